@@ -1,0 +1,316 @@
+"""A provider that does what a test scripts, over a real socket.
+
+It speaks HTTP/1.1 by hand so that it can break the protocol at any byte. A test scripts what the next requests
+for one raw model get, and reads afterwards what arrived::
+
+    upstream.script("raw-x", answer(completion("Hello")))
+    ...
+    assert upstream.last("raw-x").json["messages"] == [...]
+
+The last answer scripted for a name repeats. A request is looked up by the `model` of its JSON body, then by its
+path (`"/v1/models"`), and gets a 404 when neither is scripted. The server runs on a thread of its own; everything
+public here may be called from any other thread.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+#: What a script consists of: one coroutine function per request.
+Play = Callable[["Wire"], Awaitable[None]]
+
+
+@dataclass
+class Received:
+    """One request as it arrived; `closed` is set once the peer has left while (or after) it was answered."""
+
+    method: str
+    path: str
+    headers: list[tuple[str, str]]
+    body: bytes
+    connection: int
+    arrived: float = field(default_factory=time.monotonic)
+    #: The peer ended the connection before our answer was complete, or after it.
+    closed: threading.Event = field(default_factory=threading.Event)
+    closed_at: float | None = None
+    #: The scripted answer was sent to its end.
+    answered: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def header(self, name: str) -> str | None:
+        """The value of a header, None when it is absent; names are compared without case."""
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+    def closed_within(self, seconds: float) -> bool:
+        """Whether the peer closed the connection within so many seconds from now."""
+        return self.closed.wait(seconds)
+
+
+class Wire:
+    """The side of one request that answers: what a script writes on."""
+
+    def __init__(self, protocol: "_Protocol", received: Received, *, reused: bool) -> None:
+        self.received = received
+        self.reused = reused
+        self._protocol = protocol
+
+    async def send(self, data: bytes) -> None:
+        """Write, and wait until the socket takes more, as a server with flow control does."""
+        self._protocol.transport.write(data)
+        await self._protocol.writable.wait()
+
+    async def pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def hold(self) -> None:
+        """Say nothing more until the peer leaves."""
+        await asyncio.Event().wait()
+
+    def close(self) -> None:
+        """End the connection in order, after what has been written."""
+        self._protocol.hang_up()
+
+    def reset(self) -> None:
+        """End the connection with a TCP reset."""
+        self._protocol.slam()
+
+
+class Upstream:
+    """A scripted provider on a free port of the loopback."""
+
+    def __init__(self) -> None:
+        self._scripts: dict[str, list[Play]] = {}
+        self._received: dict[str, list[Received]] = {}
+        self._lock = threading.Lock()
+        self._news = threading.Condition(self._lock)
+        self._numbers = itertools.count(1)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="scripted-upstream", daemon=True)
+        self._protocols: set[_Protocol] = set()
+        self.accepted = 0
+        self.port = 0
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def start(self) -> "Upstream":
+        self._thread.start()
+        listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.port = listener.getsockname()[1]
+        self._server = self._call(self._serve(listener))
+        return self
+
+    def stop(self) -> None:
+        self._call(self._shut())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    def script(self, name: str, *plays: Play) -> None:
+        """Set what requests for a raw model id (or a path) get, in order; the last one repeats."""
+        with self._lock:
+            self._scripts[name] = list(plays)
+            self._received[name] = []
+
+    def received(self, name: str) -> list[Received]:
+        """The requests for a name since it was last scripted, oldest first."""
+        with self._lock:
+            return list(self._received.get(name, []))
+
+    def last(self, name: str) -> Received:
+        return self.received(name)[-1]
+
+    def wait_for(self, name: str, count: int = 1, seconds: float = 5) -> list[Received]:
+        """The requests for a name, once there are `count` of them; TimeoutError when there are not in time."""
+        with self._news:
+            if not self._news.wait_for(lambda: len(self._received.get(name, [])) >= count, seconds):
+                raise TimeoutError(f"{name}: {len(self._received.get(name, []))} of {count} requests came")
+            return list(self._received[name])
+
+    def hang_up_idle(self) -> None:
+        """Close every connection that has no request under way, as a server does after its keep-alive time."""
+
+        async def close() -> None:
+            for protocol in list(self._protocols):
+                if not protocol.busy:
+                    protocol.hang_up()
+
+        self._call(close())
+
+    def take(self, received: Received) -> Play:
+        """The play for a request that has just arrived, which is recorded."""
+        with self._news:
+            name = _model_of(received.body)
+            if name not in self._scripts:
+                name = received.path.partition("?")[0]
+            plays = self._scripts.get(name)
+            if plays is None:
+                return _unscripted
+            self._received[name].append(received)
+            self._news.notify_all()
+            return plays.pop(0) if len(plays) > 1 else plays[0]
+
+    def enter(self, protocol: "_Protocol") -> int:
+        self._protocols.add(protocol)
+        self.accepted += 1
+        return next(self._numbers)
+
+    def leave(self, protocol: "_Protocol") -> None:
+        self._protocols.discard(protocol)
+
+    async def _serve(self, listener: socket.socket) -> asyncio.Server:
+        return await self._loop.create_server(lambda: _Protocol(self), sock=listener)
+
+    async def _shut(self) -> None:
+        self._server.close()
+        for protocol in list(self._protocols):
+            protocol.slam()
+        await asyncio.sleep(0)
+        running = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _call(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+
+
+class _Protocol(asyncio.Protocol):
+    transport: asyncio.Transport
+
+    def __init__(self, upstream: Upstream) -> None:
+        self.upstream = upstream
+        self.writable = asyncio.Event()
+        self.writable.set()
+        self.buffer = b""
+        self.requests: list[Received] = []
+        self.task: asyncio.Task[None] | None = None
+        self.ours = False
+
+    @property
+    def busy(self) -> bool:
+        return self.task is not None
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self.number = self.upstream.enter(self)
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        self._next()
+
+    def eof_received(self) -> bool:
+        self._peer_left()
+        return False
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        if not self.ours:
+            self._peer_left()
+        self.writable.set()
+        if self.task:
+            self.task.cancel()
+        self.upstream.leave(self)
+
+    def pause_writing(self) -> None:
+        self.writable.clear()
+
+    def resume_writing(self) -> None:
+        self.writable.set()
+
+    def hang_up(self) -> None:
+        self.ours = True
+        self.transport.close()
+
+    def slam(self) -> None:
+        self.ours = True
+        with contextlib.suppress(OSError):
+            linger = struct.pack("ii", 1, 0)
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.transport.abort()
+
+    def _peer_left(self) -> None:
+        for received in self.requests:
+            if received.closed_at is None:
+                received.closed_at = time.monotonic()
+                received.closed.set()
+
+    def _next(self) -> None:
+        """Start to answer the next complete request in the buffer, unless one is being answered."""
+        if self.task or self.transport.is_closing():
+            return
+        parsed = _parse(self.buffer)
+        if parsed is None:
+            return
+        method, path, headers, body, self.buffer = parsed
+        received = Received(method, path, headers, body, self.number)
+        self.requests.append(received)
+        play = self.upstream.take(received)
+        self.task = asyncio.ensure_future(self._answer(play, received))
+
+    async def _answer(self, play: Play, received: Received) -> None:
+        await play(Wire(self, received, reused=len(self.requests) > 1))
+        received.answered.set()
+        self.task = None
+        self._next()
+
+
+async def _unscripted(wire: Wire) -> None:
+    body = b'{"error": {"message": "the test scripted nothing for this"}}'
+    await wire.send(
+        b"HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+        % (len(body), body)
+    )
+
+
+def _model_of(body: bytes) -> str:
+    try:
+        parsed = json.loads(body)
+    except ValueError:
+        return ""
+    return parsed.get("model", "") if isinstance(parsed, dict) else ""
+
+
+def _parse(data: bytes) -> tuple[str, str, list[tuple[str, str]], bytes, bytes] | None:
+    """Method, path, headers, body and the rest of the buffer; None while the request is not complete."""
+    head, found, rest = data.partition(b"\r\n\r\n")
+    if not found:
+        return None
+    first, *lines = head.decode("latin-1").split("\r\n")
+    method, path, _version = first.split(" ", 2)
+    headers = [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in lines)]
+    known = {key.lower(): value for key, value in headers}
+    if "chunked" in known.get("transfer-encoding", ""):
+        unchunked = _unchunk(rest)
+        return None if unchunked is None else (method, path, headers, *unchunked)
+    length = int(known.get("content-length", 0))
+    if len(rest) < length:
+        return None
+    return method, path, headers, rest[:length], rest[length:]
+
+
+def _unchunk(data: bytes) -> tuple[bytes, bytes] | None:
+    body = b""
+    while True:
+        size_line, found, data = data.partition(b"\r\n")
+        if not found:
+            return None
+        size = int(size_line.partition(b";")[0], 16)
+        if len(data) < size + 2:
+            return None
+        body += data[:size]
+        data = data[size + 2 :]
+        if size == 0:
+            return body, data
