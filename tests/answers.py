@@ -1,7 +1,7 @@
 """What a scripted upstream says: whole answers, streams and every way to get them wrong.
 
-Each function here returns a play for `Upstream.script`. The bodies are ordinary OpenAI shapes, made by `completion`
-and `chunk`; the plays decide how they travel.
+Each function here returns a play for `Upstream.script`. The bodies are ordinary OpenAI shapes, made by
+`completion` and `chunk`; the plays decide how they travel.
 """
 
 import itertools
@@ -134,10 +134,13 @@ def framed(data: bytes) -> bytes:
 
 
 def answer(
-    body: Any = None, status: int = 200, *, headers: Headers = (), content_type: str | None = "application/json",
-    wait: float = 0, split: int = 0, drip: float = 0,
+    body: Any = None, status: int = 200, *, headers: Headers = (),
+    content_type: str | None = "application/json", wait: float = 0, split: int = 0, drip: float = 0,
 ) -> Play:  # fmt: skip
-    """A whole answer with a length. `wait`: seconds before its first byte; `split`, `drip`: bytes and seconds a piece."""
+    """A whole answer with a length.
+
+    `wait`: seconds before its first byte; `split` and `drip`: bytes and seconds a piece.
+    """
     payload = encode(completion() if body is None else body)
 
     async def play(wire: Wire) -> None:
@@ -154,17 +157,17 @@ END, CUT, RESET, HOLD = "end", "cut", "reset", "hold"
 
 
 def stream(
-    *events: Any, delay: float = 0, wait: float = 0, split: int = 0, together: bool = False, newline: str = "\n",
-    done: bool = True, then: str = END, headers: Headers = (), status: int = 200,
+    *events: Any, delay: float = 0, wait: float = 0, split: int = 0, together: bool = False,
+    newline: str = "\n", done: bool = True, then: str = END, headers: Headers = (), status: int = 200,
     content_type: str = "text/event-stream", framing: bool = True, raw: bytes = b"",
 ) -> Play:  # fmt: skip
     """A server-sent stream.
 
-    `events` are bodies of events, or bytes that are sent as they are. `wait` is before the headers, `delay` before
-    each event, in seconds. `split` cuts everything into pieces of so many bytes, `together` writes it all at once.
-    `raw` follows the last event (half an event, for one). `then`: how it ends: END in order, CUT by closing with
-    the transfer coding unfinished, RESET, or HOLD in silence. Without `framing` the end of the body is the end of
-    the connection.
+    `events` are bodies of events, or bytes that are sent as they are. `wait` is before the headers, `delay`
+    before each event, in seconds. `split` cuts everything into pieces of so many bytes, `together` writes it
+    all at once. `raw` follows the last event (half an event, for one). `then`: how it ends: END in order, CUT
+    by closing with the transfer coding unfinished, RESET, or HOLD in silence. Without `framing` the end of
+    the body is the end of the connection.
     """
     written = [one if isinstance(one, bytes) else event(one, newline) for one in events]
     if done:
@@ -307,7 +310,7 @@ def bodies_of_errors() -> Sequence[tuple[str, bytes, str]]:
         ("string", b'{"error": "the provider\'s own words"}', "application/json"),
         (
             "detail",
-            b'{"detail": [{"loc": ["body"], "msg": "the provider\'s own words"}]}',
+            b'{"detail": [{"loc": [], "msg": "the provider\'s own words"}]}',
             "application/json",
         ),
         ("list", b'[{"error": {"code": 400, "message": "the provider\'s own words"}}]', "application/json"),

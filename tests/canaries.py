@@ -1,8 +1,8 @@
 """Answers with a canary in everything that the provider, not its model, says of itself.
 
 A canary is a string that occurs nowhere else and names the place where it was planted. What the model wrote
-(content, the name and arguments of a tool call, reasoning, refusals, spoken audio, tokens of the log probabilities)
-carries none, since that does reach the client.
+(content, the name and arguments of a tool call, reasoning, refusals, spoken audio, tokens of the log
+probabilities) carries none, since that does reach the client.
 """
 
 import re
@@ -32,10 +32,11 @@ def headers() -> Headers:
     """Headers that providers send, each with a canary."""
     names = (
         "x-request-id", "request-id", "openai-organization", "openai-processing-ms", "openai-version",
-        "openai-project", "x-ratelimit-limit-requests", "x-ratelimit-remaining-tokens", "server", "via", "cf-ray",
-        "x-served-by", "etag", "www-authenticate", "link", "x-envoy-upstream-service-time", "x-groq-region",
-        "x-amzn-requestid", "apim-request-id", "azureml-model-session", "strict-transport-security", "alt-svc",
-        "x-should-retry", "content-language", "server-timing", "report-to", "warning", "trailer",
+        "openai-project", "x-ratelimit-limit-requests", "x-ratelimit-remaining-tokens", "server", "via",
+        "cf-ray", "x-served-by", "etag", "www-authenticate", "link", "x-envoy-upstream-service-time",
+        "x-groq-region", "x-amzn-requestid", "apim-request-id", "azureml-model-session", "alt-svc",
+        "strict-transport-security", "x-should-retry", "content-language", "server-timing", "report-to",
+        "warning", "trailer",
     )  # fmt: skip
     return [(name, canary(f"header-{name}")) for name in names] + [
         ("set-cookie", f"{MARK}={canary('cookie')}; path=/"),
@@ -173,7 +174,7 @@ def error(place: str = "error") -> dict[str, Any]:
     """An error in OpenAI's shape that tells everything."""
     return {
         "error": {
-            "message": f"{canary(place + '-message')}: {RAW_MODEL} at https://{MARK}.example refused {API_KEY}",
+            "message": f"{canary(place)}: {RAW_MODEL} at https://{MARK}.example refused {API_KEY}",
             "type": canary(f"{place}-type"),
             "param": canary(f"{place}-param"),
             "code": canary(f"{place}-code"),
@@ -203,5 +204,5 @@ def error_bodies() -> list[tuple[str, bytes, str]]:
 
 
 def secrets_sent(received: Received) -> list[str]:
-    """What the gateway sent upstream that no client may ever see: to look for in answers beside the canaries."""
+    """What the gateway sent upstream and no client may ever see, to look for beside the canaries."""
     return [value for value in (received.header("authorization"), received.header("host")) if value]

@@ -1,15 +1,15 @@
 """A provider that does what a test scripts, over a real socket.
 
-It speaks HTTP/1.1 by hand so that it can break the protocol at any byte. A test scripts what the next requests
-for one raw model get, and reads afterwards what arrived::
+It speaks HTTP/1.1 by hand so that it can break the protocol at any byte. A test scripts what the next
+requests for one raw model get, and reads afterwards what arrived::
 
     upstream.script("raw-x", answer(completion("Hello")))
     ...
     assert upstream.last("raw-x").json["messages"] == [...]
 
-The last answer scripted for a name repeats. A request is looked up by the `model` of its JSON body, then by its
-path (`"/v1/models"`), and gets a 404 when neither is scripted. The server runs on a thread of its own; everything
-public here may be called from any other thread.
+The last answer scripted for a name repeats. A request is looked up by the `model` of its JSON body, then by
+its path (`"/v1/models"`), and gets a 404 when neither is scripted. The server runs on a thread of its own;
+everything public here may be called from any other thread.
 """
 
 import asyncio
@@ -133,14 +133,14 @@ class Upstream:
         return self.received(name)[-1]
 
     def wait_for(self, name: str, count: int = 1, seconds: float = 5) -> list[Received]:
-        """The requests for a name, once there are `count` of them; TimeoutError when there are not in time."""
+        """The requests for a name, once there are `count` of them; raises TimeoutError."""
         with self._news:
             if not self._news.wait_for(lambda: len(self._received.get(name, [])) >= count, seconds):
                 raise TimeoutError(f"{name}: {len(self._received.get(name, []))} of {count} requests came")
             return list(self._received[name])
 
     def hang_up_idle(self) -> None:
-        """Close every connection that has no request under way, as a server does after its keep-alive time."""
+        """Close every connection without a request under way, as a server does in the end."""
 
         async def close() -> None:
             for protocol in list(self._protocols):

@@ -1,0 +1,108 @@
+"""The house's rules that can be read off its imports."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+#: Who may import whom: an app imports itself and what stands to its right.
+ORDER = ("inference", "files", "tenants", "gtapi")
+#: Where everything comes together. They may import any app, and no app imports them.
+ROOTS = {"gtapi.urls", "gtapi.asgi", "gtapi.wsgi", "gtapi.celery", "gtapi.settings"}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """The dotted name and the file of every module of the product."""
+    for app in ORDER:
+        for path in sorted((CHECKOUT / app).rglob("*.py")):
+            parts = path.relative_to(CHECKOUT).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def imported(name: str, source: str, *, package: bool = False) -> set[str]:
+    """The dotted names that a module imports anywhere in it; `from a import b` counts as `a` and as `a.b`."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = name.split(".")[: None if package and node.level == 1 else -(node.level - package)]
+                base = ".".join([*parents, *([base] if base else [])])
+            names.add(base)
+            names.update(f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            names.update(
+                a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)
+            )
+    return names
+
+
+def wrong_arrows(name: str, source: str, *, package: bool = False) -> list[str]:
+    """The imports of a module that run against the order of the house."""
+    wrong = []
+    mine = name.partition(".")[0]
+    for target in sorted(imported(name, source, package=package)):
+        theirs = target.partition(".")[0]
+        if theirs not in ORDER or target == name:
+            continue
+        if target in ROOTS and name not in ROOTS:
+            wrong.append(f"{name} imports {target}, which is a root")
+        elif ORDER.index(theirs) < ORDER.index(mine) and name not in ROOTS:
+            wrong.append(f"{name} imports {target}, which stands above it")
+    return wrong
+
+
+def test_no_import_runs_against_the_order_of_the_apps():
+    found = list(modules())
+    assert len(found) > 20
+    wrong = [
+        arrow
+        for name, path in found
+        for arrow in wrong_arrows(name, path.read_text(), package=path.name == "__init__.py")
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("tenants.policy", "from inference.models import Agent"),
+        ("tenants.policy", "import files.models"),
+        ("files.models", "from inference import models"),
+        ("gtapi.handler", "from tenants.authentication import KeyAuthentication"),
+        ("gtapi.handler", "def late():\n    from tenants import keys"),
+        ("gtapi.health", "import importlib\nimportlib.import_module('inference.routing')"),
+        ("inference.routing", "from gtapi.settings import MAX_BODY_BYTES"),
+        ("inference.tasks", "from gtapi import celery"),
+        ("gtapi.handler", "from . import urls"),
+        ("gtapi.stack.launcher", "from ..celery import app"),
+    ],
+)
+def test_a_wrong_import_is_caught(name, line):
+    assert wrong_arrows(name, line)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        (
+            "inference.routing",
+            "from files.models import Dataset\nfrom tenants import keys\nimport gtapi.errors",
+        ),
+        ("gtapi.asgi", "from tenants import policy\nfrom gtapi.urls import urlpatterns"),
+        ("gtapi.stack.launcher", "from gtapi.home import home\nfrom . import postgres"),
+        ("files.models", "import celery\nfrom django.conf import settings"),
+    ],
+)
+def test_an_import_that_follows_the_order_passes(name, line):
+    assert wrong_arrows(name, line) == []
+
+
+def test_relative_imports_are_resolved():
+    assert "gtapi.stack.postgres" in imported("gtapi.stack.launcher", "from . import postgres")
+    assert "gtapi.home" in imported("gtapi.stack.launcher", "from ..home import home")
+    assert "gtapi.stack.redis" in imported("gtapi.stack", "from .redis import start", package=True)
