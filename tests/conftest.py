@@ -1,0 +1,112 @@
+"""Fixtures of the whole suite: real PostgreSQL, Redis and gateway processes, and a scripted provider.
+
+Tests share one database and never empty it. Each makes a tenant of its own and commits, so that the gateway's
+processes see what it does; a test that wants its rows rolled back marks itself with `django_db`.
+"""
+
+from collections.abc import Callable, Iterator
+
+from tests import environment
+
+environment.enter()
+
+import django  # noqa: E402
+
+django.setup()
+
+import httpx  # noqa: E402
+import openai  # noqa: E402
+import pytest  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.db import connections  # noqa: E402
+
+from tests import answers, factories  # noqa: E402
+from tests.gateway import Gateway, Worker  # noqa: E402
+from tests.upstream import Upstream  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[None]:
+    """PostgreSQL and Redis, private to this run."""
+    with environment.postgres, environment.redis:
+        yield
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(servers, django_db_blocker) -> Iterator[None]:
+    """One migrated database, open to every test; a copy of it would be hidden from the gateway."""
+    with django_db_blocker.unblock():
+        call_command("migrate", verbosity=0)
+        yield
+        connections["default"].close()
+        connections["default"].close_pool()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def database(django_db_setup) -> None:
+    """The database, for tests that have no other reason to name it."""
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[Upstream]:
+    """The scripted provider."""
+    running = Upstream().start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def gateway(database) -> Iterator[Gateway]:
+    """A gateway with two worker processes, shared by all tests."""
+    with Gateway() as running:
+        yield running
+
+
+@pytest.fixture
+def start_gateway(database) -> Iterator[Callable[..., Gateway]]:
+    """Starts more gateways, with other settings: `start_gateway(workers=1, MAX_BODY_BYTES="1000")`."""
+    started: list[Gateway] = []
+
+    def start(workers: int = 1, **variables: str) -> Gateway:
+        running = Gateway(factories.unique("gateway"), workers=workers, **variables)
+        started.append(running)
+        return running.__enter__()
+
+    yield start
+    for running in started:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def worker(database) -> Iterator[Worker]:
+    """A Celery worker with beat, shared by all tests."""
+    with Worker() as running:
+        yield running
+
+
+@pytest.fixture
+def world(upstream) -> factories.World:
+    """A tenant of the test's own; its provider answers "Hello there." until told otherwise."""
+    made = factories.world(upstream.base_url)
+    upstream.script(made.raw, answers.answer())
+    return made
+
+
+@pytest.fixture
+def http(gateway, world) -> Iterator[httpx.Client]:
+    """A plain HTTP client with the key of the test's tenant: `http.post("/chat/completions", json=...)`."""
+    with httpx.Client(base_url=gateway.base_url, headers=world.authorization, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(params=["", "/v1"], ids=["bare", "v1"])
+def client(gateway, world, request) -> Iterator[openai.OpenAI]:
+    """The official SDK, unchanged, on both base URLs; it checks every answer strictly and never retries."""
+    with openai.OpenAI(
+        base_url=gateway.base_url + request.param,
+        api_key=world.key.plain,
+        max_retries=0,
+        timeout=30,
+        _strict_response_validation=True,
+    ) as sdk:
+        yield sdk

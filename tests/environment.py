@@ -1,0 +1,56 @@
+"""The environment of a test run: servers and secrets of its own, known before Django reads its settings.
+
+It is imported once, first of all, by `tests/conftest.py`. The folder is short, since sockets live in it.
+"""
+
+import atexit
+import os
+import secrets
+import shutil
+import tempfile
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+from gtapi.stack.postgres import Postgres
+from gtapi.stack.redis import Redis
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+ROOT = Path(tempfile.mkdtemp(prefix="gtapi-test-", dir="/tmp"))
+atexit.register(shutil.rmtree, ROOT, ignore_errors=True)
+
+SOCKETS = ROOT / "s"
+SOCKETS.mkdir(mode=0o700)
+LOGS = ROOT / "logs"
+LOGS.mkdir(mode=0o700)
+
+postgres = Postgres(ROOT / "postgres", SOCKETS, LOGS / "postgres.log", durable=False)
+redis = Redis(ROOT / "redis", SOCKETS, LOGS / "redis.log")
+
+#: What every process of the run gets, this one included.
+VARIABLES = {
+    "DJANGO_SETTINGS_MODULE": "gtapi.settings",
+    "GTAPI_HOME": str(ROOT / "home"),
+    "DATABASE_URL": postgres.database_url,
+    "REDIS_URL": redis.url,
+    "SECRET_KEY": secrets.token_urlsafe(50),
+    # The second pepper is an old one: keys made under it are still good.
+    "KEY_PEPPERS": f"{secrets.token_urlsafe(32)},{secrets.token_urlsafe(32)}",
+    "ENCRYPTION_KEYS": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    "ALLOWED_HOSTS": "localhost,127.0.0.1,testserver",
+    "SECURE_COOKIES": "false",
+}
+#: Variables of the shell that would reach into the run.
+FOREIGN = (
+    "OPENAI_BASE_URL",
+    "OPENAI_API_KEY",
+    "DEMO_PROVIDER_BASE_URL",
+    "DEMO_PROVIDER_API_KEY",
+    "PORT",
+    "DEBUG",
+)
+
+
+def enter() -> None:
+    for name in FOREIGN:
+        os.environ.pop(name, None)
+    os.environ.update(VARIABLES)

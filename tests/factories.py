@@ -1,0 +1,120 @@
+"""Rows for tests, committed, so that the running gateway sees them. Every name is unique to its test."""
+
+import itertools
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.utils.text import slugify
+
+from inference.models import Agent, CatalogEntry, Grant, InferenceTarget, Provider
+from tenants.models import InferenceKey, Tenant
+from tenants.scopes import SCOPES
+
+#: Unlike anything that a gateway could write by itself, so that a leak is found.
+CREDENTIAL = "sk-credential-of-the-provider"
+_run = secrets.token_hex(3)
+_numbers = itertools.count(1)
+
+
+def unique(prefix: str) -> str:
+    return f"{prefix}-{_run}-{next(_numbers)}"
+
+
+def tenant(**fields: Any) -> Tenant:
+    slug = fields.pop("slug", None) or unique("tenant")
+    row = Tenant(slug=slug, name=fields.pop("name", slug.title()), **fields)
+    row.full_clean()
+    row.save()
+    return row
+
+
+def provider(of: Tenant, base_url: str, **fields: Any) -> Provider:
+    values = {"name": unique("provider"), "kind": "openai_compatible", "api_key": CREDENTIAL, **fields}
+    row = Provider(tenant=of, base_url=base_url, **values)
+    row.full_clean()
+    row.save()
+    return row
+
+
+def catalog(
+    of: Provider, name: str, model: str = "", capabilities: Sequence[str] = ("chat",), **fields: Any
+) -> CatalogEntry:
+    """A catalog entry; without `model` its raw model id is a new one."""
+    row = CatalogEntry(
+        tenant=of.tenant,
+        provider=of,
+        name=name,
+        model=model or unique("raw"),
+        capabilities=list(capabilities),
+        **fields,
+    )
+    row.full_clean()
+    row.save()
+    return row
+
+
+def agent(over: CatalogEntry, name: str, *, published: bool = True, **fields: Any) -> Agent:
+    row = Agent(tenant=over.tenant, name=name, catalog=over, **fields)
+    row.full_clean()
+    row.save()
+    if published:
+        row.publish(by="tests")
+    return row
+
+
+@dataclass
+class Key:
+    """A key with its plain text, which the database does not have."""
+
+    row: InferenceKey
+    plain: str = field(repr=False)
+
+
+def key(
+    of: Tenant,
+    allow: Iterable[InferenceTarget] = (),
+    scopes: Iterable[str] = tuple(SCOPES),
+    *,
+    name: str = "",
+    expires_at: datetime | None = None,
+) -> Key:
+    """A key that may do all of `scopes` (by default everything) with each of `allow` (by default nothing)."""
+    row, plain = InferenceKey.objects.issue(of, name or unique("key"), scopes, expires_at=expires_at)
+    grant(row, *allow)
+    return Key(row, plain)
+
+
+def grant(to: InferenceKey, *targets: InferenceTarget) -> None:
+    Grant.objects.bulk_create(Grant(key=to, target_id=target.pk) for target in targets)
+
+
+@dataclass
+class World:
+    """One tenant with all that a chat needs: catalog entry `fast`, agent `support` over it, and a key."""
+
+    tenant: Tenant
+    provider: Provider
+    fast: CatalogEntry
+    support: Agent
+    key: Key
+
+    @property
+    def raw(self) -> str:
+        """The raw model id behind both names: what the scripted upstream knows the tenant by."""
+        return self.fast.model
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.key.plain}"}
+
+
+def world(base_url: str, *, agent_fields: dict[str, Any] | None = None, **provider_fields: Any) -> World:
+    """A new tenant over the provider at `base_url`."""
+    of = tenant(slug=slugify(unique("tenant")))
+    over = provider(of, base_url, **provider_fields)
+    fast = catalog(over, "fast")
+    support = agent(fast, "support", **{"instructions": "Answer briefly.", **(agent_fields or {})})
+    return World(of, over, fast, support, key(of, [fast, support]))

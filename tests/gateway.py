@@ -1,0 +1,78 @@
+"""A running gateway: real processes on a real port, as in production."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import httpx
+
+from gtapi.stack.processes import Program
+from tests import environment
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Gateway(Program):
+    """gunicorn with the configuration of production, on a free port; `variables` change its environment."""
+
+    def __init__(self, name: str = "gateway", *, workers: int = 2, **variables: str) -> None:
+        self.port = free_port()
+        super().__init__(name, environment.LOGS / f"{name}-{self.port}.log")
+        self.workers = workers
+        self.variables = variables
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def base_url(self) -> str:
+        """What a client is given as its base URL."""
+        return f"{self.url}/api/tenant"
+
+    def command(self) -> list[str]:
+        return [
+            sys.executable, "-m", "gunicorn", "gtapi.asgi:application",
+            "--config", str(environment.CHECKOUT / "gtapi" / "gunicorn.py"),
+            "--workers", str(self.workers), "--bind", f"127.0.0.1:{self.port}",
+        ]  # fmt: skip
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, **self.variables}
+
+    def answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def said(self) -> str:
+        """What its processes wrote to their log."""
+        return Path(self.log).read_text(errors="replace")
+
+
+class Worker(Program):
+    """A Celery worker and its beat, in one process: usage reaches the database through it."""
+
+    stops = Program.stops
+
+    def __init__(self, name: str = "worker", **variables: str) -> None:
+        super().__init__(name, environment.LOGS / f"{name}.log")
+        self.variables = variables
+
+    def command(self) -> list[str]:
+        return [
+            sys.executable, "-m", "celery", "--app", "gtapi", "worker", "--beat", "--concurrency", "1",
+            "--schedule", str(environment.ROOT / f"{self.name}-beat"), "--loglevel", "INFO",
+        ]  # fmt: skip
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, **self.variables}
+
+    def answers(self) -> bool:
+        return "ready." in self.last_words()
