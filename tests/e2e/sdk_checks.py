@@ -1,0 +1,347 @@
+"""What any program that uses the official SDK expects, as plain functions over a client.
+
+This file knows the SDK and nothing of this project, so that the same checks run in this process, with the SDK
+that is installed here, and as a script of its own under another major version:
+
+    python sdk_checks.py      # reads {"base_url", "api_key", "limited_key"}, prints {"checks": {name: fault}}
+
+The names of the models say what the provider behind them has been told to do; see `scenarios.py`.
+"""
+
+import asyncio
+import json
+import sys
+import traceback
+
+import openai
+from openai import AsyncOpenAI, OpenAI
+
+USER = [{"role": "user", "content": "Hello"}]
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "weather",
+            "strict": True,
+            "parameters": {
+                "type": "object",
+                "properties": {"city": {"type": "string"}},
+                "required": ["city"],
+                "additionalProperties": False,
+            },
+        },
+    }
+]
+
+
+def raised(kind, call, *args, **kwargs):
+    try:
+        call(*args, **kwargs)
+    except kind as error:
+        return error
+    raise AssertionError(f"no {kind.__name__}")
+
+
+def check_models_list(sdk, **_):
+    page = sdk.models.list()
+    names = [model.id for model in page]
+    assert {"whole", "org/name:tag"} <= set(names), names
+    assert all(
+        model.object == "model" and isinstance(model.created, int) and model.owned_by for model in page
+    )
+    assert page._request_id.startswith("req_")
+
+
+def check_model_with_a_slash(sdk, **_):
+    assert sdk.models.retrieve("org/name:tag").id == "org/name:tag"
+    answer = sdk.chat.completions.create(model="org/name:tag", messages=USER)
+    assert answer.model == "org/name:tag"
+
+
+def check_unknown_model(sdk, **_):
+    for error in (
+        raised(openai.NotFoundError, sdk.models.retrieve, "nobody"),
+        raised(openai.NotFoundError, sdk.chat.completions.create, model="nobody", messages=USER),
+    ):
+        assert error.code == "model_not_found", error.body
+        assert error.type == "invalid_request_error"
+        assert error.request_id.startswith("req_")
+        assert "nobody" in str(error)
+
+
+def check_whole_answer(sdk, **_):
+    answer = sdk.chat.completions.create(model="whole", messages=USER, temperature=0.1, max_tokens=0)
+    assert answer.id.startswith("chatcmpl-")
+    assert answer.id != "chatcmpl-upstream-1"
+    assert answer.object == "chat.completion"
+    assert answer.model == "whole"
+    assert answer.choices[0].message.content == "Hello there."
+    assert answer.choices[0].message.role == "assistant"
+    assert answer.choices[0].finish_reason == "stop"
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (
+        11,
+        7,
+        18,
+    )
+    assert answer._request_id.startswith("req_")
+
+
+def check_raw_headers(sdk, **_):
+    response = sdk.chat.completions.with_raw_response.create(model="whole", messages=USER)
+    assert response.headers["content-type"].startswith("application/json")
+    assert response.headers["x-request-id"].startswith("req_")
+    streamed = sdk.chat.completions.with_raw_response.create(model="stream", messages=USER, stream=True)
+    assert streamed.headers["content-type"].startswith("text/event-stream")
+    assert streamed.headers["x-request-id"].startswith("req_")
+    assert streamed.headers["cache-control"] == "no-cache"
+    assert "content-length" not in streamed.headers
+    assert len(list(streamed.parse())) > 2
+
+
+def check_stream(sdk, **_):
+    chunks = list(sdk.chat.completions.create(model="stream", messages=USER, stream=True))
+    assert len({(chunk.id, chunk.created, chunk.model, chunk.object) for chunk in chunks}) == 1
+    assert chunks[0].model == "stream"
+    assert chunks[0].object == "chat.completion.chunk"
+    assert chunks[0].id.startswith("chatcmpl-")
+    assert chunks[0].id != "chatcmpl-upstream-1"
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Grüße aus 東京 🗼!"
+    assert [chunk.choices[0].finish_reason for chunk in chunks] == [None] * (len(chunks) - 1) + ["stop"]
+    assert all(chunk.usage is None for chunk in chunks)
+
+
+def check_stream_with_usage(sdk, **_):
+    options = {"include_usage": True}
+    chunks = list(
+        sdk.chat.completions.create(model="stream", messages=USER, stream=True, stream_options=options)
+    )
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage.total_tokens == 18
+    assert all(chunk.usage is None and chunk.choices for chunk in chunks[:-1])
+    assert all("usage" in chunk.model_fields_set for chunk in chunks)
+
+
+def check_stream_helper(sdk, **_):
+    with sdk.chat.completions.stream(model="stream", messages=USER) as stream:
+        kinds = [event.type for event in stream]
+        final = stream.get_final_completion()
+    assert "content.delta" in kinds
+    assert kinds[-1] == "content.done"
+    assert final.choices[0].message.content == "Grüße aus 東京 🗼!"
+
+
+def check_stream_left_early(sdk, **_):
+    for _attempt in range(3):
+        with sdk.chat.completions.create(model="slow-stream", messages=USER, stream=True) as stream:
+            assert next(iter(stream)).model == "slow-stream"
+    assert sdk.chat.completions.create(model="whole", messages=USER).choices
+
+
+def check_async(sdk, *, base_url, api_key, **_):
+    async def talk():
+        async with AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0) as client:
+            whole, stream = await asyncio.gather(
+                client.chat.completions.create(model="whole", messages=USER),
+                client.chat.completions.create(model="stream", messages=USER, stream=True),
+            )
+            return whole, [chunk async for chunk in stream]
+
+    whole, chunks = asyncio.run(talk())
+    assert whole.choices[0].message.content == "Hello there."
+    assert chunks[-1].choices[0].finish_reason == "stop"
+
+
+def check_tools(sdk, **_):
+    answer = sdk.chat.completions.create(model="tools", messages=USER, tools=TOOLS, tool_choice="auto")
+    calls = answer.choices[0].message.tool_calls
+    assert answer.choices[0].finish_reason == "tool_calls"
+    assert [json.loads(call.function.arguments)["city"] for call in calls] == ["Bonn", "Köln"]
+    assert [call.function.name for call in calls] == ["weather", "weather"]
+    assert len({call.id for call in calls}) == 2
+    assert not any("upstream" in call.id for call in calls)
+    # Clients send both halves of a call back, so each id has to be the one that the model's answer had.
+    messages = [
+        *USER,
+        answer.choices[0].message.to_dict(),
+        *({"role": "tool", "tool_call_id": call.id, "content": "sunny"} for call in calls),
+    ]
+    assert sdk.chat.completions.create(model="whole", messages=messages, tools=TOOLS).choices
+
+
+def check_streamed_tools(sdk, **_):
+    with sdk.chat.completions.stream(model="stream-tools", messages=USER, tools=TOOLS) as stream:
+        final = stream.get_final_completion()
+    calls = final.choices[0].message.tool_calls
+    assert final.choices[0].finish_reason == "tool_calls"
+    assert [call.function.parsed_arguments["city"] for call in calls] == ["Bonn", "Köln"]
+    assert len({call.id for call in calls}) == 2
+    assert not any("upstream" in call.id for call in calls)
+    chunks = list(sdk.chat.completions.create(model="stream-tools", messages=USER, tools=TOOLS, stream=True))
+    again = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or () if call.id]
+    assert [call.id for call in again] == [call.id for call in calls]
+    assert all(
+        isinstance(call.index, int) for c in chunks for ch in c.choices for call in ch.delta.tool_calls or ()
+    )
+
+
+def check_structured_output(sdk, **_):
+    from pydantic import BaseModel
+
+    class City(BaseModel):
+        name: str
+        people: int
+
+    answer = sdk.chat.completions.parse(model="structured", messages=USER, response_format=City)
+    assert answer.choices[0].message.parsed == City(name="Bonn", people=335000)
+
+
+def check_many_choices_and_logprobs(sdk, **_):
+    answer = sdk.chat.completions.create(model="many", messages=USER, n=2, logprobs=True, top_logprobs=1)
+    assert [choice.index for choice in answer.choices] == [0, 1]
+    assert [choice.message.content for choice in answer.choices] == ["Hi", "Ho"]
+    token = answer.choices[0].logprobs.content[0]
+    assert (token.token, token.logprob, token.bytes) == ("Hi", -0.5, [72, 105])
+    assert token.top_logprobs[0].token == "Hi"
+
+
+def check_odd_values_are_mapped(sdk, **_):
+    answer = sdk.chat.completions.create(model="odd", messages=USER)
+    assert answer.choices[0].finish_reason in ("stop", "length")
+    assert answer.service_tier in (None, "auto", "default", "flex", "scale", "priority")
+    chunks = list(sdk.chat.completions.create(model="odd-stream", messages=USER, stream=True))
+    assert chunks[-1].choices[0].finish_reason in ("stop", "length")
+
+
+def check_refusal_audio_and_reasoning(sdk, **_):
+    message = sdk.chat.completions.create(model="rich", messages=USER).choices[0].message
+    assert message.refusal == "I would rather not."
+    assert message.audio.transcript == "Hi"
+    assert message.audio.data == "AAAA"
+    assert "upstream" not in message.audio.id
+    assert message.model_extra["reasoning_content"] == "Let me think."
+
+
+def check_parts(sdk, **_):
+    content = [
+        {"type": "text", "text": "What is this?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo=", "detail": "low"}},
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+        {"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA", "filename": "a.pdf"}},
+    ]
+    messages = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": content}]
+    assert sdk.chat.completions.create(model="whole", messages=messages).choices
+
+
+def check_every_role(sdk, **_):
+    call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    messages = [
+        {"role": "system", "content": "s"},
+        {"role": "developer", "content": "d"},
+        {"role": "user", "content": "u", "name": "ann"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "t"},
+        {"role": "assistant", "content": "a"},
+        {"role": "function", "name": "weather", "content": "f"},
+    ]
+    assert sdk.chat.completions.create(model="whole", messages=messages).choices
+
+
+def check_unusual_parameters(sdk, **_):
+    answer = sdk.chat.completions.create(
+        model="whole",
+        messages=USER,
+        seed=-9007199254740991,
+        stop=["\n", "END"],
+        metadata={"a": "b"},
+        user="u",
+        logit_bias={"50256": -100},
+        parallel_tool_calls=False,
+        response_format={"type": "json_object"},
+        verbosity="low",
+        reasoning_effort="minimal",
+        extra_body={"top_k": 5, "chat_template_kwargs": {"enable_thinking": False}},
+    )
+    assert answer.choices
+
+
+def check_wrong_key(sdk, *, base_url, **_):
+    for key in ("gtak_wrong", "sk-proj-0123456789"):
+        with OpenAI(base_url=base_url, api_key=key, max_retries=0) as other:
+            error = raised(openai.AuthenticationError, other.models.list)
+            assert error.code == "invalid_api_key", error.body
+            assert error.request_id.startswith("req_")
+
+
+def check_missing_scope(sdk, *, base_url, limited_key, **_):
+    with OpenAI(base_url=base_url, api_key=limited_key, max_retries=0) as other:
+        error = raised(
+            openai.PermissionDeniedError, other.chat.completions.create, model="whole", messages=USER
+        )
+        assert error.code == "insufficient_scope", error.body
+        assert "inference:chat" in str(error)
+
+
+def check_bad_parameter(sdk, **_):
+    error = raised(openai.BadRequestError, sdk.chat.completions.create, model="whole", messages="Hello")
+    assert error.param == "messages", error.body
+    assert error.type == "invalid_request_error"
+
+
+def check_unknown_route(sdk, **_):
+    error = raised(openai.NotFoundError, sdk.get, "/no/such/route", cast_to=object)
+    assert error.code == "unknown_url", error.body
+
+
+def check_provider_failed(sdk, **_):
+    for stream in (False, True):
+        error = raised(
+            openai.InternalServerError,
+            sdk.chat.completions.create,
+            model="failing",
+            messages=USER,
+            stream=stream,
+        )
+        assert (error.status_code, error.code) == (502, "upstream_error"), error.body
+
+
+def check_provider_limits(sdk, **_):
+    error = raised(openai.RateLimitError, sdk.chat.completions.create, model="limited", messages=USER)
+    assert error.response.headers["retry-after"] == "7"
+    assert "provider" not in str(error).lower() or "provider's own words" not in str(error)
+
+
+def check_stream_that_breaks_is_an_error(sdk, **_):
+    for model in ("breaking-stream", "cut-stream"):
+        stream = sdk.chat.completions.create(model=model, messages=USER, stream=True)
+        seen = []
+        error = raised(openai.APIError, lambda stream=stream, seen=seen: seen.extend(stream))
+        assert seen, "nothing came before the fault"
+        assert not isinstance(error, openai.APIStatusError)
+        assert error.code == "upstream_error", error.body
+
+
+CHECKS = {name.removeprefix("check_"): f for name, f in list(globals().items()) if name.startswith("check_")}
+
+
+def run(facts):
+    """Each check with what went wrong in it, None for nothing."""
+    outcome = {}
+    with OpenAI(
+        base_url=facts["base_url"],
+        api_key=facts["api_key"],
+        max_retries=0,
+        timeout=30,
+        _strict_response_validation=True,
+    ) as sdk:
+        for name, check in CHECKS.items():
+            try:
+                check(sdk, **facts)
+                outcome[name] = None
+            except Exception:  # noqa: BLE001 - whatever it was, it is told
+                outcome[name] = traceback.format_exc()
+    return outcome
+
+
+if __name__ == "__main__":
+    json.dump({"version": openai.__version__, "checks": run(json.load(sys.stdin))}, sys.stdout)

@@ -1,0 +1,85 @@
+"""The official SDK, in both major versions in use, against a running gateway."""
+
+import json
+import os
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import openai
+import pytest
+
+from tests import environment, factories
+from tests.e2e import sdk_checks
+from tests.e2e.scenarios import MODELS
+
+HERE = Path(__file__).parent
+BASES = pytest.mark.parametrize("base", ["/api/tenant", "/api/tenant/v1"])
+
+
+@pytest.fixture(scope="session")
+def facts(gateway, upstream) -> dict[str, str]:
+    """What the checks are told, for a tenant with one catalog entry for each scenario."""
+    tenant = factories.tenant()
+    provider = factories.provider(tenant, upstream.base_url)
+    entries = [factories.catalog(provider, name) for name in MODELS]
+    for entry in entries:
+        upstream.script(entry.model, MODELS[entry.name])
+    return {
+        "url": gateway.url,
+        "api_key": factories.key(tenant, entries).plain,
+        "limited_key": factories.key(tenant, entries, ["models:read"]).plain,
+    }
+
+
+@pytest.fixture(scope="session")
+def older_sdk() -> Path:
+    """The Python of a virtual environment with the previous major version, made once and kept."""
+    locked = HERE / "openai-2.txt"
+    home = Path(os.environ.get("GTAPI_TEST_CACHE", environment.CHECKOUT / "var" / "clients"))
+    folder = home / f"openai-2-{sha256(locked.read_bytes()).hexdigest()[:12]}"
+    python = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        install = [python, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r", locked]
+        subprocess.run(install, check=True)
+        (folder / "complete").touch()
+    return python
+
+
+@pytest.fixture(scope="session")
+def outcomes(facts, older_sdk) -> dict[str, dict]:
+    """What each check of the older SDK came to, by base URL: one process for all of them."""
+    found = {}
+    for base in ("/api/tenant", "/api/tenant/v1"):
+        told = {**facts, "base_url": facts["url"] + base}
+        done = subprocess.run(
+            [older_sdk, HERE / "sdk_checks.py"],
+            input=json.dumps(told), capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found[base] = json.loads(done.stdout)
+    return found
+
+
+@BASES
+@pytest.mark.parametrize("check", sdk_checks.CHECKS)
+def test_sdk_3(facts, base, check):
+    assert openai.__version__.startswith("3.")
+    base_url = facts["url"] + base
+    with openai.OpenAI(
+        base_url=base_url,
+        api_key=facts["api_key"],
+        max_retries=0,
+        timeout=30,
+        _strict_response_validation=True,
+    ) as sdk:
+        sdk_checks.CHECKS[check](sdk, **{**facts, "base_url": base_url})
+
+
+@BASES
+@pytest.mark.parametrize("check", sdk_checks.CHECKS)
+def test_sdk_2(outcomes, base, check):
+    assert outcomes[base]["version"].startswith("2.")
+    assert outcomes[base]["checks"][check] is None
