@@ -1,0 +1,228 @@
+"""The errors that a client can see, and the one translator that makes answers of them.
+
+Every error answer is ``{"error": {"message", "type", "param", "code"}}`` with all four keys, as OpenAI's clients
+expect. The message is always in our own words: what a provider said goes to the operator, in ``detail``.
+
+    APIError
+    ├── BadRequest             400
+    │   ├── InvalidJSON
+    │   └── ContextLengthExceeded
+    ├── AuthenticationFailed   401
+    ├── PermissionDenied       403
+    ├── NotFound               404
+    │   ├── ModelNotFound
+    │   └── UnknownURL
+    ├── MethodNotAllowed       405
+    ├── Conflict               409
+    ├── RequestTooLarge        413
+    ├── UnsupportedMediaType   415
+    ├── RateLimited            429
+    ├── ServerError            500
+    ├── UpstreamFailed         502
+    ├── Unavailable            503
+    │   └── UpstreamOverloaded
+    └── UpstreamTimeout        504
+"""
+
+import logging
+from typing import Any
+
+from django.http import Http404
+from rest_framework import exceptions as drf
+
+from gtapi.responses import JSONResponse
+
+logger = logging.getLogger(__name__)
+
+
+class APIError(Exception):
+    """An error answer: status, the four fields of OpenAI's envelope, and headers.
+
+    ``detail`` is for the operator alone: it goes into the usage record and never to the client.
+    """
+
+    status = 500
+    type = "server_error"
+    code: str | None = None
+    message = "The server had an error while processing your request."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: dict[str, str] | None = None,
+        detail: str = "",
+    ) -> None:
+        self.message = message or self.message
+        self.param = param
+        self.code = code or self.code
+        self.headers = headers or {}
+        self.detail = detail
+        super().__init__(self.message)
+
+    def body(self) -> dict[str, dict[str, str | None]]:
+        """Return the envelope."""
+        return {
+            "error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code},
+        }
+
+    def response(self) -> JSONResponse:
+        """Return the whole answer."""
+        return JSONResponse(self.body(), status=self.status, headers=self.headers)
+
+
+class BadRequest(APIError):
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_value"
+    message = "The request is not valid."
+
+
+class InvalidJSON(BadRequest):
+    code = "invalid_json"
+    message = "We could not parse the JSON body of your request."
+
+
+class ContextLengthExceeded(BadRequest):
+    code = "context_length_exceeded"
+    message = "The messages are longer than this model's context window. Please shorten them."
+
+
+class AuthenticationFailed(APIError):
+    status = 401
+    type = "invalid_request_error"
+    code = "invalid_api_key"
+    message = (
+        "Incorrect API key provided, or none at all. Send a valid key in the header"
+        " 'Authorization: Bearer gtak_...'."
+    )
+
+
+class PermissionDenied(APIError):
+    status = 403
+    type = "invalid_request_error"
+    code = "insufficient_scope"
+    message = "This API key may not do that."
+
+
+class NotFound(APIError):
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+    message = "There is no such object."
+
+
+class ModelNotFound(NotFound):
+    """Raised alike for a name that does not exist, is not published, or is not granted to the key."""
+
+    code = "model_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The model '{name}' does not exist or you do not have access to it.", param="model")
+
+
+class UnknownURL(NotFound):
+    code = "unknown_url"
+
+    def __init__(self, method: str, path: str) -> None:
+        super().__init__(f"Unknown request URL: {method} {path}. Please check the URL for typos.")
+
+
+class MethodNotAllowed(APIError):
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+    message = "This method is not allowed here."
+
+
+class Conflict(APIError):
+    status = 409
+    type = "invalid_request_error"
+    code = "conflict"
+    message = "The request conflicts with another one."
+
+
+class RequestTooLarge(APIError):
+    status = 413
+    type = "invalid_request_error"
+    code = "request_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The request body is larger than the limit of {limit:,} bytes.")
+
+
+class UnsupportedMediaType(APIError):
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_media_type"
+    message = "Send the body as JSON, with the header 'Content-Type: application/json'."
+
+
+class RateLimited(APIError):
+    status = 429
+    type = "requests"
+    code = "rate_limit_exceeded"
+    message = "Rate limit reached. Please slow down."
+
+
+class ServerError(APIError):
+    """A fault of our own."""
+
+    code = "internal_error"
+
+
+class UpstreamFailed(APIError):
+    """The provider failed, or said something that no client can act on."""
+
+    status = 502
+    type = "server_error"
+    code = "upstream_error"
+    message = "The model could not answer this request."
+
+
+class Unavailable(APIError):
+    status = 503
+    type = "server_error"
+    code = "service_unavailable"
+    message = "The service is not available at the moment. Please try again."
+
+
+class UpstreamOverloaded(Unavailable):
+    code = "upstream_overloaded"
+    message = "The model is overloaded at the moment. Please try again."
+
+
+class UpstreamTimeout(APIError):
+    status = 504
+    type = "server_error"
+    code = "upstream_timeout"
+    message = "The model did not answer in time."
+
+
+def translate(exception: Exception) -> APIError:
+    """Return what a client is told of ``exception``; a fault that nobody foresaw is logged and becomes a 500."""
+    if isinstance(exception, APIError):
+        return exception
+    if isinstance(exception, Http404 | drf.NotFound):
+        return NotFound()
+    if isinstance(exception, drf.MethodNotAllowed):
+        return MethodNotAllowed(
+            f"{exception.detail} Please check the method against the API's documentation."
+        )
+    if isinstance(exception, drf.UnsupportedMediaType):
+        return UnsupportedMediaType()
+    if isinstance(exception, drf.NotAuthenticated | drf.AuthenticationFailed):
+        return AuthenticationFailed()
+    if isinstance(exception, drf.PermissionDenied):
+        return PermissionDenied()
+    if isinstance(exception, drf.APIException) and exception.status_code < 500:
+        return BadRequest(str(exception.detail))
+    logger.error("unhandled error", exc_info=exception)
+    return ServerError(detail=type(exception).__name__)
+
+
+def exception_handler(exception: Exception, context: dict[str, Any]) -> JSONResponse:
+    """DRF's ``EXCEPTION_HANDLER``."""
+    return translate(exception).response()

@@ -1,0 +1,156 @@
+"""The request of the API: Django's, with the body still on the wire and the slow parts made on demand."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import cached_property
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.core.handlers.asgi import ASGIRequest
+from django.http import QueryDict
+
+from gtapi.errors import BadRequest, InvalidJSON, RequestTooLarge, UnsupportedMediaType
+from gtapi.ids import uuid7
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+#: Deepest nesting of a JSON body; orjson writes no more than 254 levels.
+MAX_DEPTH = 100
+
+
+class ClientLeft(Exception):  # noqa: N818 - it is an event and no error
+    """The client closed its connection while its request was still being read."""
+
+
+class APIRequest(ASGIRequest):
+    """A request to the API.
+
+    ``id`` is always ours: a UUID of version 7, of which ``x-request-id`` is the text.
+    """
+
+    def __init__(self, scope: dict[str, Any], receive: Receive) -> None:  # noqa: super-init-not-called
+        # ASGIRequest's own constructor turns every header into an entry of META, which nobody reads here.
+        self.scope = scope
+        self.receive = receive
+        self.id = uuid7()
+        self.request_id = f"req_{self.id.hex}"
+        self.path = scope["path"]
+        self.path_info = self.path
+        self.script_name = ""
+        self.method = scope["method"].upper()
+        self.resolver_match = None
+        self.urlconf = None
+        self._messages = None
+        self._read_started = False
+        self.disconnected = False
+        self.answered = False
+        self._listener: asyncio.Task[None] | None = None
+
+    @cached_property
+    def META(self) -> dict[str, Any]:  # noqa: N802 - Django's name
+        meta: dict[str, Any] = {"REQUEST_METHOD": self.method, "PATH_INFO": self.path}
+        for name, value in self.scope["headers"]:
+            key = name.decode("latin1").upper().replace("-", "_")
+            key = key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+            text = value.decode("latin1")
+            meta[key] = f"{meta[key]},{text}" if key in meta else text
+        return meta
+
+    @cached_property
+    def GET(self) -> QueryDict:  # noqa: N802 - Django's name
+        return QueryDict(self.scope.get("query_string", b""))
+
+    @cached_property
+    def COOKIES(self) -> dict[str, str]:  # noqa: N802 - Django's name
+        return {}
+
+    def header(self, name: bytes) -> str:
+        """Return the first header of that name (lower case), or an empty text."""
+        for header, value in self.scope["headers"]:
+            if header == name:
+                return str(value.decode("latin1"))
+        return ""
+
+    def host(self) -> str:
+        """Return the host that the client asked, as it wrote it."""
+        if settings.BEHIND_PROXY and (forwarded := self.header(b"x-forwarded-host")):
+            return forwarded.partition(",")[0].strip()
+        return self.header(b"host")
+
+    async def read(self, limit: int) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            RequestTooLarge: it is larger than ``limit`` bytes.
+            ClientLeft: the client closed its connection.
+        """
+        length = self.header(b"content-length")
+        if length.isdigit() and int(length) > limit:
+            raise RequestTooLarge(limit)
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                self.disconnected = True
+                raise ClientLeft
+            part = message.get("body", b"")
+            size += len(part)
+            if size > limit:
+                raise RequestTooLarge(limit)
+            parts.append(part)
+            if not message.get("more_body"):
+                return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def json(self) -> dict[str, Any]:
+        """Return the body, a JSON object, and from then on notice when the client leaves.
+
+        Raises:
+            UnsupportedMediaType: the body is declared as something else than JSON.
+            RequestTooLarge: it is larger than ``MAX_BODY_BYTES``.
+            InvalidJSON: it is no JSON object, nested too deeply, or holds a NUL character.
+            ClientLeft: the client closed its connection.
+        """
+        content_type = self.header(b"content-type").partition(";")[0].strip().lower()
+        if content_type and content_type != "application/json" and not content_type.endswith("+json"):
+            raise UnsupportedMediaType
+        body = await self.read(settings.MAX_BODY_BYTES)
+        self.notice_disconnect()
+        try:
+            data = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise InvalidJSON(f"We could not parse the JSON body of your request: {error}") from None
+        if not isinstance(data, dict):
+            raise InvalidJSON("The body of the request has to be a JSON object.")
+        # Only a body with this many brackets or this escape can be too deep or hold a NUL: both are rare.
+        if body.count(b"[") + body.count(b"{") > MAX_DEPTH or b"\\u0000" in body:
+            _check(data, MAX_DEPTH)
+        return data
+
+    def notice_disconnect(self) -> None:
+        """Cancel the task that serves this request as soon as the client leaves; the body has been read."""
+        task = asyncio.current_task()
+        if task is not None and self._listener is None:
+            self._listener = asyncio.get_running_loop().create_task(self._listen(task))
+
+    async def _listen(self, task: "asyncio.Task[Any]") -> None:
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        if not self.answered:
+            self.disconnected = True
+            task.cancel()
+
+
+def _check(value: Any, depth: int) -> None:
+    """Refuse what is nested more than ``depth`` deep, and the NUL character, which no database takes."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise BadRequest("The request contains a NUL character.")
+    elif isinstance(value, dict | list):
+        if depth == 0:
+            raise InvalidJSON(f"The JSON body is nested more than {MAX_DEPTH} levels deep.")
+        if isinstance(value, dict):
+            for name in value:
+                _check(name, depth)
+        for item in value.values() if isinstance(value, dict) else value:
+            _check(item, depth - 1)

@@ -1,0 +1,226 @@
+"""Settings of the whole project, read from the environment.
+
+Without ``DATABASE_URL`` the embedded servers under ``GTAPI_HOME`` are used, and the secrets are the ones made
+there. With it, every secret has to be given: nothing is defaulted in production.
+"""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import environ
+
+from gtapi.home import home
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+#: Whether this process runs against servers of its own, as `make run` and the tests do.
+EMBEDDED = "DATABASE_URL" not in env.ENVIRON
+_secrets = home.secrets() if EMBEDDED else {}
+
+
+def _secret(name: str) -> str:
+    return env.str(name, default=_secrets[name]) if EMBEDDED else env.str(name)
+
+
+def _secret_list(name: str) -> list[str]:
+    return [part.strip() for part in _secret(name).split(",") if part.strip()]
+
+
+SECRET_KEY = _secret("SECRET_KEY")
+#: Peppers of the key digests, newest first; a key made with any of them is accepted.
+KEY_PEPPERS = _secret_list("KEY_PEPPERS")
+#: Fernet keys for stored credentials, newest first; the first one encrypts, all of them decrypt.
+ENCRYPTION_KEYS = _secret_list("ENCRYPTION_KEYS")
+
+DEBUG = env.bool("DEBUG", default=False)
+#: Hosts that the admin and the health pages answer on. The API binds hosts to tenants by itself.
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if EMBEDDED else [])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+#: Set it where a proxy terminates TLS and overwrites X-Forwarded-Proto and X-Forwarded-Host.
+BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
+if BEHIND_PROXY:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    USE_X_FORWARDED_HOST = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", default=not EMBEDDED)
+SESSION_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "gtapi",
+    "tenants",
+    "files",
+    "inference",
+]
+
+#: The admin's chain. The API has one of its own, see gtapi.handler.
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+#: Async middleware of the API's prefix, outermost first.
+API_MIDDLEWARE: list[str] = env.list("API_MIDDLEWARE", default=[])
+
+ROOT_URLCONF = "gtapi.urls"
+ASGI_APPLICATION = "gtapi.asgi.application"
+WSGI_APPLICATION = "gtapi.wsgi.application"
+APPEND_SLASH = True
+LOGIN_URL = "admin:login"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+_database: dict[str, Any] = (
+    {"ENGINE": "django.db.backends.postgresql", **home.database}
+    if EMBEDDED
+    else dict(env.db_url("DATABASE_URL"))
+)
+# The folder of a unix socket is written into the URL with its slashes quoted.
+_database["HOST"] = unquote(_database.get("HOST", ""))
+# A socket's folder stands in a URL as its host, percent-encoded.
+_database["HOST"] = unquote(_database["HOST"])
+_database["CONN_MAX_AGE"] = 0
+_database["OPTIONS"] = {
+    **_database.get("OPTIONS", {}),
+    # A pool hands connections to threads; without one every query of a process waits for the one before it.
+    "pool": {
+        "min_size": env.int("DATABASE_POOL_MIN", default=0),
+        "max_size": env.int("DATABASE_POOL_MAX", default=8),
+        "timeout": env.float("DATABASE_POOL_TIMEOUT", default=5.0),
+    },
+    "connect_timeout": 5,
+}
+DATABASES = {"default": _database}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env.str("REDIS_URL", default=home.redis_url if EMBEDDED else "redis://127.0.0.1:6379/0")
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+#: Static files are found where the packages keep them, so that nothing has to be collected first.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+REST_FRAMEWORK = {
+    "EXCEPTION_HANDLER": "gtapi.errors.exception_handler",
+    "DEFAULT_AUTHENTICATION_CLASSES": ["tenants.authentication.KeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["tenants.permissions.HasScope"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "UNAUTHENTICATED_USER": None,
+    "UNAUTHENTICATED_TOKEN": None,
+}
+
+# --- the gateway ------------------------------------------------------------------------------------------
+
+#: Largest JSON body of an API request, in bytes.
+MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=32 * 1024 * 1024)
+#: Largest request line and headers together, in bytes; beyond it the answer is 431.
+MAX_HEADER_BYTES = env.int("MAX_HEADER_BYTES", default=64 * 1024)
+#: Seconds between two looks for changes of the policy.
+POLICY_POLL_SECONDS = env.float("POLICY_POLL_SECONDS", default=0.25)
+#: Seconds that warm snapshots serve while PostgreSQL is away; after them the API answers 503.
+POLICY_STALE_SECONDS = env.float("POLICY_STALE_SECONDS", default=60.0)
+#: Seconds of silence after which a stream gets a comment, so that no proxy closes it.
+STREAM_KEEPALIVE_SECONDS = env.float("STREAM_KEEPALIVE_SECONDS", default=15.0)
+#: Where usage records wait while Redis is away.
+USAGE_SPOOL_DIR = Path(env.str("USAGE_SPOOL_DIR", default=str(home.spool)))
+#: Async context managers that live as long as a web process does, in the order in which they start.
+SERVICES = [
+    "tenants.policy.watching",
+    "tenants.ledger.recording",
+    "inference.upstream.connected",
+]
+
+# --- Celery -----------------------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = env.str(
+    "CELERY_BROKER_URL",
+    default=REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1),
+)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 3600,
+    # A killed worker's tasks come back in seconds instead of minutes.
+    "unacked_restore_interval": 2,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 30,
+    "socket_connect_timeout": 1,
+    "socket_keepalive": True,
+}
+CELERY_BEAT_SCHEDULE = {
+    "drain-usage": {"task": "tenants.tasks.drain_usage", "schedule": 1.0, "options": {"expires": 5}},
+    "maintain-usage-partitions": {
+        "task": "tenants.tasks.maintain_partitions",
+        "schedule": 3600.0,
+        "options": {"expires": 600},
+    },
+    "prune-policy-changes": {
+        "task": "tenants.tasks.prune_policy_changes",
+        "schedule": 600.0,
+        "options": {"expires": 300},
+    },
+}
+
+# --- logging: one line an event on standard error, where the process manager puts it into a file -------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        "httpx": {"level": "WARNING"},
+    },
+}

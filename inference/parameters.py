@@ -1,0 +1,15 @@
+"""Parameters that an operator can give to an agent, as defaults or forced."""
+
+from typing import Any
+
+#: What the gateway decides by itself, or what belongs to one request and not to an agent.
+RESERVED = frozenset({"model", "messages", "stream", "stream_options", "n", "user"})
+
+
+def check_parameters(parameters: Any) -> str | None:
+    """Return what is wrong with an agent's parameters, or None."""
+    if not isinstance(parameters, dict):
+        return "Give an object of parameter names and values."
+    if reserved := sorted(RESERVED & parameters.keys()):
+        return f"{', '.join(reserved)} cannot be set on an agent."
+    return None

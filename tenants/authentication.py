@@ -1,0 +1,86 @@
+"""From the headers of a request to the key behind it. No body has been read when this runs."""
+
+import time
+from dataclasses import dataclass, field
+
+from gtapi.errors import AuthenticationFailed
+from gtapi.request import APIRequest
+from tenants import keys
+from tenants.models import InferenceKey, normalise_host
+from tenants.policy import PolicyCache, watch
+from tenants.scopes import expand
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFacts:
+    """What the gateway knows of a key while it serves it; ``expires_at`` is in Unix seconds."""
+
+    id: int
+    public_id: str
+    name: str
+    tenant_id: int
+    tenant_active: bool
+    hosts: frozenset[str]
+    scopes: frozenset[str]
+    expires_at: float | None
+    revoked: bool
+    digest: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, key: InferenceKey) -> "KeyFacts":
+        return cls(
+            id=key.pk,
+            public_id=key.public_id,
+            name=key.name,
+            tenant_id=key.tenant_id,
+            tenant_active=key.tenant.active,
+            hosts=frozenset(key.tenant.hosts),
+            scopes=expand(key.scopes),
+            expires_at=key.expires_at.timestamp() if key.expires_at else None,
+            revoked=key.revoked_at is not None,
+            digest=bytes(key.digest),
+        )
+
+    def why_refused(self) -> str | None:
+        """Return why the key opens nothing at this moment, in words for the operator; None where it does."""
+        if not self.tenant_active:
+            return "the tenant is turned off"
+        if self.revoked:
+            return "the key is revoked"
+        if self.expires_at is not None and self.expires_at <= time.time():
+            return "the key has expired"
+        return None
+
+
+def load_key(public_id: str) -> tuple[int | None, KeyFacts | None]:
+    """Read a key from the database; the loader of ``known_keys``."""
+    key = InferenceKey.objects.select_related("tenant").filter(public_id=public_id).first()
+    return (key.tenant_id, KeyFacts.of(key)) if key else (None, None)
+
+
+known_keys: PolicyCache[str, KeyFacts | None] = PolicyCache(watch, load_key)
+
+
+class KeyAuthentication:
+    """Bearer authentication with a key, on one of its tenant's hosts.
+
+    Whatever is wrong, the answer is the same one.
+    """
+
+    async def authenticate(self, request: APIRequest) -> KeyFacts:
+        """Return the key of a request.
+
+        Raises:
+            AuthenticationFailed: there is none, or it opens nothing here and now.
+            Unavailable: the key cannot be looked up.
+        """
+        scheme, _, plain = request.header(b"authorization").partition(" ")
+        plain = plain.strip()
+        if scheme.lower() != "bearer" or (public_id := keys.public_id(plain)) is None:
+            raise AuthenticationFailed
+        key = await known_keys.get(public_id)
+        if key is None or not keys.matches(plain, key.digest) or key.why_refused():
+            raise AuthenticationFailed
+        if key.hosts and normalise_host(request.host()) not in key.hosts:
+            raise AuthenticationFailed
+        return key
