@@ -33,14 +33,6 @@ class DatabaseFields(TypedDict):
     PORT: str
 
 
-class Secrets(TypedDict):
-    """Made once per home. The last two are comma separated lists, newest first, so that they can rotate."""
-
-    SECRET_KEY: str
-    KEY_PEPPERS: str
-    ENCRYPTION_KEYS: str
-
-
 @dataclass(frozen=True)
 class Home:
     root: Path
@@ -102,9 +94,10 @@ class Home:
     def demo_file(self) -> Path:
         return self.path / "demo.json"
 
-    def secrets(self) -> Secrets:
-        """The secrets of this home, made on first use and never again.
+    def secrets(self) -> dict[str, str]:
+        """SECRET_KEY, KEY_PEPPERS and ENCRYPTION_KEYS of this home, made on first use and never again.
 
+        The last two are comma separated lists, newest first, so that they can rotate by an edit of the file.
         Raises HomeError when the file that holds them cannot be read as what was written.
         """
         file = self.path / "secrets.json"
@@ -172,7 +165,7 @@ def _draft(file: Path, text: str) -> Path:
     return draft
 
 
-def _new_secrets() -> Secrets:
+def _new_secrets() -> dict[str, str]:
     return {
         "SECRET_KEY": secrets.token_urlsafe(50),
         "KEY_PEPPERS": secrets.token_urlsafe(32),
@@ -180,14 +173,10 @@ def _new_secrets() -> Secrets:
     }
 
 
-def _read_secrets(file: Path) -> Secrets:
+def _read_secrets(file: Path) -> dict[str, str]:
     try:
         found = json.loads(file.read_text())
-        return {
-            "SECRET_KEY": str(found["SECRET_KEY"]),
-            "KEY_PEPPERS": str(found["KEY_PEPPERS"]),
-            "ENCRYPTION_KEYS": str(found["ENCRYPTION_KEYS"]),
-        }
+        return {name: str(found[name]) for name in ("SECRET_KEY", "KEY_PEPPERS", "ENCRYPTION_KEYS")}
     except (ValueError, KeyError, TypeError):
         raise HomeError(f"{file} is damaged: restore it, since keys and credentials depend on it.") from None
 

@@ -47,7 +47,7 @@ class Program(ABC):
     Start it from the main thread: the kernel ties a child to the thread that forked it.
     """
 
-    #: Signals that ask for the end, each with the seconds to wait for it. SIGKILL follows by itself.
+    #: Signals that ask for the end, ever more urgently, each with the seconds to wait for it; then SIGKILL.
     stops: Sequence[tuple[signal.Signals, float]] = ((signal.SIGTERM, 10.0),)
     #: Sent by the kernel when the launcher is killed.
     death_signal = signal.SIGKILL
@@ -59,6 +59,7 @@ class Program(ABC):
         self.log = log
         self.pause = pause
         self.process: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
 
     @abstractmethod
     def command(self) -> list[str]:
@@ -86,6 +87,7 @@ class Program(ABC):
 
         command = self.command()
         with self._open_log() as log:
+            self._log_start = log.seek(0, os.SEEK_END)
             try:
                 self.process = subprocess.Popen(
                     command,
@@ -122,18 +124,19 @@ class Program(ABC):
         return f"{how}; see {self.log}."
 
     def last_words(self, size: int = 4000) -> str:
+        """The end of what it has logged since its last start, at most `size` bytes."""
         try:
             with self.log.open("rb") as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - size))
+                log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - size))
                 return log.read().decode(errors="replace")
         except FileNotFoundError:
             return ""
 
-    def stop(self) -> None:
-        """Ask for the end, insist, and return when the process is gone."""
+    def stop(self, *, at_once: bool = False) -> None:
+        """Ask for the end, insist, and return when the process is gone; `at_once` leaves out the asking."""
         if self.process is None:
             return
-        for number, seconds in (*self.stops, (signal.SIGKILL, None)):
+        for number, seconds in (*self.stops[at_once:], (signal.SIGKILL, None)):
             if self.process.poll() is not None:
                 break
             self.process.send_signal(number)
@@ -188,6 +191,6 @@ class Server(Program):
         self.prepare()
         super().start()
 
-    def stop(self) -> None:
-        super().stop()
+    def stop(self, *, at_once: bool = False) -> None:
+        super().stop(at_once=at_once)
         self._lock.release()

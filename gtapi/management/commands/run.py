@@ -1,0 +1,54 @@
+"""Serve the whole gateway from one command."""
+
+import os
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from gtapi.home import home
+from gtapi.stack.launcher import Launcher, Options
+
+OFF = ("0", "false", "no", "off")
+
+
+class Command(BaseCommand):
+    help = (
+        "Start PostgreSQL, Redis, local models, a worker, its clock and the web server, with the demo tenant "
+        "applied, and run until Ctrl-C. Servers that DATABASE_URL and REDIS_URL name take the place of ours."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--port",
+            type=int,
+            default=int(os.environ.get("PORT") or 8000),
+            help="where to serve (default: PORT, or 8000)",
+        )
+        parser.add_argument(
+            "--host", default="127.0.0.1", help="address to listen on (default: this machine alone)"
+        )
+        parser.add_argument(
+            "--no-local-models",
+            action="store_true",
+            default=os.environ.get("LOCAL_MODELS", "1").lower() in OFF,
+            help="do not run models on this machine (default: LOCAL_MODELS=0 says so)",
+        )
+        parser.add_argument(
+            "--provider-url",
+            default=os.environ.get("DEMO_PROVIDER_BASE_URL", ""),
+            help="OpenAI-compatible provider of the demo tenant in place of local models "
+            "(default: DEMO_PROVIDER_BASE_URL); its key is read from DEMO_PROVIDER_API_KEY",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        Launcher(
+            home,
+            Options(
+                host=options["host"],
+                port=options["port"],
+                local_models=not options["no_local_models"],
+                provider_url=options["provider_url"],
+            ),
+        ).run()

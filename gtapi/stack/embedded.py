@@ -1,0 +1,167 @@
+"""The two servers of a home, and how commands share them.
+
+They have one owner at a time, which holds the lock `stack.lock`: the launcher (`manage.py run`), or a keeper
+that the first command starts and that leaves when no command uses the servers any more. What the owner is up
+to stands in the lock's file; a note whose lock is free means nothing.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from time import monotonic
+from typing import NamedTuple
+
+from gtapi.home import CHECKOUT, Home
+from gtapi.stack.environment import wants_own_postgres, wants_own_redis
+from gtapi.stack.errors import StackError
+from gtapi.stack.locks import FileLock
+from gtapi.stack.processes import Pause, Server, sleep
+
+SECONDS_TO_START = 120.0
+SECONDS_TO_STOP = 40.0
+FOREVER = float("inf")
+
+#: Commands that do without a database, and the launcher, which sees to its servers by itself.
+WITHOUT_SERVERS = frozenset(
+    {
+        "-h",
+        "--help",
+        "--version",
+        "collectstatic",
+        "compilemessages",
+        "diffsettings",
+        "findstatic",
+        "help",
+        "makemessages",
+        "run",
+        "startapp",
+        "version",
+    }
+)
+
+
+class Owner(NamedTuple):
+    """Who runs the servers: `launcher` or `keeper`, its process id, and `starting`, `ready` or `stopping`."""
+
+    kind: str
+    pid: int
+    state: str
+
+
+class Stack:
+    """The locks of one home around its servers."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.ownership = FileLock(home.path / "stack.lock")
+        self.users = FileLock(home.path / "users.lock")
+
+    def servers(self, pause: Pause = sleep) -> list[Server]:
+        """The servers that the environment does not name, in the order in which to start them."""
+        # Imported here, because a command that finds the servers running needs none of it.
+        from gtapi.stack.postgres import Postgres
+        from gtapi.stack.redis import Redis
+
+        home = self.home
+        servers: list[Server] = []
+        if wants_own_redis(os.environ, home):
+            servers.append(Redis(home.path / "redis", home.runtime, home.logs / "redis.log", pause))
+        if wants_own_postgres(os.environ):
+            log = home.logs / "postgres.log"
+            servers.append(Postgres(home.path / "postgres", home.runtime, log, pause=pause))
+        return servers
+
+    def note(self, kind: str, state: str) -> None:
+        self.ownership.note(f"{kind} {os.getpid()} {state}")
+
+    def owner(self) -> Owner | None:
+        """Who owns the servers at this moment; None when nobody does."""
+        lock = FileLock(self.ownership.file)
+        try:
+            if lock.take(shared=True):
+                return None
+            kind, pid, state = lock.noted().split()
+            return Owner(kind, int(pid), state)
+        except ValueError:  # it has the lock and has not written its note yet
+            return Owner("keeper", 0, "starting")
+        finally:
+            lock.release()
+
+
+@contextmanager
+def servers_for(arguments: Sequence[str], home: Home) -> Iterator[None]:
+    """Have the servers of `home` running while a command with these arguments, as in sys.argv, does its work.
+
+    Where the environment names servers of its own, nothing is started. Raises StackError.
+    """
+    ours = wants_own_redis(os.environ, home) or wants_own_postgres(os.environ)
+    if not ours or not _needs_servers(arguments):
+        yield
+        return
+    stack = Stack(home)
+    # Held back only while a keeper stops the servers that its last user has left.
+    if not stack.users.wait(SECONDS_TO_STOP, sleep, shared=True):
+        raise StackError(f"Some process has kept {stack.users.file} to itself for {SECONDS_TO_STOP:.0f} s.")
+    try:
+        _have_running(stack)
+        yield
+    finally:
+        _leave(stack)
+
+
+def _needs_servers(arguments: Sequence[str]) -> bool:
+    command, *options = arguments[1:] or ["help"]
+    if command in WITHOUT_SERVERS or "--help" in options or "-h" in options:
+        return False
+    return command != "check" or any(option.startswith("--database") for option in options)
+
+
+def _have_running(stack: Stack) -> None:
+    """Return once somebody's servers are ready, starting a keeper where nobody owns them."""
+    keeper: subprocess.Popen[str] | None = None
+    deadline = monotonic() + SECONDS_TO_START
+    while monotonic() < deadline:
+        owner = stack.owner()
+        if owner is not None and owner.state == "ready":
+            return
+        if keeper is not None and keeper.poll():
+            said = keeper.stderr.read().strip() if keeper.stderr else ""
+            raise StackError(said or f"The servers under {stack.home.path} did not start.")
+        if owner is None and (keeper is None or keeper.poll() is not None):
+            keeper = _start_keeper(stack.home)
+        sleep(0.02)
+    raise StackError(f"The servers under {stack.home.path} were not ready within {SECONDS_TO_START:.0f} s.")
+
+
+def _start_keeper(home: Home) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "gtapi.stack.keeper"],
+        cwd=CHECKOUT,
+        env=os.environ | {"GTAPI_HOME": str(home.root)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _leave(stack: Stack) -> None:
+    """Stop using the servers; the last of a keeper's users returns when they are down."""
+    users = stack.users
+    alone = users.take()
+    if not alone and users.take(shared=True):
+        users.release()
+        return
+    # Nobody else uses them, or their keeper has just found that out by itself.
+    owner = stack.owner()
+    deadline = monotonic() + SECONDS_TO_STOP
+    if owner is not None and owner.kind == "keeper":
+        if alone and owner.pid:
+            os.kill(owner.pid, signal.SIGTERM)
+        while stack.owner() is not None and monotonic() < deadline:
+            sleep(0.02)
+    users.release()

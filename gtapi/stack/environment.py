@@ -1,0 +1,38 @@
+"""What the environment leaves open, filled in before the settings read it."""
+
+from collections.abc import MutableMapping
+
+from gtapi.home import Home
+
+LOCAL_HOSTS = "localhost,127.0.0.1,[::1]"
+
+
+def complete(environment: MutableMapping[str, str], home: Home, *, launching: bool) -> None:
+    """Make `environment` whole for a command of `manage.py`; `launching` where that is `run`.
+
+    A database of one's own goes with secrets of one's own. Where they are missing, `manage.py run` makes them
+    under the home, and later commands find them there. Processes that are started without `manage.py`, as in
+    production, get none of this.
+    """
+    for name in ("DATABASE_URL", "REDIS_URL"):
+        if not environment.get(name):  # `make run REDIS_URL=` means the same as not to name it
+            environment.pop(name, None)
+    if "DATABASE_URL" not in environment:
+        return
+    environment.setdefault("REDIS_URL", home.redis_url)
+    if launching or (home.root / "secrets.json").exists():
+        for name, value in home.secrets().items():
+            environment.setdefault(name, str(value))
+    if launching:
+        environment.setdefault("ALLOWED_HOSTS", LOCAL_HOSTS)
+        environment.setdefault("SECURE_COOKIES", "false")
+
+
+def wants_own_redis(environment: MutableMapping[str, str], home: Home) -> bool:
+    """Whether Redis is ours to run: nobody else's is named."""
+    return environment.get("REDIS_URL", home.redis_url) == home.redis_url
+
+
+def wants_own_postgres(environment: MutableMapping[str, str]) -> bool:
+    """Whether PostgreSQL is ours to run: nobody else's is named."""
+    return "DATABASE_URL" not in environment

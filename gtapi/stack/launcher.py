@@ -1,0 +1,180 @@
+"""Runs a whole gateway on one machine: the servers, the local models, Celery and the web server."""
+
+import errno
+import os
+import shutil
+from dataclasses import dataclass
+
+from gtapi.home import Home
+from gtapi.stack import database, postgres, redis
+from gtapi.stack.console import Console
+from gtapi.stack.demo import Demo
+from gtapi.stack.embedded import Stack
+from gtapi.stack.environment import wants_own_postgres, wants_own_redis
+from gtapi.stack.errors import Interrupted, StackError
+from gtapi.stack.locks import FileLock
+from gtapi.stack.parts import Beat, LocalModels, Web, Worker, listen_on
+from gtapi.stack.processes import Program
+from gtapi.stack.signals import Signals
+from gtapi.stack.watch import Watch
+
+SECONDS_FOR_COMMANDS = 20.0
+SECONDS_FOR_THE_DEAD = 15.0
+LOOKS_EVERY = 0.25
+#: Bytes that have to be free on the disk: a new cluster is 40 MB and grows by log files of 16 MB.
+FREE_FOR_A_CLUSTER = 200_000_000
+FREE_AT_ALL = 50_000_000
+
+
+@dataclass(frozen=True)
+class Options:
+    host: str
+    port: int
+    #: Whether to run the models of this machine, where no other provider is named.
+    local_models: bool
+    #: The provider of the demo tenant, and the variable that holds its key.
+    provider_url: str
+    provider_key_env: str = "DEMO_PROVIDER_API_KEY"
+
+
+class Launcher:
+    """One run, from the first check to the last part's end."""
+
+    def __init__(self, home: Home, options: Options) -> None:
+        self.home = home
+        self.options = options
+        self.console = Console()
+        self.signals = Signals()
+        self.stack = Stack(home)
+        self.alive = FileLock(home.path / "parts.lock")
+        self.parts: list[Program] = []
+
+    def run(self) -> None:
+        """Serve until SIGINT, SIGTERM or SIGHUP. Raises StackError when a part cannot be started."""
+        with self.signals:
+            try:
+                self._serve()
+            except Interrupted:
+                self.console.write("")
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                raise StackError(f"The disk that holds {self.home.path} is full.") from None
+            finally:
+                self._stop()
+
+    def _serve(self) -> None:
+        self._check()
+        self._own()
+        web = Web(self.home, self.alive, self.signals.pause, listen_on(self.options.host, self.options.port))
+        try:
+            provider_url = self._start_models()
+            self._start_servers()
+            self._fill_database()
+            self._start(Worker(self.home, self.alive, self.signals.pause))
+            self._start(Beat(self.home, self.alive, self.signals.pause))
+            self._start(web)
+            demo = Demo(self.home, web.url).apply(provider_url, self.options.provider_key_env)
+            for part in self.parts:
+                self._await(part)
+            demo.announce(self.console)
+            self._watch()
+        finally:
+            web.listener.close()
+
+    def _check(self) -> None:
+        if wants_own_postgres(os.environ):
+            postgres.binaries()
+        if wants_own_redis(os.environ, self.home):
+            redis.binary()
+        fresh = wants_own_postgres(os.environ) and not (self.home.path / "postgres").exists()
+        needed = FREE_FOR_A_CLUSTER if fresh else FREE_AT_ALL
+        free = shutil.disk_usage(self.home.path).free
+        if free < needed:
+            raise StackError(
+                f"The disk that holds {self.home.path} is full: {free // 10**6} MB are free, "
+                f"{needed // 10**6} MB are needed."
+            )
+
+    def _own(self) -> None:
+        owner = self.stack.owner()
+        if owner is not None and owner.kind == "launcher" and owner.state == "ready":
+            raise StackError(f"A gateway runs under {self.home.path} already (process {owner.pid}).")
+        if not self.stack.ownership.wait(SECONDS_FOR_COMMANDS, self.signals.pause):
+            raise StackError(
+                f"Another command uses the database under {self.home.path}: end it, then start the gateway."
+            )
+        self.stack.note("launcher", "starting")
+        # The parts of a launcher that was killed follow it by themselves; only a new one can come too early.
+        if not self.alive.wait(SECONDS_FOR_THE_DEAD, self.signals.pause):
+            raise StackError(f"Processes of an earlier run under {self.home.path} have not ended.")
+
+    def _start(self, part: Program) -> None:
+        self.parts.append(part)
+        part.start()
+
+    def _await(self, part: Program) -> None:
+        try:
+            part.wait_ready()
+        except StackError as error:
+            if not isinstance(part, LocalModels):
+                raise
+            self.console.say(f"{error} The gateway serves without them.")
+        else:
+            self.console.say(f"{part.name} answers" if part.name != "Local models" else "Local models answer")
+
+    def _start_servers(self) -> None:
+        servers = self.stack.servers(self.signals.pause)
+        for server in servers:
+            if not server.data.exists():
+                self.console.say(f"{server.name}: making {server.data}")
+            self._start(server)
+        for server in servers:
+            self._await(server)
+        self.stack.note("launcher", "ready")
+
+    def _start_models(self) -> str:
+        """Start the local models where they are wanted, and return the base URL of the demo's provider."""
+        if self.options.provider_url:
+            return self.options.provider_url
+        if not self.options.local_models:
+            why = "the local ones are switched off (LOCAL_MODELS=0)"
+        elif not LocalModels.installed():
+            why = "the packages of the local ones are not installed (requirements/local.txt)"
+        else:
+            models = LocalModels(self.home, self.alive, self.signals.pause)
+            self._start(models)
+            return models.base_url
+        self.console.say(f"There are no models: {why}, and DEMO_PROVIDER_BASE_URL is not set.")
+        return ""
+
+    def _fill_database(self) -> None:
+        database.check_redis()
+        steps = database.migrate()
+        database.disconnect()
+        if steps:
+            self.console.say(f"Database migrated in {steps} steps")
+
+    def _watch(self) -> None:
+        watches = [Watch(part, self.console) for part in self.parts]
+        while True:
+            self.signals.pause(LOOKS_EVERY)
+            for watch in watches:
+                watch.look()
+
+    def _stop(self) -> None:
+        """Stop the parts in the reverse of the order in which they were started."""
+        if self.parts:
+            self.stack.note("launcher", "stopping")
+        at_once = False
+        while self.parts:
+            part = self.parts[-1]
+            try:
+                part.stop(at_once=at_once)
+                self.console.say(f"{part.name} stopped")
+            except KeyboardInterrupt:  # asked twice: no more waiting for requests in flight
+                at_once = True
+            else:
+                self.parts.pop()
+        self.alive.release()
+        self.stack.ownership.release()

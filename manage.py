@@ -1,0 +1,33 @@
+#!/usr/bin/env python
+"""Administer the gateway: `manage.py run` serves it, `manage.py help` lists the rest.
+
+Without DATABASE_URL and REDIS_URL every command uses the servers that run under GTAPI_HOME, and starts them
+for as long as it runs when there are none.
+"""
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gtapi.settings")
+    try:
+        from django.core.management import execute_from_command_line
+    except ImportError:
+        sys.exit("Django is not installed here. `make run` makes .venv; then use .venv/bin/python manage.py.")
+
+    from gtapi.home import HomeError, home
+    from gtapi.stack.embedded import servers_for
+    from gtapi.stack.environment import complete
+    from gtapi.stack.errors import StackError
+
+    try:
+        complete(os.environ, home, launching=sys.argv[1:2] == ["run"])
+        with servers_for(sys.argv, home):
+            execute_from_command_line(sys.argv)
+    except (HomeError, StackError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
