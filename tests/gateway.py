@@ -43,7 +43,7 @@ class Gateway(Program):
         ]  # fmt: skip
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, **self.variables}
+        return {**os.environ, "GRACEFUL_TIMEOUT": "2", **self.variables}
 
     def answers(self) -> bool:
         try:
@@ -72,7 +72,7 @@ class Worker(Program):
         ]  # fmt: skip
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, **self.variables}
+        return {**os.environ, "GRACEFUL_TIMEOUT": "2", **self.variables}
 
     def answers(self) -> bool:
         return "ready." in self.last_words()
