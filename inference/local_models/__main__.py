@@ -1,0 +1,95 @@
+"""The command line: ``python -m inference.local_models --port N``."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from inference.local_models import missing
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+#: Seconds that running requests get to notice the end.
+GRACE = 1.0
+
+logger = logging.getLogger("inference.local_models")
+
+
+def main() -> int:
+    """Serve until told to stop; return the exit status."""
+    arguments = parser().parse_args()
+    if lacking := missing():
+        print(  # noqa: T201  # the one sentence an operator sees
+            f"The local models are not installed (missing: {', '.join(lacking)})."
+            " Install them by: pip install 'gtapi[local]'.",
+            file=sys.stderr,
+        )
+        return 1
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    return asyncio.run(serve(arguments))
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    home = Path(os.environ.get("GTAPI_HOME") or CHECKOUT / "var")
+    cores = len(os.sched_getaffinity(0))
+    parser = argparse.ArgumentParser(
+        prog="python -m inference.local_models",
+        description="Serve this machine's own chat and embedding models in OpenAI's shapes.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--port", type=int, required=True, help="TCP port; 0 takes a free one")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on, without log-in")
+    parser.add_argument("--data", type=Path, default=home / "models", help="folder for the weights (250 MB)")
+    parser.add_argument("--threads", type=int, default=min(2, cores), help="CPU threads for each model")
+    return parser
+
+
+async def serve(arguments: argparse.Namespace) -> int:
+    """Listen, load, serve; return the exit status."""
+    from aiohttp import web
+
+    from inference.local_models.errors import ModelUnavailableError
+    from inference.local_models.model import Settings
+    from inference.local_models.server import Server
+
+    server = Server(Settings(data=arguments.data, threads=max(1, arguments.threads)))
+    # Handlers are cancelled when their client leaves, which is what stops a generation.
+    runner = web.AppRunner(
+        server.application(), handler_cancellation=True, access_log=None, shutdown_timeout=GRACE
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, arguments.host, arguments.port).start()
+    except OSError as error:
+        logger.error("cannot listen on %s:%s: %s", arguments.host, arguments.port, error.strerror)  # noqa: TRY400
+        return 1
+    logger.info("listening on http://%s:%s", *runner.addresses[0][:2])
+
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    preloading = asyncio.create_task(server.preload())
+    waiting = asyncio.create_task(stopped.wait())
+    await asyncio.wait({preloading, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if preloading.done():
+            preloading.result()
+        await waiting
+    except ModelUnavailableError as error:
+        logger.error("%s", error.message)  # noqa: TRY400  # the sentence says it all
+        return 1
+    logger.info("stopping")
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(runner.cleanup(), GRACE)
+    return 0
+
+
+if __name__ == "__main__":
+    status = main()
+    logging.shutdown()
+    # The engines' threads may be in the middle of a token, and a normal exit would wait for them.
+    os._exit(status)
