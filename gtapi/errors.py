@@ -17,6 +17,7 @@ expect. The message is always in our own words: what a provider said goes to the
     ├── RequestTooLarge        413
     ├── UnsupportedMediaType   415
     ├── RateLimited            429
+    ├── HeadersTooLarge        431
     ├── ServerError            500
     ├── UpstreamFailed         502
     ├── Unavailable            503
@@ -158,6 +159,15 @@ class UnsupportedMediaType(APIError):
     type = "invalid_request_error"
     code = "unsupported_media_type"
     message = "Send the body as JSON, with the header 'Content-Type: application/json'."
+
+
+class HeadersTooLarge(APIError):
+    status = 431
+    type = "invalid_request_error"
+    code = "headers_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The request's headers are larger than the limit of {limit:,} bytes.")
 
 
 class RateLimited(APIError):

@@ -38,7 +38,7 @@ def resolve(path: str) -> ResolverMatch:
 class APIHandler(ASGIHandler):
     """Serves the API. Its middleware is ``API_MIDDLEWARE``: async callables made from the next one."""
 
-    def load_middleware(self, is_async: bool = False) -> None:  # noqa: ARG002 - Django's signature
+    def load_middleware(self, is_async: bool = False) -> None:
         handler: Callable[[APIRequest], Awaitable[HttpResponseBase]] = self._call_view
         for path in reversed(settings.API_MIDDLEWARE):
             handler = import_string(path)(handler)
@@ -105,14 +105,17 @@ class APIHandler(ASGIHandler):
 
         timer = loop.call_later(settings.STREAM_KEEPALIVE_SECONDS, keep_alive)
         try:
-            await send(
-                {
-                    "type": "http.response.start",
-                    "status": response.status_code,
-                    "headers": _raw_headers(response),
-                }
-            )
             async with aclosing(response.events) as events:
+                # The first part is there already. Taken first, so that from here on closing ends the generator
+                # in whatever state it is: one that never began would not run its own clean-up.
+                part = await anext(events)
+                waiting = False
+                headers = _raw_headers(response)
+                await send(
+                    {"type": "http.response.start", "status": response.status_code, "headers": headers}
+                )
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+                waiting = True
                 async for part in events:
                     waiting = False
                     await send({"type": "http.response.body", "body": part, "more_body": True})

@@ -18,7 +18,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 MAX_DEPTH = 100
 
 
-class ClientLeft(Exception):  # noqa: N818 - it is an event and no error
+class ClientLeft(Exception):
     """The client closed its connection while its request was still being read."""
 
 
@@ -28,7 +28,7 @@ class APIRequest(ASGIRequest):
     ``id`` is always ours: a UUID of version 7, of which ``x-request-id`` is the text.
     """
 
-    def __init__(self, scope: dict[str, Any], receive: Receive) -> None:  # noqa: super-init-not-called
+    def __init__(self, scope: dict[str, Any], receive: Receive) -> None:
         # ASGIRequest's own constructor turns every header into an entry of META, which nobody reads here.
         self.scope = scope
         self.receive = receive

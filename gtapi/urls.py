@@ -1,6 +1,16 @@
 """Every address of the project."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
+from django.views.generic import RedirectView
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from gtapi import health
+
+urlpatterns = [
+    path("api/tenant/v1/", include("inference.api_urls")),
+    path("api/tenant/", include("inference.api_urls")),
+    path("admin/", admin.site.urls),
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("", RedirectView.as_view(url="/admin/")),
+]

@@ -206,13 +206,11 @@ class Agent(AgentContent, InferenceTarget):
 
     def has_unpublished_changes(self) -> bool:
         """Tell whether the draft differs from what clients get."""
-        return self.live is None or not self._equals(self.live)
+        return self.live is None or self.live.snapshot() != self.snapshot()
 
-    def _equals(self, version: "AgentVersion") -> bool:
-        return self.content() == version.content() and self._dataset_ids() == sorted(version.dataset_ids)
-
-    def _dataset_ids(self) -> list[str]:
-        return sorted(self.datasets.values_list("pk", flat=True))
+    def snapshot(self) -> dict[str, Any]:
+        """Return all that a version keeps of the draft."""
+        return {**self.content(), "dataset_ids": sorted(self.datasets.values_list("pk", flat=True))}
 
     def _lock(self) -> "Agent":
         return Agent.objects.select_for_update(of=("self",)).get(pk=self.pk)
@@ -221,14 +219,10 @@ class Agent(AgentContent, InferenceTarget):
     def publish(self, by: str = "") -> "AgentVersion":
         """Make the stored draft the live version; one that is live already stays as it is."""
         agent = self._lock()
-        if agent.live is None or not agent._equals(agent.live):
+        if agent.has_unpublished_changes():
             number = (agent.versions.aggregate(n=Max("number"))["n"] or 0) + 1
             agent.live = AgentVersion.objects.create(
-                agent=agent,
-                number=number,
-                published_by=by,
-                dataset_ids=agent._dataset_ids(),
-                **agent.content(),
+                agent=agent, number=number, published_by=by, **agent.snapshot()
             )
             Agent.objects.filter(pk=agent.pk).update(live=agent.live)
         self.live = agent.live
@@ -279,6 +273,10 @@ class AgentVersion(AgentContent):
 
     def __str__(self) -> str:
         return f"version {self.number}"
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all that the version keeps."""
+        return {**self.content(), "dataset_ids": self.dataset_ids}
 
 
 class Grant(models.Model):

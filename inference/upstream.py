@@ -48,7 +48,7 @@ async def connected() -> AsyncIterator[None]:
 
 
 async def post(
-    url: str, body: bytes, headers: Mapping[str, str], timeout: aiohttp.ClientTimeout
+    url: str, body: bytes, headers: Mapping[str, str], patience: aiohttp.ClientTimeout
 ) -> aiohttp.ClientResponse:
     """Send a request and return the answer once its headers are there; the caller closes it.
 
@@ -58,16 +58,16 @@ async def post(
 
     Raises:
         aiohttp.ClientError: the provider cannot be reached, or ended the connection.
-        TimeoutError: a time-out of ``timeout`` has passed.
+        TimeoutError: a time-out of ``patience`` has passed.
     """
     session = _sessions[-1]
     _fresh.set(False)
     try:
-        return await session.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False)
+        return await session.post(url, data=body, headers=headers, timeout=patience, allow_redirects=False)
     except aiohttp.ClientError as error:
         if _fresh.get() or not _ended_by_peer(error):
             raise
-    return await session.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False)
+    return await session.post(url, data=body, headers=headers, timeout=patience, allow_redirects=False)
 
 
 def _ended_by_peer(error: aiohttp.ClientError) -> bool:

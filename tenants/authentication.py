@@ -19,6 +19,7 @@ class KeyFacts:
     public_id: str
     name: str
     tenant_id: int
+    tenant_slug: str
     tenant_active: bool
     hosts: frozenset[str]
     scopes: frozenset[str]
@@ -33,6 +34,7 @@ class KeyFacts:
             public_id=key.public_id,
             name=key.name,
             tenant_id=key.tenant_id,
+            tenant_slug=key.tenant.slug,
             tenant_active=key.tenant.active,
             hosts=frozenset(key.tenant.hosts),
             scopes=expand(key.scopes),

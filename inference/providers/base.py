@@ -1,10 +1,16 @@
 """What every adapter offers, and the plain facts that it gets."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from gtapi.errors import UpstreamFailed
+
 JSON = dict[str, Any]
+
+
+class StreamCut(UpstreamFailed):
+    """A stream ended without the provider's end mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +57,10 @@ class Adapter(Protocol):
         """Return a whole chat completion."""
         ...
 
-    def chat_stream(self, upstream: Upstream, body: JSON) -> AsyncIterator[list[JSON]]:
+    def chat_stream(self, upstream: Upstream, body: JSON) -> AsyncGenerator[list[JSON], None]:
         """Yield the chunks of a chat completion, those that arrive together in one list.
 
-        The iterator ends after the provider's own end and raises where the stream breaks off before it.
+        It ends after the provider's own end mark and raises ``StreamCut`` where the bytes end without one.
         """
         ...
 

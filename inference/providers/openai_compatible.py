@@ -1,7 +1,8 @@
 """Providers that speak OpenAI's own API: OpenAI, and most servers and hosts of models."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
+from contextlib import aclosing
 from functools import lru_cache
 
 import aiohttp
@@ -11,7 +12,7 @@ import orjson
 from gtapi.errors import APIError, UpstreamFailed, UpstreamTimeout
 from inference import upstream as http
 from inference.providers import faults
-from inference.providers.base import JSON, ConnectionTest, Timeouts, Upstream
+from inference.providers.base import JSON, ConnectionTest, StreamCut, Timeouts, Upstream
 from inference.providers.sse import EventParser, EventTooLarge
 
 #: Largest answer that is read, in bytes.
@@ -106,13 +107,14 @@ class OpenAICompatible:
     async def chat(self, upstream: Upstream, body: JSON) -> JSON:
         return await self._json(upstream, "/chat/completions", body, "choices")
 
-    async def chat_stream(self, upstream: Upstream, body: JSON) -> AsyncIterator[list[JSON]]:
+    async def chat_stream(self, upstream: Upstream, body: JSON) -> AsyncGenerator[list[JSON], None]:
         if upstream.stream_usage:
             body = {**body, "stream_options": {"include_usage": True}}
         else:
             body = {name: value for name, value in body.items() if name != "stream_options"}
-        async for chunks in self._events(upstream, "/chat/completions", body, "choices"):
-            yield chunks
+        async with aclosing(self._events(upstream, "/chat/completions", body, "choices")) as events:
+            async for chunks in events:
+                yield chunks
 
     async def _json(self, upstream: Upstream, path: str, body: JSON, key: str) -> JSON:
         """Return the JSON answer to a POST; ``key`` names the list that makes it one."""
@@ -133,7 +135,9 @@ class OpenAICompatible:
             raise faults.from_status(upstream, response.status, response.headers, data, body)
         return _object(upstream, data, body, key)
 
-    async def _events(self, upstream: Upstream, path: str, body: JSON, key: str) -> AsyncIterator[list[JSON]]:
+    async def _events(
+        self, upstream: Upstream, path: str, body: JSON, key: str
+    ) -> AsyncGenerator[list[JSON], None]:
         """Yield the objects of an event stream; see ``Adapter.chat_stream``."""
         patience = Patience(upstream.timeouts)
         response: aiohttp.ClientResponse | None = None
@@ -141,10 +145,11 @@ class OpenAICompatible:
             response = await self._post(upstream, path, body)
             if response.status != 200 or response.content_type != "text/event-stream":
                 raise await self._no_stream(upstream, response, body, key)
-            async for objects in _objects(upstream, response, patience, body, key):
-                patience.pause()
-                yield objects
-                patience.resume()
+            async with aclosing(_objects(upstream, response, patience, body, key)) as arrivals:
+                async for objects in arrivals:
+                    patience.pause()
+                    yield objects
+                    patience.resume()
         except asyncio.CancelledError as error:
             if not patience.expired:
                 raise
@@ -221,7 +226,7 @@ class OpenAICompatible:
 
 async def _objects(
     upstream: Upstream, response: aiohttp.ClientResponse, patience: Patience, sent: Collection[str], key: str
-) -> AsyncIterator[list[JSON]]:
+) -> AsyncGenerator[list[JSON], None]:
     """Yield the parsed events of an answer until the provider's ``[DONE]`` or the end of its bytes."""
     parser = EventParser()
     while received := await response.content.readany():
@@ -240,6 +245,7 @@ async def _objects(
             return
     if parser.pending():
         raise UpstreamFailed(detail=f"{upstream.name}: the stream broke off inside an event")
+    raise StreamCut(detail=f"{upstream.name}: the stream ended without [DONE]")
 
 
 def _broken(upstream: Upstream, error: aiohttp.ClientError) -> UpstreamFailed:

@@ -1,0 +1,79 @@
+"""From what a client sent to what the provider gets: the agent's part, and nothing that routes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gtapi.crypto import unseal
+from inference.routing import Target
+from inference.shapes.checks import invalid
+
+JSON = dict[str, Any]
+
+#: Fields by which some servers let a request choose its model, address or credential. Those are the operator's
+#: to choose, so they never pass.
+ROUTING_FIELDS = frozenset(
+    {
+        "api_base",
+        "api_key",
+        "api_version",
+        "base_url",
+        "custom_llm_provider",
+        "deployment_id",
+        "extra_body",
+        "extra_headers",
+        "fallbacks",
+        "model_list",
+        "models",
+        "organization",
+        "plugins",
+        "provider",
+        "route",
+        "transforms",
+    }
+)
+#: Names for one thing: a forced value, or the client's own, stands against all names of its group.
+_SAME = ({"max_tokens", "max_completion_tokens"}, {"tools", "functions"}, {"tool_choice", "function_call"})
+_GROUPS: Mapping[str, frozenset[str]] = {name: frozenset(group) for group in _SAME for name in group}
+
+
+def upstream_body(target: Target, body: JSON, tenant_id: int) -> JSON:
+    """Return the body for the provider.
+
+    Args:
+        target: the agent or catalog entry.
+        body: the client's body, checked.
+        tenant_id: whose it is; ids that were hidden for one tenant open for no other.
+
+    Raises:
+        BadRequest: the body refers to an audio answer that is none of ours.
+    """
+    sent = {name: value for name, value in body.items() if value is not None and name not in ROUTING_FIELDS}
+    for name, value in target.parameters.items():
+        if not (_GROUPS.get(name, frozenset((name,))) & sent.keys()):
+            sent[name] = value
+    for name, value in target.forced.items():
+        for other in _GROUPS.get(name, ()):
+            sent.pop(other, None)
+        sent[name] = value
+    sent["model"] = target.raw_model
+    messages = _with_own_audio(sent["messages"], tenant_id)
+    if target.instructions:
+        messages = [{"role": "system", "content": target.instructions}, *messages]
+    sent["messages"] = messages
+    return sent
+
+
+def _with_own_audio(messages: list[JSON], tenant_id: int) -> list[JSON]:
+    """Return the messages with the provider's ids of earlier audio answers in place of ours."""
+    if not any("audio" in message for message in messages):
+        return messages
+    opened = []
+    for index, message in enumerate(messages):
+        audio = message.get("audio")
+        if isinstance(audio, dict) and isinstance(audio.get("id"), str):
+            known = unseal("audio_", audio["id"], str(tenant_id))
+            if known is None:
+                raise invalid(f"messages[{index}].audio.id", "there is no such audio")
+            message = {**message, "audio": {"id": known}}  # noqa: PLW2901 - a copy, the client's own stays
+        opened.append(message)
+    return opened

@@ -1,0 +1,105 @@
+"""What a key may call. One function decides; the routes, ``GET /models`` and the admin all ask it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import Enum
+
+from gtapi.errors import BadRequest, ModelNotFound
+from inference.endpoints import ENDPOINTS, Endpoint
+from inference.routing import Target, known_grants, known_targets, load_grants, load_targets
+from tenants.authentication import KeyFacts
+from tenants.models import InferenceKey
+
+
+class Refusal(Enum):
+    """Which part of the policy says no."""
+
+    KEY = "key"
+    SCOPE = "scope"
+    UNAVAILABLE = "unavailable"
+    GRANT = "grant"
+    CAPABILITY = "capability"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a call is allowed; if not, which part of the policy refuses it and why, for operators."""
+
+    refusal: Refusal | None = None
+    reason: str = ""
+
+    @property
+    def allowed(self) -> bool:
+        return self.refusal is None
+
+
+ALLOWED = Verdict()
+
+
+def decide(key: KeyFacts, grants: Collection[int], target: Target, endpoint: Endpoint) -> Verdict:
+    """Decide whether ``key``, with ``grants`` (ids of targets), may call ``target`` on ``endpoint``."""
+    if refused := key.why_refused():
+        return Verdict(Refusal.KEY, refused)
+    if endpoint.scope not in key.scopes:
+        return Verdict(Refusal.SCOPE, f"the key lacks the scope {endpoint.scope}")
+    if target.unavailable:
+        return Verdict(Refusal.UNAVAILABLE, target.unavailable)
+    if target.id not in grants:
+        return Verdict(Refusal.GRANT, "the name is not on the key's allowlist")
+    if endpoint.capability not in target.capabilities:
+        return Verdict(Refusal.CAPABILITY, f"it cannot {endpoint.capability}")
+    return ALLOWED
+
+
+async def route(key: KeyFacts, name: str, endpoint: Endpoint) -> Target:
+    """Return what ``name`` stands for on ``endpoint``.
+
+    Raises:
+        ModelNotFound: there is no such name, it is not published, or it is not granted: one same answer.
+        BadRequest: the model cannot serve this route.
+    """
+    target = (await known_targets.get(key.tenant_id)).get(name)
+    if target is None:
+        raise ModelNotFound(name)
+    verdict = decide(key, await known_grants.get(key.id), target, endpoint)
+    if verdict.refusal is Refusal.CAPABILITY:
+        served = [known.path for known in ENDPOINTS.values() if known.capability in target.capabilities]
+        raise BadRequest(
+            f"The model '{name}' does not support {endpoint.path}."
+            + (f" It supports {', '.join(served)}." if served else ""),
+            param="model",
+            code="unsupported_model",
+        )
+    if not verdict.allowed:
+        raise ModelNotFound(name)
+    return target
+
+
+async def callable_targets(key: KeyFacts) -> list[tuple[Target, list[Endpoint]]]:
+    """Return every target that the key may call on some route, by name, with those routes."""
+    grants = await known_grants.get(key.id)
+    found = []
+    for target in (await known_targets.get(key.tenant_id)).values():
+        endpoints = [e for e in ENDPOINTS.values() if decide(key, grants, target, e).allowed]
+        if endpoints:
+            found.append((target, endpoints))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """One target in the report on a key: the verdict for each endpoint, in the order of ``ENDPOINTS``."""
+
+    target: Target
+    verdicts: list[tuple[Endpoint, Verdict]]
+
+
+def report(key: InferenceKey) -> list[ReportRow]:
+    """Return, from the database, what a key can see and call of all its tenant's targets, and why not."""
+    facts = KeyFacts.of(key)
+    _, grants = load_grants(key.pk)
+    _, targets = load_targets(key.tenant_id)
+    return [
+        ReportRow(target, [(e, decide(facts, grants, target, e)) for e in ENDPOINTS.values()])
+        for target in targets.values()
+    ]

@@ -1,0 +1,101 @@
+"""From a name to where it leads: snapshots of a tenant's targets and of a key's grants."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import QuerySet
+
+from inference.models import Agent, CatalogEntry, Grant, Provider
+from inference.providers.base import Timeouts, Upstream
+from tenants.models import InferenceKey
+from tenants.policy import PolicyCache, watch
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a published name stands for. ``unavailable`` says, for operators, why no client can reach it."""
+
+    id: int
+    name: str
+    kind: str
+    created: int
+    capabilities: frozenset[str]
+    unavailable: str
+    raw_model: str = ""
+    upstream: Upstream | None = None
+    version: int | None = None
+    instructions: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    forced: Mapping[str, Any] = field(default_factory=dict)
+
+
+def upstream_of(provider: Provider) -> Upstream:
+    """Return the plain facts of a provider, for its adapter."""
+    return Upstream(
+        name=provider.name,
+        kind=provider.kind,
+        base_url=provider.base_url.rstrip("/"),
+        api_key=provider.api_key,
+        headers={name.lower(): value for name, value in provider.headers.items()},
+        timeouts=Timeouts(
+            connect=provider.connect_timeout,
+            first_byte=provider.first_byte_timeout,
+            between_chunks=provider.between_chunks_timeout,
+            total=provider.total_timeout,
+        ),
+        stream_usage=provider.stream_usage,
+    )
+
+
+def _of_entry(entry: CatalogEntry) -> Target:
+    return Target(
+        id=entry.pk,
+        name=entry.name,
+        kind="catalog",
+        created=int(entry.created_at.timestamp()),
+        capabilities=frozenset(entry.capabilities),
+        unavailable="" if entry.published else "the catalog entry is not published",
+        raw_model=entry.model,
+        upstream=upstream_of(entry.provider),
+    )
+
+
+def _of_agent(agent: Agent) -> Target:
+    version = agent.live
+    created = int(agent.created_at.timestamp())
+    if version is None or version.catalog is None:
+        missing = "the agent is not published" if version is None else "the agent's catalog entry was deleted"
+        return Target(agent.pk, agent.name, "agent", created, frozenset({"chat"}), missing)
+    return Target(
+        id=agent.pk,
+        name=agent.name,
+        kind="agent",
+        created=created,
+        capabilities=frozenset({"chat"}),
+        unavailable="",
+        raw_model=version.catalog.model,
+        upstream=upstream_of(version.catalog.provider),
+        version=version.number,
+        instructions=version.instructions,
+        parameters=version.parameters,
+        forced=version.forced,
+    )
+
+
+def load_targets(tenant_id: int) -> tuple[int, dict[str, Target]]:
+    """Read all of a tenant's targets by name; the loader of ``known_targets``."""
+    entries = CatalogEntry.objects.filter(tenant=tenant_id).select_related("provider")
+    agents: QuerySet[Agent] = Agent.objects.filter(tenant=tenant_id).select_related("live__catalog__provider")
+    targets = [*map(_of_entry, entries), *map(_of_agent, agents)]
+    return tenant_id, {target.name: target for target in sorted(targets, key=lambda target: target.name)}
+
+
+def load_grants(key_id: int) -> tuple[int | None, frozenset[int]]:
+    """Read the ids of the targets that are granted to a key; the loader of ``known_grants``."""
+    tenant_id = InferenceKey.objects.filter(pk=key_id).values_list("tenant_id", flat=True).first()
+    return tenant_id, frozenset(Grant.objects.filter(key=key_id).values_list("target_id", flat=True))
+
+
+known_targets: PolicyCache[int, dict[str, Target]] = PolicyCache(watch, load_targets, size=10_000)
+known_grants: PolicyCache[int, frozenset[int]] = PolicyCache(watch, load_grants)

@@ -1,0 +1,198 @@
+"""Whole chat completions and streamed ones, as OpenAI's clients read them (chat/object, chat/streaming)."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from gtapi.ids import object_id
+from inference.shapes import chat_answer as part
+
+JSON = dict[str, Any]
+
+
+def completion(answer: JSON, name: str, tenant_id: int) -> JSON:
+    """Return a whole answer under the name that the client asked for."""
+    built: JSON = {
+        "id": object_id("chatcmpl-"),
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": name,
+        "choices": [
+            _choice(choice, position, tenant_id)
+            for position, choice in enumerate(answer["choices"])
+            if isinstance(choice, dict)
+        ],
+    }
+    if (usage := part.usage(answer.get("usage"))) is not None:
+        built["usage"] = usage
+    if (tier := part.SERVICE_TIERS.get(answer.get("service_tier") or "")) is not None:
+        built["service_tier"] = tier
+    return built
+
+
+def _choice(choice: JSON, position: int, tenant_id: int) -> JSON:
+    given = choice.get("message")
+    message = _message(given if isinstance(given, dict) else {}, tenant_id)
+    index = choice.get("index")
+    return {
+        "index": index if isinstance(index, int) else position,
+        "message": message,
+        "logprobs": part.logprobs(choice.get("logprobs")),
+        "finish_reason": part.finish_reason(
+            choice.get("finish_reason"), called_tools=bool(message.get("tool_calls"))
+        ),
+    }
+
+
+def _message(given: JSON, tenant_id: int) -> JSON:
+    message: JSON = {
+        "role": "assistant",
+        "content": part.text(given.get("content")),
+        "refusal": part.text(given.get("refusal")),
+    }
+    for name in ("reasoning_content", "reasoning"):
+        if isinstance(given.get(name), str):
+            message[name] = given[name]
+    if given.get("tool_calls"):
+        calls = given["tool_calls"] if isinstance(given["tool_calls"], list) else []
+        message["tool_calls"] = [
+            built for call in calls if isinstance(call, dict) and (built := part.tool_call(call)) is not None
+        ]
+    if (called := part.function_call(given.get("function_call"))) is not None:
+        message["function_call"] = called
+    if (spoken := part.audio(given.get("audio"), tenant_id)) is not None:
+        message["audio"] = spoken
+    if given.get("annotations"):
+        message["annotations"] = part.annotations(given["annotations"])
+    return message
+
+
+def written(message: JSON) -> str:
+    """Return all that a model wrote in a message or delta, for an estimate of its tokens."""
+    texts = [message.get(name) or "" for name in ("content", "refusal", "reasoning_content", "reasoning")]
+    for call in message.get("tool_calls", ()):
+        body = call.get("function") or call.get("custom") or {}
+        texts += [body.get("name", ""), body.get("arguments", body.get("input", ""))]
+    return "".join(texts)
+
+
+class ChunkWriter:
+    """Turns a provider's chunks into ours, as the bytes of events.
+
+    ``complete`` tells whether every choice that began has its finish reason, ``usage`` what the provider
+    reported, and ``text`` what the model wrote where nothing was reported.
+    """
+
+    def __init__(self, name: str, tenant_id: int, *, include_usage: bool) -> None:
+        self.usage: JSON | None = None
+        self.text: list[str] = []
+        self._tenant_id = tenant_id
+        self._include_usage = include_usage
+        #: By index of a choice: whether it has called tools, and whether it has finished.
+        self._begun: dict[int, bool] = {}
+        self._finished: set[int] = set()
+        self._frame: JSON = {
+            "id": object_id("chatcmpl-"),
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": name,
+        }
+        # Most chunks are a piece of content and nothing else: all but that piece is written once.
+        head = orjson.dumps(self._frame)[:-1]
+        self._before = b"data: " + head + b',"choices":[{"index":0,"delta":{"content":'
+        self._after = b'},"logprobs":null,"finish_reason":null}]'
+        self._after += b',"usage":null}\n\n' if include_usage else b"}\n\n"
+
+    @property
+    def complete(self) -> bool:
+        return bool(self._begun) and len(self._finished) == len(self._begun)
+
+    def write(self, chunks: Sequence[JSON]) -> bytes:
+        """Return the events for chunks that arrived together; empty where they hold nothing for the client."""
+        return b"".join([self._write(chunk) for chunk in chunks])
+
+    def _write(self, chunk: JSON) -> bytes:
+        if chunk.get("usage") is not None:
+            self.usage = part.usage(chunk["usage"]) or self.usage
+        choices = chunk["choices"]
+        if len(choices) == 1 and 0 in self._begun and isinstance(choices[0], dict):
+            choice = choices[0]
+            delta = choice.get("delta")
+            if (
+                choice.get("finish_reason") is None
+                and choice.get("logprobs") is None
+                and not choice.get("index")
+                and isinstance(delta, dict)
+                and isinstance(content := delta.get("content"), str)
+                and (len(delta) == 1 or (len(delta) == 2 and "role" in delta))
+            ):
+                self.text.append(content)
+                return self._before + orjson.dumps(content) + self._after
+        built = [self._choice(choice, at) for at, choice in enumerate(choices) if isinstance(choice, dict)]
+        return self._event(built, chunk) if built else b""
+
+    def _choice(self, choice: JSON, position: int) -> JSON:
+        index = choice.get("index")
+        index = index if isinstance(index, int) else position
+        given = choice.get("delta")
+        delta = self._delta(given if isinstance(given, dict) else {}, index)
+        self.text.append(written(delta))
+        if delta.get("tool_calls"):
+            self._begun[index] = True
+        reason = choice.get("finish_reason")
+        if reason is not None:
+            reason = part.finish_reason(reason, called_tools=self._begun[index])
+            self._finished.add(index)
+        return {
+            "index": index,
+            "delta": delta,
+            "logprobs": part.logprobs(choice.get("logprobs")),
+            "finish_reason": reason,
+        }
+
+    def _delta(self, given: JSON, index: int) -> JSON:
+        delta: JSON = {}
+        if index not in self._begun:
+            self._begun[index] = False
+            delta["role"] = "assistant"
+        for name in ("content", "refusal"):
+            if name in given:
+                delta[name] = part.text(given[name])
+        for name in ("reasoning_content", "reasoning"):
+            if isinstance(given.get(name), str):
+                delta[name] = given[name]
+        calls = given.get("tool_calls")
+        if isinstance(calls, list):
+            delta["tool_calls"] = [
+                part.tool_call_delta(call, at) for at, call in enumerate(calls) if isinstance(call, dict)
+            ]
+        if (called := part.function_call(given.get("function_call"))) is not None:
+            delta["function_call"] = called
+        if (spoken := part.audio(given.get("audio"), self._tenant_id)) is not None:
+            delta["audio"] = spoken
+        if given.get("annotations"):
+            delta["annotations"] = part.annotations(given["annotations"])
+        return delta
+
+    def _event(self, choices: list[JSON], chunk: JSON) -> bytes:
+        event: JSON = {**self._frame, "choices": choices}
+        if (tier := part.SERVICE_TIERS.get(chunk.get("service_tier") or "")) is not None:
+            event["service_tier"] = tier
+        if self._include_usage:
+            event["usage"] = None
+        return b"data: " + orjson.dumps(event) + b"\n\n"
+
+    def end(self, usage: JSON) -> bytes:
+        """Return the events before ``[DONE]``: the finish reasons that the provider forgot, and the usage."""
+        events = b""
+        missing = sorted((self._begun.keys() or {0}) - self._finished)
+        for index in missing:
+            reason = "tool_calls" if self._begun.get(index) else "stop"
+            delta = {} if index in self._begun else {"role": "assistant", "content": ""}
+            choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
+            events += self._event([choice], {})
+        if self._include_usage:
+            events += b"data: " + orjson.dumps({**self._frame, "choices": [], "usage": usage}) + b"\n\n"
+        return events

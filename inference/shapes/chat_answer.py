@@ -1,0 +1,195 @@
+"""The parts of a chat answer, built from an allow-list of fields.
+
+Nothing of the provider's is forwarded but what the model itself wrote. Ids are re-issued, closed sets are mapped
+to OpenAI's, numbers are numbers, and a field that nobody here knows is left out.
+"""
+
+import hmac
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+from django.conf import settings
+
+from gtapi.crypto import seal
+
+JSON = dict[str, Any]
+
+FINISH_REASONS = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "content_filter": "content_filter",
+    "function_call": "function_call",
+    # What other servers say for the same things.
+    "eos": "stop",
+    "eos_token": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "complete": "stop",
+    "completed": "stop",
+    "max_tokens": "length",
+    "max_length": "length",
+    "model_length": "length",
+    "tool_use": "tool_calls",
+    "tool_call": "tool_calls",
+    "safety": "content_filter",
+    "recitation": "content_filter",
+    "refusal": "content_filter",
+}
+SERVICE_TIERS = {
+    "auto": "auto",
+    "default": "default",
+    "flex": "flex",
+    "scale": "scale",
+    "priority": "priority",
+    "fast": "fast",
+    "standard": "default",
+    "on_demand": "default",
+}
+_PROMPT_DETAILS = ("cached_tokens", "audio_tokens")
+_COMPLETION_DETAILS = (
+    "reasoning_tokens",
+    "audio_tokens",
+    "accepted_prediction_tokens",
+    "rejected_prediction_tokens",
+)
+
+
+def finish_reason(value: Any, *, called_tools: bool = False) -> str:
+    """Return one of OpenAI's finish reasons for whatever the provider said."""
+    known = FINISH_REASONS.get(value.lower()) if isinstance(value, str) else None
+    if known is not None:
+        return known
+    return "tool_calls" if called_tools else "stop"
+
+
+def call_id(upstream_id: Any) -> str:
+    """Return our id for a tool call: the same one each time, since clients send both halves back."""
+    digest = hmac.digest(settings.KEY_PEPPERS[-1].encode(), b"call:" + str(upstream_id).encode(), sha256)
+    return "call_" + digest.hex()[:24]
+
+
+def text(value: Any) -> str | None:
+    """Return what the model wrote: a string, or the text of the parts that some servers answer with."""
+    if isinstance(value, str) or value is None:
+        return value
+    if isinstance(value, list):
+        parts = [part.get("text") for part in value if isinstance(part, dict)]
+        return "".join(part for part in parts if isinstance(part, str))
+    return None
+
+
+def count(value: Any) -> int:
+    """Return a number of tokens."""
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else 0
+
+
+def usage(reported: Any) -> JSON | None:
+    """Return the usage that a provider reported, or None where it reported none."""
+    if not isinstance(reported, dict) or not isinstance(reported.get("prompt_tokens"), int):
+        return None
+    prompt, completion = count(reported["prompt_tokens"]), count(reported.get("completion_tokens"))
+    built: JSON = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": count(reported.get("total_tokens")) or prompt + completion,
+    }
+    for name, fields in (
+        ("prompt_tokens_details", _PROMPT_DETAILS),
+        ("completion_tokens_details", _COMPLETION_DETAILS),
+    ):
+        details = reported.get(name)
+        if isinstance(details, dict):
+            built[name] = {field: count(details[field]) for field in fields if field in details}
+    return built
+
+
+def tool_call(call: Mapping[str, Any]) -> JSON | None:
+    """Return a whole tool call."""
+    for kind, written in (("function", "arguments"), ("custom", "input")):
+        body = call.get(kind)
+        if isinstance(body, dict) and isinstance(body.get("name"), str):
+            value = body.get(written)
+            return {
+                "id": call_id(call.get("id")),
+                "type": kind,
+                kind: {"name": body["name"], written: value if isinstance(value, str) else ""},
+            }
+    return None
+
+
+def tool_call_delta(call: Mapping[str, Any], position: int) -> JSON:
+    """Return a fragment of a tool call; id and name come in the first one."""
+    index = call.get("index")
+    built: JSON = {"index": index if isinstance(index, int) else position}
+    if call.get("id"):
+        built["id"] = call_id(call["id"])
+    kind = "custom" if isinstance(call.get("custom"), dict) else "function"
+    body = call.get(kind)
+    written = "input" if kind == "custom" else "arguments"
+    if call.get("id") or call.get("type"):
+        built["type"] = kind
+    if isinstance(body, dict):
+        built[kind] = {n: body[n] for n in ("name", written) if isinstance(body.get(n), str)}
+    return built
+
+
+def function_call(call: Any) -> JSON | None:
+    """Return the older form of a call, or a fragment of one."""
+    if not isinstance(call, dict):
+        return None
+    return {name: call[name] for name in ("name", "arguments") if isinstance(call.get(name), str)}
+
+
+def audio(spoken: Any, tenant_id: int) -> JSON | None:
+    """Return an audio answer, or a fragment of one; its id hides the provider's, for this tenant alone."""
+    if not isinstance(spoken, dict):
+        return None
+    built: JSON = {name: spoken[name] for name in ("data", "transcript") if isinstance(spoken.get(name), str)}
+    if isinstance(spoken.get("id"), str):
+        built["id"] = seal("audio_", spoken["id"], str(tenant_id))
+    if isinstance(spoken.get("expires_at"), int):
+        built["expires_at"] = spoken["expires_at"]
+    return built
+
+
+def annotations(given: Any) -> list[JSON]:
+    """Return the citations of web pages; OpenAI's types know no other annotation of a chat message."""
+    built = []
+    for annotation in given if isinstance(given, list) else ():
+        cited = annotation.get("url_citation") if isinstance(annotation, dict) else None
+        if isinstance(cited, dict):
+            kept: JSON = {name: cited[name] for name in ("url", "title") if isinstance(cited.get(name), str)}
+            kept |= {n: cited[n] for n in ("start_index", "end_index") if isinstance(cited.get(n), int)}
+            if len(kept) == 4:
+                built.append({"type": "url_citation", "url_citation": kept})
+    return built
+
+
+def logprobs(given: Any) -> JSON | None:
+    """Return the log probabilities of a choice."""
+    if not isinstance(given, dict):
+        return None
+    built: JSON = {}
+    for name in ("content", "refusal"):
+        tokens = given.get(name)
+        built[name] = [_token(token) for token in tokens] if isinstance(tokens, list) else None
+    return built
+
+
+def _token(given: Any) -> JSON:
+    token = _bare_token(given)
+    top = given.get("top_logprobs") if isinstance(given, dict) else None
+    token["top_logprobs"] = [_bare_token(other) for other in top] if isinstance(top, list) else []
+    return token
+
+
+def _bare_token(given: Any) -> JSON:
+    given = given if isinstance(given, dict) else {}
+    written, logprob, raw = given.get("token"), given.get("logprob"), given.get("bytes")
+    return {
+        "token": written if isinstance(written, str) else "",
+        "logprob": logprob if isinstance(logprob, int | float) else -9999.0,
+        "bytes": [b for b in raw if isinstance(b, int)] if isinstance(raw, list) else None,
+    }

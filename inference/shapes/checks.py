@@ -1,0 +1,108 @@
+"""Checks of a request's parameters: what OpenAI refuses is refused here, naming the parameter.
+
+A check takes a parameter's name and value and raises ``BadRequest``. Parameters that no check knows pass through.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from gtapi.errors import BadRequest
+
+Check = Callable[[str, Any], None]
+
+_NAMES = {
+    bool: "a boolean",
+    int: "an integer",
+    float: "a number",
+    str: "a string",
+    list: "an array",
+    dict: "an object",
+}
+
+
+def wrong_type(name: str, expected: str, value: Any) -> BadRequest:
+    """Return the error for a value of the wrong type."""
+    got = "null" if value is None else _NAMES.get(type(value), "something else")
+    return BadRequest(
+        f"Invalid type for '{name}': expected {expected}, but got {got} instead.",
+        param=name,
+        code="invalid_type",
+    )
+
+
+def missing(name: str) -> BadRequest:
+    """Return the error for a parameter that has to be there."""
+    return BadRequest(f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter")
+
+
+def invalid(name: str, problem: str) -> BadRequest:
+    """Return the error for a value that cannot be."""
+    return BadRequest(f"Invalid value for '{name}': {problem}.", param=name)
+
+
+def of_type(*types: type) -> Check:
+    """Check the type; a boolean is no number."""
+    expected = " or ".join(_NAMES[kind] for kind in types)
+
+    def check(name: str, value: Any) -> None:
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            raise wrong_type(name, expected, value)
+
+    return check
+
+
+def number(least: float, most: float) -> Check:
+    """Check for a number in a range."""
+
+    def check(name: str, value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise wrong_type(name, "a number", value)
+        if not least <= value <= most:
+            raise invalid(name, f"expected a number between {least:g} and {most:g}, but got {value:g}")
+
+    return check
+
+
+def integer(least: int | None = None, most: int | None = None) -> Check:
+    """Check for an integer, in a range where one is given."""
+
+    def check(name: str, value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise wrong_type(name, "an integer", value)
+        if least is not None and value < least:
+            raise invalid(name, f"expected at least {least}, but got {value}")
+        if most is not None and value > most:
+            raise invalid(name, f"expected at most {most}, but got {value}")
+
+    return check
+
+
+def one_of(choices: Collection[str]) -> Check:
+    """Check for one of a few strings."""
+
+    def check(name: str, value: Any) -> None:
+        if not isinstance(value, str):
+            raise wrong_type(name, "a string", value)
+        if value not in choices:
+            raise invalid(name, f"supported values are {', '.join(map(repr, choices))}")
+
+    return check
+
+
+def run(checks: Mapping[str, Check], body: Mapping[str, Any]) -> None:
+    """Check the parameters that the body has; null counts as absent."""
+    for name, value in body.items():
+        if value is not None and (check := checks.get(name)) is not None:
+            check(name, value)
+
+
+def model_name(body: Mapping[str, Any]) -> str:
+    """Return the name of the model that a request asks for."""
+    name = body.get("model")
+    if name is None:
+        raise missing("model")
+    if not isinstance(name, str):
+        raise wrong_type("model", "a string", name)
+    if not name:
+        raise invalid("model", "it is empty")
+    return name

@@ -1,0 +1,33 @@
+"""The base of the views that call a model."""
+
+from typing import ClassVar
+
+from inference import policy
+from inference.endpoints import Endpoint
+from inference.providers import ADAPTERS
+from inference.providers.base import Adapter, Upstream
+from inference.routing import Target
+from tenants.views import KeyedView
+
+
+class TargetView(KeyedView):
+    """A view of one ``endpoint``; scope and route in the usage record follow from it."""
+
+    endpoint: ClassVar[Endpoint]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.scope, cls.route = cls.endpoint.scope, cls.endpoint.path
+
+    async def find(self, name: str) -> tuple[Target, Upstream, Adapter]:
+        """Return what a name stands for on this endpoint, its provider and the adapter for that."""
+        if self.entry is not None:
+            self.entry.model = name
+        target = await policy.route(self.auth, name, self.endpoint)
+        if target.upstream is None:
+            raise RuntimeError(f"{target.name} is available and leads nowhere")
+        if self.entry is not None:
+            self.entry.agent_version = target.version
+            self.entry.provider = target.upstream.name
+            self.entry.raw_model = target.raw_model
+        return target, target.upstream, ADAPTERS[target.upstream.kind]

@@ -1,0 +1,86 @@
+"""The base of every view that asks for a key: each authenticated request becomes one usage record."""
+
+from time import perf_counter
+from typing import ClassVar
+
+from django.http.response import HttpResponseBase
+
+from gtapi.errors import APIError, translate
+from gtapi.request import APIRequest
+from gtapi.responses import EventStream
+from gtapi.views import AsyncAPIView
+from tenants import ledger
+from tenants.authentication import KeyAuthentication, KeyFacts
+from tenants.permissions import HasScope
+
+
+class KeyedView(AsyncAPIView):
+    """A view for holders of keys.
+
+    ``scope`` is the scope that every method needs, ``scopes`` names other ones by method, and ``route`` is what
+    the usage record says. A view fills in ``self.entry``, the record, as it learns more. A stream's record is
+    written by whoever makes the stream, see ``inference.streaming``.
+    """
+
+    authentication_classes = [KeyAuthentication]  # type: ignore[list-item]
+    permission_classes = [HasScope]  # type: ignore[list-item]
+    auth: KeyFacts
+    scope: ClassVar[str]
+    scopes: ClassVar[dict[str, str]] = {}
+    route: ClassVar[str]
+    entry: "ledger.Entry | None" = None
+    started: float
+
+    async def enter(self, request: APIRequest) -> None:
+        self.started = perf_counter()
+        await super().enter(request)
+
+    def identified(self, request: APIRequest) -> None:
+        self.entry = ledger.Entry(
+            id=request.id,
+            created_at=(request.id.int >> 80) / 1000,
+            tenant_id=self.auth.tenant_id,
+            key_id=self.auth.id,
+            request_id=request.request_id,
+            route=self.route,
+        )
+
+    def failed(self, request: APIRequest, error: Exception) -> HttpResponseBase:
+        problem = translate(error)
+        self.note(problem)
+        return super().failed(request, problem)
+
+    def note(self, problem: APIError) -> None:
+        """Write an error into the record."""
+        if self.entry is not None:
+            self.entry.status = problem.status
+            self.entry.error_code = problem.code or ""
+            self.entry.error_detail = problem.detail
+
+    async def leave(self, request: APIRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if not isinstance(response, EventStream):
+            await self.record()
+        return response
+
+    async def abandoned(self, request: APIRequest) -> None:
+        await self.record_abandoned()
+
+    async def record_abandoned(self) -> None:
+        """Write the record of a request whose client has left; 499 is what nginx calls that."""
+        if self.entry is not None:
+            self.entry.status = 499
+            self.entry.error_code = "client_closed_request"
+            await self.record()
+
+    def first_token(self) -> None:
+        """Note that the first part of a stream is there."""
+        if self.entry is not None:
+            self.entry.first_token_ms = int((perf_counter() - self.started) * 1000)
+
+    async def record(self) -> None:
+        """Make the record durable; a view does so once, before the last byte of the answer leaves."""
+        entry = self.entry
+        if entry is not None:
+            self.entry = None
+            entry.latency_ms = int((perf_counter() - self.started) * 1000)
+            await ledger.record(entry)
