@@ -48,7 +48,7 @@ def decrypt(token: str) -> str:
         ) from error
 
 
-class EncryptedTextField(models.TextField):
+class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
     """Text that is stored encrypted; empty text is stored empty. It cannot be searched."""
 
     def get_prep_value(self, value: Any) -> str | None:
@@ -58,7 +58,7 @@ class EncryptedTextField(models.TextField):
         return decrypt(value) if value else value
 
 
-class EncryptedJSONField(models.TextField):
+class EncryptedJSONField(models.TextField):  # type: ignore[type-arg]
     """A JSON object that is stored encrypted; it cannot be searched."""
 
     def get_prep_value(self, value: Any) -> str:

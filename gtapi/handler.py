@@ -44,7 +44,7 @@ class APIHandler(ASGIHandler):
             handler = import_string(path)(handler)
         self._middleware_chain = handler
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:  # type: ignore[override]
         request = APIRequest(scope, receive)
         try:
             response = await self._respond(request)
@@ -61,7 +61,7 @@ class APIHandler(ASGIHandler):
 
     async def _respond(self, request: APIRequest) -> HttpResponseBase:
         try:
-            return await self._middleware_chain(request)  # type: ignore[no-any-return, misc]
+            return await self._middleware_chain(request)
         except (ClientLeft, asyncio.CancelledError):
             raise
         except Exception as error:  # noqa: BLE001 - the last resort: every fault becomes an envelope
@@ -73,7 +73,8 @@ class APIHandler(ASGIHandler):
         except Resolver404:
             raise UnknownURL(request.method or "", request.path) from None
         request.resolver_match = match
-        return await match.func(request, *match.args, **match.kwargs)  # type: ignore[no-any-return, misc]
+        response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
+        return response
 
     async def _send_whole(self, request: APIRequest, response: HttpResponseBase, send: Send) -> None:
         body = response.content  # type: ignore[attr-defined]
@@ -85,46 +86,57 @@ class APIHandler(ASGIHandler):
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
 
     async def _send_events(self, request: APIRequest, response: EventStream, send: Send) -> None:
-        loop = asyncio.get_running_loop()
-        silent_since = loop.time()
-        waiting = True
-        pending: set[asyncio.Task[None]] = set()
-
-        def keep_alive() -> None:
-            nonlocal timer
-            left = silent_since + settings.STREAM_KEEPALIVE_SECONDS - loop.time()
-            if left <= 0 and waiting:
-                # The serving task is waiting for the provider: nothing else is being written.
-                task = loop.create_task(
-                    send({"type": "http.response.body", "body": KEEPALIVE, "more_body": True})
-                )  # type: ignore[arg-type]
-                pending.add(task)
-                task.add_done_callback(pending.discard)
-                left = settings.STREAM_KEEPALIVE_SECONDS
-            timer = loop.call_later(max(left, 0.05), keep_alive)
-
-        timer = loop.call_later(settings.STREAM_KEEPALIVE_SECONDS, keep_alive)
+        pulse = Pulse(send)
         try:
             async with aclosing(response.events) as events:
                 # The first part is there already. Taken first, so that from here on closing ends the generator
                 # in whatever state it is: one that never began would not run its own clean-up.
                 part = await anext(events)
-                waiting = False
                 headers = _raw_headers(response)
                 await send(
                     {"type": "http.response.start", "status": response.status_code, "headers": headers}
                 )
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-                waiting = True
+                await pulse.send(part)
                 async for part in events:
-                    waiting = False
-                    await send({"type": "http.response.body", "body": part, "more_body": True})
-                    waiting = True
-                    silent_since = loop.time()
+                    await pulse.send(part)
             request.answered = True
             await send({"type": "http.response.body", "body": b""})
         finally:
-            timer.cancel()
+            pulse.stop()
+
+
+class Pulse:
+    """Sends the parts of a stream, and a comment when there was none for a while."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._interval: float = settings.STREAM_KEEPALIVE_SECONDS
+        self._last = self._loop.time()
+        self._sending = False
+        self._comment: asyncio.Task[None] | None = None
+        self._timer = self._loop.call_later(self._interval, self._look)
+
+    async def send(self, part: bytes) -> None:
+        """Send whole events."""
+        self._sending = True
+        await self._send({"type": "http.response.body", "body": part, "more_body": True})
+        self._sending = False
+        self._last = self._loop.time()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        # While a part is being sent the client is slow and not the provider silent.
+        if now - self._last >= self._interval and not self._sending:
+            self._comment = self._loop.create_task(self._keep_alive())
+            self._last = now
+        self._timer = self._loop.call_at(max(self._last + self._interval, now + 0.05), self._look)
+
+    async def _keep_alive(self) -> None:
+        await self._send({"type": "http.response.body", "body": KEEPALIVE, "more_body": True})
 
 
 def _raw_headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:

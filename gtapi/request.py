@@ -47,7 +47,7 @@ class APIRequest(ASGIRequest):
         self._listener: asyncio.Task[None] | None = None
 
     @cached_property
-    def META(self) -> dict[str, Any]:  # noqa: N802 - Django's name
+    def META(self) -> dict[str, Any]:  # type: ignore[override]  # noqa: N802 - Django's name
         meta: dict[str, Any] = {"REQUEST_METHOD": self.method, "PATH_INFO": self.path}
         for name, value in self.scope["headers"]:
             key = name.decode("latin1").upper().replace("-", "_")
@@ -57,11 +57,11 @@ class APIRequest(ASGIRequest):
         return meta
 
     @cached_property
-    def GET(self) -> QueryDict:  # noqa: N802 - Django's name
+    def GET(self) -> QueryDict:  # type: ignore[override]  # noqa: N802 - Django's name
         return QueryDict(self.scope.get("query_string", b""))
 
     @cached_property
-    def COOKIES(self) -> dict[str, str]:  # noqa: N802 - Django's name
+    def COOKIES(self) -> dict[str, str]:  # type: ignore[override]  # noqa: N802 - Django's name
         return {}
 
     def header(self, name: bytes) -> str:
@@ -77,7 +77,7 @@ class APIRequest(ASGIRequest):
             return forwarded.partition(",")[0].strip()
         return self.header(b"host")
 
-    async def read(self, limit: int) -> bytes:
+    async def whole_body(self, limit: int) -> bytes:
         """Return the whole body.
 
         Raises:
@@ -114,7 +114,7 @@ class APIRequest(ASGIRequest):
         content_type = self.header(b"content-type").partition(";")[0].strip().lower()
         if content_type and content_type != "application/json" and not content_type.endswith("+json"):
             raise UnsupportedMediaType
-        body = await self.read(settings.MAX_BODY_BYTES)
+        body = await self.whole_body(settings.MAX_BODY_BYTES)
         self.notice_disconnect()
         try:
             data = orjson.loads(body)

@@ -21,7 +21,7 @@ _secrets = home.secrets() if EMBEDDED else {}
 
 
 def _secret(name: str) -> str:
-    return env.str(name, default=_secrets[name]) if EMBEDDED else env.str(name)
+    return str(env.str(name, default=_secrets[name]) if EMBEDDED else env.str(name))
 
 
 def _secret_list(name: str) -> list[str]:
@@ -146,8 +146,9 @@ WHITENOISE_AUTOREFRESH = False
 
 REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "gtapi.errors.exception_handler",
-    "DEFAULT_AUTHENTICATION_CLASSES": ["tenants.authentication.KeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["tenants.permissions.HasScope"],
+    # Views of the API name an authentication and permissions of their own kind, see gtapi.views.
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "UNAUTHENTICATED_USER": None,
@@ -208,6 +209,54 @@ CELERY_BEAT_SCHEDULE = {
         "task": "tenants.tasks.prune_policy_changes",
         "schedule": 600.0,
         "options": {"expires": 300},
+    },
+}
+
+# --- the admin's theme --------------------------------------------------------------------------------------
+
+UNFOLD = {
+    "SITE_TITLE": "GT API",
+    "SITE_HEADER": "GT API",
+    "SITE_SUBHEADER": "AI gateway",
+    "SITE_SYMBOL": "hub",
+    "SITE_URL": None,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": False,
+    "BORDER_RADIUS": "8px",
+    "COLORS": {
+        "primary": {
+            "50": "oklch(96.2% .018 272.3)",
+            "100": "oklch(93% .034 272.8)",
+            "200": "oklch(87% .065 274)",
+            "300": "oklch(78.5% .115 274.7)",
+            "400": "oklch(67.3% .182 276.9)",
+            "500": "oklch(58.5% .233 277.1)",
+            "600": "oklch(51.1% .262 277)",
+            "700": "oklch(45.7% .24 277)",
+            "800": "oklch(39.8% .195 277.4)",
+            "900": "oklch(35.9% .144 278.7)",
+            "950": "oklch(25.7% .09 281.3)",
+        },
+    },
+    "STYLES": ["gtapi.admin_site.style"],
+    "SCRIPTS": ["gtapi.admin_site.script"],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "gtapi.admin_site.icon"}],
+    "DASHBOARD_CALLBACK": "inference.admin.dashboard.context",
+    "COMMAND": {
+        # Usage is left out: it is searched by request id, on its own page.
+        "search_models": [
+            "tenants.Tenant",
+            "tenants.InferenceKey",
+            "inference.Provider",
+            "inference.CatalogEntry",
+            "inference.Agent",
+            "files.Dataset",
+        ],
+    },
+    "SIDEBAR": {
+        "show_search": True,
+        "command_search": True,
+        "navigation": "gtapi.admin_site.navigation",
     },
 }
 

@@ -5,7 +5,7 @@ the body is read before both have spoken.
 """
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from django.http.response import HttpResponseBase
 from rest_framework.views import APIView
@@ -23,12 +23,18 @@ class AsyncAuthentication(Protocol):
 class AsyncPermission(Protocol):
     """Returns if the request may go on, or raises ``PermissionDenied``."""
 
-    def check(self, request: APIRequest, auth: Any, view: Any) -> None: ...
+    def check(self, request: APIRequest, view: Any) -> None: ...
 
 
 class AsyncAPIView(APIView):
-    """A view of the API. Handlers are coroutines named after methods; ``self.auth`` is who asks."""
+    """A view of the API. Handlers are coroutines named after methods; ``self.auth`` is who asks.
 
+    ``authentication`` and ``permissions`` stand in for DRF's lists of classes, which can only be called without
+    waiting.
+    """
+
+    authentication: ClassVar[AsyncAuthentication]
+    permissions: ClassVar[tuple[AsyncPermission, ...]] = ()
     http_method_names = ["get", "post", "put", "patch", "delete", "head"]
     auth: Any = None
 
@@ -46,10 +52,10 @@ class AsyncAPIView(APIView):
 
     async def enter(self, request: APIRequest) -> None:
         """Authenticate, then ask the permissions."""
-        self.auth = await self.authentication_classes[0]().authenticate(request)  # type: ignore[misc]
+        self.auth = await self.authentication.authenticate(request)
         self.identified(request)
-        for permission in self.permission_classes:
-            permission().check(request, self.auth, self)  # type: ignore[operator, union-attr]
+        for permission in self.permissions:
+            permission.check(request, self)
 
     def identified(self, request: APIRequest) -> None:
         """Take note of who asks, before anything can be refused to them."""

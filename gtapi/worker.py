@@ -58,7 +58,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-class GatewayWorker(UvicornWorker):
+class GatewayWorker(UvicornWorker):  # type: ignore[misc]
     CONFIG_KWARGS: dict[str, Any] = {
         "loop": "uvloop",
         "http": LimitedProtocol,

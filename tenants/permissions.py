@@ -4,15 +4,14 @@ from typing import Any
 
 from gtapi.errors import PermissionDenied
 from gtapi.request import APIRequest
-from tenants.authentication import KeyFacts
 
 
 class HasScope:
     """Lets a key pass that has the scope of the view: its ``scope``, or ``scopes`` by method."""
 
-    def check(self, request: APIRequest, auth: KeyFacts, view: Any) -> None:
+    def check(self, request: APIRequest, view: Any) -> None:
         """Raise ``PermissionDenied`` where the key lacks the scope."""
         scopes: dict[str, str] = getattr(view, "scopes", {})
         scope = scopes.get(request.method or "", view.scope)
-        if scope not in auth.scopes:
+        if scope not in view.auth.scopes:
             raise PermissionDenied(f"This API key lacks the scope '{scope}', which this request needs.")

@@ -22,8 +22,8 @@ class KeyedView(AsyncAPIView):
     written by whoever makes the stream, see ``inference.streaming``.
     """
 
-    authentication_classes = [KeyAuthentication]  # type: ignore[list-item]
-    permission_classes = [HasScope]  # type: ignore[list-item]
+    authentication = KeyAuthentication()
+    permissions = (HasScope(),)
     auth: KeyFacts
     scope: ClassVar[str]
     scopes: ClassVar[dict[str, str]] = {}

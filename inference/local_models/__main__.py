@@ -28,6 +28,8 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
+    # The engine holds the interpreter while it loads, so until then a signal has to end the process by itself.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     return asyncio.run(serve(arguments))
 
@@ -46,6 +48,14 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, default=home / "models", help="folder for the weights (250 MB)")
     parser.add_argument("--threads", type=int, default=min(2, cores), help="CPU threads for each model")
     return parser
+
+
+async def told_to_stop() -> None:
+    """Return on SIGTERM or SIGINT."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await stopped.wait()
 
 
 async def serve(arguments: argparse.Namespace) -> int:
@@ -69,19 +79,12 @@ async def serve(arguments: argparse.Namespace) -> int:
         return 1
     logger.info("listening on http://%s:%s", *runner.addresses[0][:2])
 
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    preloading = asyncio.create_task(server.preload())
-    waiting = asyncio.create_task(stopped.wait())
-    await asyncio.wait({preloading, waiting}, return_when=asyncio.FIRST_COMPLETED)
     try:
-        if preloading.done():
-            preloading.result()
-        await waiting
+        await server.preload()
     except ModelUnavailableError as error:
         logger.error("%s", error.message)  # noqa: TRY400  # the sentence says it all
         return 1
+    await told_to_stop()
     logger.info("stopping")
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(runner.cleanup(), GRACE)

@@ -4,8 +4,12 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
+from inference.local_models.errors import InvalidRequestError
 from inference.local_models.gemma import Gemma, Piece, Usage
 from inference.local_models.options import SEEDS, Options
+
+#: How an object, a list, a string or a number begins; the words of JSON begin like any other text.
+JSON_STARTS = ("{", "[", '"', "-", *"0123456789")
 
 
 class Answers:
@@ -38,11 +42,28 @@ class Answers:
                 engine["seed"] = (self.options.seed + index) % SEEDS
             async with aclosing(self.model.generate(self.prompt, engine)) as generated:
                 pieces = trimmed(generated) if self.trim else generated
+                if "json_schema" in engine:
+                    pieces = checked(pieces)
                 async for piece in pieces:
                     if piece.usage:
                         written += piece.usage.completion_tokens
                         self.usage = Usage(piece.usage.prompt_tokens, written)
                     yield index, piece
+
+
+async def checked(pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
+    """Pass ``pieces`` on if they are JSON: the engine silently ignores a schema that it does not understand.
+
+    Raises:
+        InvalidRequestError: the answer does not begin as JSON does.
+    """
+    begun = False
+    async for piece in pieces:
+        if piece.text and not begun:
+            begun = True
+            if not piece.text.startswith(JSON_STARTS):
+                raise InvalidRequestError("The JSON schema could not be used.", param="response_format")
+        yield piece
 
 
 async def trimmed(pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:

@@ -91,8 +91,8 @@ class Gemma(LocalModel):
         parameters.cache_idle_slots = False
         parameters.warmup = False
         parameters.use_jinja = False
-        # Errors only: higher levels can put prompts into the log.
-        parameters.verbosity = 1
+        # Even the engine's errors can quote what a client sent, and the log must not.
+        parameters.verbosity = 0
         # The engine insists on an HTTP server of its own. Nobody is told its port, and nobody knows its key.
         parameters.hostnames = ["127.0.0.1"]
         parameters.port = 0

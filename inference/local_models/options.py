@@ -14,6 +14,8 @@ MAX_CHOICES = 8
 MAX_STOPS = 16
 #: The engine reads the largest 32-bit value as «choose a seed».
 SEEDS = 2**32 - 1
+#: Without it the model, left free to choose, fills its whole answer with white space.
+COMPACT = {"x-guidance": {"whitespace_flexible": False}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +73,15 @@ def read(body: Body, *, top_logprobs: int = 0) -> Options:
 
 
 def _json_schema(body: Body) -> dict[str, Any] | None:
-    """Return the schema that the answer is forced into, if any."""
+    """Return the schema that the answer is forced into, if any, in the engine's dialect."""
     wanted = mapping(body, "response_format")
     match wanted.get("type", "text"):
         case "text":
             return None
         case "json_object":
-            return {"type": "object"}
+            return {"type": "object", **COMPACT}
         case "json_schema":
-            return mapping(mapping(wanted, "json_schema"), "schema")
+            return {**mapping(mapping(wanted, "json_schema"), "schema"), **COMPACT}
         case _:
             raise InvalidRequestError(
                 "'response_format.type' has to be 'text', 'json_object' or 'json_schema'.",
