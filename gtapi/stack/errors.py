@@ -5,5 +5,5 @@ class StackError(Exception):
     """A part cannot start; the text is for the person at the keyboard, and the exit status is 1."""
 
 
-class Interrupted(Exception):  # noqa: N818 - not an error: somebody asked for the end
+class Interrupted(Exception):
     """Ctrl-C or SIGTERM came in while the launcher was waiting for something."""

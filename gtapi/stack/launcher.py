@@ -14,7 +14,7 @@ from gtapi.stack.environment import wants_own_postgres, wants_own_redis
 from gtapi.stack.errors import Interrupted, StackError
 from gtapi.stack.locks import FileLock
 from gtapi.stack.parts import Beat, LocalModels, Web, Worker, listen_on
-from gtapi.stack.processes import Program
+from gtapi.stack.processes import Program, Server
 from gtapi.stack.signals import Signals
 from gtapi.stack.watch import Watch
 
@@ -69,14 +69,15 @@ class Launcher:
         web = Web(self.home, self.alive, self.signals.pause, listen_on(self.options.host, self.options.port))
         try:
             provider_url = self._start_models()
-            self._start_servers()
+            servers = self._start_servers()
             self._fill_database()
-            self._start(Worker(self.home, self.alive, self.signals.pause))
-            self._start(Beat(self.home, self.alive, self.signals.pause))
-            self._start(web)
+            celery = [kind(self.home, self.alive, self.signals.pause) for kind in (Worker, Beat)]
+            for part in (*celery, web):
+                self._start(part)
             demo = Demo(self.home, web.url).apply(provider_url, self.options.provider_key_env)
             for part in self.parts:
-                self._await(part)
+                if part not in servers:
+                    self._await(part)
             demo.announce(self.console)
             self._watch()
         finally:
@@ -123,7 +124,7 @@ class Launcher:
         else:
             self.console.say(f"{part.name} answers" if part.name != "Local models" else "Local models answer")
 
-    def _start_servers(self) -> None:
+    def _start_servers(self) -> list[Server]:
         servers = self.stack.servers(self.signals.pause)
         for server in servers:
             if not server.data.exists():
@@ -132,6 +133,7 @@ class Launcher:
         for server in servers:
             self._await(server)
         self.stack.note("launcher", "ready")
+        return servers
 
     def _start_models(self) -> str:
         """Start the local models where they are wanted, and return the base URL of the demo's provider."""
