@@ -126,6 +126,9 @@ class Pulse:
 
     def stop(self) -> None:
         self._timer.cancel()
+        if self._comment is not None:
+            # One that did not get its turn yet must not follow the end of the answer.
+            self._comment.cancel()
 
     def _look(self) -> None:
         now = self._loop.time()

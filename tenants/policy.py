@@ -9,7 +9,7 @@ second, with Redis or without. While PostgreSQL is away, snapshots serve on for 
 import asyncio
 import logging
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from time import monotonic
@@ -35,8 +35,11 @@ class PolicyCache(Generic[K, V]):
     """Snapshots by key, the oldest dropped when there are too many.
 
     ``load(key)`` reads one from the database, in a thread, and returns it with the tenant whose changes make it
-    stale; ``None`` for a snapshot that any change makes stale, such as «there is no such key».
+    stale; the tenant is ``None`` for what does not exist, which any change makes stale. What does not exist has
+    a small place of its own, so that guesses cannot crowd out what does.
     """
+
+    UNKNOWN_SIZE = 1_000
 
     def __init__(
         self, watch: "PolicyWatch", load: Callable[[K], tuple[int | None, V]], size: int = 50_000
@@ -44,7 +47,9 @@ class PolicyCache(Generic[K, V]):
         self._watch = watch
         self._load = load
         self._size = size
-        self._values: OrderedDict[K, tuple[int | None, V]] = OrderedDict()
+        self._known: OrderedDict[K, V] = OrderedDict()
+        self._unknown: OrderedDict[K, V] = OrderedDict()
+        self._keys: defaultdict[int, set[K]] = defaultdict(set)
         self._loading: dict[K, asyncio.Future[V]] = {}
         watch.caches.append(self)
 
@@ -56,9 +61,10 @@ class PolicyCache(Generic[K, V]):
         """
         if monotonic() - self._watch.fresh_at > settings.POLICY_STALE_SECONDS:
             raise Unavailable(detail="the policy is stale: PostgreSQL cannot be reached")
-        held = self._values.get(key)
-        if held is not None:
-            return held[1]
+        if key in self._known:
+            return self._known[key]
+        if key in self._unknown:
+            return self._unknown[key]
         loading = self._loading.get(key)
         if loading is None:
             loading = asyncio.ensure_future(self._fill(key))
@@ -82,19 +88,30 @@ class PolicyCache(Generic[K, V]):
                 raise Unavailable(detail=f"the policy cannot be loaded: {type(error).__name__}") from error
             # What was read before a change that became known meanwhile may be out of date.
             if generation == self._watch.generation:
-                self._values[key] = (tenant_id, value)
-                if len(self._values) > self._size:
-                    self._values.popitem(last=False)
+                self._keep(key, tenant_id, value)
                 return value
+
+    def _keep(self, key: K, tenant_id: int | None, value: V) -> None:
+        if tenant_id is None:
+            self._unknown[key] = value
+            if len(self._unknown) > self.UNKNOWN_SIZE:
+                self._unknown.popitem(last=False)
+            return
+        self._known[key] = value
+        self._keys[tenant_id].add(key)
+        if len(self._known) > self._size:
+            self._known.popitem(last=False)
 
     def drop(self, tenants: set[int] | None) -> None:
         """Forget what depends on these tenants; None stands for everything."""
+        self._unknown.clear()
         if tenants is None:
-            self._values.clear()
+            self._known.clear()
+            self._keys.clear()
             return
-        stale = [key for key, (tenant, _) in self._values.items() if tenant is None or tenant in tenants]
-        for key in stale:
-            del self._values[key]
+        for tenant in tenants:
+            for key in self._keys.pop(tenant, ()):
+                self._known.pop(key, None)
 
 
 class PolicyWatch:
