@@ -164,7 +164,7 @@ def stream(
     """A server-sent stream.
 
     `events` are bodies of events, or bytes that are sent as they are. `wait` is before the headers, `delay`
-    before each event, in seconds. `split` cuts everything into pieces of so many bytes, `together` writes it
+    before each event and the end, in seconds. `split` cuts everything into pieces of so many bytes, `together` writes it
     all at once. `raw` follows the last event (half an event, for one). `then`: how it ends: END in order, CUT
     by closing with the transfer coding unfinished, RESET, or HOLD in silence. Without `framing` the end of
     the body is the end of the connection.
@@ -188,6 +188,7 @@ def stream(
                 await wire.send(frame(piece))
                 # Without a turn of the loop, and a moment on the wire, the pieces would arrive as one.
                 await wire.pause(0.001 if split else 0)
+        await wire.pause(delay)
         if then == HOLD:
             await wire.hold()
         elif then == RESET:

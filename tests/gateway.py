@@ -51,6 +51,10 @@ class Gateway(Program):
         except httpx.TransportError:
             return False
 
+    def reason(self) -> str:
+        # The log's folder is gone when somebody could read it.
+        return f"{super().reason()}\n{self.last_words()}"
+
     def said(self) -> str:
         """What its processes wrote to their log."""
         return Path(self.log).read_text(errors="replace")

@@ -67,6 +67,6 @@ MODELS = {
     ),
     "failing": answers.html(500),
     "limited": answer(answers.error_body(), 429, headers=[("retry-after", "7")]),
-    "breaking-stream": stream(*chunks("one", "two")[:-1], answers.error_body(), done=False),
-    "cut-stream": stream(*chunks("one", "two")[:-1], done=False, then=answers.CUT),
+    "breaking-stream": stream(*chunks("one", "two")[:-1], answers.error_body(), done=False, delay=0.02),
+    "cut-stream": stream(*chunks("one", "two")[:-1], done=False, then=answers.CUT, delay=0.02),
 }

@@ -157,23 +157,28 @@ def test_an_answer_with_half_of_its_fields_is_whole_or_an_error(upstream, world,
         assert choice["message"]["role"] == "assistant"
 
 
+def slowly(*events, **more):
+    """A stream of two words and then some, no two of its events in one packet."""
+    return stream(*chunks("one", "two")[:-1], *events, delay=0.02, **more)
+
+
 @pytest.mark.parametrize(
     "play",
     [
-        stream(*chunks("one", "two")[:-1], answers.error_body(), done=False),
-        stream(*chunks("one", "two")[:-1], answers.error_body()),
-        stream(*chunks("one", "two")[:-1], done=False, then=answers.CUT),
-        stream(*chunks("one", "two")[:-1], done=False, then=answers.RESET),
-        stream(*chunks("one", "two")[:-1], done=False, raw=b'data: {"choices": [{"del', then=answers.CUT),
-        stream(*chunks("one", "two")[:-1], done=False, raw=b'data: {"choices": [{"del'),
-        stream(*chunks("one", "two")[:-1], done=False),
-        stream(*chunks("one", "two")[:-1], done=False, framing=False),
-        stream(*chunks("one", "two")[:-1], b"data: <html>Bad gateway</html>\n\n", done=False),
-        stream(*chunks("one", "two")[:-1], b"data: [1, 2]\n\n", done=False),
-        stream(*chunks("one", "two")[:-1], b'data: {"choices": 1}\n\n', done=False),
-        stream(*chunks("one", "two")[:-1], b'data: {"choices": [1]}\n\n', done=False),
-        stream(*chunks("one", "two")[:-1], b'data: {"choices": [{"delta": 1}]}\n\n', done=False),
-        stream(*chunks("one", "two")[:-1], b'event: error\ndata: {"message": "x"}\n\n', done=False),
+        slowly(answers.error_body(), done=False),
+        slowly(answers.error_body()),
+        slowly(done=False, then=answers.CUT),
+        slowly(done=False, then=answers.RESET),
+        slowly(done=False, raw=b'data: {"choices": [{"del', then=answers.CUT),
+        slowly(done=False, raw=b'data: {"choices": [{"del'),
+        slowly(done=False),
+        slowly(done=False, framing=False),
+        slowly(b"data: <html>Bad gateway</html>\n\n", done=False),
+        slowly(b"data: [1, 2]\n\n", done=False),
+        slowly(b'data: {"choices": 1}\n\n', done=False),
+        slowly(b'data: {"choices": [1]}\n\n', done=False),
+        slowly(b'data: {"choices": [{"delta": 1}]}\n\n', done=False),
+        slowly(b'event: error\ndata: {"message": "x"}\n\n', done=False),
     ],
 )
 def test_a_fault_inside_a_stream_is_its_last_event(upstream, world, http, play):

@@ -1,0 +1,90 @@
+"""The real server in a process of its own, on a folder of its own, shared by all tests here."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PATIENCE = 60.0
+
+
+@dataclass
+class LocalModels:
+    """A running server."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def wait(self) -> "LocalModels":
+        """Wait until requests are answered at once."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                if httpx.get(f"{self.url}/healthz", timeout=PATIENCE).status_code == 200:
+                    return self
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
+        raise AssertionError(self.log.read_text())
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(10)
+
+
+def start(port: int, data: Path, log: Path, **variables: str) -> LocalModels:
+    command = [sys.executable, "-m", "inference.local_models", "--port", str(port), "--data", str(data)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=CHECKOUT, env={**os.environ, **variables}, stdout=output, stderr=subprocess.STDOUT
+        )
+    return LocalModels(process, port, log)
+
+
+@pytest.fixture(scope="session")
+def database() -> None:
+    """Nothing: these tests need neither PostgreSQL nor Redis."""
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory) -> Iterator[Path]:
+    """A folder for the weights, too large to be left behind."""
+    folder = tmp_path_factory.mktemp("models")
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def models(data, tmp_path_factory) -> Iterator[LocalModels]:
+    running = start(18210, data, tmp_path_factory.mktemp("log") / "models.log")
+    yield running.wait()
+    running.process.kill()
+    running.process.wait()
+
+
+@pytest.fixture(scope="session")
+def client(models) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{models.url}/v1", api_key="none", max_retries=0) as sdk:
+        yield sdk
+
+
+@pytest.fixture(scope="session")
+def http(models) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=models.url, timeout=PATIENCE) as session:
+        yield session

