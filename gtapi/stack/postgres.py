@@ -118,7 +118,8 @@ class Postgres(Server):
 
     def reason(self) -> str:
         fatal = [line for line in self.last_words().splitlines() if "FATAL:" in line or "PANIC:" in line]
-        if fatal and "No space left on device" not in fatal[-1]:
+        gave_up = self.process is not None and (self.process.returncode or 0) > 0
+        if gave_up and fatal and "No space left on device" not in fatal[-1]:
             return f"{fatal[-1].split(':', 3)[-1].strip()}; see {self.log}."
         return super().reason()
 

