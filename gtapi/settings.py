@@ -169,6 +169,8 @@ POLICY_STALE_SECONDS = env.float("POLICY_STALE_SECONDS", default=60.0)
 STREAM_KEEPALIVE_SECONDS = env.float("STREAM_KEEPALIVE_SECONDS", default=15.0)
 #: Where usage records wait while Redis is away.
 USAGE_SPOOL_DIR = Path(env.str("USAGE_SPOOL_DIR", default=str(home.spool)))
+#: Days that usage records are kept, in whole months; 0 keeps all of them.
+USAGE_RETENTION_DAYS = env.int("USAGE_RETENTION_DAYS", default=400)
 #: Async context managers that live as long as a web process does, in the order in which they start.
 SERVICES = [
     "tenants.policy.watching",
