@@ -7,7 +7,7 @@ writer has given the file up or is dead, and may replay it and then delete it. E
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 SUFFIX = ".records"
@@ -101,7 +101,7 @@ def waiting(folder: Path) -> list[Path]:
     return sorted((Path(entry.path) for entry in entries), key=_made_at)
 
 
-def leftovers(folder: Path) -> Iterator[Leftover]:
+def leftovers(folder: Path) -> Generator[Leftover, None, None]:
     """Yield each file that nobody writes to, and release it when the next one is asked for."""
     for path in waiting(folder):
         leftover = claim(path)
