@@ -7,7 +7,7 @@ from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
-from gtapi.errors import HeadersTooLarge
+from gtapi.errors import APIError, BadRequest, HeadersTooLarge
 from gtapi.ids import uuid7
 
 
@@ -18,11 +18,13 @@ class LimitedProtocol(HttpToolsProtocol):
     """
 
     _header_bytes = 0
-    _in_headers = True
+    _in_headers = False
 
     def data_received(self, data: bytes) -> None:
+        began_before = self._in_headers
         super().data_received(data)
-        if self._in_headers:
+        # Headers that began in this very read are counted from the next one on: a body may stand before them.
+        if self._in_headers and began_before:
             self._header_bytes += len(data)
             if self._header_bytes > settings.MAX_HEADER_BYTES:
                 self._refuse()
@@ -42,18 +44,22 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self.cycle is not None:
             super().on_message_complete()
-        self._in_headers, self._header_bytes = True, 0
+
+    def send_400_response(self, msg: str) -> None:
+        self._end(b"400 Bad Request", BadRequest(msg))
 
     def _refuse(self) -> None:
-        """Answer 431 and close."""
+        self._end(b"431 Request Header Fields Too Large", HeadersTooLarge(settings.MAX_HEADER_BYTES))
+
+    def _end(self, status: bytes, error: APIError) -> None:
+        """Answer what never became a request, and close."""
         if self.transport.is_closing():
             return
-        error = HeadersTooLarge(settings.MAX_HEADER_BYTES)
         body = orjson.dumps(error.body())
         self.transport.write(
-            b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-            b"content-type: application/json\r\nconnection: close\r\n"
-            b"x-request-id: req_%s\r\ncontent-length: %d\r\n\r\n%s" % (uuid7().hex.encode(), len(body), body)
+            b"HTTP/1.1 %s\r\ncontent-type: application/json\r\nconnection: close\r\n"
+            b"x-request-id: req_%s\r\ncontent-length: %d\r\n\r\n%s"
+            % (status, uuid7().hex.encode(), len(body), body)
         )
         self.transport.close()
 

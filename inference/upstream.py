@@ -15,9 +15,14 @@ _sessions: list[aiohttp.ClientSession] = []
 _ending: dict[aiohttp.ClientResponse, asyncio.Task[None]] = {}
 #: Whether the running request was sent over a connection made for it.
 _fresh: ContextVar[bool] = ContextVar("fresh_connection")
+#: Whether the pool is passed over: where one of its connections has died, others may have died with it.
+_pass_pool: ContextVar[bool] = ContextVar("pass_pool", default=False)
 
 
 class _Connector(aiohttp.TCPConnector):
+    async def _get(self, *args: Any) -> Any:
+        return None if _pass_pool.get() else await super()._get(*args)
+
     async def _create_connection(self, *args: Any, **kwargs: Any) -> Any:
         _fresh.set(True)
         return await super()._create_connection(*args, **kwargs)
@@ -53,8 +58,8 @@ async def post(
     """Send a request and return the answer once its headers are there; the caller closes it.
 
     A connection out of the pool may have died while it was idle. Where it ends before any byte of an answer,
-    the request is sent once more; over a connection made for the request it is not, since the provider may be
-    at work on it.
+    the request is sent once more, over a new one; over a connection made for the request it is not, since the
+    provider may be at work on it.
 
     Raises:
         aiohttp.ClientError: the provider cannot be reached, or ended the connection.
@@ -67,7 +72,11 @@ async def post(
     except aiohttp.ClientError as error:
         if _fresh.get() or not _ended_by_peer(error):
             raise
-    return await session.post(url, data=body, headers=headers, timeout=patience, allow_redirects=False)
+    passed = _pass_pool.set(True)
+    try:
+        return await session.post(url, data=body, headers=headers, timeout=patience, allow_redirects=False)
+    finally:
+        _pass_pool.reset(passed)
 
 
 def _ended_by_peer(error: aiohttp.ClientError) -> bool:

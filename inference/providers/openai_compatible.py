@@ -68,8 +68,12 @@ class Patience:
 
     def heard(self) -> None:
         """Note that bytes came."""
-        self._limit = self._between
         self._last = self._loop.time()
+        if self._limit != self._between:
+            # From now on the other limit holds, which may end before the timer for the first byte.
+            self._limit = self._between
+            self._timer.cancel()
+            self._timer = self._loop.call_at(min(self._last + self._limit, self._end), self._look)
 
     def pause(self) -> None:
         """Stop counting while the client, and not the provider, is waited for."""
