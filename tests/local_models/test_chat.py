@@ -115,11 +115,11 @@ def test_a_stream_arrives_in_pieces(http):
 def test_a_seed_makes_an_answer_repeatable(client):
     def story(seed):
         return client.completions.create(
-            model=CHAT, prompt="Once upon a time there was", max_tokens=24, temperature=1.5, seed=seed
+            model=CHAT, prompt="Once upon a time there was", max_tokens=8, temperature=1.5, seed=seed
         )
 
     assert story(11).choices[0].text == story(11).choices[0].text
-    assert len({story(seed).choices[0].text for seed in (1, 2, 3, -9007199254740991)}) > 1
+    assert len({story(seed).choices[0].text for seed in (1, 2, -9007199254740991)}) > 1
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
