@@ -1,0 +1,113 @@
+"""The catalog: providers' models under public names."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from unfold.contrib.filters.admin import BooleanRadioFilter, RelatedDropdownFilter
+
+from inference.endpoints import ENDPOINTS
+from inference.models import Agent, Capability, CatalogEntry
+from tenants.admin.base import TenantForm, TenantOwnedAdmin, badge
+from tenants.admin.typed import display
+from tenants.admin.widgets import CheckRows
+
+
+class CatalogEntryForm(TenantForm[CatalogEntry]):
+    capabilities = forms.MultipleChoiceField(choices=Capability.choices, widget=CheckRows(columns=2))
+
+    class Meta:
+        model = CatalogEntry
+        fields = ("name", "provider", "model", "capabilities", "published")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "provider" not in self.fields:
+            return
+        provider: Any = self.fields["provider"]
+        provider.queryset = self.tenant.providers.all()
+        if not provider.queryset.exists():
+            provider.help_text = format_html(
+                'This tenant has no provider yet. <a class="text-link" href="{}?tenant={}">Add one first.</a>',
+                reverse("admin:inference_provider_add"),
+                self.tenant.pk,
+            )
+        served: dict[str, list[str]] = {}
+        for endpoint in ENDPOINTS.values():
+            served.setdefault(endpoint.capability, []).append(endpoint.path)
+        capabilities: Any = self.fields["capabilities"]
+        capabilities.widget.descriptions = {name: ", ".join(paths) for name, paths in served.items()}
+
+
+@admin.register(CatalogEntry)
+class CatalogEntryAdmin(TenantOwnedAdmin[CatalogEntry]):
+    form = CatalogEntryForm
+    list_display = ("heading", "tenant", "provider_and_model", "can", "state", "agent_count")
+    list_filter = (
+        ("tenant", RelatedDropdownFilter),
+        ("provider", RelatedDropdownFilter),
+        ("published", BooleanRadioFilter),
+    )
+    list_select_related = ("tenant", "provider")
+    search_fields = ("name", "model")
+    search_help_text = "Public name or raw model id"
+    readonly_fields = ("used_by",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CatalogEntry]:
+        return super().get_queryset(request).annotate(agents_over=Count("agents"))
+
+    def get_fieldsets(self, request: HttpRequest, obj: CatalogEntry | None = None) -> Any:
+        used = ("used_by",) if obj else ()
+        return [
+            (None, {"fields": ("tenant", "name", "published", *used)}),
+            ("Behind the name", {"fields": ("provider", "model", "capabilities")}),
+        ]
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        initial: dict[str, Any] = super().get_changeform_initial_data(request)
+        initial["capabilities"] = request.GET.getlist("capabilities") or [Capability.CHAT]
+        return initial
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        deleted, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        # The database would let go of an entry that only a live version uses, and the agent would fall silent.
+        drafts = Q(catalog__in=objs)
+        for agent in Agent.objects.filter(Q(live__catalog__in=objs) & ~drafts).select_related("live"):
+            protected.append(f"Agent: {agent.name} (its live version {agent.live.number})")  # type: ignore[union-attr]
+        return deleted, counts, lacking, protected
+
+    @display(description="Name", ordering="name", header=True)
+    def heading(self, entry: CatalogEntry) -> list[str]:
+        return [entry.name]
+
+    @display(description="Provider and raw model", ordering="provider__name", header=True)
+    def provider_and_model(self, entry: CatalogEntry) -> list[str]:
+        return [entry.provider.name, entry.model]
+
+    @display(description="Can")
+    def can(self, entry: CatalogEntry) -> str:
+        return format_html_join(" ", "{}", ((badge(name, "primary"),) for name in entry.capabilities))
+
+    @display(description="State", ordering="published")
+    def state(self, entry: CatalogEntry) -> str:
+        return badge("published", "success") if entry.published else badge("agents only", "info")
+
+    @display(description="Agents", ordering="agents_over")
+    def agent_count(self, entry: Any) -> int:
+        count: int = entry.agents_over
+        return count
+
+    @display(description="Used by", empty_value="no agent")
+    def used_by(self, entry: CatalogEntry) -> str | None:
+        agents = Agent.objects.filter(Q(catalog=entry) | Q(live__catalog=entry)).distinct()
+        link = '<a class="text-link" href="{}">{}</a>'
+        return (
+            format_html_join(
+                ", ", link, ((reverse("admin:inference_agent_change", args=[a.pk]), a.name) for a in agents)
+            )
+            or None
+        )

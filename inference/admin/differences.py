@@ -1,0 +1,91 @@
+"""What changed between two versions of an agent, line by line."""
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from files.models import Dataset
+from inference.models import Agent, AgentVersion, CatalogEntry
+
+#: Unchanged lines that are shown around a change.
+CONTEXT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """An agent's content as text, by field."""
+
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a difference; ``kind`` is added, removed, same or gap."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What changed in one field."""
+
+    field: str
+    lines: list[Line]
+
+
+class Names:
+    """The names of catalog entries and datasets, read once for a page."""
+
+    def __init__(self, tenant_id: int) -> None:
+        entries = CatalogEntry.objects.filter(tenant=tenant_id).values_list("pk", "name")
+        self.entries: dict[int | None, str] = {None: "(deleted)", **dict(entries)}
+        self.datasets = dict(Dataset.objects.filter(tenant=tenant_id).values_list("pk", "name"))
+
+    def of_version(self, version: AgentVersion) -> Content:
+        return self._content(version, version.dataset_ids)
+
+    def of_draft(self, agent: Agent) -> Content:
+        return self._content(agent, [dataset.pk for dataset in agent.datasets.all()])
+
+    def _content(self, source: Any, dataset_ids: list[str]) -> Content:
+        datasets = sorted(self.datasets.get(pk, f"{pk} (deleted)") for pk in dataset_ids)
+        return Content(
+            {
+                "Catalog entry": self.entries.get(source.catalog_id, "(deleted)"),
+                "Instructions": source.instructions,
+                "Parameters": _json(source.parameters),
+                "Forced parameters": _json(source.forced),
+                "Datasets": "\n".join(datasets),
+            }
+        )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True) if value else ""
+
+
+def differences(old: Content | None, new: Content) -> list[Difference]:
+    """Return the fields that differ; with nothing to compare to, the fields that are not empty."""
+    found = []
+    for field, text in new.fields.items():
+        before = old.fields[field] if old else ""
+        if before != text:
+            found.append(Difference(field, _lines(before.splitlines(), text.splitlines())))
+    return found
+
+
+def _lines(old: list[str], new: list[str]) -> list[Line]:
+    lines: list[Line] = []
+    for group in difflib.SequenceMatcher(a=old, b=new, autojunk=False).get_grouped_opcodes(CONTEXT):
+        if lines:
+            lines.append(Line("gap", "⋯"))
+        for tag, old_start, old_end, new_start, new_end in group:
+            if tag == "equal":
+                lines.extend(Line("same", text) for text in old[old_start:old_end])
+            else:
+                lines.extend(Line("removed", text) for text in old[old_start:old_end])
+                lines.extend(Line("added", text) for text in new[new_start:new_end])
+    return lines

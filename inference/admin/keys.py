@@ -1,0 +1,305 @@
+"""Keys: issued and shown once, changed, looked through, given a new secret, revoked."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.timesince import timesince, timeuntil
+from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
+
+from files.models import Dataset
+from inference.admin.key_forms import KeyForm, preset_label
+from inference.admin.snippets import example_for, snippets
+from inference.endpoints import ENDPOINTS
+from inference.policy import report
+from tenants import keys
+from tenants.admin.addresses import base_urls
+from tenants.admin.base import TenantOwnedAdmin, badge
+from tenants.admin.typed import ActionVariant, display, page_action
+from tenants.models import InferenceKey
+
+if TYPE_CHECKING:
+    from django.contrib.admin import SimpleListFilter as _Dropdown
+else:
+    _Dropdown = DropdownFilter
+
+STATES = {
+    "active": ("Active", "success"),
+    "expired": ("Expired", "warning"),
+    "revoked": ("Revoked", "danger"),
+}
+
+
+class StateFilter(_Dropdown):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [
+            *((state, label) for state, (label, _) in STATES.items()),
+            ("unused", "Active, never used"),
+            ("expiring", "Expires within 14 days"),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[InferenceKey]) -> QuerySet[InferenceKey]:
+        now = timezone.now()
+        live = Q(revoked_at=None) & (Q(expires_at=None) | Q(expires_at__gt=now))
+        chosen = {
+            "active": live,
+            "expired": Q(revoked_at=None, expires_at__lte=now),
+            "revoked": Q(revoked_at__isnull=False),
+            "unused": live & Q(activity=None),
+            "expiring": live & Q(expires_at__lte=now + timedelta(days=14)),
+        }.get(self.value() or "")
+        return queryset.filter(chosen) if chosen else queryset
+
+
+@admin.register(InferenceKey)
+class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
+    form = KeyForm
+    list_display = ("heading", "tenant", "state", "access", "reach", "last_used", "expires", "created")
+    list_filter = (("tenant", RelatedDropdownFilter), StateFilter)
+    list_select_related = ("tenant", "activity")
+    search_fields = ("name", "public_id")
+    search_help_text = "Name, or the start of a key"
+    readonly_fields = ("state", "public_part", "created_at", "last_used")
+    actions = ("revoke_selected",)
+    actions_detail = ("sees_page", "rotate_page", "revoke_page")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[InferenceKey]:
+        one = InferenceKey.objects.filter(pk=OuterRef("pk")).order_by()
+        granted = Subquery(one.annotate(n=Count("grants")).values("n"), output_field=IntegerField())
+        return super().get_queryset(request).annotate(grant_count=granted)
+
+    def get_fieldsets(self, request: HttpRequest, obj: InferenceKey | None = None) -> Any:
+        if obj is not None and not self.has_change_permission(request, obj):
+            return [
+                (None, {"fields": ("tenant", "name", "state", "public_part", "created_at", "expires_at", "last_used")}),
+                ("What it may do", {"fields": ("scopes", "granted")}),
+            ]
+        facts = ("state", "public_part", "created_at", "last_used") if obj else ()
+        return [
+            (None, {"fields": ("tenant", "name", "expires_at", *facts)}),
+            ("What it may do", {"fields": ("preset", "scopes")}),
+            ("What it may reach", {"fields": ("allow", "datasets")}),
+        ]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[InferenceKey], search_term: str
+    ) -> tuple[QuerySet[InferenceKey], bool]:
+        term = search_term.strip()
+        if term.startswith(keys.PREFIX):
+            # Somebody pastes the start of a key out of a log, or all of it: the public part alone is looked for.
+            term = term.removeprefix(keys.PREFIX).partition("_")[0].rstrip("….")
+        return super().get_search_results(request, queryset, term)
+
+    def has_change_permission(self, request: HttpRequest, obj: InferenceKey | None = None) -> bool:
+        # The theme asks with an id in place of the object.
+        if isinstance(obj, InferenceKey) and obj.revoked_at:
+            return False
+        return super().has_change_permission(request, obj)
+
+    # --- making one ---------------------------------------------------------------------------------------
+
+    def save_model(self, request: HttpRequest, obj: InferenceKey, form: Any, change: bool) -> None:
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        issued, plain = InferenceKey.objects.issue(obj.tenant, obj.name, obj.scopes, expires_at=obj.expires_at)
+        obj.pk = issued.pk
+        obj.refresh_from_db()
+        # It lives as long as this request, which answers with it.
+        obj.plain = plain  # type: ignore[attr-defined]
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        form.save_grants(form.instance)
+
+    def response_add(
+        self,
+        request: HttpRequest,
+        obj: InferenceKey,
+        post_url_continue: str | None = None,  # noqa: ARG002 - Django's signature
+    ) -> HttpResponse:
+        return self._show_once(request, obj, obj.plain, "Your new key")  # type: ignore[attr-defined]
+
+    def _show_once(self, request: HttpRequest, key: InferenceKey, plain: str, title: str) -> TemplateResponse:
+        """Answer with the key itself. It is in this response alone, which nobody may keep."""
+        example = example_for(key)
+        addresses = base_urls(key.tenant, request)
+        response = self.page(
+            request,
+            "admin/tenants/inferencekey/once.html",
+            title,
+            key,
+            plain=plain,
+            base_url=addresses[0],
+            example=example,
+            snippets=snippets(addresses[0], plain, example) if example else [],
+        )
+        response["Cache-Control"] = "no-store, private"
+        return response
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("add"):
+            # The answer to an addition is the new key, and nothing else.
+            context.update(show_save_and_continue=False, show_save_and_add_another=False)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    # --- pages of one key -----------------------------------------------------------------------------------
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        shown: list[Any] = super().get_actions_detail(request, object_id)  # type: ignore[misc]
+        key = InferenceKey.objects.filter(pk=object_id).only("revoked_at").first()
+        if key is not None and key.revoked_at:
+            return [action for action in shown if action.path == "sees"]
+        return shown
+
+    @page_action(description="What can it see", url_path="sees", icon="visibility", permissions=["view"])
+    def sees_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        key = self.fetch(request, object_id, "view")
+        rows = report(key)
+        return self.page(
+            request,
+            "admin/tenants/inferencekey/sees.html",
+            "What this key can see",
+            key,
+            endpoints=list(ENDPOINTS.values()),
+            rows=rows,
+            callable_count=sum(any(v.allowed for _, v in row.verdicts) for row in rows),
+            listed="models:read" in key.scopes,
+            datasets=Dataset.objects.filter(grants__key=key),
+        )
+
+    @page_action(
+        description="New secret", url_path="rotate", icon="autorenew", permissions=["change"]
+    )
+    def rotate_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        key = self.fetch(request, object_id)
+        if request.method != "POST":
+            return self.confirm(
+                request,
+                "Give this key a new secret",
+                "Make a new secret",
+                [
+                    "The secret that is in use now stops working within a second.",
+                    "Scopes, grants, files, conversations and usage stay with the key.",
+                ],
+                obj=key,
+                danger=True,
+            )
+        try:
+            plain = key.rotate()
+        except ValidationError as error:
+            # Somebody revoked it a moment ago.
+            self.message_user(request, error.messages[0], "ERROR")
+            return self.back_to(key)
+        self.log_change(request, key, "Gave it a new secret.")
+        return self._show_once(request, key, plain, "The new secret")
+
+    @page_action(
+        description="Revoke",
+        url_path="revoke",
+        icon="block",
+        permissions=["change"],
+        variant=ActionVariant.DANGER,
+    )
+    def revoke_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        key = self.fetch(request, object_id)
+        if request.method != "POST":
+            return self.confirm(
+                request,
+                "Revoke this key",
+                "Revoke for good",
+                [
+                    f"Every request with {keys.PREFIX}{key.public_id}… is refused within a second.",
+                    "This cannot be undone: a revoked key stays revoked.",
+                ],
+                obj=key,
+                danger=True,
+            )
+        if key.revoke():
+            self.log_change(request, key, "Revoked.")
+            self.message_user(request, f"Revoked the key {key.name}.", "SUCCESS")
+        else:
+            self.message_user(request, f"The key {key.name} was revoked already.", "WARNING")
+        return self.back_to(key)
+
+    @admin.action(description="Revoke the selected keys", permissions=["change"])
+    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[InferenceKey]) -> HttpResponse | None:
+        chosen = list(queryset)
+        live = [key for key in chosen if not key.revoked_at]
+        if live and "confirm" not in request.POST:
+            return self.confirm(
+                request,
+                f"Revoke {len(live)} key{'' if len(live) == 1 else 's'}",
+                "Revoke for good",
+                [
+                    "Every request with one of these keys is refused within a second.",
+                    "This cannot be undone: a revoked key stays revoked.",
+                ],
+                danger=True,
+                items=[f"{key.tenant}: {key}" for key in live],
+                hidden=[
+                    ("action", "revoke_selected"),
+                    *((admin.helpers.ACTION_CHECKBOX_NAME, str(key.pk)) for key in live),
+                ],
+            )
+        revoked = InferenceKey.objects.filter(pk__in=[key.pk for key in live]).revoke()
+        for key in live:
+            self.log_change(request, key, "Revoked.")
+        said = f"Revoked {revoked} key{'' if revoked == 1 else 's'}."
+        if already := len(chosen) - revoked:
+            said += f" {already} {'was' if already == 1 else 'were'} revoked already."
+        self.message_user(request, said, "SUCCESS" if revoked else "WARNING")
+        return None
+
+    # --- columns --------------------------------------------------------------------------------------------
+
+    @display(description="Key", ordering="name", header=True)
+    def heading(self, key: InferenceKey) -> list[str]:
+        return [key.name, f"{keys.PREFIX}{key.public_id}…"]
+
+    @display(description="Starts with")
+    def public_part(self, key: InferenceKey) -> str:
+        return f"{keys.PREFIX}{key.public_id}…"
+
+    @display(description="State")
+    def state(self, key: InferenceKey) -> str:
+        label, variant = STATES[key.state]
+        return badge(label, variant)
+
+    @display(description="May do")
+    def access(self, key: InferenceKey) -> str:
+        return preset_label(key.scopes)
+
+    @display(description="May call", ordering="grant_count")
+    def reach(self, key: Any) -> str:
+        count = key.grant_count
+        return f"{count} name{'' if count == 1 else 's'}" if count else badge("nothing", "warning")
+
+    @display(description="May call")
+    def granted(self, key: InferenceKey) -> str:
+        return ", ".join(key.grants.values_list("target__name", flat=True)) or "nothing"
+
+    @display(description="Last used", ordering="activity__last_used_at", empty_value="never")
+    def last_used(self, key: InferenceKey) -> str | None:
+        activity = getattr(key, "activity", None)
+        return f"{timesince(activity.last_used_at, depth=1)} ago" if activity else None
+
+    @display(description="Expires", ordering="expires_at", empty_value="never")
+    def expires(self, key: InferenceKey) -> str | None:
+        if key.expires_at is None:
+            return None
+        if key.state == "expired":
+            return f"{timesince(key.expires_at, depth=1)} ago"
+        return f"in {timeuntil(key.expires_at, depth=1)}"
+
+    @display(description="Created", ordering="created_at")
+    def created(self, key: InferenceKey) -> str:
+        return f"{timesince(key.created_at, depth=1)} ago"

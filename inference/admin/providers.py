@@ -1,0 +1,134 @@
+"""Providers: where models run, whether they answer, and what they offer."""
+
+from time import perf_counter
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from unfold.contrib.filters.admin import RelatedDropdownFilter
+
+from inference.admin.provider_forms import ProviderForm
+from inference.models import NAME, CatalogEntry, Provider
+from inference.providers import ADAPTERS
+from inference.routing import upstream_of
+from tenants.admin.base import TenantOwnedAdmin, badge
+from tenants.admin.typed import ActionVariant, display, page_action
+
+#: What a model's id gives away of what it can do.
+_HINTS = (
+    ("embed", ("embed", "e5", "bge-", "gte-")),
+    ("transcribe", ("whisper", "transcribe")),
+    ("speech", ("tts", "speech")),
+    ("image", ("dall-e", "image", "stable-diffusion", "flux")),
+    ("moderate", ("moderation", "guard")),
+)
+
+
+def guess_capability(model: str) -> str:
+    """Guess what a model can do, as a start for the form that the operator checks."""
+    for capability, hints in _HINTS:
+        if any(hint in model.lower() for hint in hints):
+            return capability
+    return "chat"
+
+
+def public_name(model: str) -> str:
+    """Return a model's id as a public name where it can be one, else the part that can."""
+    name = "".join(c for c in model if c.isascii() and (c.isalnum() or c in "._:/@+-")).lstrip("._:/@+-")
+    return name if name and NAME.regex.search(name) else ""
+
+
+@admin.register(Provider)
+class ProviderAdmin(TenantOwnedAdmin[Provider]):
+    form = ProviderForm
+    list_display = ("heading", "tenant", "kind", "credentials", "entries")
+    list_filter = (("tenant", RelatedDropdownFilter), "kind")
+    search_fields = ("name", "base_url")
+    search_help_text = "Name or address"
+    actions_detail = ("test_page",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
+        return super().get_queryset(request).annotate(entry_count=Count("catalog"))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Provider | None = None) -> Any:
+        secrets: tuple[str, ...] = ("new_api_key", "remove_api_key", "new_headers")
+        if obj is not None and not self.has_change_permission(request, obj):
+            secrets = ("credentials", "header_names")
+        elif obj is None or not obj.api_key:
+            secrets = ("new_api_key", "new_headers")
+        times = ("connect_timeout", "first_byte_timeout", "between_chunks_timeout", "total_timeout")
+        return [
+            (None, {"fields": ("tenant", "name", "kind", "base_url")}),
+            ("Credentials", {"fields": secrets}),
+            ("Time-outs and streams", {"fields": (*times, "stream_usage"), "classes": ("collapse",)}),
+        ]
+
+    def get_form(self, request: HttpRequest, obj: Provider | None = None, change: bool = False, **kwargs: Any) -> Any:
+        # Form fields that the model has not are left out of what the factory makes the form from.
+        return super().get_form(request, obj, change, **kwargs)
+
+    def response_post_save_add(self, request: HttpRequest, obj: Provider) -> HttpResponseRedirect:  # noqa: ARG002
+        # The first question after an addition is whether it works.
+        return HttpResponseRedirect(self.url_of(obj, "test_page"))
+
+    @page_action(
+        description="Test this provider",
+        url_path="test",
+        icon="network_check",
+        permissions=["change"],
+        variant=ActionVariant.PRIMARY,
+    )
+    def test_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        provider = self.fetch(request, object_id)
+        if request.method != "POST":
+            return self.page(request, "admin/inference/provider/test.html", "Test this provider", provider)
+        started = perf_counter()
+        result = ADAPTERS[provider.kind].test(upstream_of(provider))
+        milliseconds = round((perf_counter() - started) * 1000)
+        names = {
+            entry.model: entry
+            for entry in CatalogEntry.objects.filter(provider=provider)
+        }  # fmt: skip
+        may_add = request.user.has_perm("inference.add_catalogentry")
+        return self.page(
+            request,
+            "admin/inference/provider/test.html",
+            "Test this provider",
+            provider,
+            result=result,
+            milliseconds=milliseconds,
+            models=[
+                (model, names.get(model), self._add_link(provider, model) if may_add else "")
+                for model in result.models
+            ],
+        )
+
+    def _add_link(self, provider: Provider, model: str) -> str:
+        query = {
+            "tenant": provider.tenant_id,
+            "provider": provider.pk,
+            "model": model,
+            "name": public_name(model),
+            "capabilities": guess_capability(model),
+        }
+        return f"{reverse('admin:inference_catalogentry_add')}?{urlencode(query)}"
+
+    @display(description="Provider", ordering="name", header=True)
+    def heading(self, provider: Provider) -> list[str]:
+        return [provider.name, provider.base_url]
+
+    @display(description="API key")
+    def credentials(self, provider: Provider) -> str:
+        return badge("stored", "success") if provider.api_key else badge("none")
+
+    @display(description="More headers", empty_value="none")
+    def header_names(self, provider: Provider) -> str:
+        return ", ".join(sorted(provider.headers)) or "none"
+
+    @display(description="Catalog entries", ordering="entry_count")
+    def entries(self, provider: Any) -> int:
+        count: int = provider.entry_count
+        return count

@@ -1,0 +1,178 @@
+"""What every page of the admin has in common: confirmations, and objects that belong to one tenant."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, TypeVar
+from urllib.parse import parse_qs
+
+from django import forms
+from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from tenants.admin.typed import ModelAdmin, ModelForm
+from tenants.models import Tenant
+
+M = TypeVar("M", bound=Model)
+
+
+def badge(text: str, variant: str = "default", hint: str = "") -> str:
+    """Return a badge as HTML; variants: default, info, primary, success, warning, danger."""
+    return render_to_string(
+        "unfold/helpers/label.html", {"text": text, "variant": variant, "label_title": hint}
+    )
+
+
+class GatewayAdmin(ModelAdmin[M]):
+    """The base of every admin: it can show pages of its own in the theme's frame."""
+
+    list_filter_submit = True
+    warn_unsaved_form = True
+    list_per_page = 50
+
+    def fetch(self, request: HttpRequest, object_id: str, permission: str = "change") -> M:
+        """Return the object of a page.
+
+        Raises:
+            Http404: there is none.
+            PermissionDenied: the user lacks ``permission`` on it.
+        """
+        found = self.get_object(request, unquote(object_id))
+        if found is None:
+            raise Http404(f"There is no such {self.opts.verbose_name}.")
+        if not getattr(self, f"has_{permission}_permission")(request, found):
+            raise PermissionDenied
+        return found
+
+    def page(
+        self, request: HttpRequest, template: str, title: str, obj: M | None = None, **context: Any
+    ) -> TemplateResponse:
+        """Return a page of this admin, under the object's heading where there is one."""
+        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        return TemplateResponse(
+            request,
+            template,
+            {
+                **self.admin_site.each_context(request),
+                "opts": self.opts,
+                "original": obj,
+                "page_title": title,
+                "title": f"{title} | {obj}" if obj else title,
+                "object_url": self.url_of(obj) if obj else None,
+                **context,
+            },
+        )
+
+    def confirm(
+        self,
+        request: HttpRequest,
+        title: str,
+        button: str,
+        lines: Sequence[str],
+        *,
+        obj: M | None = None,
+        danger: bool = False,
+        items: Iterable[object] = (),
+        hidden: Sequence[tuple[str, str]] = (),
+        **context: Any,
+    ) -> TemplateResponse:
+        """Ask before something is done: a form that posts to this same address."""
+        back = self.url_of(obj) if obj else self.list_url()
+        return self.page(
+            request,
+            context.pop("template", "admin/gateway/confirm.html"),
+            title,
+            obj,
+            button=button,
+            lines=lines,
+            danger=danger,
+            items=items,
+            hidden=hidden,
+            back=back,
+            **context,
+        )
+
+    def url_of(self, obj: Model, page: str = "change") -> str:
+        return reverse(self._route(page), args=[quote(obj.pk)])
+
+    def list_url(self) -> str:
+        return reverse(self._route("changelist"))
+
+    def _route(self, page: str) -> str:
+        return f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{page}"
+
+    def back_to(self, obj: Model) -> HttpResponseRedirect:
+        return HttpResponseRedirect(self.url_of(obj))
+
+
+class TenantForm(ModelForm[M]):
+    """A form for an object whose tenant is fixed before the form is shown."""
+
+    #: The tenant of a new object; set on the class that is made for a request.
+    for_tenant: ClassVar[Tenant | None] = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance._state.adding and self.for_tenant is not None:  # noqa: SLF001 - Django's documented flag
+            self.instance.tenant = self.for_tenant
+        for field in self.fields.values():
+            if isinstance(field.widget, RelatedFieldWidgetWrapper):
+                # Its pop-ups know nothing of the tenant.
+                field.widget = field.widget.widget
+
+    @property
+    def tenant(self) -> Tenant:
+        """The tenant of the object, new or old."""
+        tenant: Tenant = self.instance.tenant
+        return tenant
+
+    def _get_validation_exclusions(self) -> set[str]:
+        # The tenant is no field of the form, but a part of the rule that names are unique.
+        exclusions: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
+        return exclusions - {"tenant"}
+
+
+class TenantOwnedAdmin(GatewayAdmin[M]):
+    """Objects of one tenant: it is chosen first, and then stays."""
+
+    form = TenantForm
+    list_select_related: bool | Sequence[str] = ("tenant",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: M | None = None) -> Sequence[str]:
+        return (*super().get_readonly_fields(request, obj), "tenant")  # type: ignore[arg-type]
+
+    def get_form(self, request: HttpRequest, obj: M | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        form.for_tenant = None if obj else self.chosen_tenant(request)  # type: ignore[attr-defined]
+        return form
+
+    def chosen_tenant(self, request: HttpRequest) -> Tenant | None:
+        """Return the tenant for a new object: the one in the address, the one of the list, or the only one."""
+        filters = parse_qs(request.GET.get("_changelist_filters", ""))
+        chosen = request.GET.get("tenant") or filters.get("tenant__id__exact", [""])[0]
+        if chosen.isdecimal():
+            return Tenant.objects.filter(pk=chosen).first()
+        tenants = list(Tenant.objects.all()[:2])
+        return tenants[0] if len(tenants) == 1 else None
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        if self.chosen_tenant(request) is None:
+            return self._choose_tenant(request)
+        return super().add_view(request, form_url, extra_context)
+
+    def _choose_tenant(self, request: HttpRequest) -> HttpResponse:
+        choices = []
+        for tenant in Tenant.objects.all():
+            query = request.GET.copy()
+            query["tenant"] = str(tenant.pk)
+            choices.append((tenant, f"?{query.urlencode()}"))
+        title = f"Add {self.opts.verbose_name}"
+        return self.page(request, "admin/gateway/choose_tenant.html", title, choices=choices)

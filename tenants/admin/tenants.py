@@ -1,0 +1,139 @@
+"""Tenants: who they are, where their clients connect, and what they have."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from unfold.contrib.filters.admin import BooleanRadioFilter
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from tenants.admin.addresses import base_urls
+from tenants.admin.base import GatewayAdmin, badge
+from tenants.admin.typed import ModelForm, display
+from tenants.models import HOST, InferenceKey, Tenant, normalise_host
+
+
+class HostsField(forms.CharField):
+    """Hosts, one a line or separated by commas."""
+
+    widget = UnfoldAdminTextareaWidget({"rows": 3, "placeholder": "ai.example.com"})
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def clean(self, value: Any) -> list[str]:  # type: ignore[override]
+        text: str = super().clean(value)
+        hosts = [normalise_host(host) for host in text.replace(",", " ").split()]
+        for host in hosts:
+            HOST(host)
+        return list(dict.fromkeys(hosts))
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return self.prepare_value(initial or []) != (data or "").replace("\r\n", "\n").strip()
+
+
+class TenantForm(ModelForm[Tenant]):
+    hosts = HostsField(
+        required=False,
+        help_text="One a line. The tenant's keys are accepted on these hosts alone; empty: on any host.",
+    )
+
+    class Meta:
+        model = Tenant
+        fields = ("name", "slug", "hosts", "active")
+
+
+def _counted(relation: str, only: Q | None = None) -> Subquery:
+    """Count the rows at the other end of a relation, each count in a query of its own."""
+    one = Tenant.objects.filter(pk=OuterRef("pk")).order_by()
+    return Subquery(one.annotate(n=Count(relation, filter=only)).values("n"), output_field=IntegerField())
+
+
+@admin.register(Tenant)
+class TenantAdmin(GatewayAdmin[Tenant]):
+    form = TenantForm
+    list_display = ("heading", "state", "shown_hosts", "live_keys", "agents", "entries", "created_at")
+    list_filter = (("active", BooleanRadioFilter),)
+    search_fields = ("name", "slug", "hosts")
+    search_help_text = "Name, slug or host"
+    prepopulated_fields = {"slug": ("name",)}
+    readonly_fields = ("created_at",)
+    change_form_before_template = "admin/tenants/tenant/summary.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Tenant]:
+        live = Q(keys__revoked_at=None) & (
+            Q(keys__expires_at=None) | Q(keys__expires_at__gt=timezone.now())
+        )
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                key_count=_counted("keys", live),
+                agent_count=_counted("targets__agent"),
+                entry_count=_counted("targets__catalogentry"),
+            )
+        )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Tenant | None = None) -> Any:
+        fields = ("name", "slug", "hosts", "active")
+        return [(None, {"fields": (*fields, "created_at") if obj else fields})]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Tenant | None = None) -> Any:
+        # The slug is what a configuration file knows the tenant by.
+        return ("slug", *self.readonly_fields) if obj else self.readonly_fields
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Tenant | None = None) -> Any:
+        return {} if obj else self.prepopulated_fields
+
+    def get_form(self, request: HttpRequest, obj: Tenant | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        if obj and "active" in form.base_fields:
+            live = InferenceKey.objects.filter(tenant=obj).live().count()
+            form.base_fields["active"].help_text = (
+                f"Off: within a second every request with one of this tenant's {live} live keys is refused. "
+                "Nothing is deleted, and turning it on again brings everything back."
+            )
+        return form
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        tenant = self.get_object(request, object_id)
+        extra = {"base_urls": base_urls(tenant, request)} if tenant else {}
+        return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
+
+    @display(description="Tenant", ordering="name", header=True)
+    def heading(self, tenant: Tenant) -> list[str]:
+        return [tenant.name, tenant.slug]
+
+    @display(description="State", ordering="active")
+    def state(self, tenant: Tenant) -> str:
+        return badge("active", "success") if tenant.active else badge("off", "danger")
+
+    @display(description="Hosts", empty_value="any host")
+    def shown_hosts(self, tenant: Tenant) -> str | None:
+        if len(tenant.hosts) > 2:
+            return f"{tenant.hosts[0]} and {len(tenant.hosts) - 1} more"
+        return ", ".join(tenant.hosts) or None
+
+    @display(description="Live keys", ordering="key_count")
+    def live_keys(self, tenant: Any) -> int:
+        count: int = tenant.key_count
+        return count
+
+    @display(description="Agents", ordering="agent_count")
+    def agents(self, tenant: Any) -> int:
+        count: int = tenant.agent_count
+        return count
+
+    @display(description="Catalog entries", ordering="entry_count")
+    def entries(self, tenant: Any) -> int:
+        count: int = tenant.entry_count
+        return count
