@@ -51,15 +51,29 @@ def _timeout(default: float, help_text: str) -> "models.FloatField[float, float]
     )
 
 
+def check_base_url(value: str) -> None:
+    """Refuse what is no address of a server. Host names without dots are common inside a cluster."""
+    try:
+        url = urlsplit(value)
+        port = url.port
+    except ValueError:
+        raise ValidationError("This is no URL.") from None
+    if url.scheme not in ("http", "https") or not url.hostname or port == 0 or not value.isprintable() or " " in value:
+        raise ValidationError("Enter a URL such as https://llm.example.com/v1.")
+    if url.username or url.password or url.query or url.fragment:
+        raise ValidationError("Leave credentials, query and fragment out of the URL.")
+
+
 class Provider(models.Model):
     """A server that runs models, and the credential that opens it."""
 
     tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="providers")
     name = models.CharField(max_length=100, validators=[NAME])
     kind = models.CharField(max_length=40, choices=[(k, a.label) for k, a in ADAPTERS.items()])
-    base_url = models.URLField(
+    base_url = models.CharField(
         "base URL",
         max_length=500,
+        validators=[check_base_url],
         help_text="Up to and with the version, such as https://llm.example.com/v1",
     )
     api_key = EncryptedTextField("API key", blank=True, help_text="Stored encrypted, never shown again.")
@@ -91,9 +105,6 @@ class Provider(models.Model):
 
     def clean(self) -> None:
         super().clean()
-        url = urlsplit(self.base_url)
-        if url.username or url.password or url.query or url.fragment:
-            raise ValidationError({"base_url": "Leave credentials, query and fragment out of the URL."})
         self.base_url = self.base_url.rstrip("/")
         if "\n" in self.api_key or "\r" in self.api_key:
             raise ValidationError({"api_key": "A credential is one line."})
@@ -210,7 +221,7 @@ class Agent(AgentContent, InferenceTarget):
 
     def snapshot(self) -> dict[str, Any]:
         """Return all that a version keeps of the draft."""
-        return {**self.content(), "dataset_ids": sorted(self.datasets.values_list("pk", flat=True))}
+        return {**self.content(), "dataset_ids": sorted(dataset.pk for dataset in self.datasets.all())}
 
     def _lock(self) -> "Agent":
         return Agent.objects.select_for_update(of=("self",)).get(pk=self.pk)

@@ -4,6 +4,7 @@ import django.contrib.postgres.fields
 import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
+import inference.models
 import gtapi.crypto
 from django.db import migrations, models
 
@@ -58,7 +59,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=100, validators=[django.core.validators.RegexValidator('\\A[A-Za-z0-9][A-Za-z0-9._:/@+-]*\\Z', 'Start with a letter or digit; letters, digits and . _ : / @ + - may follow.')])),
                 ('kind', models.CharField(choices=[('openai_compatible', 'OpenAI-compatible')], max_length=40)),
-                ('base_url', models.URLField(help_text='Up to and with the version, such as https://llm.example.com/v1', max_length=500, verbose_name='base URL')),
+                ('base_url', models.CharField(help_text='Up to and with the version, such as https://llm.example.com/v1', max_length=500, validators=[inference.models.check_base_url], verbose_name='base URL')),
                 ('api_key', gtapi.crypto.EncryptedTextField(blank=True, help_text='Stored encrypted, never shown again.', verbose_name='API key')),
                 ('headers', gtapi.crypto.EncryptedJSONField(blank=True, default=dict, help_text='More headers for each request, stored encrypted.')),
                 ('connect_timeout', models.FloatField(default=5, help_text='Seconds to connect', validators=[django.core.validators.MinValueValidator(0.1), django.core.validators.MaxValueValidator(86400)])),
