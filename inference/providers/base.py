@@ -1,6 +1,6 @@
 """What every adapter offers, and the plain facts that it gets."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -48,16 +48,19 @@ class ConnectionTest:
 class Adapter(Protocol):
     """Speaks to one kind of provider; bodies and answers have the shapes of OpenAI's API.
 
-    Every method raises ``APIError`` in words for the client, with what the provider said in ``detail``.
+    Every method raises ``APIError`` in words for the client, with what the provider said in ``detail``. ``given``
+    are the names of the parameters that the client itself sent: errors name no other one.
     """
 
     label: str
 
-    async def chat(self, upstream: Upstream, body: JSON) -> JSON:
+    async def chat(self, upstream: Upstream, body: JSON, given: Collection[str]) -> JSON:
         """Return a whole chat completion."""
         ...
 
-    def chat_stream(self, upstream: Upstream, body: JSON) -> AsyncGenerator[list[JSON], None]:
+    def chat_stream(
+        self, upstream: Upstream, body: JSON, given: Collection[str]
+    ) -> AsyncGenerator[list[JSON], None]:
         """Yield the chunks of a chat completion, those that arrive together in one list.
 
         It ends after the provider's own end mark and raises ``StreamCut`` where the bytes end without one.

@@ -41,7 +41,7 @@ def detail(upstream: Upstream, said: str) -> str:
 
 
 def from_status(
-    upstream: Upstream, status: int, headers: Mapping[str, str], body: bytes, sent: Collection[str]
+    upstream: Upstream, status: int, headers: Mapping[str, str], body: bytes, given: Collection[str]
 ) -> APIError:
     """Return the error for an answer whose status is not 200.
 
@@ -50,15 +50,15 @@ def from_status(
         status: the HTTP status.
         headers: the answer's headers.
         body: the answer's body, or the beginning of it.
-        sent: the parameters of the request.
+        given: the parameters that the client sent.
     """
     error = _error_object(body)
     said = detail(upstream, f"HTTP {status}: {body[:2000].decode(errors='replace')}")
     if status in (400, 413, 422):
-        return refused(error, sent, said)
+        return refused(error, given, said)
     if status == 429:
         wait = {"retry-after": str(_retry_after(headers))}
-        if error.get("code") in _QUOTA_CODES or error.get("type") in _QUOTA_CODES:
+        if _codes(error) & _QUOTA_CODES:
             return UpstreamOverloaded(headers=wait, detail=said)
         return RateLimited(
             "The model is receiving too many requests. Please slow down.", headers=wait, detail=said
@@ -68,11 +68,10 @@ def from_status(
     return UpstreamFailed(detail=said)
 
 
-def refused(error: Mapping[str, Any], sent: Collection[str], said: str) -> APIError:
+def refused(error: Mapping[str, Any], given: Collection[str], said: str) -> APIError:
     """Return the error for a request that the provider found invalid."""
     message = str(error.get("message", "")).lower()
-    codes = {error.get("code"), error.get("type")}
-    codes = {code for code in codes if isinstance(code, str)}
+    codes = _codes(error)
     if codes & _CONTEXT_CODES or any(words in message for words in _CONTEXT_WORDS):
         return ContextLengthExceeded(param="messages", detail=said)
     if codes & _FILTER_CODES:
@@ -80,18 +79,22 @@ def refused(error: Mapping[str, Any], sent: Collection[str], said: str) -> APIEr
             "The model's content filter refused this request.", code="content_filter", detail=said
         )
     param = str(error.get("param") or "").partition("[")[0].partition(".")[0]
-    if param in sent:
+    if param in given:
         return BadRequest(f"The model does not accept this value of '{param}'.", param=param, detail=said)
     return BadRequest("The model does not accept this request.", detail=said)
 
 
-def from_answer(upstream: Upstream, answer: Mapping[str, Any], sent: Collection[str]) -> APIError:
+def from_answer(upstream: Upstream, answer: Mapping[str, Any], given: Collection[str]) -> APIError:
     """Return the error for a 200, or an event of a stream, that is an error or no completion at all."""
     error = answer.get("error")
     said = detail(upstream, f"HTTP 200: {str(answer)[:2000]}")
-    if isinstance(error, dict) and {error.get("code"), error.get("type")} & (_CONTEXT_CODES | _FILTER_CODES):
-        return refused(error, sent, said)
+    if isinstance(error, dict) and _codes(error) & (_CONTEXT_CODES | _FILTER_CODES):
+        return refused(error, given, said)
     return UpstreamFailed(detail=said)
+
+
+def _codes(error: Mapping[str, Any]) -> set[str]:
+    return {code for code in (error.get("code"), error.get("type")) if isinstance(code, str)}
 
 
 def _error_object(body: bytes) -> dict[str, Any]:
@@ -115,4 +118,5 @@ def _retry_after(headers: Mapping[str, str]) -> int:
         seconds = float(headers.get("retry-after", ""))
     except ValueError:
         return 1
-    return int(min(max(seconds, 1), MAX_RETRY_AFTER))
+    # In this order "nan" becomes the least time and no error.
+    return int(min(max(1, seconds), MAX_RETRY_AFTER))

@@ -34,7 +34,7 @@ def _headers(upstream: Upstream) -> dict[str, str]:
     return headers
 
 
-def _object(upstream: Upstream, data: bytes, sent: Collection[str], key: str) -> JSON:
+def _object(upstream: Upstream, data: bytes, given: Collection[str], key: str) -> JSON:
     """Return a JSON object that has ``key``, or raise what the client is told of anything else."""
     try:
         answer = orjson.loads(data)
@@ -44,7 +44,7 @@ def _object(upstream: Upstream, data: bytes, sent: Collection[str], key: str) ->
     if not isinstance(answer, dict):
         raise UpstreamFailed(detail=faults.detail(upstream, f"no object: {str(answer)[:500]}"))
     if answer.get("error") or not isinstance(answer.get(key), list):
-        raise faults.from_answer(upstream, answer, sent)
+        raise faults.from_answer(upstream, answer, given)
     return answer
 
 
@@ -108,19 +108,23 @@ class OpenAICompatible:
 
     label = "OpenAI-compatible"
 
-    async def chat(self, upstream: Upstream, body: JSON) -> JSON:
-        return await self._json(upstream, "/chat/completions", body, "choices")
+    async def chat(self, upstream: Upstream, body: JSON, given: Collection[str]) -> JSON:
+        return await self._json(upstream, "/chat/completions", body, given, "choices")
 
-    async def chat_stream(self, upstream: Upstream, body: JSON) -> AsyncGenerator[list[JSON], None]:
+    async def chat_stream(
+        self, upstream: Upstream, body: JSON, given: Collection[str]
+    ) -> AsyncGenerator[list[JSON], None]:
         if upstream.stream_usage:
             body = {**body, "stream_options": {"include_usage": True}}
         else:
             body = {name: value for name, value in body.items() if name != "stream_options"}
-        async with aclosing(self._events(upstream, "/chat/completions", body, "choices")) as events:
+        async with aclosing(self._events(upstream, "/chat/completions", body, given, "choices")) as events:
             async for chunks in events:
                 yield chunks
 
-    async def _json(self, upstream: Upstream, path: str, body: JSON, key: str) -> JSON:
+    async def _json(
+        self, upstream: Upstream, path: str, body: JSON, given: Collection[str], key: str
+    ) -> JSON:
         """Return the JSON answer to a POST; ``key`` names the list that makes it one."""
         try:
             async with asyncio.timeout(upstream.timeouts.total):
@@ -136,11 +140,11 @@ class OpenAICompatible:
         except aiohttp.ClientError as error:
             raise _broken(upstream, error) from error
         if response.status != 200:
-            raise faults.from_status(upstream, response.status, response.headers, data, body)
-        return _object(upstream, data, body, key)
+            raise faults.from_status(upstream, response.status, response.headers, data, given)
+        return _object(upstream, data, given, key)
 
     async def _events(
-        self, upstream: Upstream, path: str, body: JSON, key: str
+        self, upstream: Upstream, path: str, body: JSON, given: Collection[str], key: str
     ) -> AsyncGenerator[list[JSON], None]:
         """Yield the objects of an event stream; see ``Adapter.chat_stream``."""
         patience = Patience(upstream.timeouts)
@@ -148,8 +152,8 @@ class OpenAICompatible:
         try:
             response = await self._post(upstream, path, body)
             if response.status != 200 or response.content_type != "text/event-stream":
-                raise await self._no_stream(upstream, response, body, key)
-            async with aclosing(_objects(upstream, response, patience, body, key)) as arrivals:
+                raise await self._no_stream(upstream, response, given, key)
+            async with aclosing(_objects(upstream, response, patience, given, key)) as arrivals:
                 async for objects in arrivals:
                     patience.pause()
                     yield objects
@@ -196,14 +200,14 @@ class OpenAICompatible:
         return b"".join(parts)
 
     async def _no_stream(
-        self, upstream: Upstream, response: aiohttp.ClientResponse, body: JSON, key: str
+        self, upstream: Upstream, response: aiohttp.ClientResponse, given: Collection[str], key: str
     ) -> APIError:
         """Return the error for an answer that is no event stream."""
         data = await response.content.read(MAX_ERROR_BYTES)
         if response.status != 200:
-            return faults.from_status(upstream, response.status, response.headers, data, body)
+            return faults.from_status(upstream, response.status, response.headers, data, given)
         try:
-            _object(upstream, data, body, key)
+            _object(upstream, data, given, key)
         except APIError as error:
             return error
         return UpstreamFailed(detail=f"{upstream.name}: a whole answer where a stream was asked for")
@@ -229,7 +233,7 @@ class OpenAICompatible:
 
 
 async def _objects(
-    upstream: Upstream, response: aiohttp.ClientResponse, patience: Patience, sent: Collection[str], key: str
+    upstream: Upstream, response: aiohttp.ClientResponse, patience: Patience, given: Collection[str], key: str
 ) -> AsyncGenerator[list[JSON], None]:
     """Yield the parsed events of an answer until the provider's ``[DONE]`` or the end of its bytes."""
     parser = EventParser()
@@ -243,7 +247,7 @@ async def _objects(
         if done:
             events = events[: events.index(DONE)]
         if events:
-            yield [_object(upstream, event, sent, key) for event in events]
+            yield [_object(upstream, event, given, key) for event in events]
         if done:
             http.let_end(response)
             return

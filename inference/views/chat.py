@@ -34,8 +34,8 @@ class ChatCompletionsView(TargetView):
         if body.get("stream"):
             options = body.get("stream_options") or {}
             writer = ChunkWriter(name, self.auth.tenant_id, include_usage=bool(options.get("include_usage")))
-            return await self._stream(adapter.chat_stream(upstream, sent), writer, sent)
-        built = completion(await adapter.chat(upstream, sent), name, self.auth.tenant_id)
+            return await self._stream(adapter.chat_stream(upstream, sent, body.keys()), writer, sent)
+        built = completion(await adapter.chat(upstream, sent, body.keys()), name, self.auth.tenant_id)
         if not built["choices"]:
             raise UpstreamFailed(detail=f"{upstream.name}: an answer without choices")
         if "usage" not in built:
