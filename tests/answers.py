@@ -164,10 +164,10 @@ def stream(
     """A server-sent stream.
 
     `events` are bodies of events, or bytes that are sent as they are. `wait` is before the headers, `delay`
-    before each event and the end, in seconds. `split` cuts everything into pieces of so many bytes, `together` writes it
-    all at once. `raw` follows the last event (half an event, for one). `then`: how it ends: END in order, CUT
-    by closing with the transfer coding unfinished, RESET, or HOLD in silence. Without `framing` the end of
-    the body is the end of the connection.
+    before each event and before the end, in seconds. `split` cuts everything into pieces of so many bytes,
+    `together` writes it all at once. `raw` follows the last event (half an event, for one). `then`: how it
+    ends: END in order, CUT by closing with the transfer coding unfinished, RESET, or HOLD in silence. Without
+    `framing` the end of the body is the end of the connection.
     """
     written = [one if isinstance(one, bytes) else event(one, newline) for one in events]
     if done:
@@ -182,12 +182,13 @@ def stream(
         coding = b"transfer-encoding: chunked\r\n\r\n" if framing else b"connection: close\r\n\r\n"
         await wire.pause(wait)
         await wire.send(head(status, headers, content_type) + coding)
+        # Only some of the pieces get a moment on the wire, without which they would arrive as one.
+        moments = itertools.repeat(0.001, 200 if split else 0)
         for one in written:
             await wire.pause(delay)
             for piece in pieces(one, split):
                 await wire.send(frame(piece))
-                # Without a turn of the loop, and a moment on the wire, the pieces would arrive as one.
-                await wire.pause(0.001 if split else 0)
+                await wire.pause(next(moments, 0))
         await wire.pause(delay)
         if then == HOLD:
             await wire.hold()

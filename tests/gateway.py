@@ -9,6 +9,7 @@ import httpx
 
 from gtapi.stack.processes import Program
 from tests import environment
+from tests.wire import PLAIN
 
 
 def free_port() -> int:
@@ -47,7 +48,7 @@ class Gateway(Program):
 
     def answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
+            return PLAIN.get(f"{self.url}/readyz").status_code == 200
         except httpx.TransportError:
             return False
 

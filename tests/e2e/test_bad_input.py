@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tenants.models import Tenant
-from tests.wire import BASES, MESSAGES, chat, envelope
+from tests.wire import BASES, MESSAGES, PLAIN, chat, envelope
 
 USER = {"role": "user", "content": "Hello"}
 
@@ -66,10 +66,10 @@ def test_a_body_over_the_limit_is_refused_and_the_limit_is_named(start_gateway, 
     url = f"{gateway.base_url}/chat/completions"
     big = chat("fast", padding="x" * 2000)
     for sending in ({"json": big}, {"content": iter([json.dumps(big).encode()])}):
-        response = httpx.post(url, headers=world.authorization, **sending)
+        response = PLAIN.post(url, headers=world.authorization, **sending)
         assert "2,000" in envelope(response, 413, "request_too_large")["message"]
     assert upstream.received(world.raw) == []
-    assert httpx.post(url, headers=world.authorization, json=chat("fast")).status_code == 200
+    assert PLAIN.post(url, headers=world.authorization, json=chat("fast")).status_code == 200
 
 
 def test_a_body_that_says_it_is_larger_than_the_limit_is_refused_at_once(gateway, world):
@@ -175,13 +175,17 @@ def test_every_spelling_of_the_right_content_type_is_taken(http, kind):
         ("PATCH", "/models"),
         ("DELETE", "/models/fast"),
         ("TRACE", "/models"),
-        ("BREW", "/models"),
+        ("PROPFIND", "/models"),
     ],
 )
 def test_a_wrong_method_is_refused(http, gateway, base, method, path):
     response = http.request(method, gateway.url + base + path)
     envelope(response, 405, "method_not_allowed")
     assert response.headers["allow"]
+
+
+def test_a_method_that_is_no_http_is_refused(http):
+    envelope(http.request("BREW", "/models"), 400)
 
 
 @pytest.mark.parametrize("authorized", [True, False])
@@ -208,7 +212,7 @@ def test_a_wrong_method_is_refused(http, gateway, base, method, path):
 )
 def test_an_unknown_route_is_json_and_no_redirect(gateway, world, path, method, authorized):
     headers = world.authorization if authorized else {}
-    response = httpx.request(method, gateway.url + path, headers=headers)
+    response = PLAIN.request(method, gateway.url + path, headers=headers)
     assert response.status_code in ((404,) if authorized else (401, 404))
     envelope(response, response.status_code, "unknown_url" if response.status_code == 404 else None)
 
@@ -233,7 +237,7 @@ def test_a_name_with_odd_letters_is_not_found(http, gateway):
 def test_headers_over_the_limit_are_refused(gateway, world):
     for headers in ({"x-big": "y" * 70_000}, {f"x-{number}": "y" * 700 for number in range(100)}):
         try:
-            response = httpx.get(f"{gateway.base_url}/models", headers={**world.authorization, **headers})
+            response = PLAIN.get(f"{gateway.base_url}/models", headers={**world.authorization, **headers})
         except httpx.TransportError:  # it hung up before everything had been sent
             continue
         envelope(response, 431, "headers_too_large")

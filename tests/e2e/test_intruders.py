@@ -2,14 +2,13 @@
 
 from datetime import timedelta
 
-import httpx
 import pytest
 from django.utils import timezone
 
 from gtapi.ids import random_base62
 from tenants.keys import PREFIX, checksum, generate
 from tests import answers, factories
-from tests.wire import BASES, chat, envelope
+from tests.wire import BASES, PLAIN, chat, envelope
 
 #: Every route of the API: its method, its path, its body, and the scope that opens it.
 ROUTES = [
@@ -32,9 +31,21 @@ def call(gateway):
     def send(method, path, body, key=None, **headers):
         if key is not None:
             headers["authorization"] = f"Bearer {key}"
-        return httpx.request(method, gateway.url + path, json=body, headers=headers, timeout=20)
+        return PLAIN.request(method, gateway.url + path, json=body, headers=headers)
 
     return send
+
+
+@pytest.fixture
+def world(upstream, world):
+    """The provider streams where it is asked to."""
+
+    async def either(wire):
+        streamed = wire.received.json.get("stream")
+        await (answers.stream(*answers.chunks("Hello there.")) if streamed else answers.answer())(wire)
+
+    upstream.script(world.raw, either)
+    return world
 
 
 def wrong_keys(good: str) -> dict[str, dict[str, str]]:
@@ -46,7 +57,7 @@ def wrong_keys(good: str) -> dict[str, dict[str, str]]:
         "empty": {"authorization": ""},
         "no-scheme": {"authorization": good},
         "basic": {"authorization": f"Basic {good}"},
-        "empty-bearer": {"authorization": "Bearer "},
+        "bare-bearer": {"authorization": "Bearer"},
         "query-like": {"api-key": good},
         "x-api-key": {"x-api-key": good},
         "openai": {"authorization": "Bearer sk-proj-0123456789abcdef"},

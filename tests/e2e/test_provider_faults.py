@@ -8,7 +8,7 @@ import pytest
 
 from tests import answers, factories
 from tests.answers import answer, chunk, chunks, completion, event, stream, usage
-from tests.wire import chat, content, envelope, events
+from tests.wire import PLAIN, chat, content, envelope, events
 
 BOTH = pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
 BODIES = pytest.mark.parametrize("body", answers.bodies_of_errors(), ids=lambda body: body[0])
@@ -115,7 +115,6 @@ def test_a_limit_of_the_provider_says_when_to_come_back(upstream, world, http, h
         answer({"choices": None}),
         answer({"choices": "x"}),
         answer({"choices": [1]}),
-        answer({"choices": [{"message": "text"}]}),
         answer(answers.error_body()),
         answer(bytes(range(256)), content_type="application/octet-stream"),
         answer(b"[" * 5000),
@@ -132,6 +131,9 @@ def test_a_limit_of_the_provider_says_when_to_come_back(upstream, world, http, h
 )
 def test_an_answer_that_is_none_is_a_502(upstream, world, http, play, streamed):
     upstream.script(world.raw, play)
+    # Over a connection that was idle before, a request that got no answer may be sent once more.
+    upstream.hang_up_idle()
+    time.sleep(0.02)
     envelope(ask(http, stream=streamed), 502, "upstream_error")
     assert len(upstream.received(world.raw)) == 1
 
@@ -142,6 +144,7 @@ def test_an_answer_that_is_none_is_a_502(upstream, world, http, play, streamed):
         completion(choices=[]),
         {"choices": [{}]},
         {"choices": [{"message": None}]},
+        {"choices": [{"message": "text"}]},
         {"choices": [{"message": {}}]},
     ],
     ids=str,
@@ -304,6 +307,7 @@ def test_a_connection_that_died_in_the_pool_costs_the_client_nothing(upstream, w
 def test_a_request_that_reached_the_provider_is_not_sent_twice(upstream, world, http, streamed):
     upstream.script(world.raw, answers.closed(), answer())
     upstream.hang_up_idle()
+    time.sleep(0.02)
     envelope(ask(http, stream=streamed), 502, "upstream_error")
     assert len(upstream.received(world.raw)) == 1
 
@@ -312,14 +316,11 @@ class TestTimeouts:
     """Each world's provider has one short limit; all others stay long."""
 
     def chat(self, gateway, made, *, streamed: bool):
-        import httpx
-
         started = time.monotonic()
-        response = httpx.post(
+        response = PLAIN.post(
             f"{gateway.base_url}/chat/completions",
             json=chat("fast", stream=streamed),
             headers=made.authorization,
-            timeout=20,
         )
         return response, time.monotonic() - started
 
