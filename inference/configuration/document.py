@@ -1,0 +1,272 @@
+"""The records of a configuration, and how they are read from plain data."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from inference.configuration import reading
+from inference.configuration.errors import ConfigurationError, Problem
+from inference.configuration.fields import Fields
+from inference.models import Capability
+from inference.providers import ADAPTERS
+from inference.providers.base import Timeouts
+from tenants.scopes import DEFAULT_PRESET, PRESETS, SCOPES
+
+DEFAULT_KIND = "openai_compatible"
+DEFAULT_CAPABILITIES: tuple[str, ...] = (Capability.CHAT.value,)
+#: The value of an agent's `published` that leaves what clients get as it is.
+KEEP = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSpec:
+    """A provider. None in place of a secret means the stored one."""
+
+    path: str
+    name: str
+    kind: str
+    base_url: str
+    api_key: str | None
+    headers: Mapping[str, str | None]
+    timeouts: Timeouts
+    stream_usage: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogSpec:
+    path: str
+    name: str
+    provider: str
+    model: str
+    capabilities: tuple[str, ...]
+    published: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSpec:
+    path: str
+    name: str
+    embedding: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSpec:
+    """An agent. ``published`` None describes the draft alone and leaves what clients get as it is."""
+
+    path: str
+    name: str
+    catalog: str
+    instructions: str
+    datasets: tuple[str, ...]
+    parameters: Mapping[str, Any]
+    forced: Mapping[str, Any]
+    published: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeySpec:
+    """A key; ``scopes`` are those of its preset and its own together."""
+
+    path: str
+    name: str
+    scopes: tuple[str, ...]
+    allow: tuple[str, ...]
+    datasets: tuple[str, ...]
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TenantSpec:
+    path: str
+    slug: str
+    name: str
+    hosts: tuple[str, ...]
+    active: bool
+    providers: tuple[ProviderSpec, ...]
+    catalog: tuple[CatalogSpec, ...]
+    datasets: tuple[DatasetSpec, ...]
+    agents: tuple[AgentSpec, ...]
+    keys: tuple[KeySpec, ...]
+
+    def sections(self) -> Mapping[str, "tuple[NamedSpec, ...]"]:
+        """Return the tenant's records by the section that they stand in."""
+        return {
+            "providers": self.providers,
+            "catalog": self.catalog,
+            "datasets": self.datasets,
+            "agents": self.agents,
+            "keys": self.keys,
+        }
+
+
+NamedSpec: TypeAlias = ProviderSpec | CatalogSpec | DatasetSpec | AgentSpec | KeySpec
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """All of a file, and all that is wrong with it by itself."""
+
+    tenants: tuple[TenantSpec, ...]
+    problems: tuple[Problem, ...]
+
+
+def read(text: str, variables: Mapping[str, str]) -> Document:
+    """Read the text of a YAML file.
+
+    Args:
+        text: the file.
+        variables: what ``${NAME}`` stands for, as in ``os.environ``.
+
+    Raises:
+        ConfigurationError: it is no YAML. All else that is wrong is in the document's ``problems``.
+    """
+    data = reading.load(text)
+    if data is None:
+        raise ConfigurationError([Problem("", "The file is empty; it has to begin with `tenants:`.")])
+    return parse(data, variables)
+
+
+def parse(data: Any, variables: Mapping[str, str]) -> Document:
+    """Read plain data in the shape of a file; see ``read``."""
+    problems: list[Problem] = []
+    data = reading.expand(data, variables, "", problems)
+    if not isinstance(data, dict):
+        raise ConfigurationError([Problem("", "The file has to be a mapping that begins with `tenants:`.")])
+    fields = Fields(data, "", problems)
+    tenants = tuple(_tenant(item) for item in fields.items("tenants"))
+    fields.close()
+    if not data:
+        problems.append(Problem("tenants", "this field is missing"))
+    problems.extend(_doubles(tenants))
+    return Document(tenants, tuple(problems))
+
+
+def _tenant(fields: Fields) -> TenantSpec:
+    slug = fields.name("slug")
+    spec = TenantSpec(
+        path=fields.path,
+        slug=slug,
+        name=fields.text("name", slug),
+        hosts=fields.texts("hosts"),
+        active=fields.switch("active", True),
+        providers=tuple(_provider(item) for item in fields.items("providers")),
+        catalog=tuple(_catalog(item) for item in fields.items("catalog")),
+        datasets=tuple(_dataset(item) for item in fields.items("datasets")),
+        agents=tuple(_agent(item) for item in fields.items("agents")),
+        keys=tuple(_key(item) for item in fields.items("keys")),
+    )
+    fields.close()
+    return spec
+
+
+def _provider(fields: Fields) -> ProviderSpec:
+    spec = ProviderSpec(
+        path=fields.path,
+        name=fields.name("name"),
+        kind=fields.choice("kind", "kind of provider", ADAPTERS, DEFAULT_KIND),
+        base_url=fields.text("base_url"),
+        api_key=fields.secret("api_key"),
+        headers=fields.secrets("headers"),
+        timeouts=_timeouts(fields.mapping("timeouts")),
+        stream_usage=fields.switch("stream_usage", True),
+    )
+    fields.close()
+    if len({name.lower() for name in spec.headers}) < len(spec.headers):
+        fields.note("headers", "one header stands here twice; upper and lower case are the same")
+    return spec
+
+
+def _timeouts(fields: Fields) -> Timeouts:
+    default = Timeouts()
+    timeouts = Timeouts(
+        connect=fields.number("connect", default.connect),
+        first_byte=fields.number("first_byte", default.first_byte),
+        between_chunks=fields.number("between_chunks", default.between_chunks),
+        total=fields.number("total", default.total),
+    )
+    fields.close()
+    return timeouts
+
+
+def _catalog(fields: Fields) -> CatalogSpec:
+    spec = CatalogSpec(
+        path=fields.path,
+        name=fields.name("name"),
+        provider=fields.text("provider"),
+        model=fields.text("model"),
+        capabilities=fields.choices("capabilities", "capability", Capability.values)
+        if fields.has("capabilities")
+        else DEFAULT_CAPABILITIES,
+        published=fields.switch("published", True),
+    )
+    fields.close()
+    return spec
+
+
+def _dataset(fields: Fields) -> DatasetSpec:
+    spec = DatasetSpec(fields.path, fields.name("name"), fields.text("embedding"))
+    fields.close()
+    return spec
+
+
+def _agent(fields: Fields) -> AgentSpec:
+    spec = AgentSpec(
+        path=fields.path,
+        name=fields.name("alias"),
+        catalog=fields.text("catalog"),
+        instructions=fields.text("instructions"),
+        datasets=fields.texts("datasets"),
+        parameters=fields.json("parameters"),
+        forced=fields.json("forced"),
+        published=_published(fields),
+    )
+    fields.close()
+    return spec
+
+
+def _published(fields: Fields) -> bool | None:
+    if fields.is_text("published", KEEP):
+        return None
+    return fields.switch("published", True)
+
+
+def _key(fields: Fields) -> KeySpec:
+    name = fields.name("name")
+    chosen = fields.has("preset") or fields.has("scopes")
+    preset = fields.choice("preset", "preset", PRESETS, "" if chosen else DEFAULT_PRESET)
+    spec = KeySpec(
+        path=fields.path,
+        name=name,
+        scopes=united(preset, fields.choices("scopes", "scope", SCOPES)),
+        allow=fields.texts("allow"),
+        datasets=fields.texts("datasets"),
+        expires_at=fields.moment("expires_at"),
+    )
+    fields.close()
+    return spec
+
+
+def united(preset: str, scopes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the scopes of a preset, which may be empty, and these, in the order of the scopes' own table."""
+    chosen = {*scopes, *(PRESETS[preset].scopes if preset in PRESETS else ())}
+    return tuple(scope for scope in SCOPES if scope in chosen)
+
+
+def _doubles(tenants: tuple[TenantSpec, ...]) -> Iterator[Problem]:
+    """Yield a problem for each name that two records have, agents and catalog entries being of one space."""
+    yield from _doubles_of((f"{tenant.path}.slug", tenant.slug) for tenant in tenants)
+    for tenant in tenants:
+        for specs in (tenant.providers, tenant.datasets, tenant.keys):
+            yield from _doubles_of((f"{spec.path}.name", spec.name) for spec in specs)
+        targets = [(f"{spec.path}.name", spec.name) for spec in tenant.catalog]
+        targets += [(f"{spec.path}.alias", spec.name) for spec in tenant.agents]
+        yield from _doubles_of(iter(targets))
+
+
+def _doubles_of(named: Iterator[tuple[str, str]]) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for path, name in named:
+        if name and name in first:
+            yield Problem(path, f"the name '{name}' is taken by {first[name]}")
+        first.setdefault(name, path)

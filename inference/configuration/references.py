@@ -1,0 +1,93 @@
+"""Looks up the names by which the records of a tenant mention each other."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from files.models import Dataset
+from inference.configuration.document import TenantSpec
+from inference.configuration.errors import Problem, unknown
+from inference.models import Agent, Capability, CatalogEntry, Provider
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a tenant has in the database: names, and of catalog entries what they can do."""
+
+    providers: frozenset[str] = frozenset()
+    datasets: frozenset[str] = frozenset()
+    agents: frozenset[str] = frozenset()
+    catalog: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+def stored(slug: str) -> Stored:
+    """Read the names that a tenant has; none where there is no such tenant."""
+    return Stored(
+        providers=frozenset(Provider.objects.filter(tenant__slug=slug).values_list("name", flat=True)),
+        datasets=frozenset(Dataset.objects.filter(tenant__slug=slug).values_list("name", flat=True)),
+        agents=frozenset(Agent.objects.filter(tenant__slug=slug).values_list("name", flat=True)),
+        catalog={
+            name: frozenset(capabilities)
+            for name, capabilities in CatalogEntry.objects.filter(tenant__slug=slug).values_list(
+                "name", "capabilities"
+            )
+        },
+    )
+
+
+def check(tenant: TenantSpec, before: Stored, *, prune: bool) -> Iterator[Problem]:
+    """Yield what is wrong with the names that a tenant's records mention.
+
+    Args:
+        tenant: the records.
+        before: what the tenant has.
+        prune: whether that is deleted where the file does not name it, so that nothing may refer to it.
+    """
+    kept = Stored() if prune else before
+    if not prune:
+        yield from _switched(tenant, before)
+    providers = {spec.name for spec in tenant.providers} | kept.providers
+    datasets = {spec.name for spec in tenant.datasets} | kept.datasets
+    catalog = {**kept.catalog, **{spec.name: frozenset(spec.capabilities) for spec in tenant.catalog}}
+    targets = {*catalog, *kept.agents, *(spec.name for spec in tenant.agents)}
+
+    for entry in tenant.catalog:
+        yield from _mentioned(f"{entry.path}.provider", "provider", entry.provider, providers)
+    for dataset in tenant.datasets:
+        if dataset.embedding:
+            path = f"{dataset.path}.embedding"
+            yield from _capable(path, dataset.embedding, catalog, Capability.EMBED, "embed")
+    for agent in tenant.agents:
+        yield from _capable(f"{agent.path}.catalog", agent.catalog, catalog, Capability.CHAT, "chat")
+        for index, name in enumerate(agent.datasets):
+            yield from _mentioned(f"{agent.path}.datasets[{index}]", "dataset", name, datasets)
+    for key in tenant.keys:
+        for index, name in enumerate(key.allow):
+            yield from _mentioned(f"{key.path}.allow[{index}]", "agent or catalog entry", name, targets)
+        for index, name in enumerate(key.datasets):
+            yield from _mentioned(f"{key.path}.datasets[{index}]", "dataset", name, datasets)
+
+
+def _mentioned(path: str, kind: str, name: str, options: set[str]) -> Iterator[Problem]:
+    if not name:
+        yield Problem(path, f"this field is missing: the name of a {kind}")
+    elif name not in options:
+        yield Problem(path, unknown(kind, name, options))
+
+
+def _capable(
+    path: str, name: str, catalog: Mapping[str, frozenset[str]], capability: Capability, verb: str
+) -> Iterator[Problem]:
+    if not name or name not in catalog:
+        yield from _mentioned(path, "catalog entry", name, set(catalog))
+    elif capability not in catalog[name]:
+        yield Problem(path, f"the catalog entry '{name}' cannot {verb}")
+
+
+def _switched(tenant: TenantSpec, before: Stored) -> Iterator[Problem]:
+    advice = "--prune replaces it, or choose another name"
+    for entry in tenant.catalog:
+        if entry.name in before.agents:
+            yield Problem(f"{entry.path}.name", f"there is an agent '{entry.name}'; {advice}")
+    for agent in tenant.agents:
+        if agent.name in before.catalog:
+            yield Problem(f"{agent.path}.alias", f"there is a catalog entry '{agent.name}'; {advice}")

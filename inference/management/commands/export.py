@@ -1,0 +1,43 @@
+"""Write the configuration as YAML."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import connection, transaction
+
+from inference.configuration import exporting
+from inference.configuration.errors import reported
+
+
+class Command(BaseCommand):
+    help = (
+        "Write tenants and all that is theirs to standard output, in the shape that `apply` reads. Secrets are "
+        "left out, and so is every field that has its default; applying the file to the same database changes "
+        "nothing."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--tenant",
+            action="append",
+            default=[],
+            metavar="SLUG",
+            help="this tenant alone; may be given more than once (default: all)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        # All tables are read as they were at one moment, which only the outermost transaction can ask for.
+        outermost = not connection.in_atomic_block
+        with reported(), transaction.atomic(), connection.cursor() as cursor:
+            if outermost:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            configuration = exporting.export(options["tenant"])
+        self.stdout.write(exporting.dump(configuration), ending="")
+        for tenant in configuration["tenants"]:
+            for agent in tenant.get("agents", []):
+                if agent.get("published") == "keep":
+                    self.stderr.write(
+                        f"Agent {tenant['slug']}/{agent['alias']} has changes that are not published. The draft "
+                        "is written, and `published: keep` leaves what clients get as it is."
+                    )
