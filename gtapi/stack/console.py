@@ -1,6 +1,6 @@
 """What the launcher tells the person at the keyboard."""
 
-import sys
+from contextlib import suppress
 from time import monotonic
 
 
@@ -14,8 +14,6 @@ class Console:
         self.write(f"[{monotonic() - self._start:6.1f} s] {text}")
 
     def write(self, text: str) -> None:
-        try:
-            sys.stdout.write(f"{text}\n")
-            sys.stdout.flush()
-        except OSError:  # the terminal has been closed, and the parts still have to be stopped in order
-            sys.stdout = None
+        # A terminal that has been closed is no reason not to stop the parts in order.
+        with suppress(OSError):
+            print(text, flush=True)  # noqa: T201 - this is the program's output

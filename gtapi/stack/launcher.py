@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import signal
 from dataclasses import dataclass
 
 from gtapi.home import Home
@@ -14,7 +15,7 @@ from gtapi.stack.environment import wants_own_postgres, wants_own_redis
 from gtapi.stack.errors import Interrupted, StackError
 from gtapi.stack.locks import FileLock
 from gtapi.stack.parts import Beat, LocalModels, Web, Worker, listen_on
-from gtapi.stack.processes import Program, Server
+from gtapi.stack.processes import Program, Server, die_with_parent
 from gtapi.stack.signals import Signals
 from gtapi.stack.watch import Watch
 
@@ -51,6 +52,8 @@ class Launcher:
 
     def run(self) -> None:
         """Serve until SIGINT, SIGTERM or SIGHUP. Raises StackError when a part cannot be started."""
+        if "MAKELEVEL" in os.environ:  # `make` is killed: the end of what it runs, too
+            die_with_parent(signal.SIGTERM)
         with self.signals:
             try:
                 self._serve()

@@ -113,7 +113,7 @@ class Worker(Part):
         super().__init__("Worker", home, alive, pause)
         # A name of its own among those that may share one Redis.
         self.node = f"worker-{hashlib.sha256(os.fsencode(home.root)).hexdigest()[:8]}@gtapi"
-        options = ("--queues", "celery", "--concurrency", "2", "--loglevel", "INFO", "--without-mingle")
+        options = ("--queues", "celery", "--concurrency", "2", "--loglevel", "WARNING", "--without-mingle")
         self.arguments = (
             "celery",
             "-A",
@@ -143,7 +143,17 @@ class Beat(Part):
         super().__init__("Beat", home, alive, pause)
         self.folder = home.path / "beat"
         schedule = str(self.folder / "schedule")
-        self.arguments = ("celery", "-A", "gtapi", "beat", "--schedule", schedule, "--pidfile=", "-l", "INFO")
+        self.arguments = (
+            "celery",
+            "-A",
+            "gtapi",
+            "beat",
+            "--schedule",
+            schedule,
+            "--pidfile=",
+            "-l",
+            "WARNING",
+        )
         self._started = 0.0
 
     def start(self) -> None:
