@@ -20,7 +20,7 @@ class Demo:
 
     The command is called as
 
-        manage.py demo [--provider-url URL [--provider-key-env NAME]]
+        manage.py demo [--local-models-url URL | --provider-url URL [--provider-key-env NAME]]
 
     on every start. The first time it makes the tenant; later it changes nothing that somebody may have
     edited. It prints one JSON object with `api_key`, `models`, `admin_username` and `admin_password`. Those
@@ -32,12 +32,16 @@ class Demo:
         self.url = url
         self.facts: dict[str, Any] = {}
 
-    def apply(self, provider_url: str, provider_key_env: str) -> Self:
-        """Have the tenant in the database, and write the file."""
+    def apply(self, provider_url: str, provider_key_env: str, *, local: bool) -> Self:
+        """Have the tenant in the database, and write the file.
+
+        Local models may still be loading, and their address may be another one than in the last run.
+        """
         from django.core.management import call_command
 
-        arguments = ["--provider-url", provider_url] if provider_url else []
-        if provider_url and os.environ.get(provider_key_env):
+        option = "--local-models-url" if local else "--provider-url"
+        arguments = [option, provider_url] if provider_url else []
+        if provider_url and not local and os.environ.get(provider_key_env):
             arguments += ["--provider-key-env", provider_key_env]
         printed = StringIO()
         call_command("demo", *arguments, stdout=printed)

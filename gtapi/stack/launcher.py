@@ -77,7 +77,9 @@ class Launcher:
             celery = [kind(self.home, self.alive, self.signals.pause) for kind in (Worker, Beat)]
             for part in (*celery, web):
                 self._start(part)
-            demo = Demo(self.home, web.url).apply(provider_url, self.options.provider_key_env)
+            demo = Demo(self.home, web.url).apply(
+                provider_url, self.options.provider_key_env, local=not self.options.provider_url
+            )
             for part in self.parts:
                 if part not in servers:
                     self._await(part)

@@ -22,6 +22,7 @@ class Command(BaseCommand):
         "has its default, but for credentials, which stay. What it does not name stays, too, unless --prune "
         "says otherwise; tenants that it does not name always stay as they are."
     )
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", metavar="FILE", help="the file; - reads it from standard input")

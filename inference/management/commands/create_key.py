@@ -25,6 +25,7 @@ class Command(BaseCommand):
         "Make a key and print it; it is not stored and cannot be shown again. It may do what its preset and its "
         "scopes say, with the agents, catalog entries and datasets that are named, and with no others."
     )
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--tenant", required=True, metavar="SLUG")

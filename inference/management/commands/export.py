@@ -16,6 +16,7 @@ class Command(BaseCommand):
         "left out, and so is every field that has its default; applying the file to the same database changes "
         "nothing."
     )
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

@@ -1,0 +1,159 @@
+"""The demo tenant: what a newcomer finds. It is made once, and what somebody has changed stays as it is."""
+
+import secrets
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.contrib.auth import get_user_model
+
+from inference.configuration import applying, reading
+from inference.configuration.document import DEFAULT_KIND, Document, parse
+from inference.local_models import CHAT_MODEL, EMBEDDING_MODEL
+from inference.models import Agent, CatalogEntry, Provider
+from inference.providers import ADAPTERS
+from inference.providers.base import Timeouts, Upstream
+from tenants.models import Tenant
+
+FILE = Path(__file__).with_name("demo.yaml")
+SLUG = "demo"
+KEY = "demo"
+#: What the demo tenant's provider is called where it is the models of this machine, and where it is not.
+LOCAL = "local"
+REMOTE = "provider"
+#: Parts of the ids of models that cannot chat.
+_NO_CHAT = ("embed", "whisper", "tts", "dall-e", "image", "moderation", "transcribe", "rerank", "audio", "e5")
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Where the demo's models are, and their ids; an empty id stands for no such model."""
+
+    provider: str
+    base_url: str
+    chat: str
+    embedding: str
+    api_key: str = field(default="", repr=False)
+
+
+def local_models(base_url: str) -> Models:
+    """Return the models of this machine, whose ids are known before they answer."""
+    return Models(LOCAL, base_url.rstrip("/"), CHAT_MODEL, EMBEDDING_MODEL)
+
+
+def remote_models(base_url: str, api_key: str, chat: str = "") -> tuple[Models | None, str]:
+    """Ask a provider for its models and choose: ``chat`` where it is given, else the first that may chat.
+
+    Returns:
+        the models, None where there is none to chat with; and a sentence on what the provider said.
+    """
+    base_url = base_url.rstrip("/")
+    upstream = Upstream(REMOTE, DEFAULT_KIND, base_url, api_key, {}, Timeouts())
+    found = ADAPTERS[DEFAULT_KIND].test(upstream)
+    chats = [model for model in found.models if not any(part in model.lower() for part in _NO_CHAT)]
+    embedders = [model for model in found.models if "embed" in model.lower()]
+    chat = chat or next(iter(chats), "")
+    if not chat:
+        return None, found.message
+    return Models(REMOTE, base_url, chat, next(iter(embedders), ""), api_key), found.message
+
+
+def is_wanted() -> bool:
+    """Tell whether models would make a difference: the tenant is missing, or was made without and not touched.
+
+    It was not touched where making it anew without models would change nothing.
+    """
+    if not Tenant.objects.filter(slug=SLUG).exists():
+        return True
+    return not applying.apply(_document(None), prune=True, dry_run=True).changes
+
+
+def make(models: Models | None) -> str | None:
+    """Make the tenant where it is missing, or complete one that was made without models; see ``is_wanted``.
+
+    Returns:
+        its key where it was made now.
+    """
+    if not is_wanted():
+        return None
+    outcome = applying.apply(_document(models), by="demo")
+    return next((key.plain for key in outcome.new_keys), None)
+
+
+def follow_local_models(base_url: str) -> bool:
+    """Point the demo's provider to where the local models are now; tells whether that was needed.
+
+    A provider that somebody made something else of is left alone.
+    """
+    base_url = base_url.rstrip("/")
+    provider = Provider.objects.filter(tenant__slug=SLUG, name=LOCAL).exclude(base_url=base_url).first()
+    if provider is None or not _is_local(provider):
+        return False
+    provider.base_url = base_url
+    provider.save(update_fields=["base_url"])
+    return True
+
+
+def uses(base_url: str) -> bool:
+    """Tell whether the demo tenant has a provider at this address."""
+    return Provider.objects.filter(tenant__slug=SLUG, base_url=base_url.rstrip("/")).exists()
+
+
+def names() -> list[str]:
+    """Return the names that the demo key may call and that are published, agents first."""
+    granted = {"tenant__slug": SLUG, "grants__key__name": KEY, "grants__key__revoked_at": None}
+    agents = Agent.objects.filter(**granted).exclude(live=None)
+    entries = CatalogEntry.objects.filter(**granted, published=True)
+    return [*agents.values_list("name", flat=True), *entries.values_list("name", flat=True)]
+
+
+def make_administrator() -> dict[str, str]:
+    """Make a superuser where there is none; returns the name and the password, or nothing."""
+    users: Any = get_user_model()._default_manager  # noqa: SLF001 - Django documents it
+    if users.filter(is_superuser=True).exists():
+        return {}
+    name, number = "admin", 1
+    while users.filter(username=name).exists():
+        number += 1
+        name = f"admin-{number}"
+    password = secrets.token_urlsafe(12)
+    users.create_superuser(username=name, password=password)
+    return {"admin_username": name, "admin_password": password}
+
+
+def _is_local(provider: Provider) -> bool:
+    host = urlsplit(provider.base_url).hostname or ""
+    try:
+        is_loopback = ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = host == "localhost"
+    serves_ours = provider.catalog.filter(model__in=(CHAT_MODEL, EMBEDDING_MODEL)).exists()
+    return is_loopback and serves_ours and not provider.api_key
+
+
+def _document(models: Models | None) -> Document:
+    """Return the file's document, without what needs a model that is not there."""
+    data = reading.load(FILE.read_text())
+    (tenant,) = data["tenants"]
+    variables = {"CHAT_MODEL": "", "EMBEDDING_MODEL": ""}
+    if models is None:
+        tenant["providers"] = []
+    else:
+        variables |= {
+            "PROVIDER": models.provider,
+            "BASE_URL": models.base_url,
+            "API_KEY": models.api_key,
+            "CHAT_MODEL": models.chat,
+            "EMBEDDING_MODEL": models.embedding,
+        }
+        if not models.api_key:
+            del tenant["providers"][0]["api_key"]
+    tenant["catalog"] = [entry for entry in tenant["catalog"] if variables[entry["model"].strip("${}")]]
+    entries = {entry["name"] for entry in tenant["catalog"]}
+    tenant["agents"] = [agent for agent in tenant["agents"] if agent["catalog"] in entries]
+    kept = entries | {agent["alias"] for agent in tenant["agents"]}
+    for key in tenant["keys"]:
+        key["allow"] = [name for name in key["allow"] if name in kept]
+    return parse(data, variables)
