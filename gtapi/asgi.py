@@ -13,6 +13,7 @@ django.setup(set_prefix=False)
 
 from django.conf import settings  # noqa: E402 - the registry has to be ready
 from django.core.handlers.asgi import ASGIHandler  # noqa: E402
+from django.urls import get_resolver  # noqa: E402
 from django.utils.module_loading import import_string  # noqa: E402
 
 from gtapi.handler import APIHandler, Send  # noqa: E402
@@ -40,6 +41,8 @@ class Gateway:
         async with AsyncExitStack() as services:
             try:
                 await receive()
+                # The views are imported now: a mistake in one stops the start and not the first request.
+                get_resolver().check()
                 for path in settings.SERVICES:
                     await services.enter_async_context(import_string(path)())
             except Exception as error:  # noqa: BLE001 - said to the server, which then refuses to start

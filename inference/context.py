@@ -36,8 +36,15 @@ _SAME = ({"max_tokens", "max_completion_tokens"}, {"tools", "functions"}, {"tool
 _GROUPS: Mapping[str, frozenset[str]] = {name: frozenset(group) for group in _SAME for name in group}
 
 
-def upstream_body(target: Target, body: JSON, tenant_id: int) -> JSON:
-    """Return the body for the provider.
+def upstream_body(target: Target, body: JSON) -> JSON:
+    """Return what a client sent, for the provider's model, without nulls and routing fields."""
+    sent = {name: value for name, value in body.items() if value is not None and name not in ROUTING_FIELDS}
+    sent["model"] = target.raw_model
+    return sent
+
+
+def upstream_chat(target: Target, body: JSON, tenant_id: int) -> JSON:
+    """Return the body of a chat for the provider.
 
     Args:
         target: the agent or catalog entry.
@@ -47,7 +54,7 @@ def upstream_body(target: Target, body: JSON, tenant_id: int) -> JSON:
     Raises:
         BadRequest: the body refers to an audio answer that is none of ours.
     """
-    sent = {name: value for name, value in body.items() if value is not None and name not in ROUTING_FIELDS}
+    sent = upstream_body(target, body)
     for name, value in target.parameters.items():
         if not (_GROUPS.get(name, frozenset((name,))) & sent.keys()):
             sent[name] = value
@@ -55,7 +62,6 @@ def upstream_body(target: Target, body: JSON, tenant_id: int) -> JSON:
         for other in _GROUPS.get(name, ()):
             sent.pop(other, None)
         sent[name] = value
-    sent["model"] = target.raw_model
     messages = _with_own_audio(sent["messages"], tenant_id)
     if target.instructions:
         messages = [{"role": "system", "content": target.instructions}, *messages]

@@ -58,7 +58,13 @@ def check_base_url(value: str) -> None:
         port = url.port
     except ValueError:
         raise ValidationError("This is no URL.") from None
-    if url.scheme not in ("http", "https") or not url.hostname or port == 0 or not value.isprintable() or " " in value:
+    if (
+        url.scheme not in ("http", "https")
+        or not url.hostname
+        or port == 0
+        or not value.isprintable()
+        or " " in value
+    ):
         raise ValidationError("Enter a URL such as https://llm.example.com/v1.")
     if url.username or url.password or url.query or url.fragment:
         raise ValidationError("Leave credentials, query and fragment out of the URL.")

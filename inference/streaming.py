@@ -1,7 +1,8 @@
 """The end of a stream: metered before its last bytes, never silent about a failure."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
+from typing import Protocol
 
 import orjson
 
@@ -15,32 +16,45 @@ def error_event(error: APIError) -> bytes:
     return b"data: " + orjson.dumps(error.body()) + b"\n\n"
 
 
-async def metered(
-    parts: AsyncGenerator[bytes, None],
-    *,
-    record: Callable[[], Awaitable[None]],
-    failed: Callable[[APIError], None],
-    abandoned: Callable[[], Awaitable[None]],
-) -> AsyncGenerator[bytes, None]:
-    """Yield the parts of a stream, then ``[DONE]`` or the error that broke it off.
+class Metered(Protocol):
+    """Whoever keeps the usage record of a stream: a view."""
 
-    Args:
-        parts: whole events.
-        record: makes the usage record durable; awaited before the last bytes.
-        failed: notes the error in the record.
-        abandoned: makes the record of a client that left durable.
+    async def record(self) -> None: ...
+
+    async def record_abandoned(self) -> None: ...
+
+    def note(self, problem: APIError) -> None: ...
+
+
+async def metered(
+    parts: AsyncGenerator[bytes, None], view: Metered, done: bytes = DONE
+) -> AsyncGenerator[bytes, None]:
+    """Yield the parts of a stream, whole events, then ``done`` or the error that broke it off.
+
+    The usage record is durable before those last bytes, or when the client has left.
     """
     try:
         async for part in parts:
-            yield part
-        ending = DONE
+            if part:
+                yield part
+        ending = done
     except (asyncio.CancelledError, GeneratorExit):
         await parts.aclose()
-        await abandoned()
+        await view.record_abandoned()
         raise
     except Exception as error:  # noqa: BLE001 - the answer has begun: whatever it is becomes its last event
         problem = translate(error)
-        failed(problem)
+        view.note(problem)
         ending = error_event(problem)
-    await record()
+    await view.record()
     yield ending
+
+
+async def chain(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Yield a part that was taken already, then the rest; closing this closes the rest."""
+    try:
+        yield first
+        async for part in rest:
+            yield part
+    finally:
+        await rest.aclose()

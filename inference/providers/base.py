@@ -1,7 +1,8 @@
 """What every adapter offers, and the plain facts that it gets."""
 
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from gtapi.errors import UpstreamFailed
@@ -45,26 +46,54 @@ class ConnectionTest:
     models: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file of a form: the field that carries it, what the client called it, and where it is on disk."""
+
+    field: str
+    filename: str
+    content_type: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A body of fields and files, for the routes that take uploads. A name may stand in it more than once."""
+
+    fields: Sequence[tuple[str, str]]
+    files: Sequence[Upload] = ()
+
+
+Body = JSON | Form
+
+
 class Adapter(Protocol):
     """Speaks to one kind of provider; bodies and answers have the shapes of OpenAI's API.
 
-    Every method raises ``APIError`` in words for the client, with what the provider said in ``detail``. ``given``
-    are the names of the parameters that the client itself sent: errors name no other one.
+    ``operation`` is the name of an endpoint (``inference.endpoints``). Every method raises ``APIError`` in words
+    for the client, with what the provider said in ``detail``. ``given`` are the names of the parameters that the
+    client itself sent: errors name no other one.
     """
 
     label: str
 
-    async def chat(self, upstream: Upstream, body: JSON, given: Collection[str]) -> JSON:
-        """Return a whole chat completion."""
+    async def answer(self, upstream: Upstream, operation: str, body: Body, given: Collection[str]) -> JSON:
+        """Return a whole answer, a JSON object."""
         ...
 
-    def chat_stream(
-        self, upstream: Upstream, body: JSON, given: Collection[str]
+    def events(
+        self, upstream: Upstream, operation: str, body: Body, given: Collection[str]
     ) -> AsyncGenerator[list[JSON], None]:
-        """Yield the chunks of a chat completion, those that arrive together in one list.
+        """Yield the events of a streamed answer, those that arrive together in one list.
 
         It ends after the provider's own end mark and raises ``StreamCut`` where the bytes end without one.
         """
+        ...
+
+    def content(
+        self, upstream: Upstream, operation: str, body: Body, given: Collection[str]
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes of an answer that is no JSON, such as audio, as they arrive."""
         ...
 
     def test(self, upstream: Upstream) -> ConnectionTest:

@@ -3,16 +3,19 @@
 import asyncio
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import aiohttp
 import httpx
 import orjson
 
-from gtapi.errors import APIError, UpstreamFailed, UpstreamTimeout
+from gtapi.errors import UpstreamFailed, UpstreamTimeout
 from inference import upstream as http
 from inference.providers import faults
-from inference.providers.base import JSON, ConnectionTest, StreamCut, Timeouts, Upstream
+from inference.providers.base import JSON, Body, ConnectionTest, Form, StreamCut, Upstream
+from inference.providers.patience import Patience
 from inference.providers.sse import EventParser, EventTooLarge
 
 #: Largest answer that is read, in bytes.
@@ -22,20 +25,41 @@ MAX_ERROR_BYTES = 64 * 1024
 DONE = b"[DONE]"
 
 
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A route of OpenAI's API: the fields by which an answer, or an event of a stream, is known."""
+
+    path: str
+    answer: str = ""
+    event: str = "type"
+    #: Whether its streams report usage only when asked.
+    stream_usage: bool = False
+
+
+OPERATIONS: dict[str, Operation] = {
+    "chat": Operation("/chat/completions", "choices", "choices", stream_usage=True),
+}
+#: Those of these fields that hold text; the other ones hold lists.
+TEXT_FIELDS = {"text", "type"}
+EVENTS = "text/event-stream"
+#: Types of what is no content but an error or an error page.
+NO_CONTENT = {"application/json", "text/html"}
+
+
 @lru_cache(maxsize=256)
 def _timeout(connect: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect)
 
 
 def _headers(upstream: Upstream) -> dict[str, str]:
-    headers = {"content-type": "application/json", "accept-encoding": "identity", **upstream.headers}
+    headers = {"accept-encoding": "identity", **upstream.headers}
     if upstream.api_key:
         headers.setdefault("authorization", f"Bearer {upstream.api_key}")
     return headers
 
 
-def _object(upstream: Upstream, data: bytes, given: Collection[str], key: str) -> JSON:
-    """Return a JSON object that has ``key``, or raise what the client is told of anything else."""
+def _object(upstream: Upstream, data: bytes, given: Collection[str], field: str) -> JSON:
+    """Return a JSON object that has ``field``, or raise what the client is told of anything else."""
     try:
         answer = orjson.loads(data)
     except orjson.JSONDecodeError:
@@ -43,64 +67,9 @@ def _object(upstream: Upstream, data: bytes, given: Collection[str], key: str) -
         raise UpstreamFailed(detail=faults.detail(upstream, said)) from None
     if not isinstance(answer, dict):
         raise UpstreamFailed(detail=faults.detail(upstream, f"no object: {str(answer)[:500]}"))
-    if answer.get("error") or not isinstance(answer.get(key), list):
+    if answer.get("error") or not isinstance(answer.get(field), str if field in TEXT_FIELDS else list):
         raise faults.from_answer(upstream, answer, given)
     return answer
-
-
-class Patience:
-    """Ends a stream's wait for bytes: the first one, each next one, and all of them together have a limit.
-
-    One timer serves a whole stream: it looks at the time of the last byte when it fires and sets itself anew.
-    It interrupts its task only while that waits for the provider, never while it waits for the client.
-    """
-
-    def __init__(self, timeouts: Timeouts) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
-        self._limit = timeouts.first_byte
-        self._between = timeouts.between_chunks
-        self._last = self._loop.time()
-        self._end = self._last + timeouts.total
-        self._waiting = True
-        self._timer = self._loop.call_at(min(self._last + self._limit, self._end), self._look)
-        self.expired = False
-
-    def heard(self) -> None:
-        """Note that bytes came."""
-        self._last = self._loop.time()
-        if self._limit != self._between:
-            # From now on the other limit holds, which may end before the timer for the first byte.
-            self._limit = self._between
-            self._timer.cancel()
-            self._timer = self._loop.call_at(min(self._last + self._limit, self._end), self._look)
-
-    def pause(self) -> None:
-        """Stop counting while the client, and not the provider, is waited for."""
-        self._waiting = False
-
-    def resume(self) -> None:
-        """Count again, from now on.
-
-        Raises:
-            TimeoutError: the whole request has taken too long meanwhile.
-        """
-        self._waiting = True
-        self._last = self._loop.time()
-        if self._last > self._end:
-            raise TimeoutError
-
-    def stop(self) -> None:
-        self._timer.cancel()
-
-    def _look(self) -> None:
-        now = self._loop.time()
-        due = min(self._last + self._limit, self._end)
-        if self._waiting and now >= due and self._task is not None:
-            self.expired = True
-            self._task.cancel()
-        else:
-            self._timer = self._loop.call_at(max(due, now + 0.05), self._look)
 
 
 class OpenAICompatible:
@@ -108,29 +77,12 @@ class OpenAICompatible:
 
     label = "OpenAI-compatible"
 
-    async def chat(self, upstream: Upstream, body: JSON, given: Collection[str]) -> JSON:
-        return await self._json(upstream, "/chat/completions", body, given, "choices")
-
-    async def chat_stream(
-        self, upstream: Upstream, body: JSON, given: Collection[str]
-    ) -> AsyncGenerator[list[JSON], None]:
-        if upstream.stream_usage:
-            body = {**body, "stream_options": {"include_usage": True}}
-        else:
-            body = {name: value for name, value in body.items() if name != "stream_options"}
-        async with aclosing(self._events(upstream, "/chat/completions", body, given, "choices")) as events:
-            async for chunks in events:
-                yield chunks
-
-    async def _json(
-        self, upstream: Upstream, path: str, body: JSON, given: Collection[str], key: str
-    ) -> JSON:
-        """Return the JSON answer to a POST; ``key`` names the list that makes it one."""
+    async def answer(self, upstream: Upstream, operation: str, body: Body, given: Collection[str]) -> JSON:
         try:
             async with asyncio.timeout(upstream.timeouts.total):
-                response = await self._post(upstream, path, body)
+                response = await _post(upstream, operation, body)
                 try:
-                    data = await self._whole(upstream, response)
+                    data = await _whole(upstream, response)
                 except BaseException:
                     response.close()
                     raise
@@ -141,76 +93,41 @@ class OpenAICompatible:
             raise _broken(upstream, error) from error
         if response.status != 200:
             raise faults.from_status(upstream, response.status, response.headers, data, given)
-        return _object(upstream, data, given, key)
+        return _object(upstream, data, given, OPERATIONS[operation].answer)
 
-    async def _events(
-        self, upstream: Upstream, path: str, body: JSON, given: Collection[str], key: str
+    async def events(
+        self, upstream: Upstream, operation: str, body: Body, given: Collection[str]
     ) -> AsyncGenerator[list[JSON], None]:
-        """Yield the objects of an event stream; see ``Adapter.chat_stream``."""
-        patience = Patience(upstream.timeouts)
-        response: aiohttp.ClientResponse | None = None
-        try:
-            response = await self._post(upstream, path, body)
-            if response.status != 200 or response.content_type != "text/event-stream":
-                raise await self._no_stream(upstream, response, given, key)
-            async with aclosing(_objects(upstream, response, patience, given, key)) as arrivals:
-                async for objects in arrivals:
-                    patience.pause()
-                    yield objects
-                    patience.resume()
-        except asyncio.CancelledError as error:
-            if not patience.expired:
-                raise
-            task = asyncio.current_task()
-            if task is not None:
-                task.uncancel()
-            raise UpstreamTimeout(detail=f"{upstream.name}: silent for too long") from error
-        except TimeoutError as error:
-            raise UpstreamTimeout(detail=f"{upstream.name}: no end in time") from error
-        except aiohttp.ClientError as error:
-            raise _broken(upstream, error) from error
-        finally:
-            patience.stop()
-            if response is not None:
-                http.finish(response)
+        called = OPERATIONS[operation]
+        if called.stream_usage and isinstance(body, dict):
+            body = _with_stream_options(upstream, body)
+        async with aclosing(_arrivals(upstream, operation, body, given, events=True)) as arrivals:
+            response = await anext(arrivals)
+            parser = EventParser()
+            async for received in arrivals:
+                try:
+                    events = parser.feed(received)
+                except EventTooLarge:
+                    raise UpstreamFailed(detail=f"{upstream.name}: an event has no end") from None
+                done = DONE in events
+                if done:
+                    events = events[: events.index(DONE)]
+                if events:
+                    yield [_object(upstream, event, given, called.event) for event in events]
+                if done:
+                    http.let_end(response)
+                    return
+            if parser.pending():
+                raise UpstreamFailed(detail=f"{upstream.name}: the stream broke off inside an event")
+            raise StreamCut(detail=f"{upstream.name}: the stream ended without [DONE]")
 
-    async def _post(self, upstream: Upstream, path: str, body: JSON) -> aiohttp.ClientResponse:
-        return await http.post(
-            upstream.base_url + path,
-            orjson.dumps(body),
-            _headers(upstream),
-            _timeout(upstream.timeouts.connect),
-        )
-
-    async def _whole(self, upstream: Upstream, response: aiohttp.ClientResponse) -> bytes:
-        """Return the body: all of an answer, the beginning of an error."""
-        if response.status != 200:
-            return await response.content.read(MAX_ERROR_BYTES)
-        if (response.content_length or 0) <= MAX_ANSWER_BYTES and response.content_length is not None:
-            return await response.read()
-        parts: list[bytes] = []
-        size = 0
-        while part := await response.content.readany():
-            parts.append(part)
-            size += len(part)
-            if size > MAX_ANSWER_BYTES:
-                raise UpstreamFailed(
-                    detail=f"{upstream.name}: the answer is larger than {MAX_ANSWER_BYTES} bytes"
-                )
-        return b"".join(parts)
-
-    async def _no_stream(
-        self, upstream: Upstream, response: aiohttp.ClientResponse, given: Collection[str], key: str
-    ) -> APIError:
-        """Return the error for an answer that is no event stream."""
-        data = await response.content.read(MAX_ERROR_BYTES)
-        if response.status != 200:
-            return faults.from_status(upstream, response.status, response.headers, data, given)
-        try:
-            _object(upstream, data, given, key)
-        except APIError as error:
-            return error
-        return UpstreamFailed(detail=f"{upstream.name}: a whole answer where a stream was asked for")
+    async def content(
+        self, upstream: Upstream, operation: str, body: Body, given: Collection[str]
+    ) -> AsyncGenerator[bytes, None]:
+        async with aclosing(_arrivals(upstream, operation, body, given, events=False)) as arrivals:
+            await anext(arrivals)
+            async for received in arrivals:
+                yield received
 
     def test(self, upstream: Upstream) -> ConnectionTest:
         timeouts = httpx.Timeout(10, connect=upstream.timeouts.connect)
@@ -232,28 +149,81 @@ class OpenAICompatible:
         return ConnectionTest(True, f"{upstream.name} answered with {len(models)} models", models)
 
 
-async def _objects(
-    upstream: Upstream, response: aiohttp.ClientResponse, patience: Patience, given: Collection[str], key: str
-) -> AsyncGenerator[list[JSON], None]:
-    """Yield the parsed events of an answer until the provider's ``[DONE]`` or the end of its bytes."""
-    parser = EventParser()
-    while received := await response.content.readany():
-        patience.heard()
-        try:
-            events = parser.feed(received)
-        except EventTooLarge:
-            raise UpstreamFailed(detail=f"{upstream.name}: an event has no end") from None
-        done = DONE in events
-        if done:
-            events = events[: events.index(DONE)]
-        if events:
-            yield [_object(upstream, event, given, key) for event in events]
-        if done:
-            http.let_end(response)
-            return
-    if parser.pending():
-        raise UpstreamFailed(detail=f"{upstream.name}: the stream broke off inside an event")
-    raise StreamCut(detail=f"{upstream.name}: the stream ended without [DONE]")
+def _with_stream_options(upstream: Upstream, body: JSON) -> JSON:
+    """Return the body with a request for the usage, where the provider takes it."""
+    if upstream.stream_usage:
+        return {**body, "stream_options": {"include_usage": True}}
+    return {name: value for name, value in body.items() if name != "stream_options"}
+
+
+async def _post(upstream: Upstream, operation: str, body: Body) -> aiohttp.ClientResponse:
+    url = upstream.base_url + OPERATIONS[operation].path
+    headers = _headers(upstream)
+    limits = _timeout(upstream.timeouts.connect)
+    if isinstance(body, Form):
+        return await http.post_form(url, body, headers, limits)
+    headers["content-type"] = "application/json"
+    return await http.post(url, orjson.dumps(body), headers, limits)
+
+
+async def _whole(upstream: Upstream, response: aiohttp.ClientResponse) -> bytes:
+    """Return the body: all of an answer, the beginning of an error."""
+    if response.status != 200:
+        return await response.content.read(MAX_ERROR_BYTES)
+    if response.content_length is not None and response.content_length <= MAX_ANSWER_BYTES:
+        return await response.read()
+    parts: list[bytes] = []
+    size = 0
+    while part := await response.content.readany():
+        parts.append(part)
+        size += len(part)
+        if size > MAX_ANSWER_BYTES:
+            raise UpstreamFailed(
+                detail=f"{upstream.name}: the answer is larger than {MAX_ANSWER_BYTES} bytes"
+            )
+    return b"".join(parts)
+
+
+async def _arrivals(
+    upstream: Upstream, operation: str, body: Body, given: Collection[str], *, events: bool
+) -> AsyncGenerator[Any, None]:
+    """Yield a response of the right kind, then its bytes as they arrive, within the limits on silence.
+
+    Whoever stops early closes the connection.
+    """
+    patience = Patience(upstream.timeouts)
+    response: aiohttp.ClientResponse | None = None
+    try:
+        response = await _post(upstream, operation, body)
+        if response.status != 200:
+            data = await response.content.read(MAX_ERROR_BYTES)
+            raise faults.from_status(upstream, response.status, response.headers, data, given)
+        kind = response.content_type
+        if kind != EVENTS if events else kind in NO_CONTENT:
+            data = await response.content.read(MAX_ERROR_BYTES)
+            _object(upstream, data, given, OPERATIONS[operation].answer)
+            raise UpstreamFailed(detail=f"{upstream.name}: a whole answer where a stream was asked for")
+        yield response
+        while received := await response.content.readany():
+            patience.heard()
+            patience.pause()
+            yield received
+            patience.resume()
+    except asyncio.CancelledError as error:
+        if not patience.expired:
+            raise
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+        raise UpstreamTimeout(detail=f"{upstream.name}: silent for too long") from error
+    except TimeoutError as error:
+        raise UpstreamTimeout(detail=f"{upstream.name}: no end in time") from error
+    except aiohttp.ClientError as error:
+        raise _broken(upstream, error) from error
+    finally:
+        patience.stop()
+        if response is not None:
+            http.finish(response)
 
 
 def _broken(upstream: Upstream, error: aiohttp.ClientError) -> UpstreamFailed:

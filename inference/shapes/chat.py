@@ -106,6 +106,10 @@ class ChunkWriter:
         self._after += b',"usage":null}\n\n' if include_usage else b"}\n\n"
 
     @property
+    def begun(self) -> bool:
+        return bool(self._begun)
+
+    @property
     def complete(self) -> bool:
         return bool(self._begun) and len(self._finished) == len(self._begun)
 
@@ -187,11 +191,10 @@ class ChunkWriter:
     def end(self, usage: JSON) -> bytes:
         """Return the events before ``[DONE]``: the finish reasons that the provider forgot, and the usage."""
         events = b""
-        missing = sorted((self._begun.keys() or {0}) - self._finished)
+        missing = sorted(self._begun.keys() - self._finished)
         for index in missing:
-            reason = "tool_calls" if self._begun.get(index) else "stop"
-            delta = {} if index in self._begun else {"role": "assistant", "content": ""}
-            choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
+            reason = "tool_calls" if self._begun[index] else "stop"
+            choice = {"index": index, "delta": {}, "logprobs": None, "finish_reason": reason}
             events += self._event([choice], {})
         if self._include_usage:
             events += b"data: " + orjson.dumps({**self._frame, "choices": [], "usage": usage}) + b"\n\n"

@@ -17,7 +17,8 @@ class TargetView(KeyedView):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls.scope, cls.route = cls.endpoint.scope, cls.endpoint.path
+        if endpoint := getattr(cls, "endpoint", None):
+            cls.scope, cls.route = endpoint.scope, endpoint.path
 
     async def find(self, name: str) -> tuple[Target, Upstream, Adapter]:
         """Return what a name stands for on this endpoint, its provider and the adapter for that."""

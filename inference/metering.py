@@ -1,0 +1,30 @@
+"""What a request used, in the units of its route."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from tenants.ledger import Entry
+
+JSON = dict[str, Any]
+
+
+def meter_tokens(entry: Entry | None, usage: JSON) -> None:
+    """Write a usage with OpenAI's chat or audio names into a record."""
+    if entry is None:
+        return
+    entry.input_tokens = usage.get("prompt_tokens", usage.get("input_tokens", 0))
+    entry.output_tokens = usage.get("completion_tokens", usage.get("output_tokens", 0))
+    entry.cached_tokens = usage.get("prompt_tokens_details", {}).get("cached_tokens", 0)
+    entry.reasoning_tokens = usage.get("completion_tokens_details", {}).get("reasoning_tokens", 0)
+
+
+async def estimate(entry: Entry | None, count: Callable[[], tuple[int, int]]) -> JSON:
+    """Return a usage for an answer whose provider reported none, and mark the record so.
+
+    ``count`` returns the tokens of prompt and answer; it runs in a thread, since it may take milliseconds.
+    """
+    prompt, answered = await asyncio.get_running_loop().run_in_executor(None, count)
+    if entry is not None:
+        entry.estimated = True
+    return {"prompt_tokens": prompt, "completion_tokens": answered, "total_tokens": prompt + answered}
