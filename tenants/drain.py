@@ -14,9 +14,12 @@ from time import monotonic
 from typing import cast
 
 from django.conf import settings
-from django.db import DataError, IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
+from psycopg_pool import PoolTimeout
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from tenants import spool
 from tenants.entries import COLUMNS, Entry, unpack
@@ -62,49 +65,35 @@ LAST_USED = """
 """
 
 
+#: What Redis or PostgreSQL being away looks like; the next drain may fare better.
+AWAY = (OperationalError, PoolTimeout, RedisConnectionError, RedisTimeoutError)
+
+
 class Busy(Exception):
     """Another drain is at work, or the partitions are being changed."""
-
-
-@cache
-def _client(url: str) -> Redis:
-    return Redis.from_url(url, socket_timeout=10, socket_connect_timeout=2)
-
-
-def _redis() -> Redis:
-    return _client(settings.REDIS_URL)
 
 
 def drain() -> int:
     """Store what waits; returns how many records were new.
 
     Raises:
-        redis.RedisError: Redis is away; what lay in files is stored all the same.
-        django.db.Error: PostgreSQL is away.
+        AWAY: Redis or PostgreSQL is. Without Redis, what lies in files is stored all the same.
     """
-    started = monotonic()
+    until = monotonic() + LONG_SECONDS
     new = 0
-    try:
+    with Redis.from_url(settings.REDIS_URL, socket_timeout=10, socket_connect_timeout=2) as redis:
         try:
-            new += _drain_files()
-        except OSError as error:
-            _complain(f"the usage spool cannot be read: {error}")
-        while monotonic() - started < LONG_SECONDS and (stored := _drain_stream()) is not None:
-            new += stored
-    except Busy:
-        pass
+            new += _drain_files(redis)
+            while monotonic() < until and (stored := _drain_stream(redis)) is not None:
+                new += stored
+        except Busy:
+            pass
     return new
 
 
-@cache
-def _complain(sentence: str) -> None:
-    """Log a fault that lasts once and not every second."""
-    logger.warning(sentence)
-
-
-def _drain_stream() -> int | None:
+def _drain_stream(redis: Redis) -> int | None:
     """Store one batch of the stream; returns how many records were new, None when nothing waits."""
-    found = cast("list[tuple[bytes, dict[bytes, bytes]]]", _redis().xrange(STREAM, count=ENTRIES))
+    found = cast("list[tuple[bytes, dict[bytes, bytes]]]", redis.xrange(STREAM, count=ENTRIES))
     if not found:
         return None
     # An entry of some other shape is no record, and is put aside as it is.
@@ -112,25 +101,39 @@ def _drain_stream() -> int | None:
         line for _, entry in found for line in entry.get(FIELD.encode(), repr(entry).encode()).split(b"\n")
     ]
     new, bad = store(lines)
-    with _redis().pipeline(transaction=True) as commands:
-        for line in bad:
-            commands.xadd(DEAD_LETTERS, {FIELD: line}, maxlen=DEAD_LETTERS_KEPT, approximate=True)
+    with redis.pipeline(transaction=True) as commands:
+        _put_aside(commands, bad)
         commands.xdel(STREAM, *[name for name, _ in found])
         commands.execute()
     return new
 
 
-def _drain_files() -> int:
+def _drain_files(redis: Redis) -> int:
+    """Store what is in files that nobody writes to; returns how many records were new."""
     new = 0
-    with closing(spool.leftovers(settings.USAGE_SPOOL_DIR)) as leftovers:
-        for leftover in leftovers:
-            while lines := leftover.read(LINES):
-                stored, bad = store(lines)
-                new += stored
-                for line in bad:
-                    _redis().xadd(DEAD_LETTERS, {FIELD: line}, maxlen=DEAD_LETTERS_KEPT, approximate=True)
-            leftover.delete()
+    try:
+        with closing(spool.leftovers(settings.USAGE_SPOOL_DIR)) as leftovers:
+            for leftover in leftovers:
+                while lines := leftover.read(LINES):
+                    stored, bad = store(lines)
+                    new += stored
+                    _put_aside(redis, bad)
+                leftover.delete()
+    except OSError as error:
+        # The stream is drained all the same.
+        _complain(f"the usage spool cannot be read: {error}")
     return new
+
+
+def _put_aside(redis: Redis, lines: Sequence[bytes]) -> None:
+    for line in lines:
+        redis.xadd(DEAD_LETTERS, {FIELD: line}, maxlen=DEAD_LETTERS_KEPT, approximate=True)
+
+
+@cache
+def _complain(sentence: str) -> None:
+    """Log a fault that lasts once and not every second."""
+    logger.warning(sentence)
 
 
 def store(lines: Sequence[bytes]) -> tuple[int, list[bytes]]:

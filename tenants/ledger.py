@@ -64,6 +64,7 @@ class Recorder:
         self._flushing: asyncio.Task[None] | None = None
         self._held: list[bytes] = []
         self._away = False
+        self._troubled = False
         self._loop = asyncio.get_running_loop()
 
     def add(self, entry: Entry) -> "asyncio.Future[None]":
@@ -112,19 +113,28 @@ class Recorder:
             logger.error("usage record %s %s: %s", line[7:43].decode(), fate, type(error).__name__)
 
     async def replay(self) -> None:
-        """Send to Redis what waits in memory and in files that nobody writes to. Raises StreamAway or OSError."""
-        if self._away:
+        """Send to Redis what waits in memory and in files that nobody writes to. Raises StreamAway."""
+        away = self._away
+        if away:
             await self._stream.ping()
         while self._held:
             batch = self._held[:TOGETHER]
             await self._stream.add(batch)
             del self._held[: len(batch)]
-        # What is left over comes first: a Redis that refuses it leaves our own file as it is.
-        await self._replay_files()
-        if self._spool.open:
-            await self._on_disk(self._spool.give_up)
+        try:
+            # What is left over comes first: a Redis that refuses it leaves our own file as it is.
             await self._replay_files()
-        if self._away:
+            if self._spool.open:
+                await self._on_disk(self._spool.give_up)
+                await self._replay_files()
+            self._troubled = False
+        except OSError:
+            # A broken disk must not keep records from Redis.
+            if not self._troubled:
+                logger.exception("the usage spool cannot be replayed")
+            self._troubled = True
+        # Redis may have gone away meanwhile: what was not asked for is not known.
+        if away:
             self._away = False
             logger.info("usage records go to Redis again")
 
@@ -146,18 +156,11 @@ class Recorder:
 
     async def keep_replaying(self) -> None:
         """Replay again and again, for as long as the process lives."""
-        troubled = False
         while True:
             try:
                 await self.replay()
-                troubled = False
             except StreamAway as error:
                 self._trip(error)
-            except Exception:
-                # Whatever it is, such as a folder without permission, the next look may fare better.
-                if not troubled:
-                    logger.exception("the usage spool cannot be replayed")
-                troubled = True
             await asyncio.sleep(LOOK_SECONDS)
 
     def _trip(self, error: StreamAway) -> None:
@@ -178,11 +181,14 @@ class Recorder:
         await self._on_disk(self._spool.give_up)
 
     async def backlog(self) -> Backlog:
-        files = await self._on_disk(spool.waiting, self._spool.folder)
+        files: list[Path] = []
+        with suppress(OSError):
+            files = await self._on_disk(spool.waiting, self._spool.folder)
         try:
-            return Backlog(not self._away, await self._stream.length(), len(files), len(self._held))
+            length = await self._stream.length()
         except StreamAway:
             return Backlog(False, 0, len(files), len(self._held))
+        return Backlog(not self._away, length, len(files), len(self._held))
 
     async def _on_disk(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._loop.run_in_executor(self._disk, lambda: function(*args, **kwargs))
@@ -201,9 +207,6 @@ async def record(entry: Entry) -> None:
     """Return once the record is durable.
 
     It is taken before anything is awaited, so that a caller that is cancelled loses nothing.
-
-    Raises:
-        ValueError: id, moment, tenant or key of the entry are not what they have to be.
     """
     await _running().add(entry)
 

@@ -4,19 +4,13 @@ import logging
 from datetime import timedelta
 
 from celery import shared_task
-from django.db import OperationalError
 from django.utils import timezone
-from psycopg_pool import PoolTimeout
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from tenants import drain, partitions
 from tenants.models import PolicyChange
 
 logger = logging.getLogger(__name__)
 
-#: What PostgreSQL or Redis being away looks like; the next beat tries again.
-AWAY = (OperationalError, PoolTimeout, RedisConnectionError, RedisTimeoutError)
 #: Every process has read the log of changes long before it is this old.
 READ_BY_ALL = timedelta(hours=1)
 
@@ -26,7 +20,7 @@ def drain_usage() -> None:
     """Move the usage records that wait into the table."""
     try:
         drain.drain()
-    except AWAY as error:
+    except drain.AWAY as error:
         logger.warning("usage is not drained: %s", type(error).__name__)
 
 
@@ -35,7 +29,7 @@ def maintain_partitions() -> None:
     """Make the coming months of the usage table and drop the old ones."""
     try:
         partitions.maintain()
-    except AWAY as error:
+    except drain.AWAY as error:
         logger.warning("the partitions of usage are not maintained: %s", type(error).__name__)
 
 

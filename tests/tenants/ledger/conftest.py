@@ -1,0 +1,71 @@
+"""A Redis and a spool of the test's own, so that nothing else drains what it records."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis as redis_client
+
+from gtapi.stack.redis import Redis
+from tenants.models import UsageRecord
+from tests import environment
+from tests.tenants.ledger.processes import Process
+
+_numbers = itertools.count(1)
+
+
+class Ledger:
+    """What the processes of one test share."""
+
+    def __init__(self, server: Redis, spool: Path) -> None:
+        self.server = server
+        self.spool = spool
+        self.client = redis_client.Redis.from_url(server.url)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {"REDIS_URL": self.server.url, "USAGE_SPOOL_DIR": str(self.spool)}
+
+    def recorder(self, **variables: str) -> Process:
+        return Process("record", {**self.variables, **variables})
+
+    def drainer(self) -> Process:
+        return Process("drain", self.variables)
+
+    def files(self) -> list[Path]:
+        return list(self.spool.glob("*")) if self.spool.is_dir() else []
+
+
+def stored(ids: list[str]) -> int:
+    return UsageRecord.objects.filter(pk__in=ids).count()
+
+
+def eventually(true: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def own_redis(database) -> Iterator[Redis]:
+    folder = environment.ROOT / f"r{next(_numbers)}"
+    folder.mkdir(mode=0o700)
+    with Redis(folder / "redis", folder) as server:
+        yield server
+
+
+@pytest.fixture
+def ledger(own_redis, tmp_path, settings) -> Iterator[Ledger]:
+    """A ledger whose drain this process can run: `drain.drain()`."""
+    if not own_redis.running():
+        own_redis.start()
+        own_redis.wait_ready()
+    made = Ledger(own_redis, tmp_path / "spool")
+    settings.REDIS_URL = own_redis.url
+    settings.USAGE_SPOOL_DIR = made.spool
+    made.client.flushall()
+    yield made
+    made.client.close()
