@@ -5,6 +5,7 @@ Without DATABASE_URL and REDIS_URL every command uses the servers that run under
 for as long as it runs when there are none.
 """
 
+import errno
 import os
 import sys
 
@@ -30,6 +31,10 @@ def main() -> None:
             execute_from_command_line(sys.argv)
     except (HomeError, StackError) as error:
         sys.exit(str(error))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        sys.exit(f"The disk that holds {error.filename or home.root} is full.")
 
 
 if __name__ == "__main__":

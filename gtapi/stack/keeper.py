@@ -1,5 +1,6 @@
 """Runs the servers of a home for as long as some command uses them: ``python -m gtapi.stack.keeper``."""
 
+import errno
 import sys
 from contextlib import ExitStack
 
@@ -37,6 +38,10 @@ def main() -> None:
         keep()
     except (StackError, HomeError) as error:
         sys.exit(str(error))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        sys.exit(f"The disk that holds {home.root} is full.")
     except (Interrupted, KeyboardInterrupt):
         return
 

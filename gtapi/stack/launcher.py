@@ -74,9 +74,9 @@ class Launcher:
             provider_url = self._start_models()
             servers = self._start_servers()
             self._fill_database()
-            celery = [kind(self.home, self.alive, self.signals.pause) for kind in (Worker, Beat)]
-            for part in (*celery, web):
-                self._start(part)
+            self._start(Worker(self.home, self.alive, self.signals.pause))
+            self._start(Beat(self.home, self.alive, self.signals.pause))
+            self._start(web)
             demo = Demo(self.home, web.url).apply(
                 provider_url, self.options.provider_key_env, local=not self.options.provider_url
             )

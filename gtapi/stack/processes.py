@@ -18,6 +18,7 @@ from gtapi.stack.errors import StackError
 from gtapi.stack.locks import FileLock
 
 PR_SET_PDEATHSIG = 1
+BYTES_OF_A_FULL_DISK = 1024 * 1024
 LOG_BYTES_KEPT = 10 * 1024 * 1024
 # Processes of a parent that was killed get this long to follow it.
 SECONDS_FOR_THE_DEAD = 15.0
@@ -117,7 +118,9 @@ class Program(ABC):
 
     def reason(self) -> str:
         """One sentence on why the process has ended, from its own log where that is telling."""
-        if "No space left on device" in self.last_words():
+        # On a full disk the log may have had no room for the reason.
+        full = shutil.disk_usage(self.log.parent).free < BYTES_OF_A_FULL_DISK
+        if full or "No space left on device" in self.last_words():
             return f"the disk that holds {self.log.parent} is full."
         code = self.process.returncode if self.process else None
         how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit status {code}"
