@@ -57,7 +57,9 @@ class DatasetForm(TenantForm[Dataset]):
         offered: Any = self.fields["keys"]
         held = set(dataset.grants.filter(key__in=offered.queryset).values_list("key_id", flat=True))
         dataset.grants.filter(key_id__in=held - chosen).delete()
-        DatasetGrant.objects.bulk_create(DatasetGrant(key_id=pk, dataset=dataset) for pk in sorted(chosen - held))
+        DatasetGrant.objects.bulk_create(
+            DatasetGrant(key_id=pk, dataset=dataset) for pk in sorted(chosen - held)
+        )
 
 
 @admin.register(Dataset)
@@ -72,14 +74,16 @@ class DatasetAdmin(TenantOwnedAdmin[Dataset]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Dataset]:
         one = Dataset.objects.filter(pk=OuterRef("pk")).order_by()
         counted = {
-            f"{relation}_n": Subquery(one.annotate(n=Count(relation)).values("n"), output_field=IntegerField())
+            f"{relation}_n": Subquery(
+                one.annotate(n=Count(relation)).values("n"), output_field=IntegerField()
+            )
             for relation in ("grants", "agents")
         }
         return super().get_queryset(request).annotate(**counted)
 
     def get_fieldsets(self, request: HttpRequest, obj: Dataset | None = None) -> Any:
         facts = ("id", "created_at") if obj else ()
-        fields = [(None, {"fields": ("tenant", "name", "embedding", *facts)})]
+        fields: list[Any] = [(None, {"fields": ("tenant", "name", "embedding", *facts)})]
         if obj is None or self.has_change_permission(request, obj):
             fields.append(("Who may use it", {"fields": ("keys",)}))
         return fields

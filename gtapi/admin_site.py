@@ -36,19 +36,19 @@ _SIDEBAR = (
 )
 
 
-def style(request: HttpRequest) -> str:  # noqa: ARG001 - the theme's signature
+def style(request: HttpRequest) -> str:
     return static("gtapi/admin.css")
 
 
-def script(request: HttpRequest) -> str:  # noqa: ARG001 - the theme's signature
+def script(request: HttpRequest) -> str:
     return static("gtapi/admin.js")
 
 
-def icon(request: HttpRequest) -> str:  # noqa: ARG001 - the theme's signature
+def icon(request: HttpRequest) -> str:
     return static("gtapi/icon.svg")
 
 
-def navigation(request: HttpRequest) -> list[dict[str, Any]]:  # noqa: ARG001 - the theme's signature
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the sidebar's groups; what a user may not view is left out."""
     groups: list[dict[str, Any]] = [
         {"items": [{"title": "Dashboard", "icon": "space_dashboard", "link": reverse("admin:index")}]}

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import ValidationError
 from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -42,7 +43,11 @@ class ParametersField(forms.JSONField):
             try:
                 json.loads(value)
             except ValueError as error:
-                where = f" in line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+                where = (
+                    f" in line {error.lineno}, column {error.colno}"
+                    if isinstance(error, json.JSONDecodeError)
+                    else ""
+                )
                 raise ValidationError(f"This is no JSON: {getattr(error, 'msg', error)}{where}.") from None
         return super().to_python(value)
 
@@ -68,7 +73,7 @@ class AgentForm(TenantForm[Agent]):
     class Meta:
         model = Agent
         fields = ("name", "catalog", "instructions", "parameters", "forced", "datasets")
-        labels = {"name": "alias", "forced": "forced parameters"}
+        labels = {"name": "Alias"}
         help_texts = {"name": "What clients send as the model, such as support-assistant."}
         widgets = {"datasets": CheckRows(empty="This tenant has no dataset yet.")}
 
@@ -101,7 +106,9 @@ class StateFilter(_Dropdown):
         if self.value() == "dirty":
             # The comparison is the model's; a tenant has tens of agents.
             published = queryset.exclude(live=None).select_related("live").prefetch_related("datasets")
-            return queryset.filter(pk__in=[agent.pk for agent in published if agent.has_unpublished_changes()])
+            return queryset.filter(
+                pk__in=[agent.pk for agent in published if agent.has_unpublished_changes()]
+            )
         if self.value() in ("live", "off"):
             return queryset.filter(live__isnull=self.value() == "off")
         return queryset
@@ -245,7 +252,9 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
     def _version(self, request: HttpRequest, agent: Agent) -> AgentVersion | None:
         number = request.POST.get("number") or request.GET.get("number")
         if number is None:
-            earlier = agent.versions.filter(number__lt=agent.live.number) if agent.live else agent.versions.all()
+            earlier = (
+                agent.versions.filter(number__lt=agent.live.number) if agent.live else agent.versions.all()
+            )
             return earlier.order_by("-number").first()
         found = agent.versions.filter(number=number).first() if number.isdecimal() else None
         if found is None:
@@ -298,7 +307,7 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
                 items=[f"{agent.tenant}: {agent.name}" for agent in live],
                 hidden=[
                     ("action", "unpublish_selected"),
-                    *((admin.helpers.ACTION_CHECKBOX_NAME, str(agent.pk)) for agent in live),
+                    *((ACTION_CHECKBOX_NAME, str(agent.pk)) for agent in live),
                 ],
             )
         stopped = [agent for agent in live if agent.unpublish()]
@@ -313,7 +322,9 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
         # Datasets are stored by now, which the theme's own hook for this button is too early for.
         if "_publish" in request.POST and self.has_change_permission(request, form.instance):
             version = self._publish(request, form.instance)
-            self.message_user(request, f"Version {version.number} of {form.instance.name} is live.", "SUCCESS")
+            self.message_user(
+                request, f"Version {version.number} of {form.instance.name} is live.", "SUCCESS"
+            )
 
     # --- columns --------------------------------------------------------------------------------------------
 

@@ -15,7 +15,12 @@ from tenants.models import InferenceKey
 from tenants.scopes import DEFAULT_PRESET, PRESETS, SCOPES
 
 CUSTOM = "custom"
-_GROUPS = {"models": "Models", "inference": "Models", "conversations": "Conversations", "files": "Files and datasets"}
+_GROUPS = {
+    "models": "Models",
+    "inference": "Models",
+    "conversations": "Conversations",
+    "files": "Files and datasets",
+}
 
 
 def preset_of(scopes: list[str]) -> str:
@@ -91,10 +96,12 @@ class KeyForm(TenantForm[InferenceKey]):
             self.initial["datasets"] = list(self.instance.dataset_grants.values_list("dataset_id", flat=True))
 
     def _describe_scopes(self) -> None:
-        self.fields["preset"].widget.descriptions = {  # type: ignore[attr-defined]
-            preset.slug: ", ".join(preset.scopes) for preset in PRESETS.values() if preset.slug != "everything"
+        self.fields["preset"].widget.descriptions = {
+            preset.slug: ", ".join(preset.scopes)
+            for preset in PRESETS.values()
+            if preset.slug != "everything"
         } | {"everything": "Every scope there is", CUSTOM: "Nothing but what is ticked"}
-        self.fields["scopes"].widget.descriptions = {  # type: ignore[attr-defined]
+        self.fields["scopes"].widget.descriptions = {
             scope.name: scope.description for scope in SCOPES.values()
         }
 
@@ -103,10 +110,11 @@ class KeyForm(TenantForm[InferenceKey]):
         field.queryset = InferenceTarget.objects.filter(tenant=self.tenant)
         agents = list(Agent.objects.filter(tenant=self.tenant).select_related("live"))
         entries = list(CatalogEntry.objects.filter(tenant=self.tenant).select_related("provider"))
-        groups = {"Agents": agents, "Catalog entries": entries}
+        groups: dict[str, list[Any]] = {"Agents": agents, "Catalog entries": entries}
         field.choices = [(label, [(t.pk, t.name) for t in rows]) for label, rows in groups.items() if rows]
         field.widget.descriptions = {
-            str(agent.pk): f"version {agent.live.number}" if agent.live else "not published" for agent in agents
+            str(agent.pk): f"version {agent.live.number}" if agent.live else "not published"
+            for agent in agents
         } | {str(entry.pk): _describe_entry(entry) for entry in entries}
 
     def _offer_datasets(self) -> None:
@@ -139,7 +147,9 @@ class KeyForm(TenantForm[InferenceKey]):
         datasets = {dataset.pk for dataset in self.cleaned_data["datasets"]}
         used = set(key.dataset_grants.values_list("dataset_id", flat=True))
         key.dataset_grants.exclude(dataset_id__in=datasets).delete()
-        DatasetGrant.objects.bulk_create(DatasetGrant(key=key, dataset_id=pk) for pk in sorted(datasets - used))
+        DatasetGrant.objects.bulk_create(
+            DatasetGrant(key=key, dataset_id=pk) for pk in sorted(datasets - used)
+        )
 
 
 def _describe_entry(entry: CatalogEntry) -> str:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import ValidationError
 from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
@@ -79,7 +80,20 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
     def get_fieldsets(self, request: HttpRequest, obj: InferenceKey | None = None) -> Any:
         if obj is not None and not self.has_change_permission(request, obj):
             return [
-                (None, {"fields": ("tenant", "name", "state", "public_part", "created_at", "expires_at", "last_used")}),
+                (
+                    None,
+                    {
+                        "fields": (
+                            "tenant",
+                            "name",
+                            "state",
+                            "public_part",
+                            "created_at",
+                            "expires_at",
+                            "last_used",
+                        )
+                    },
+                ),
                 ("What it may do", {"fields": ("scopes", "granted")}),
             ]
         facts = ("state", "public_part", "created_at", "last_used") if obj else ()
@@ -110,7 +124,9 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
         if change:
             super().save_model(request, obj, form, change)
             return
-        issued, plain = InferenceKey.objects.issue(obj.tenant, obj.name, obj.scopes, expires_at=obj.expires_at)
+        issued, plain = InferenceKey.objects.issue(
+            obj.tenant, obj.name, obj.scopes, expires_at=obj.expires_at
+        )
         obj.pk = issued.pk
         obj.refresh_from_db()
         # It lives as long as this request, which answers with it.
@@ -124,7 +140,7 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
         self,
         request: HttpRequest,
         obj: InferenceKey,
-        post_url_continue: str | None = None,  # noqa: ARG002 - Django's signature
+        post_url_continue: str | None = None,
     ) -> HttpResponse:
         return self._show_once(request, obj, obj.plain, "Your new key")  # type: ignore[attr-defined]
 
@@ -145,7 +161,9 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
         response["Cache-Control"] = "no-store, private"
         return response
 
-    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
         if kwargs.get("add"):
             # The answer to an addition is the new key, and nothing else.
             context.update(show_save_and_continue=False, show_save_and_add_another=False)
@@ -176,9 +194,7 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
             datasets=Dataset.objects.filter(grants__key=key),
         )
 
-    @page_action(
-        description="New secret", url_path="rotate", icon="autorenew", permissions=["change"]
-    )
+    @page_action(description="New secret", url_path="rotate", icon="autorenew", permissions=["change"])
     def rotate_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
         key = self.fetch(request, object_id)
         if request.method != "POST":
@@ -247,7 +263,7 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
                 items=[f"{key.tenant}: {key}" for key in live],
                 hidden=[
                     ("action", "revoke_selected"),
-                    *((admin.helpers.ACTION_CHECKBOX_NAME, str(key.pk)) for key in live),
+                    *((ACTION_CHECKBOX_NAME, str(key.pk)) for key in live),
                 ],
             )
         revoked = InferenceKey.objects.filter(pk__in=[key.pk for key in live]).revoke()

@@ -8,7 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
-from unfold.widgets import INPUT_CLASSES, UnfoldAdminPasswordWidget
+from unfold.widgets import CHECKBOX_CLASSES, INPUT_CLASSES, UnfoldAdminPasswordWidget, UnfoldBooleanWidget
 
 from inference.models import HEADER_NAME, Provider
 from tenants.admin.base import TenantForm
@@ -33,19 +33,22 @@ class HeadersWidget(forms.Widget):
         super().__init__()
         self.stored: list[str] = []
 
-    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:  # noqa: ARG002
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         # Values that were just typed are not given back either; a name is.
-        typed = [row.name for row in value or [] if isinstance(row, HeaderRow) and row.name not in self.stored]
+        typed = [
+            row.name for row in value or [] if isinstance(row, HeaderRow) and row.name not in self.stored
+        ]
         context = {
             "name": name,
             "stored": self.stored,
             "typed": [typed_name for typed_name in typed if typed_name],
             "blank": range(BLANK_ROWS),
             "classes": " ".join(INPUT_CLASSES),
+            "box_classes": " ".join(CHECKBOX_CLASSES),
         }
         return mark_safe(render_to_string("admin/inference/provider/headers.html", context))  # noqa: S308
 
-    def value_from_datadict(self, data: Any, files: Any, name: str) -> list[HeaderRow]:  # noqa: ARG002
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> list[HeaderRow]:
         names = [part.strip() for part in data.getlist(f"{name}-name")]
         values = data.getlist(f"{name}-value")
         removed = set(data.getlist(f"{name}-remove"))
@@ -55,10 +58,10 @@ class HeadersWidget(forms.Widget):
             if header or value
         ]
 
-    def value_omitted_from_data(self, data: Mapping[str, Any], files: Any, name: str) -> bool:  # noqa: ARG002
+    def value_omitted_from_data(self, data: Mapping[str, Any], files: Any, name: str) -> bool:
         return f"{name}-name" not in data
 
-    def id_for_label(self, id_: str) -> str:  # noqa: ARG002
+    def id_for_label(self, id_: str) -> str:
         return ""
 
 
@@ -78,8 +81,9 @@ class HeadersField(forms.Field):
             seen.add(row.name.lower())
         return value
 
-    def has_changed(self, initial: Any, data: Any) -> bool:  # noqa: ARG002
-        return any(row.value or row.remove or row.name not in self.widget.stored for row in data)
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        widget: Any = self.widget
+        return any(row.value or row.remove or row.name not in widget.stored for row in data)
 
     @staticmethod
     def merge(stored: Mapping[str, str], rows: list[HeaderRow]) -> dict[str, str]:
@@ -110,7 +114,9 @@ class ProviderForm(TenantForm[Provider]):
         widget=UnfoldAdminPasswordWidget({"autocomplete": "new-password"}),
         help_text="Sent as a bearer token. Stored encrypted, never shown again.",
     )
-    remove_api_key = forms.BooleanField(required=False, label="Remove the stored API key")
+    remove_api_key = forms.BooleanField(
+        required=False, label="Remove the stored API key", widget=UnfoldBooleanWidget
+    )
     new_headers = HeadersField(
         required=False,
         label="More headers",

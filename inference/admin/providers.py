@@ -11,7 +11,7 @@ from django.urls import reverse
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from inference.admin.provider_forms import ProviderForm
-from inference.models import NAME, CatalogEntry, Provider
+from inference.models import CatalogEntry, Provider
 from inference.providers import ADAPTERS
 from inference.routing import upstream_of
 from tenants.admin.base import TenantOwnedAdmin, badge
@@ -38,7 +38,7 @@ def guess_capability(model: str) -> str:
 def public_name(model: str) -> str:
     """Return a model's id as a public name where it can be one, else the part that can."""
     name = "".join(c for c in model if c.isascii() and (c.isalnum() or c in "._:/@+-")).lstrip("._:/@+-")
-    return name if name and NAME.regex.search(name) else ""
+    return name[:200]
 
 
 @admin.register(Provider)
@@ -66,11 +66,7 @@ class ProviderAdmin(TenantOwnedAdmin[Provider]):
             ("Time-outs and streams", {"fields": (*times, "stream_usage"), "classes": ("collapse",)}),
         ]
 
-    def get_form(self, request: HttpRequest, obj: Provider | None = None, change: bool = False, **kwargs: Any) -> Any:
-        # Form fields that the model has not are left out of what the factory makes the form from.
-        return super().get_form(request, obj, change, **kwargs)
-
-    def response_post_save_add(self, request: HttpRequest, obj: Provider) -> HttpResponseRedirect:  # noqa: ARG002
+    def response_post_save_add(self, request: HttpRequest, obj: Provider) -> HttpResponseRedirect:
         # The first question after an addition is whether it works.
         return HttpResponseRedirect(self.url_of(obj, "test_page"))
 

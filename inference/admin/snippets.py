@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from inference.policy import report
 from tenants.models import InferenceKey
@@ -53,14 +54,15 @@ def _curl(base_url: str, plain: str, example: Example) -> str:
     authorization = f'-H "Authorization: Bearer {plain}"'
     if not example.call:
         return f"curl {base_url}/v1/models \\\n  {authorization}"
-    path, body = {
+    calls: dict[str, tuple[str, dict[str, Any]]] = {
         "chat": ("chat/completions", {"messages": [{"role": "user", "content": "Hello!"}]}),
         "embed": ("embeddings", {"input": "Hello!"}),
-    }[example.call]
+    }
+    path, body = calls[example.call]
     data = json.dumps({"model": example.model, **body})
     return (
         f"curl {base_url}/v1/{path} \\\n  {authorization} \\\n"
-        f'  -H "Content-Type: application/json" \\\n  -d \'{data}\''
+        f"  -H \"Content-Type: application/json\" \\\n  -d '{data}'"
     )
 
 
@@ -70,18 +72,21 @@ def _python(base_url: str, plain: str, example: Example) -> str:
         f"client = OpenAI(\n    base_url={json.dumps(base_url)},\n    api_key={json.dumps(plain)},\n)\n"
     )
     model = json.dumps(example.model)
-    return head + {
-        "": "for model in client.models.list():\n    print(model.id)",
-        "chat": (
-            f"answer = client.chat.completions.create(\n    model={model},\n"
-            '    messages=[{"role": "user", "content": "Hello!"}],\n)\n'
-            "print(answer.choices[0].message.content)"
-        ),
-        "embed": (
-            f'answer = client.embeddings.create(model={model}, input="Hello!")\n'
-            "print(len(answer.data[0].embedding))"
-        ),
-    }[example.call]
+    return (
+        head
+        + {
+            "": "for model in client.models.list():\n    print(model.id)",
+            "chat": (
+                f"answer = client.chat.completions.create(\n    model={model},\n"
+                '    messages=[{"role": "user", "content": "Hello!"}],\n)\n'
+                "print(answer.choices[0].message.content)"
+            ),
+            "embed": (
+                f'answer = client.embeddings.create(model={model}, input="Hello!")\n'
+                "print(len(answer.data[0].embedding))"
+            ),
+        }[example.call]
+    )
 
 
 def _node(base_url: str, plain: str, example: Example) -> str:
@@ -90,15 +95,18 @@ def _node(base_url: str, plain: str, example: Example) -> str:
         f"const client = new OpenAI({{\n  baseURL: {json.dumps(base_url)},\n  apiKey: {json.dumps(plain)},\n}});\n"
     )
     model = json.dumps(example.model)
-    return head + {
-        "": "for await (const model of client.models.list()) console.log(model.id);",
-        "chat": (
-            f"const answer = await client.chat.completions.create({{\n  model: {model},\n"
-            '  messages: [{ role: "user", content: "Hello!" }],\n});\n'
-            "console.log(answer.choices[0].message.content);"
-        ),
-        "embed": (
-            f'const answer = await client.embeddings.create({{ model: {model}, input: "Hello!" }});\n'
-            "console.log(answer.data[0].embedding.length);"
-        ),
-    }[example.call]
+    return (
+        head
+        + {
+            "": "for await (const model of client.models.list()) console.log(model.id);",
+            "chat": (
+                f"const answer = await client.chat.completions.create({{\n  model: {model},\n"
+                '  messages: [{ role: "user", content: "Hello!" }],\n});\n'
+                "console.log(answer.choices[0].message.content);"
+            ),
+            "embed": (
+                f'const answer = await client.embeddings.create({{ model: {model}, input: "Hello!" }});\n'
+                "console.log(answer.data[0].embedding.length);"
+            ),
+        }[example.call]
+    )

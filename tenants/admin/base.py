@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import parse_qs
 
-from django import forms
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import PermissionDenied
@@ -52,7 +51,7 @@ class GatewayAdmin(ModelAdmin[M]):
         self, request: HttpRequest, template: str, title: str, obj: M | None = None, **context: Any
     ) -> TemplateResponse:
         """Return a page of this admin, under the object's heading where there is one."""
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         return TemplateResponse(
             request,
             template,
@@ -118,16 +117,21 @@ class TenantForm(ModelForm[M]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance._state.adding and self.for_tenant is not None:  # noqa: SLF001 - Django's documented flag
-            self.instance.tenant = self.for_tenant
+            self.owned.tenant = self.for_tenant
         for field in self.fields.values():
             if isinstance(field.widget, RelatedFieldWidgetWrapper):
                 # Its pop-ups know nothing of the tenant.
                 field.widget = field.widget.widget
 
     @property
+    def owned(self) -> Any:
+        """The object, of whichever kind."""
+        return self.instance
+
+    @property
     def tenant(self) -> Tenant:
         """The tenant of the object, new or old."""
-        tenant: Tenant = self.instance.tenant
+        tenant: Tenant = self.owned.tenant
         return tenant
 
     def _get_validation_exclusions(self) -> set[str]:
@@ -139,13 +143,14 @@ class TenantForm(ModelForm[M]):
 class TenantOwnedAdmin(GatewayAdmin[M]):
     """Objects of one tenant: it is chosen first, and then stays."""
 
-    form = TenantForm
-    list_select_related: bool | Sequence[str] = ("tenant",)
+    list_select_related: ClassVar[bool | list[str] | tuple[str, ...]] = ("tenant",)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: M | None = None) -> Sequence[str]:
-        return (*super().get_readonly_fields(request, obj), "tenant")  # type: ignore[arg-type]
+    def get_readonly_fields(self, request: HttpRequest, obj: M | None = None) -> tuple[str, ...]:
+        return (*super().get_readonly_fields(request, obj), "tenant")
 
-    def get_form(self, request: HttpRequest, obj: M | None = None, change: bool = False, **kwargs: Any) -> Any:
+    def get_form(
+        self, request: HttpRequest, obj: M | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
         form.for_tenant = None if obj else self.chosen_tenant(request)  # type: ignore[attr-defined]
         return form

@@ -24,7 +24,7 @@ class HostsField(forms.CharField):
     def prepare_value(self, value: Any) -> Any:
         return "\n".join(value) if isinstance(value, list) else value
 
-    def clean(self, value: Any) -> list[str]:  # type: ignore[override]
+    def clean(self, value: Any) -> list[str]:
         text: str = super().clean(value)
         hosts = [normalise_host(host) for host in text.replace(",", " ").split()]
         for host in hosts:
@@ -32,7 +32,7 @@ class HostsField(forms.CharField):
         return list(dict.fromkeys(hosts))
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        return self.prepare_value(initial or []) != (data or "").replace("\r\n", "\n").strip()
+        return bool(self.prepare_value(initial or []) != (data or "").replace("\r\n", "\n").strip())
 
 
 class TenantForm(ModelForm[Tenant]):
@@ -64,9 +64,7 @@ class TenantAdmin(GatewayAdmin[Tenant]):
     change_form_before_template = "admin/tenants/tenant/summary.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tenant]:
-        live = Q(keys__revoked_at=None) & (
-            Q(keys__expires_at=None) | Q(keys__expires_at__gt=timezone.now())
-        )
+        live = Q(keys__revoked_at=None) & (Q(keys__expires_at=None) | Q(keys__expires_at__gt=timezone.now()))
         return (
             super()
             .get_queryset(request)
@@ -88,7 +86,9 @@ class TenantAdmin(GatewayAdmin[Tenant]):
     def get_prepopulated_fields(self, request: HttpRequest, obj: Tenant | None = None) -> Any:
         return {} if obj else self.prepopulated_fields
 
-    def get_form(self, request: HttpRequest, obj: Tenant | None = None, change: bool = False, **kwargs: Any) -> Any:
+    def get_form(
+        self, request: HttpRequest, obj: Tenant | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
         if obj and "active" in form.base_fields:
             live = InferenceKey.objects.filter(tenant=obj).live().count()

@@ -132,7 +132,7 @@ def status_badge(status: int) -> str:
 @admin.register(UsageRecord)
 class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
     list_display = (
-        "when", "outcome", "model_and_route", "tenant_and_key", "tokens", "latency", "answered_by", "error_code",
+        "when", "outcome", "model_and_route", "tenant_and_key", "tokens", "latency", "answered_by",
     )  # fmt: skip
     list_filter = (PeriodFilter, StatusFilter, TenantFilter, KeyFilter, ModelFilter)
     search_fields = ("request_id",)
@@ -147,9 +147,9 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
     fieldsets = (
         (
             "Request",
-            {"fields": ("request_id", "created_at", "tenant_link", "key_link", "route", "model", "streamed")},
+            {"fields": ("request_id", "exact_time", "tenant_link", "key_link", "route", "model", "answer")},
         ),
-        ("Outcome", {"fields": ("outcome", "error_code", "error_detail")}),
+        ("Outcome", {"fields": ("outcome", "error_detail")}),
         (
             "Behind the name",
             {
@@ -161,8 +161,8 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
             "Tokens and time",
             {
                 "fields": (
-                    "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "estimated",
-                    "latency_ms", "first_token_ms",
+                    "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "counted_by",
+                    "time_taken", "first_token",
                 )
             },
         ),
@@ -200,17 +200,21 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
     def has_delete_permission(self, request: HttpRequest, obj: UsageRecord | None = None) -> bool:
         return False
 
-    @display(description="Time")
-    def when(self, record: UsageRecord) -> str:
-        return f"{record.created_at:%Y-%m-%d %H:%M:%S}"
+    @display(description="Time", header=True)
+    def when(self, record: UsageRecord) -> list[str]:
+        return [f"{record.created_at:%H:%M:%S}", f"{record.created_at:%Y-%m-%d}"]
 
     @display(description="Outcome")
     def outcome(self, record: UsageRecord) -> str:
-        return status_badge(record.status)
+        if not record.error_code:
+            return status_badge(record.status)
+        return format_html(
+            '{}<div class="text-base-500">{}</div>', status_badge(record.status), record.error_code
+        )
 
     @display(description="Model", header=True)
     def model_and_route(self, record: UsageRecord) -> list[str]:
-        return [record.model or "–", record.route]
+        return [record.model or "-", record.route]
 
     @display(description="Tenant", header=True)
     def tenant_and_key(self, record: Any) -> list[str]:
@@ -227,7 +231,27 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
 
     @display(description="Answered by", header=True)
     def answered_by(self, record: UsageRecord) -> list[str]:
-        return [record.provider or "–", record.raw_model]
+        return [record.provider or "-", record.raw_model]
+
+    @display(description="Time")
+    def exact_time(self, record: UsageRecord) -> str:
+        return f"{record.created_at:%Y-%m-%d %H:%M:%S.%f} UTC"
+
+    @display(description="Answer")
+    def answer(self, record: UsageRecord) -> str:
+        return "streamed" if record.streamed else "whole"
+
+    @display(description="Counted by")
+    def counted_by(self, record: UsageRecord) -> str:
+        return "the gateway: the provider reported none" if record.estimated else "the provider"
+
+    @display(description="Time taken")
+    def time_taken(self, record: UsageRecord) -> str:
+        return f"{record.latency_ms:,} ms"
+
+    @display(description="First token after", empty_value="-")
+    def first_token(self, record: UsageRecord) -> str | None:
+        return f"{record.first_token_ms:,} ms" if record.first_token_ms is not None else None
 
     @display(description="Tenant")
     def tenant_link(self, record: Any) -> str:
@@ -241,4 +265,6 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
 def _link(page: str, pk: int, name: str | None) -> str:
     if name is None:
         return f"{pk} (deleted)"
-    return format_html('<a class="text-link" href="{}">{}</a>', reverse(f"admin:{page}_change", args=[pk]), name)
+    return format_html(
+        '<a class="text-link" href="{}">{}</a>', reverse(f"admin:{page}_change", args=[pk]), name
+    )
