@@ -1,11 +1,13 @@
 """The drain stores each record once, next to garbage, next to another drain, and when it is killed."""
 
 import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from tenants import drain, tasks
 from tenants.models import KeyActivity, PolicyChange, UsageRecord
@@ -51,6 +53,52 @@ def test_a_killed_drain_loses_and_doubles_nothing(ledger):
     drain.drain()
     eventually(lambda: drain.drain() == 0 and ledger.client.xlen(STREAM) == 0)
     assert stored(ids) == 3000
+
+
+@contextmanager
+def table_locked() -> Iterator[Callable[[], bool]]:
+    """Nobody else writes to the table meanwhile; what is yielded tells whether somebody waits to."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE tenants_usagerecord IN SHARE MODE")
+
+        def somebody_waits() -> bool:
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks"
+                " WHERE NOT granted AND relation = 'tenants_usagerecord'::regclass"
+            )
+            return cursor.fetchone() != (0,)
+
+        yield somebody_waits
+
+
+def test_a_drain_killed_before_it_commits_leaves_everything_where_it_was(ledger):
+    name, line = packed()
+    with ledger.drainer() as drainer:
+        with table_locked() as somebody_waits:
+            send(ledger, line)
+            eventually(somebody_waits)
+            drainer.kill()
+        assert ledger.client.xlen(STREAM) == 1
+        eventually(lambda: drain.drain() or stored([name]))
+    assert stored([name]) == 1
+    assert ledger.client.xlen(STREAM) == 0
+
+
+def test_a_drain_that_cannot_acknowledge_what_it_has_stored_doubles_nothing(ledger):
+    name, line = packed()
+    with ledger.drainer() as drainer:
+        with table_locked() as somebody_waits:
+            send(ledger, line)
+            eventually(somebody_waits)
+            ledger.server.stop(at_once=True)
+        assert drainer.child.wait(30) != 0
+    assert stored([name]) == 1
+    ledger.server.start()
+    ledger.server.wait_ready()
+    assert ledger.client.xlen(STREAM) == 1
+    assert drain.drain() == 0
+    assert ledger.client.xlen(STREAM) == 0
+    assert stored([name]) == 1
 
 
 def test_two_drains_at_once_store_everything_once(ledger):
