@@ -1,71 +1,78 @@
 """The demo tenant: made by the command `demo`, kept in `demo.json`, shown on the console."""
 
 import json
-import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import StringIO
-from typing import Any, Self
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, build_opener
 
 from gtapi.home import Home, write_private_file
 from gtapi.stack import database
 from gtapi.stack.console import Console
 
 MODEL = "demo-assistant"
+NO_KEY = "none that works: `manage.py create_key --tenant demo --name again --preset everything` makes one"
+NO_LOG_IN = "with the log-in that you have made"
 QUESTION = "What is the capital of France?"
 
 
 class Demo:
     """The facts that a newcomer and their scripts need.
 
-    The command is called as
-
-        manage.py demo [--local-models-url URL | --provider-url URL [--provider-key-env NAME]]
-
-    on every start. The first time it makes the tenant; later it changes nothing that somebody may have
-    edited. It prints one JSON object with `api_key`, `models`, `admin_username` and `admin_password`. Those
-    that it no longer knows, as a key of which it has only the digest, it leaves out: they stay as they were.
+    The command `demo` is called on every start: it makes the tenant where there is none, and leaves alone what
+    somebody has edited. It prints one JSON object, without the key and the password that it did not make just
+    then; those are known from the first time.
     """
 
-    def __init__(self, home: Home, url: str) -> None:
+    def __init__(self, home: Home, url: str, console: Console) -> None:
         self.file = home.demo_file
         self.url = url
+        self.console = console
         self.facts: dict[str, Any] = {}
 
-    def apply(self, provider_url: str, provider_key_env: str, *, local: bool) -> Self:
-        """Have the tenant in the database, and write the file.
-
-        Local models may still be loading, and their address may be another one than in the last run.
-        """
+    def apply(self, provider: Sequence[str]) -> None:
+        """Have the tenant in the database, with `provider` as arguments of the command, and write the file."""
         from django.core.management import call_command
 
-        option = "--local-models-url" if local else "--provider-url"
-        arguments = [option, provider_url] if provider_url else []
-        if provider_url and not local and os.environ.get(provider_key_env):
-            arguments += ["--provider-key-env", provider_key_env]
-        printed = StringIO()
-        call_command("demo", *arguments, stdout=printed)
+        printed, said = StringIO(), StringIO()
+        call_command("demo", "--url", self.url, *provider, stdout=printed, stderr=said)
         database.disconnect()
-        known = {name: value for name, value in json.loads(printed.getvalue()).items() if value is not None}
-        addresses = {"base_url": f"{self.url}/api/tenant", "admin_url": f"{self.url}/admin/"}
-        self.facts = {**self._saved(), **known, **addresses}
+        for line in said.getvalue().splitlines():
+            self.console.say(line)
+        self.facts = {**self._saved(), **json.loads(printed.getvalue())}
         write_private_file(self.file, json.dumps(self.facts, indent=1))
-        return self
 
-    def announce(self, console: Console) -> None:
+    def announce(self) -> None:
+        """Show the facts, once the gateway answers."""
         facts = self.facts
-        console.write(
-            f"""
-  Base URL   {facts["base_url"]}
-  API key    {facts.get("api_key", "")}
-  Models     {", ".join(facts.get("models", [])) or "none"}
-  Admin      {facts["admin_url"]}  ({facts.get("admin_username", "")} / {facts.get("admin_password", "")})
+        accepted = self._is_accepted(facts.get("api_key"))
+        log_in = " / ".join(facts[name] for name in ("admin_username", "admin_password") if name in facts)
+        lines = [
+            "",
+            f"  Base URL   {facts['base_url']}",
+            f"  API key    {facts['api_key'] if accepted else NO_KEY}",
+            f"  Models     {', '.join(facts['models']) or 'none'}",
+            f"  Admin      {facts['admin_url']}  ({log_in or NO_LOG_IN})",
+            "",
+            *([curl(facts), ""] if accepted else []),
+            f"The same is in {self.file}. Ctrl-C stops everything.",
+            "",
+        ]
+        self.console.write("\n".join(lines))
 
-{curl(facts)}
-
-The same is in {self.file}. Ctrl-C stops everything.
-"""
-        )
+    def _is_accepted(self, key: object) -> bool:
+        """Whether the gateway takes the key that the file holds: it may be revoked, or of another database."""
+        if not isinstance(key, str):
+            return False
+        opener = build_opener(ProxyHandler({}))
+        opener.addheaders = [("Authorization", f"Bearer {key}")]
+        try:
+            with opener.open(f"{self.facts['base_url']}/v1/models", timeout=10) as answer:
+                return bool(answer.status == 200)
+        except HTTPError:
+            return False
 
     def _saved(self) -> dict[str, Any]:
         try:

@@ -33,9 +33,8 @@ class Options:
     port: int
     #: Whether to run the models of this machine, where no other provider is named.
     local_models: bool
-    #: The provider of the demo tenant, and the variable that holds its key.
+    #: The provider of the demo tenant in place of them; its key is in DEMO_PROVIDER_API_KEY.
     provider_url: str
-    provider_key_env: str = "DEMO_PROVIDER_API_KEY"
 
 
 class Launcher:
@@ -71,19 +70,18 @@ class Launcher:
         self._own()
         web = Web(self.home, self.alive, self.signals.pause, listen_on(self.options.host, self.options.port))
         try:
-            provider_url = self._start_models()
+            provider = self._start_models()
             servers = self._start_servers()
             self._fill_database()
             self._start(Worker(self.home, self.alive, self.signals.pause))
             self._start(Beat(self.home, self.alive, self.signals.pause))
             self._start(web)
-            demo = Demo(self.home, web.url).apply(
-                provider_url, self.options.provider_key_env, local=not self.options.provider_url
-            )
+            demo = Demo(self.home, web.url, self.console)
+            demo.apply(provider)
             for part in self.parts:
                 if part not in servers:
                     self._await(part)
-            demo.announce(self.console)
+            demo.announce()
             self._watch()
         finally:
             web.listener.close()
@@ -140,10 +138,10 @@ class Launcher:
         self.stack.note("launcher", "ready")
         return servers
 
-    def _start_models(self) -> str:
-        """Start the local models where they are wanted, and return the base URL of the demo's provider."""
+    def _start_models(self) -> list[str]:
+        """Start the local models where they are wanted; returns what to tell the demo of its provider."""
         if self.options.provider_url:
-            return self.options.provider_url
+            return ["--provider-url", self.options.provider_url]
         if not self.options.local_models:
             why = "the local ones are switched off (LOCAL_MODELS=0)"
         elif not LocalModels.installed():
@@ -151,9 +149,9 @@ class Launcher:
         else:
             models = LocalModels(self.home, self.alive, self.signals.pause)
             self._start(models)
-            return models.base_url
+            return ["--local-models-url", models.base_url]
         self.console.say(f"There are no models: {why}, and DEMO_PROVIDER_BASE_URL is not set.")
-        return ""
+        return []
 
     def _fill_database(self) -> None:
         database.check_redis()

@@ -126,12 +126,13 @@ class Worker(Part):
         )
 
     def answers(self) -> bool:
+        from celery import Celery
+        from django.conf import settings
         from kombu.exceptions import OperationalError
 
-        from gtapi.celery import app
-
         try:
-            return bool(app.control.ping(destination=[self.node], timeout=0.3))
+            with Celery(broker=settings.CELERY_BROKER_URL, set_as_current=False) as client:
+                return bool(client.control.ping(destination=[self.node], timeout=0.3))
         except (OperationalError, OSError):
             return False
 
