@@ -1,0 +1,22 @@
+"""The product's settings with the stack that Django and adrf come with: stock middleware, parsers, renderers."""
+
+from gtapi.settings import *  # noqa: F403
+
+ROOT_URLCONF = "benchmarks.naive.urls"
+ASGI_APPLICATION = "benchmarks.naive.asgi.application"
+#: What `startproject` writes.
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "UNAUTHENTICATED_USER": None,
+}
+SERVICES = ["tenants.policy.watching", "tenants.ledger.recording", "benchmarks.naive.views.client_open"]

@@ -1,0 +1,151 @@
+"""What was measured, as tables and verdicts."""
+
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from statistics import median
+
+from benchmarks.contestants import Contestant
+from benchmarks.measure import Outcome
+
+#: The gateway's CPU for a whole answer, as a part of the naive one's.
+MOST_OF_NAIVE = 0.12
+#: CPU microseconds an event of a stream.
+MOST_US = 60.0
+
+GATEWAY, NAIVE, DIRECT = "gateway", "naive", "direct"
+Value = Callable[[Outcome], float]
+
+
+@dataclass
+class Results:
+    """Outcomes by contestant and load, in the order of the rounds."""
+
+    outcomes: dict[str, dict[str, list[Outcome]]] = field(default_factory=dict)
+    held: dict[str, tuple[Outcome, float]] = field(default_factory=dict)
+
+    def add(self, contestant: Contestant, load: str, outcome: Outcome) -> None:
+        self.outcomes.setdefault(contestant.name, {}).setdefault(load, []).append(outcome)
+
+    def add_held(self, contestant: Contestant, outcome: Outcome, mib: float) -> None:
+        self.held[contestant.name] = outcome, mib
+
+    def values(self, name: str, load: str, value: Value) -> list[float]:
+        return [value(outcome) for outcome in self.outcomes[name][load]]
+
+    def flaws(self) -> list[str]:
+        """Everything that was wrong with any answer."""
+        found = [
+            f"{name}, {load}: {flaw}"
+            for name, loads in self.outcomes.items()
+            for load, outcomes in loads.items()
+            for outcome in outcomes
+            if (flaw := outcome.flaws())
+        ]
+        return found + [
+            f"{name}, held: {flaw}" for name, (one, _) in self.held.items() if (flaw := one.flaws())
+        ]
+
+
+def _beside(name: str) -> Value:
+    return lambda outcome: 1000 * outcome.beside.get(name, 0.0) / outcome.answered
+
+
+def _row(results: Results, label: str, load: str, value: Value, digits: int) -> str:
+    cells = [
+        f"{median(results.values(name, load, value)):.{digits}f}" if name in results.outcomes else ""
+        for name in (GATEWAY, NAIVE, DIRECT)
+    ]
+    return f"| {label} | {' | '.join(cells)} |"
+
+
+def _ratio(results: Results, load: str, value: Value) -> tuple[float, str]:
+    """The gateway's value as a part of the naive one's, round by round: the median, and its spread in words."""
+    pairs = zip(results.values(GATEWAY, load, value), results.values(NAIVE, load, value), strict=True)
+    ratios = [ours / theirs for ours, theirs in pairs if theirs]
+    return median(ratios), f"{median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
+
+
+def _added(results: Results, quantile: str) -> str:
+    """Milliseconds that a gateway adds to the direct call, by contestant."""
+    direct = results.values(DIRECT, "low", lambda outcome: outcome.milliseconds("latency", quantile))
+    cells = []
+    for name in (GATEWAY, NAIVE):
+        here = results.values(name, "low", lambda outcome: outcome.milliseconds("latency", quantile))
+        cells.append(f"{median(a - b for a, b in zip(here, direct, strict=True)):.2f}")
+    return f"| added latency, one client, {quantile}, ms | {' | '.join(cells)} | 0 |"
+
+
+def _held_row(results: Results, label: str, cell: Callable[[Outcome, float], str]) -> str:
+    cells = [cell(*results.held[name]) if name in results.held else "" for name in (GATEWAY, NAIVE)]
+    return f"| {label} | {' | '.join(cells)} | |"
+
+
+def table(results: Results) -> list[str]:
+    return [
+        "| | gateway | naive | direct |",
+        "|---|---|---|---|",
+        _row(results, "whole answers, 32 clients: CPU ms a request", "saturated", lambda o: o.cpu_ms, 3),
+        *(
+            _row(results, f"beside it, CPU ms a request: {name}", "saturated", _beside(name), 3)
+            for name in ("Redis", "PostgreSQL", "workers")
+        ),
+        _row(
+            results, "whole answers, 32 clients: requests/s", "saturated", lambda o: float(o.seen["rate"]), 0
+        ),
+        _row(results, "whole answers, one client: CPU ms a request", "low", lambda o: o.cpu_ms, 3),
+        _added(results, "p50"),
+        _added(results, "p99"),
+        _row(results, "streams of 50 chunks, 16 clients: CPU us an event", "stream", lambda o: o.event_us, 1),
+        _row(results, "first event, p50, ms", "stream", lambda o: o.milliseconds("first_event", "p50"), 2),
+        _row(results, "age of a chunk, p50, ms", "stream", lambda o: o.milliseconds("age", "p50"), 2),
+        _row(results, "age of a chunk, p99, ms", "stream", lambda o: o.milliseconds("age", "p99"), 2),
+        _held_row(results, "streams held at once", lambda one, _: f"{one.seen['most_live']}"),
+        _held_row(results, "of them whole", lambda one, _: f"{one.seen['ok']}"),
+        _held_row(
+            results, "age of their chunks, p99, ms", lambda one, _: f"{one.milliseconds('age', 'p99'):.0f}"
+        ),
+        _held_row(results, "memory with them, MiB", lambda _, mib: f"{mib:.0f}"),
+    ]
+
+
+def verdicts(results: Results, held: int) -> list[tuple[bool, str]]:
+    part, spread = _ratio(results, "saturated", lambda outcome: outcome.cpu_ms)
+    event = results.values(GATEWAY, "stream", lambda outcome: outcome.event_us)
+    outcome, _ = results.held[GATEWAY]
+    live, whole = int(outcome.seen["most_live"]), int(outcome.seen["ok"])
+    flaws = results.flaws()
+    return [
+        (
+            part <= MOST_OF_NAIVE,
+            f"CPU a whole answer, of the naive gateway's: {spread}; at most {MOST_OF_NAIVE}",
+        ),
+        (
+            median(event) <= MOST_US,
+            f"CPU us an event: {median(event):.1f} ({min(event):.1f} to {max(event):.1f}); at most {MOST_US:.0f}",
+        ),
+        (live == whole == held, f"streams held at once by one process: {live}, whole: {whole}; all {held}"),
+        (not flaws, "answers that were wrong: " + ("; ".join(flaws[:3]) if flaws else "none")),
+    ]
+
+
+def written(results: Results, held: int) -> tuple[str, bool]:
+    """The whole report, and whether every target was met."""
+    rounds = len(results.outcomes[GATEWAY]["saturated"])
+    when = datetime.now(UTC).strftime("%Y-%m-%d")
+    system = f"{platform.system()} {platform.machine()}"
+    machine = f"{os.cpu_count()} cores, {system}, Python {platform.python_version()}"
+    judged = verdicts(results, held)
+    lines = [
+        "# Benchmark",
+        "",
+        f"{when}, {machine}; medians of {rounds} paired rounds. One web process on one core.",
+        "",
+        *table(results),
+        "",
+        *(f"- {'met' if met else 'MISSED'}: {text}" for met, text in judged),
+        "",
+    ]
+    return "\n".join(lines), all(met for met, _ in judged)

@@ -1,0 +1,150 @@
+"""Measure what a request costs: this gateway, the same one written naively, and no gateway at all.
+
+    make bench [ARGS="--rounds 6"]          # or: .venv/bin/python benchmarks/run.py --quick
+
+The gateways are measured in turns, so that whatever else the machine does meets both, and compared round by
+round. CPU is the time of the web process tree; that of Redis, PostgreSQL and the workers stands beside it, so that
+work which was only moved shows. Needs Linux and a C compiler. Exit status 1: a target was missed, or answers were
+wrong.
+"""
+
+import argparse
+import os
+import resource
+import secrets
+import shutil
+import sys
+import tempfile
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(CHECKOUT))
+
+from benchmarks import machine, report  # noqa: E402 - the checkout has to be on the path
+from benchmarks.contestants import NAME, RAW, Contestant, Field  # noqa: E402
+from benchmarks.measure import Load, Outcome, PeakMemory, run  # noqa: E402
+
+#: Streams that one process has to hold.
+HELD = 500
+
+
+def set_environment(field: Field) -> None:
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "gtapi.settings",
+        "PYTHONPATH": str(CHECKOUT),
+        "GTAPI_HOME": str(field.folder / "home"),
+        "DATABASE_URL": field.postgres.database_url,
+        "REDIS_URL": field.redis.url,
+        "SECRET_KEY": secrets.token_urlsafe(50),
+        "KEY_PEPPERS": secrets.token_urlsafe(32),
+        "ENCRYPTION_KEYS": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "ALLOWED_HOSTS": "127.0.0.1",
+        "LOG_LEVEL": "WARNING",
+        "WEB_CONCURRENCY": "1",
+    }
+
+
+def fill_database(port: int) -> str:
+    """Make one tenant with one model over the provider; returns a key for it."""
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+    from django.db import connection
+
+    from inference.models import CatalogEntry, Grant, Provider
+    from tenants.models import InferenceKey, Tenant
+
+    call_command("migrate", verbosity=0)
+    tenant = Tenant.objects.create(slug="bench", name="Benchmark")
+    provider = Provider.objects.create(
+        tenant=tenant,
+        name="upstream",
+        kind="openai_compatible",
+        base_url=f"http://127.0.0.1:{port}/v1",
+        api_key="bench-raw-credential",
+    )
+    entry = CatalogEntry.objects.create(
+        tenant=tenant, provider=provider, name=NAME, model=RAW, capabilities=["chat"]
+    )
+    key, plain = InferenceKey.objects.issue(tenant, "bench", ["inference:chat"])
+    Grant.objects.create(key=key, target_id=entry.pk)
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+    return plain
+
+
+def loads(quick: bool) -> dict[str, Load]:
+    short = 1.0 if quick else 4.0
+    return {
+        "saturated": Load(connections=32, seconds=short),
+        "low": Load(connections=1, seconds=short, delay=5),
+        "stream": Load(connections=16, seconds=2 if quick else 10, delay=10, chunks=50),
+    }
+
+
+def measure(field: Field, contestants: list[Contestant], rounds: int, quick: bool) -> report.Results:
+    """All rounds, then the streams that are held at once, then the memory."""
+    results = report.Results()
+    own, others = machine.cores()
+    beside = field.beside()
+    machine.pin([field.upstream.pid, *(pid for pids in beside.values() for pid in pids)], others)
+    machine.pin([os.getpid()], others)
+    for contestant in contestants:
+        for warm_up in (Load(connections=8, seconds=1.5), Load(connections=8, seconds=1, delay=5, chunks=10)):
+            if flaws := run(contestant, warm_up).flaws():
+                sys.exit(f"{contestant.name} does not answer as it should: {flaws}\n{field.last_words()}")
+        machine.pin(contestant.pids, own)
+    for number in range(rounds):
+        # Who goes first changes from round to round.
+        for contestant in contestants if number % 2 == 0 else contestants[::-1]:
+            for name, load in loads(quick).items():
+                counted = beside if name == "saturated" and contestant.pids else None
+                results.add(contestant, name, run(contestant, load, counted))
+        print(f"round {number + 1} of {rounds}", file=sys.stderr)
+    for contestant in contestants:
+        if contestant.pids:
+            results.add_held(contestant, *hold(contestant))
+    return results
+
+
+def hold(contestant: Contestant) -> tuple[Outcome, float]:
+    """All streams at once, each of 20 chunks in a second; the outcome, and the memory at the peak."""
+    with PeakMemory(contestant.pids) as peak:
+        outcome = run(contestant, Load(HELD, 0.01, delay=50, chunks=20, requests=HELD))
+    return outcome, peak.mib
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    options.add_argument("--rounds", type=int, default=6)
+    options.add_argument(
+        "--quick", action="store_true", help="one short round: whether it works, not how well"
+    )
+    options.add_argument("--write", action="store_true", help="write benchmarks/results/latest.md too")
+    chosen = options.parse_args()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536), most))
+    folder = Path(tempfile.mkdtemp(prefix="gtapi-bench-", dir="/tmp"))
+    try:
+        with Field(folder) as field:
+            set_environment(field)
+            key = fill_database(field.port)
+            field.start_celery()
+            contestants = [field.start_gateway(key), field.start_naive(key), field.direct()]
+            results = measure(field, contestants, 1 if chosen.quick else chosen.rounds, chosen.quick)
+        text, passed = report.written(results, HELD)
+    finally:
+        if not os.environ.get("KEEPLOGS"):
+            shutil.rmtree(folder, ignore_errors=True)
+    print(text)
+    if chosen.write:
+        target = CHECKOUT / "benchmarks" / "results" / "latest.md"
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(text)
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
