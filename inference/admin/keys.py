@@ -17,12 +17,14 @@ from files.models import Dataset
 from inference.admin.key_forms import KeyForm, preset_label
 from inference.admin.snippets import example_for, snippets
 from inference.endpoints import ENDPOINTS
-from inference.policy import report
+from inference.policy import Refusal, ReportRow, report
 from tenants import keys
 from tenants.admin.addresses import base_urls
 from tenants.admin.base import TenantOwnedAdmin, badge
 from tenants.admin.typed import ActionVariant, display, page_action
+from tenants.authentication import KeyFacts
 from tenants.models import InferenceKey
+from tenants.scopes import expand
 
 if TYPE_CHECKING:
     from django.contrib.admin import SimpleListFilter as _Dropdown
@@ -60,6 +62,23 @@ class StateFilter(_Dropdown):
         return queryset.filter(chosen) if chosen else queryset
 
 
+def _summary(row: ReportRow) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """Return the routes that a key may call a target on, and the others by the reason why not.
+
+    Routes that the key's scopes do not open are left out: for them the reason is the same with every target.
+    """
+    allowed = []
+    refused: dict[str, list[str]] = {}
+    for endpoint, verdict in row.verdicts:
+        if verdict.allowed:
+            allowed.append(endpoint.path)
+        elif verdict.refusal is not Refusal.SCOPE:
+            # What a model cannot do is one reason, however many things they are.
+            reason = "it cannot do that" if verdict.refusal is Refusal.CAPABILITY else verdict.reason
+            refused.setdefault(reason, []).append(endpoint.path)
+    return allowed, list(refused.items())
+
+
 @admin.register(InferenceKey)
 class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
     form = KeyForm
@@ -79,21 +98,9 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
 
     def get_fieldsets(self, request: HttpRequest, obj: InferenceKey | None = None) -> Any:
         if obj is not None and not self.has_change_permission(request, obj):
+            seen = ("state", "public_part", "created_at", "expires_at", "revoked_at", "last_used")
             return [
-                (
-                    None,
-                    {
-                        "fields": (
-                            "tenant",
-                            "name",
-                            "state",
-                            "public_part",
-                            "created_at",
-                            "expires_at",
-                            "last_used",
-                        )
-                    },
-                ),
+                (None, {"fields": ("tenant", "name", *seen)}),
                 ("What it may do", {"fields": ("scopes", "granted")}),
             ]
         facts = ("state", "public_part", "created_at", "last_used") if obj else ()
@@ -182,15 +189,17 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
     def sees_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
         key = self.fetch(request, object_id, "view")
         rows = report(key)
+        scopes = expand(key.scopes)
         return self.page(
             request,
             "admin/tenants/inferencekey/sees.html",
             "What this key can see",
             key,
-            endpoints=list(ENDPOINTS.values()),
-            rows=rows,
+            rows=[(row.target, *_summary(row)) for row in rows],
             callable_count=sum(any(v.allowed for _, v in row.verdicts) for row in rows),
-            listed="models:read" in key.scopes,
+            refused=KeyFacts.of(key).why_refused(),
+            closed=[endpoint for endpoint in ENDPOINTS.values() if endpoint.scope not in scopes],
+            listed="models:read" in scopes,
             datasets=Dataset.objects.filter(grants__key=key),
         )
 

@@ -19,94 +19,132 @@ class Snippet:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """What the snippets do: a call to ``model`` on the endpoint ``call``, which is empty for a list of models."""
+class Call:
+    """How one endpoint is called in each language; ``MODEL`` in a text is the model's name, quoted.
 
-    call: str
+    ``body`` is what goes beside the model, as JSON; with ``form`` it goes as fields of a form.
+    """
+
+    path: str
+    body: dict[str, Any]
+    python: str
+    node: str
+    form: bool = False
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What the snippets do: a call to ``model`` on an endpoint; without both, a list of the models."""
+
+    call: str = ""
     model: str = ""
 
 
+#: In the order in which they are preferred.
+CALLS: dict[str, Call] = {
+    "chat": Call(
+        "chat/completions",
+        {"messages": [{"role": "user", "content": "Hello!"}]},
+        "answer = client.chat.completions.create(\n    model=MODEL,\n"
+        '    messages=[{"role": "user", "content": "Hello!"}],\n)\n'
+        "print(answer.choices[0].message.content)",
+        "const answer = await client.chat.completions.create({\n  model: MODEL,\n"
+        '  messages: [{ role: "user", content: "Hello!" }],\n});\n'
+        "console.log(answer.choices[0].message.content);",
+    ),
+    "embeddings": Call(
+        "embeddings",
+        {"input": "Hello!"},
+        'answer = client.embeddings.create(model=MODEL, input="Hello!")\nprint(answer.data[0].embedding)',
+        'const answer = await client.embeddings.create({ model: MODEL, input: "Hello!" });\n'
+        "console.log(answer.data[0].embedding);",
+    ),
+    "speech": Call(
+        "audio/speech",
+        {"input": "Hello!", "voice": "alloy"},
+        'speech = client.audio.speech.create(model=MODEL, voice="alloy", input="Hello!")\n'
+        'speech.write_to_file("hello.mp3")',
+        'import { writeFile } from "node:fs/promises";\n\n'
+        'const speech = await client.audio.speech.create({ model: MODEL, voice: "alloy", input: "Hello!" });\n'
+        'await writeFile("hello.mp3", Buffer.from(await speech.arrayBuffer()));',
+        output="hello.mp3",
+    ),
+    "transcriptions": Call(
+        "audio/transcriptions",
+        {"file": "@hello.mp3"},
+        'with open("hello.mp3", "rb") as sound:\n'
+        "    answer = client.audio.transcriptions.create(model=MODEL, file=sound)\nprint(answer.text)",
+        'import { createReadStream } from "node:fs";\n\n'
+        "const answer = await client.audio.transcriptions.create({\n  model: MODEL,\n"
+        '  file: createReadStream("hello.mp3"),\n});\nconsole.log(answer.text);',
+        form=True,
+    ),
+    "image_generations": Call(
+        "images/generations",
+        {"prompt": "A lighthouse at dawn"},
+        'answer = client.images.generate(model=MODEL, prompt="A lighthouse at dawn")\nprint(answer.data[0])',
+        'const answer = await client.images.generate({ model: MODEL, prompt: "A lighthouse at dawn" });\n'
+        "console.log(answer.data[0]);",
+    ),
+    "moderations": Call(
+        "moderations",
+        {"input": "Hello!"},
+        'answer = client.moderations.create(model=MODEL, input="Hello!")\nprint(answer.results[0].flagged)',
+        'const answer = await client.moderations.create({ model: MODEL, input: "Hello!" });\n'
+        "console.log(answer.results[0].flagged);",
+    ),
+}
+LIST = Call(
+    "models",
+    {},
+    "for model in client.models.list():\n    print(model.id)",
+    "for await (const model of client.models.list()) console.log(model.id);",
+)
+
+
 def example_for(key: InferenceKey) -> Example | None:
-    """Return a call that the key may make, a chat if it may chat; None where it may call nothing yet."""
+    """Return a call that the key may make, with an agent rather than a bare model, and a chat if it may chat.
+
+    None where the key may call nothing at all.
+    """
     allowed = [
         (endpoint.name, row.target.name)
-        for row in report(key)
+        for row in sorted(report(key), key=lambda row: row.target.kind != "agent")
         for endpoint, verdict in row.verdicts
         if verdict.allowed
     ]
-    for call in ("chat", "embed"):
+    for call in CALLS:
         for name, model in allowed:
             if name == call:
                 return Example(call, model)
-    return Example("") if "models:read" in expand(key.scopes) else None
+    return Example() if "models:read" in expand(key.scopes) else None
 
 
 def snippets(base_url: str, plain: str, example: Example) -> list[Snippet]:
     """Return the example for curl and for both of the official SDKs."""
+    call = CALLS.get(example.call, LIST)
+    model = json.dumps(example.model)
+    url, key = json.dumps(base_url), json.dumps(plain)
+    python = f"from openai import OpenAI\n\nclient = OpenAI(\n    base_url={url},\n    api_key={key},\n)\n"
+    node = (
+        'import OpenAI from "openai";\n\n'
+        f"const client = new OpenAI({{\n  baseURL: {url},\n  apiKey: {key},\n}});\n"
+    )
     return [
-        Snippet("curl", "curl", _curl(base_url, plain, example)),
-        Snippet("python", "openai-python", _python(base_url, plain, example)),
-        Snippet("node", "openai-node", _node(base_url, plain, example)),
+        Snippet("curl", "curl", _curl(base_url, plain, call, example.model)),
+        Snippet("python", "openai-python", python + call.python.replace("MODEL", model)),
+        Snippet("node", "openai-node", node + call.node.replace("MODEL", model)),
     ]
 
 
-def _curl(base_url: str, plain: str, example: Example) -> str:
-    authorization = f'-H "Authorization: Bearer {plain}"'
-    if not example.call:
-        return f"curl {base_url}/v1/models \\\n  {authorization}"
-    calls: dict[str, tuple[str, dict[str, Any]]] = {
-        "chat": ("chat/completions", {"messages": [{"role": "user", "content": "Hello!"}]}),
-        "embed": ("embeddings", {"input": "Hello!"}),
-    }
-    path, body = calls[example.call]
-    data = json.dumps({"model": example.model, **body})
-    return (
-        f"curl {base_url}/v1/{path} \\\n  {authorization} \\\n"
-        f"  -H \"Content-Type: application/json\" \\\n  -d '{data}'"
-    )
-
-
-def _python(base_url: str, plain: str, example: Example) -> str:
-    head = (
-        "from openai import OpenAI\n\n"
-        f"client = OpenAI(\n    base_url={json.dumps(base_url)},\n    api_key={json.dumps(plain)},\n)\n"
-    )
-    model = json.dumps(example.model)
-    return (
-        head
-        + {
-            "": "for model in client.models.list():\n    print(model.id)",
-            "chat": (
-                f"answer = client.chat.completions.create(\n    model={model},\n"
-                '    messages=[{"role": "user", "content": "Hello!"}],\n)\n'
-                "print(answer.choices[0].message.content)"
-            ),
-            "embed": (
-                f'answer = client.embeddings.create(model={model}, input="Hello!")\n'
-                "print(len(answer.data[0].embedding))"
-            ),
-        }[example.call]
-    )
-
-
-def _node(base_url: str, plain: str, example: Example) -> str:
-    head = (
-        'import OpenAI from "openai";\n\n'
-        f"const client = new OpenAI({{\n  baseURL: {json.dumps(base_url)},\n  apiKey: {json.dumps(plain)},\n}});\n"
-    )
-    model = json.dumps(example.model)
-    return (
-        head
-        + {
-            "": "for await (const model of client.models.list()) console.log(model.id);",
-            "chat": (
-                f"const answer = await client.chat.completions.create({{\n  model: {model},\n"
-                '  messages: [{ role: "user", content: "Hello!" }],\n});\n'
-                "console.log(answer.choices[0].message.content);"
-            ),
-            "embed": (
-                f'const answer = await client.embeddings.create({{ model: {model}, input: "Hello!" }});\n'
-                "console.log(answer.data[0].embedding.length);"
-            ),
-        }[example.call]
-    )
+def _curl(base_url: str, plain: str, call: Call, model: str) -> str:
+    parts = [f"curl {base_url}/v1/{call.path}", f'-H "Authorization: Bearer {plain}"']
+    if call.form:
+        parts += [f"-F {name}={value}" for name, value in {"model": model, **call.body}.items()]
+    elif call.body:
+        data = json.dumps({"model": model, **call.body})
+        parts += ['-H "Content-Type: application/json"', f"-d '{data}'"]
+    if call.output:
+        parts.append(f"-o {call.output}")
+    return " \\\n  ".join(parts)

@@ -162,6 +162,7 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
             {
                 "fields": (
                     "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "counted_by",
+                    "other_units",
                     "time_taken", "first_token",
                 )
             },
@@ -244,6 +245,15 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
     @display(description="Counted by")
     def counted_by(self, record: UsageRecord) -> str:
         return "the gateway: the provider reported none" if record.estimated else "the provider"
+
+    @display(description="Also metered", empty_value="-")
+    def other_units(self, record: UsageRecord) -> str | None:
+        units = [
+            (record.characters, f"{record.characters:,} characters spoken"),
+            (record.audio_ms, f"{record.audio_ms / 1000:,.1f} s of sound heard"),
+            (record.images, f"{record.images:,} images made"),
+        ]
+        return ", ".join(text for amount, text in units if amount) or None
 
     @display(description="Time taken")
     def time_taken(self, record: UsageRecord) -> str:
