@@ -8,7 +8,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 
-@checks.register(checks.Tags.database, deploy=True)
+@checks.register("redis", deploy=True)
 def redis_is_durable(**_: Any) -> list[checks.CheckMessage]:
     """Warn where a record that Redis has acknowledged could be lost; says nothing where Redis cannot be asked."""
     found: dict[str, str] = {}

@@ -161,6 +161,9 @@ class Recorder:
                 await self.replay()
             except StreamAway as error:
                 self._trip(error)
+            except Exception:
+                # Were the replay to end here, Redis would count as away for good.
+                logger.exception("the replay of usage records failed")
             await asyncio.sleep(LOOK_SECONDS)
 
     def _trip(self, error: StreamAway) -> None:

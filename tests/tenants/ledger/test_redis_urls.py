@@ -12,9 +12,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from django.core.checks import run_checks
 
 from gtapi.stack.redis import Redis
-from tenants import checks
 from tenants import ledger as product
 from tenants.stream import STREAM
 from tests import environment
@@ -138,7 +138,7 @@ async def test_tls_is_spoken_and_its_certificate_verified(guarded, tls_port, set
 
 def identities(settings, url) -> list[str]:
     settings.REDIS_URL = url
-    return [warning.id for warning in checks.redis_is_durable()]
+    return [warning.id for warning in run_checks(tags=["redis"], include_deployment_checks=True)]
 
 
 def test_the_check_warns_of_a_redis_that_can_lose_records(ledger, settings):
