@@ -27,7 +27,7 @@ def completion(answer: JSON, name: str, tenant_id: int) -> JSON:
     }
     if (usage := part.usage(answer.get("usage"))) is not None:
         built["usage"] = usage
-    if (tier := part.SERVICE_TIERS.get(answer.get("service_tier") or "")) is not None:
+    if (tier := part.service_tier(answer.get("service_tier"))) is not None:
         built["service_tier"] = tier
     return built
 
@@ -60,9 +60,9 @@ def _message(given: JSON, tenant_id: int) -> JSON:
         message["tool_calls"] = [
             built for call in calls if isinstance(call, dict) and (built := part.tool_call(call)) is not None
         ]
-    if (called := part.function_call(given.get("function_call"))) is not None:
+    if (called := part.whole_function_call(given.get("function_call"))) is not None:
         message["function_call"] = called
-    if (spoken := part.audio(given.get("audio"), tenant_id)) is not None:
+    if (spoken := part.whole_audio(given.get("audio"), tenant_id)) is not None:
         message["audio"] = spoken
     if given.get("annotations"):
         message["annotations"] = part.annotations(given["annotations"])
@@ -182,7 +182,7 @@ class ChunkWriter:
 
     def _event(self, choices: list[JSON], chunk: JSON) -> bytes:
         event: JSON = {**self._frame, "choices": choices}
-        if (tier := part.SERVICE_TIERS.get(chunk.get("service_tier") or "")) is not None:
+        if (tier := part.service_tier(chunk.get("service_tier"))) is not None:
             event["service_tier"] = tier
         if self._include_usage:
             event["usage"] = None

@@ -47,6 +47,8 @@ SERVICE_TIERS = {
     "standard": "default",
     "on_demand": "default",
 }
+#: No request has as many tokens, and what is written from it fits into the database.
+MAX_COUNT = 2**40
 _PROMPT_DETAILS = ("cached_tokens", "audio_tokens")
 _COMPLETION_DETAILS = (
     "reasoning_tokens",
@@ -80,9 +82,16 @@ def text(value: Any) -> str | None:
     return None
 
 
+def service_tier(value: Any) -> str | None:
+    """Return one of OpenAI's service tiers, or None for whatever else the provider said."""
+    return SERVICE_TIERS.get(value) if isinstance(value, str) else None
+
+
 def count(value: Any) -> int:
-    """Return a number of tokens."""
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else 0
+    """Return a number of tokens; what cannot be one is none."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < MAX_COUNT:
+        return int(value)
+    return 0
 
 
 def usage(reported: Any) -> JSON | None:
@@ -140,6 +149,20 @@ def function_call(call: Any) -> JSON | None:
     if not isinstance(call, dict):
         return None
     return {name: call[name] for name in ("name", "arguments") if isinstance(call.get(name), str)}
+
+
+def whole_function_call(call: Any) -> JSON | None:
+    """Return the older form of a call, which is none without both of its parts."""
+    built = function_call(call)
+    return built if built and len(built) == 2 else None
+
+
+def whole_audio(spoken: Any, tenant_id: int) -> JSON | None:
+    """Return an audio answer, with all that OpenAI's types ask for."""
+    built = audio(spoken, tenant_id)
+    if not built or "data" not in built:
+        return None
+    return {"id": seal("audio_", "", str(tenant_id)), "expires_at": 0, "transcript": "", **built}
 
 
 def audio(spoken: Any, tenant_id: int) -> JSON | None:
