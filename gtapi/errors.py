@@ -88,7 +88,7 @@ class InvalidJSON(BadRequest):
 
 class ContextLengthExceeded(BadRequest):
     code = "context_length_exceeded"
-    message = "The messages are longer than this model's context window. Please shorten them."
+    message = "The input is longer than this model's context window. Please shorten it."
 
 
 class AuthenticationFailed(APIError):

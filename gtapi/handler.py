@@ -20,9 +20,9 @@ from django.urls import ResolverMatch, get_resolver
 from django.urls.exceptions import Resolver404
 from django.utils.module_loading import import_string
 
-from gtapi.errors import UnknownURL, translate
+from gtapi.errors import APIError, UnknownURL, translate
 from gtapi.request import APIRequest, ClientLeft, Receive
-from gtapi.responses import EventStream
+from gtapi.responses import EventStream, Stream
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +49,8 @@ class APIHandler(ASGIHandler):
         try:
             response = await self._respond(request)
             response.headers["x-request-id"] = request.request_id
-            if isinstance(response, EventStream):
-                await self._send_events(request, response, send)
+            if isinstance(response, Stream):
+                await self._send_stream(request, response, send)
             else:
                 await self._send_whole(request, response, send)
         except ClientLeft:
@@ -85,22 +85,25 @@ class APIHandler(ASGIHandler):
         # An answer to HEAD ends with its headers.
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
 
-    async def _send_events(self, request: APIRequest, response: EventStream, send: Send) -> None:
-        pulse = Pulse(send)
+    async def _send_stream(self, request: APIRequest, response: Stream, send: Send) -> None:
+        pulse = Pulse(send, comments=isinstance(response, EventStream))
         try:
-            async with aclosing(response.events) as events:
+            async with aclosing(response.parts) as parts:
                 # The first part is there already. Taken first, so that from here on closing ends the generator
                 # in whatever state it is: one that never began would not run its own clean-up.
-                part = await anext(events)
+                part = await anext(parts)
                 headers = _raw_headers(response)
                 await send(
                     {"type": "http.response.start", "status": response.status_code, "headers": headers}
                 )
                 await pulse.send(part)
-                async for part in events:
+                async for part in parts:
                     await pulse.send(part)
             request.answered = True
             await send({"type": "http.response.body", "body": b""})
+        except APIError as error:
+            # The status has left long ago: that the answer has no end is all that can still be said.
+            logger.warning("%s broke off: %s", request.request_id, error.detail or error.message)
         finally:
             pulse.stop()
 
@@ -108,8 +111,9 @@ class APIHandler(ASGIHandler):
 class Pulse:
     """Sends the parts of a stream, and a comment when there was none for a while."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, *, comments: bool) -> None:
         self._send = send
+        self._comments = comments
         self._loop = asyncio.get_running_loop()
         self._interval: float = settings.STREAM_KEEPALIVE_SECONDS
         self._last = self._loop.time()
@@ -133,7 +137,7 @@ class Pulse:
     def _look(self) -> None:
         now = self._loop.time()
         # While a part is being sent the client is slow and not the provider silent.
-        if now - self._last >= self._interval and not self._sending:
+        if self._comments and now - self._last >= self._interval and not self._sending:
             self._comment = self._loop.create_task(self._keep_alive())
             self._last = now
         self._timer = self._loop.call_at(max(self._last + self._interval, now + 0.05), self._look)

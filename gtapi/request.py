@@ -1,7 +1,7 @@
 """The request of the API: Django's, with the body still on the wire and the slow parts made on demand."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import cached_property
 from typing import Any
 
@@ -77,8 +77,15 @@ class APIRequest(ASGIRequest):
             return forwarded.partition(",")[0].strip()
         return self.header(b"host")
 
-    async def whole_body(self, limit: int) -> bytes:
-        """Return the whole body.
+    def origin(self) -> str:
+        """Return scheme and host that the client asked, for addresses of ours."""
+        scheme = self.scope["scheme"]
+        if settings.BEHIND_PROXY and (forwarded := self.header(b"x-forwarded-proto")):
+            scheme = forwarded.partition(",")[0].strip()
+        return f"{'https' if scheme == 'https' else 'http'}://{self.host()}"
+
+    async def body_parts(self, limit: int) -> AsyncGenerator[bytes, None]:
+        """Yield the body as it comes.
 
         Raises:
             RequestTooLarge: it is larger than ``limit`` bytes.
@@ -87,9 +94,9 @@ class APIRequest(ASGIRequest):
         length = self.header(b"content-length")
         if length.isdigit() and int(length) > limit:
             raise RequestTooLarge(limit)
-        parts: list[bytes] = []
         size = 0
-        while True:
+        more = True
+        while more:
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 self.disconnected = True
@@ -98,9 +105,13 @@ class APIRequest(ASGIRequest):
             size += len(part)
             if size > limit:
                 raise RequestTooLarge(limit)
-            parts.append(part)
-            if not message.get("more_body"):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
+            more = message.get("more_body", False)
+            yield part
+
+    async def whole_body(self, limit: int) -> bytes:
+        """Return the whole body; see ``body_parts``."""
+        parts = [part async for part in self.body_parts(limit)]
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def json(self) -> dict[str, Any]:
         """Return the body, a JSON object, and from then on notice when the client leaves.

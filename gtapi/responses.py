@@ -23,14 +23,20 @@ class JSONResponse(HttpResponse):
         )
 
 
-class EventStream(HttpResponseBase):
-    """Server-sent events; ``events`` yields bytes, each part whole events."""
+class Stream(HttpResponseBase):
+    """An answer that is sent as it comes; ``parts`` yields bytes."""
 
     streaming = True
 
-    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
+    def __init__(self, parts: AsyncGenerator[bytes, None], content_type: str) -> None:
         super().__init__(
-            content_type="text/event-stream; charset=utf-8",
-            headers={"cache-control": "no-cache", "x-accel-buffering": "no"},
+            content_type=content_type, headers={"cache-control": "no-cache", "x-accel-buffering": "no"}
         )
-        self.events = events
+        self.parts = parts
+
+
+class EventStream(Stream):
+    """Server-sent events, each part whole ones; comments keep the connection alive in silence."""
+
+    def __init__(self, parts: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(parts, "text/event-stream; charset=utf-8")

@@ -124,6 +124,12 @@ _database["OPTIONS"] = {
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+MEDIA_ROOT = env.str("MEDIA_ROOT", default=str(home.root / "media"))
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+
 REDIS_URL = env.str("REDIS_URL", default=home.redis_url if EMBEDDED else "redis://127.0.0.1:6379/0")
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -159,6 +165,10 @@ REST_FRAMEWORK = {
 
 #: Largest JSON body of an API request, in bytes.
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=32 * 1024 * 1024)
+#: Largest body of an upload, in bytes.
+MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=128 * 1024 * 1024)
+#: Where uploads are kept while they are passed on; by default the system's folder for such files.
+UPLOAD_TEMP_DIR: str | None = env.str("UPLOAD_TEMP_DIR", default=None)
 #: Largest request line and headers together, in bytes; beyond it the answer is 431.
 MAX_HEADER_BYTES = env.int("MAX_HEADER_BYTES", default=64 * 1024)
 #: Seconds between two looks for changes of the policy.
@@ -167,6 +177,8 @@ POLICY_POLL_SECONDS = env.float("POLICY_POLL_SECONDS", default=0.25)
 POLICY_STALE_SECONDS = env.float("POLICY_STALE_SECONDS", default=60.0)
 #: Seconds of silence after which a stream gets a comment, so that no proxy closes it.
 STREAM_KEEPALIVE_SECONDS = env.float("STREAM_KEEPALIVE_SECONDS", default=15.0)
+#: Seconds for which the address of a made image is good.
+IMAGE_URL_SECONDS = env.int("IMAGE_URL_SECONDS", default=3600)
 #: Where usage records wait while Redis is away.
 USAGE_SPOOL_DIR = Path(env.str("USAGE_SPOOL_DIR", default=str(home.spool)))
 #: Days that usage records are kept, in whole months; 0 keeps all of them.
@@ -206,6 +218,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "tenants.tasks.maintain_partitions",
         "schedule": 3600.0,
         "options": {"expires": 600},
+    },
+    "remove-expired-images": {
+        "task": "inference.tasks.remove_expired_images",
+        "schedule": 600.0,
+        "options": {"expires": 300},
     },
     "prune-policy-changes": {
         "task": "tenants.tasks.prune_policy_changes",

@@ -2,11 +2,26 @@
 
 from django.urls import path
 
+from inference.views.audio import SpeechView, TranscriptionsView, TranslationsView
 from inference.views.chat import ChatCompletionsView
+from inference.views.completions import CompletionsView
+from inference.views.embeddings import EmbeddingsView
+from inference.views.images import ImageEditsView, ImageFileView, ImageGenerationsView, ImageVariationsView
 from inference.views.models import ModelsView, ModelView
+from inference.views.moderations import ModerationsView
 
 urlpatterns = [
     path("models", ModelsView.as_view()),
     path("models/<path:name>", ModelView.as_view()),
     path("chat/completions", ChatCompletionsView.as_view()),
+    path("completions", CompletionsView.as_view()),
+    path("embeddings", EmbeddingsView.as_view()),
+    path("audio/transcriptions", TranscriptionsView.as_view()),
+    path("audio/translations", TranslationsView.as_view()),
+    path("audio/speech", SpeechView.as_view()),
+    path("images/generations", ImageGenerationsView.as_view()),
+    path("images/edits", ImageEditsView.as_view()),
+    path("images/variations", ImageVariationsView.as_view()),
+    path("images/files/<str:name>", ImageFileView.as_view()),
+    path("moderations", ModerationsView.as_view()),
 ]

@@ -13,5 +13,16 @@ class Endpoint:
     capability: str
 
 
-_ENDPOINTS = (Endpoint("chat", "/chat/completions", "inference:chat", "chat"),)
+_ENDPOINTS = (
+    Endpoint("chat", "/chat/completions", "inference:chat", "chat"),
+    Endpoint("completions", "/completions", "inference:chat", "chat"),
+    Endpoint("embeddings", "/embeddings", "inference:embed", "embed"),
+    Endpoint("transcriptions", "/audio/transcriptions", "inference:transcribe", "transcribe"),
+    Endpoint("translations", "/audio/translations", "inference:transcribe", "transcribe"),
+    Endpoint("speech", "/audio/speech", "inference:speech", "speech"),
+    Endpoint("image_generations", "/images/generations", "inference:image", "image"),
+    Endpoint("image_edits", "/images/edits", "inference:image", "image"),
+    Endpoint("image_variations", "/images/variations", "inference:image", "image"),
+    Endpoint("moderations", "/moderations", "inference:moderate", "moderate"),
+)
 ENDPOINTS: dict[str, Endpoint] = {endpoint.name: endpoint for endpoint in _ENDPOINTS}

@@ -13,8 +13,8 @@ def meter_tokens(entry: Entry | None, usage: JSON) -> None:
     """Write a usage with OpenAI's chat or audio names into a record."""
     if entry is None:
         return
-    entry.input_tokens = usage.get("prompt_tokens", usage.get("input_tokens", 0))
-    entry.output_tokens = usage.get("completion_tokens", usage.get("output_tokens", 0))
+    entry.input_tokens = usage.get("prompt_tokens") or usage.get("input_tokens") or 0
+    entry.output_tokens = usage.get("completion_tokens") or usage.get("output_tokens") or 0
     entry.cached_tokens = usage.get("prompt_tokens_details", {}).get("cached_tokens", 0)
     entry.reasoning_tokens = usage.get("completion_tokens_details", {}).get("reasoning_tokens", 0)
 

@@ -58,3 +58,22 @@ async def chain(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerat
             yield part
     finally:
         await rest.aclose()
+
+
+async def metered_bytes(parts: AsyncGenerator[bytes, None], view: Metered) -> AsyncGenerator[bytes, None]:
+    """Yield the parts of an answer that is no event stream; its end comes once the usage record is durable.
+
+    Where it breaks off, the connection is closed before the answer's end: there is no other way to say so.
+    """
+    try:
+        async for part in parts:
+            yield part
+    except (asyncio.CancelledError, GeneratorExit):
+        await parts.aclose()
+        await view.record_abandoned()
+        raise
+    except Exception as error:
+        view.note(translate(error))
+        await view.record()
+        raise
+    await view.record()

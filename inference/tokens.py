@@ -46,3 +46,10 @@ def estimate_messages(messages: list[dict[str, Any]]) -> int:
         parts = content if isinstance(content, list) else [{"text": content}]
         texts += [p["text"] for p in parts if isinstance(p, dict) and isinstance(p.get("text"), str)]
     return estimate("\n".join(texts)) + _PER_MESSAGE * len(messages)
+
+
+def estimate_input(given: str | list[Any]) -> int:
+    """Return about how many tokens an input has: a text, token ids, or several of either."""
+    if isinstance(given, str):
+        return estimate(given)
+    return sum(1 if isinstance(item, int) else estimate_input(item) for item in given)

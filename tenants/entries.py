@@ -25,6 +25,9 @@ NUMBERS = {
     "output_tokens": 2**63 - 1,
     "cached_tokens": 2**63 - 1,
     "reasoning_tokens": 2**63 - 1,
+    "characters": 2**63 - 1,
+    "audio_ms": 2**63 - 1,
+    "images": 2**31 - 1,
     "latency_ms": 2**31 - 1,
 }
 OPTIONAL_NUMBERS = {"agent_version": 2**31 - 1, "first_token_ms": 2**31 - 1}
@@ -57,6 +60,9 @@ class Entry:
     output_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    characters: int = 0
+    audio_ms: int = 0
+    images: int = 0
     estimated: bool = False
     latency_ms: int = 0
     first_token_ms: int | None = None

@@ -7,7 +7,7 @@ from django.http.response import HttpResponseBase
 
 from gtapi.errors import APIError, translate
 from gtapi.request import APIRequest
-from gtapi.responses import EventStream
+from gtapi.responses import Stream
 from gtapi.views import AsyncAPIView
 from tenants import ledger
 from tenants.authentication import KeyAuthentication, KeyFacts
@@ -58,7 +58,7 @@ class KeyedView(AsyncAPIView):
             self.entry.error_detail = problem.detail
 
     async def leave(self, request: APIRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if not isinstance(response, EventStream):
+        if not isinstance(response, Stream):
             await self.record()
         return response
 
@@ -73,7 +73,7 @@ class KeyedView(AsyncAPIView):
             await self.record()
 
     def first_token(self) -> None:
-        """Note that the first part of a stream is there."""
+        """Note that the first text of a stream is there."""
         if self.entry is not None:
             self.entry.first_token_ms = int((perf_counter() - self.started) * 1000)
 

@@ -73,7 +73,8 @@ def refused(error: Mapping[str, Any], given: Collection[str], said: str) -> APIE
     message = str(error.get("message", "")).lower()
     codes = _codes(error)
     if codes & _CONTEXT_CODES or any(words in message for words in _CONTEXT_WORDS):
-        return ContextLengthExceeded(param="messages", detail=said)
+        param = next((name for name in ("messages", "prompt", "input") if name in given), None)
+        return ContextLengthExceeded(param=param, detail=said)
     if codes & _FILTER_CODES:
         return BadRequest(
             "The model's content filter refused this request.", code="content_filter", detail=said

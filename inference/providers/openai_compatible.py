@@ -38,6 +38,15 @@ class Operation:
 
 OPERATIONS: dict[str, Operation] = {
     "chat": Operation("/chat/completions", "choices", "choices", stream_usage=True),
+    "completions": Operation("/completions", "choices", "choices", stream_usage=True),
+    "embeddings": Operation("/embeddings", "data"),
+    "moderations": Operation("/moderations", "results"),
+    "speech": Operation("/audio/speech"),
+    "transcriptions": Operation("/audio/transcriptions", "text"),
+    "translations": Operation("/audio/translations", "text"),
+    "image_generations": Operation("/images/generations", "data"),
+    "image_edits": Operation("/images/edits", "data"),
+    "image_variations": Operation("/images/variations", "data"),
 }
 #: Those of these fields that hold text; the other ones hold lists.
 TEXT_FIELDS = {"text", "type"}

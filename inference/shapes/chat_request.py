@@ -27,7 +27,8 @@ _TOOLS = {"function": "function", "custom": "custom"}
 _FORMATS = ("text", "json_object", "json_schema", "grammar", "python")
 
 
-def _stop(name: str, value: Any) -> None:
+def check_stop(name: str, value: Any) -> None:
+    """Check for one stop sequence or up to four."""
     if isinstance(value, str):
         return
     if not isinstance(value, list):
@@ -78,7 +79,8 @@ def _response_format(name: str, value: Any) -> None:
         _named(f"{name}.json_schema", value.get("json_schema"))
 
 
-def _stream_options(name: str, value: Any) -> None:
+def check_stream_options(name: str, value: Any) -> None:
+    """Check the options of a stream."""
     of_type(dict)(name, value)
     for option in ("include_usage", "include_obfuscation"):
         if value.get(option) is not None:
@@ -87,7 +89,7 @@ def _stream_options(name: str, value: Any) -> None:
 
 _CHECKS: dict[str, Check] = {
     "stream": of_type(bool),
-    "stream_options": _stream_options,
+    "stream_options": check_stream_options,
     "temperature": number(0, 2),
     "top_p": number(0, 1),
     "presence_penalty": number(-2, 2),
@@ -99,7 +101,7 @@ _CHECKS: dict[str, Check] = {
     "logprobs": of_type(bool),
     "top_logprobs": integer(0, 20),
     "logit_bias": of_type(dict),
-    "stop": _stop,
+    "stop": check_stop,
     "tools": _tools,
     "functions": of_type(list),
     "tool_choice": _tool_choice,

@@ -1,49 +1,22 @@
 """The shape that routes of text share: JSON in, JSON or a stream of events out."""
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator
-from typing import Any, Protocol
+from typing import Any
 
 from django.http.response import HttpResponseBase
 
 from gtapi.errors import UpstreamFailed
 from gtapi.request import APIRequest
-from gtapi.responses import EventStream, JSONResponse
+from gtapi.responses import JSONResponse
 from inference.metering import estimate, meter_tokens
-from inference.providers.base import StreamCut
 from inference.routing import Target
 from inference.shapes.checks import model_name
-from inference.streaming import chain, metered
-from inference.views.base import TargetView
+from inference.views.events import EventsView, Writer
 
 JSON = dict[str, Any]
 
 
-class Writer(Protocol):
-    """Turns a provider's events into ours.
-
-    ``usage`` is what the provider reported, ``text`` what the model wrote, ``complete`` whether it finished.
-    """
-
-    usage: JSON | None
-    text: list[str]
-
-    @property
-    def begun(self) -> bool: ...
-
-    @property
-    def complete(self) -> bool: ...
-
-    def write(self, chunks: list[JSON]) -> bytes:
-        """Return the events for chunks that arrived together; empty where they hold nothing for the client."""
-        ...
-
-    def end(self, usage: JSON) -> bytes:
-        """Return the events before the end mark."""
-        ...
-
-
-class GenerationView(TargetView):
+class GenerationView(EventsView):
     """A route that generates text."""
 
     @abstractmethod
@@ -82,9 +55,9 @@ class GenerationView(TargetView):
         sent = self.prepare(target, body)
         operation, given = self.operation(target), body.keys()
         if body.get("stream"):
-            return await self._stream(
-                adapter.events(upstream, operation, sent, given), self.writer(name, body), sent
-            )
+            writer = self.writer(name, body)
+            chunks = adapter.events(upstream, operation, sent, given)
+            return await self.stream(chunks, writer, lambda: self._usage(writer, sent))
         built = self.build(await adapter.answer(upstream, operation, sent, given), name)
         if not built["choices"]:
             raise UpstreamFailed(detail=f"{upstream.name}: an answer without choices")
@@ -92,45 +65,6 @@ class GenerationView(TargetView):
             built["usage"] = await estimate(self.entry, lambda: self.count(sent, self.written(built)))
         meter_tokens(self.entry, built["usage"])
         return JSONResponse(built)
-
-    async def _stream(
-        self, chunks: AsyncGenerator[list[JSON], None], writer: Writer, sent: JSON
-    ) -> EventStream:
-        """Answer with a stream, once its first event is there: until then an error has a status of its own."""
-        if self.entry is not None:
-            self.entry.streamed = True
-        parts = self._parts(chunks, writer, sent)
-        try:
-            first = await anext(parts)
-            if not writer.begun:
-                raise UpstreamFailed(detail="the stream held no choices")
-        except BaseException:
-            await parts.aclose()
-            raise
-        self.first_token()
-        return EventStream(metered(chain(first, parts), self))
-
-    async def _parts(
-        self, chunks: AsyncGenerator[list[JSON], None], writer: Writer, sent: JSON
-    ) -> AsyncGenerator[bytes, None]:
-        try:
-            try:
-                async for arrived in chunks:
-                    if part := writer.write(arrived):
-                        yield part
-            except StreamCut:
-                # Some servers leave out their end mark: what matters is that every choice has its finish.
-                if not writer.complete:
-                    raise
-            yield writer.end(await self._usage(writer, sent))
-        except BaseException:
-            # What was generated until now has been paid for, whoever broke it off.
-            await chunks.aclose()
-            if writer.usage or writer.text:
-                await self._usage(writer, sent)
-            raise
-        finally:
-            await chunks.aclose()
 
     async def _usage(self, writer: Writer, sent: JSON) -> JSON:
         usage = writer.usage or await estimate(self.entry, lambda: self.count(sent, "".join(writer.text)))

@@ -1,0 +1,49 @@
+"""Images that clients fetch by an address: kept in Django's storage for as long as the address is good."""
+
+import time
+from secrets import token_hex
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.signing import BadSignature, TimestampSigner
+
+from gtapi.errors import NotFound
+
+FOLDER = "images"
+_signer = TimestampSigner(salt="inference.images", sep="~")
+
+
+def keep(data: bytes, ending: str) -> str:
+    """Store an image and return the signed name under which it can be fetched."""
+    name = f"{token_hex(16)}.{ending}"
+    default_storage.save(f"{FOLDER}/{name}", ContentFile(data))
+    return _signer.sign(name)
+
+
+def fetch(signed: str) -> tuple[bytes, str]:
+    """Return an image and the ending of its name.
+
+    Raises:
+        NotFound: the name was not signed here, or its time is over.
+    """
+    try:
+        name = _signer.unsign(signed, max_age=settings.IMAGE_URL_SECONDS)
+        with default_storage.open(f"{FOLDER}/{name}", "rb") as file:
+            return file.read(), name.rpartition(".")[2]
+    except (BadSignature, OSError):
+        raise NotFound("There is no such image, or its address has expired.") from None
+
+
+def remove_expired() -> int:
+    """Remove the images whose addresses have expired; returns how many there were."""
+    if not default_storage.exists(FOLDER):
+        return 0
+    oldest = time.time() - settings.IMAGE_URL_SECONDS - 60
+    removed = 0
+    for name in default_storage.listdir(FOLDER)[1]:
+        path = f"{FOLDER}/{name}"
+        if default_storage.get_modified_time(path).timestamp() < oldest:
+            default_storage.delete(path)
+            removed += 1
+    return removed

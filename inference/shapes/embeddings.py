@@ -1,0 +1,83 @@
+"""The shapes of ``POST /embeddings`` (embeddings/create)."""
+
+from array import array
+from base64 import b64decode, b64encode
+from typing import Any
+
+from inference.shapes import chat_answer as part
+from inference.shapes.checks import Check, integer, invalid, missing, of_type, one_of, run, wrong_type
+
+JSON = dict[str, Any]
+MAX_INPUTS = 2048
+
+
+def _input(name: str, value: Any) -> None:
+    """Check for a text, token ids, or several of either."""
+    if isinstance(value, str):
+        if not value:
+            raise invalid(name, "it is empty")
+        return
+    if not isinstance(value, list):
+        raise wrong_type(name, "a string or an array", value)
+    if not value:
+        raise invalid(name, "it is empty")
+    if all(isinstance(item, int) and not isinstance(item, bool) for item in value):
+        return
+    if len(value) > MAX_INPUTS:
+        raise invalid(name, f"expected at most {MAX_INPUTS} inputs, but got {len(value)}")
+    for index, item in enumerate(value):
+        _one(f"{name}[{index}]", item)
+
+
+def _one(where: str, item: Any) -> None:
+    """Check for one text, or the token ids of one."""
+    if not isinstance(item, str | list):
+        raise wrong_type(where, "a string or an array of token ids", item)
+    if not item:
+        raise invalid(where, "it is empty")
+    for at, token in enumerate(item if isinstance(item, list) else ()):
+        integer(0)(f"{where}[{at}]", token)
+
+
+_CHECKS: dict[str, Check] = {
+    "dimensions": integer(1),
+    "encoding_format": one_of(("float", "base64")),
+    "user": of_type(str),
+}
+
+
+def check_embeddings(body: JSON) -> None:
+    """Refuse what OpenAI refuses, naming the parameter."""
+    if body.get("input") is None:
+        raise missing("input")
+    _input("input", body["input"])
+    run(_CHECKS, body)
+
+
+def embeddings(answer: JSON, name: str, *, base64: bool) -> JSON:
+    """Return the answer; each embedding as the client wants it, whichever way the provider sent it."""
+    data = []
+    for position, item in enumerate(answer["data"]):
+        vector = _vector(item.get("embedding") if isinstance(item, dict) else None, base64=base64)
+        if vector is not None:
+            index = item.get("index")
+            at = index if isinstance(index, int) else position
+            data.append({"object": "embedding", "index": at, "embedding": vector})
+    built: JSON = {"object": "list", "data": data, "model": name}
+    if (usage := part.usage(answer.get("usage"))) is not None:
+        built["usage"] = {name: usage[name] for name in ("prompt_tokens", "total_tokens")}
+    return built
+
+
+def _vector(given: Any, *, base64: bool) -> str | list[float] | None:
+    """Return a vector as base64 of little-endian 32-bit floats, or as a list."""
+    try:
+        if isinstance(given, str):
+            raw = b64decode(given, validate=True)
+            return given if base64 else array("f", raw).tolist()
+        if isinstance(given, list):
+            floats = array("f", given)
+            return b64encode(floats.tobytes()).decode() if base64 else given
+    except (TypeError, ValueError):
+        return None
+    return None

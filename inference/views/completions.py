@@ -1,0 +1,45 @@
+"""``POST /completions``: the legacy route. An agent answers it too, by a chat of one message."""
+
+from typing import Any
+
+from inference import tokens
+from inference.context import upstream_body, upstream_chat
+from inference.endpoints import ENDPOINTS
+from inference.routing import Target
+from inference.shapes.completions import CompletionWriter, chat_messages, check_completions, text_completion
+from inference.views.generation import GenerationView
+
+JSON = dict[str, Any]
+#: Parameters that a chat does not know.
+NOT_OF_CHATS = {"prompt", "suffix", "echo", "best_of", "logprobs"}
+
+
+class CompletionsView(GenerationView):
+    endpoint = ENDPOINTS["completions"]
+
+    def operation(self, target: Target) -> str:
+        return "chat" if target.kind == "agent" else self.endpoint.name
+
+    def check(self, body: JSON) -> None:
+        check_completions(body)
+
+    def prepare(self, target: Target, body: JSON) -> JSON:
+        if target.kind != "agent":
+            return upstream_body(target, body)
+        chat = {name: value for name, value in body.items() if name not in NOT_OF_CHATS}
+        return upstream_chat(target, {**chat, "messages": chat_messages(body)}, self.auth.tenant_id)
+
+    def build(self, answer: JSON, name: str) -> JSON:
+        return text_completion(answer, name)
+
+    def writer(self, name: str, body: JSON) -> CompletionWriter:
+        options = body.get("stream_options") or {}
+        return CompletionWriter(name, include_usage=bool(options.get("include_usage")))
+
+    def count(self, sent: JSON, text: str) -> tuple[int, int]:
+        if "messages" in sent:
+            return tokens.estimate_messages(sent["messages"]), tokens.estimate(text)
+        return tokens.estimate_input(sent["prompt"]), tokens.estimate(text)
+
+    def written(self, built: JSON) -> str:
+        return "".join(choice["text"] for choice in built["choices"])

@@ -1,0 +1,32 @@
+"""``POST /embeddings``."""
+
+from gtapi.errors import UpstreamFailed
+from gtapi.request import APIRequest
+from gtapi.responses import JSONResponse
+from inference import tokens
+from inference.context import upstream_body
+from inference.endpoints import ENDPOINTS
+from inference.metering import estimate, meter_tokens
+from inference.shapes.checks import model_name
+from inference.shapes.embeddings import check_embeddings, embeddings
+from inference.views.base import TargetView
+
+
+class EmbeddingsView(TargetView):
+    endpoint = ENDPOINTS["embeddings"]
+
+    async def post(self, request: APIRequest) -> JSONResponse:
+        body = await request.json()
+        name = model_name(body)
+        target, upstream, adapter = await self.find(name)
+        check_embeddings(body)
+        sent = upstream_body(target, body)
+        answer = await adapter.answer(upstream, self.endpoint.name, sent, body.keys())
+        built = embeddings(answer, name, base64=body.get("encoding_format") == "base64")
+        if not built["data"]:
+            raise UpstreamFailed(detail=f"{upstream.name}: an answer without embeddings")
+        if "usage" not in built:
+            usage = await estimate(self.entry, lambda: (tokens.estimate_input(body["input"]), 0))
+            built["usage"] = {"prompt_tokens": usage["prompt_tokens"], "total_tokens": usage["total_tokens"]}
+        meter_tokens(self.entry, built["usage"])
+        return JSONResponse(built)
