@@ -11,6 +11,7 @@ from inference.configuration.fields import Fields
 from inference.models import Capability
 from inference.providers import ADAPTERS
 from inference.providers.base import Timeouts
+from tenants.models import normalise_host
 from tenants.scopes import DEFAULT_PRESET, PRESETS, SCOPES
 
 DEFAULT_KIND = "openai_compatible"
@@ -148,7 +149,7 @@ def _tenant(fields: Fields) -> TenantSpec:
         path=fields.path,
         slug=slug,
         name=fields.text("name", slug),
-        hosts=fields.texts("hosts"),
+        hosts=tuple(map(_host, fields.texts("hosts"))),
         active=fields.switch("active", True),
         providers=tuple(_provider(item) for item in fields.items("providers")),
         catalog=tuple(_catalog(item) for item in fields.items("catalog")),
@@ -158,6 +159,11 @@ def _tenant(fields: Fields) -> TenantSpec:
     )
     fields.close()
     return spec
+
+
+def _host(text: str) -> str:
+    """Return a host as it is stored; a whole URL stays one, to be refused."""
+    return text if "/" in text else normalise_host(text)
 
 
 def _provider(fields: Fields) -> ProviderSpec:

@@ -32,7 +32,9 @@ class ConfigurationError(Exception):
 
 def nearest(name: str, options: Iterable[str]) -> str | None:
     """Return the one of ``options`` that ``name`` was probably meant to be."""
-    return next(iter(get_close_matches(name, list(options), n=1)), None)
+    options = list(options)
+    containing = [option for option in options if len(name) > 2 and name in option]
+    return next(iter(get_close_matches(name, options, n=1) or containing), None)
 
 
 def unknown(kind: str, name: str, options: Iterable[str]) -> str:
