@@ -109,7 +109,6 @@ _database: dict[str, Any] = (
 # The folder of a unix socket is written into the URL with its slashes quoted.
 _database["HOST"] = unquote(_database.get("HOST", ""))
 # A socket's folder stands in a URL as its host, percent-encoded.
-_database["HOST"] = unquote(_database["HOST"])
 _database["CONN_MAX_AGE"] = 0
 _database["OPTIONS"] = {
     **_database.get("OPTIONS", {}),
@@ -145,7 +144,6 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 #: Static files are found where the packages keep them, so that nothing has to be collected first.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
