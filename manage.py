@@ -26,7 +26,14 @@ def main() -> None:
     from gtapi.stack.errors import StackError
 
     try:
-        complete(os.environ, home, launching=sys.argv[1:2] == ["run"])
+        launching = sys.argv[1:2] == ["run"]
+        complete(os.environ, home, launching=launching)
+        if launching:
+            # Started without the rest of Django, which loads while the servers start.
+            from gtapi.management.commands.run import Command
+
+            Command().run_from_argv(sys.argv)
+            return
         with servers_for(sys.argv, home):
             execute_from_command_line(sys.argv)
     except (HomeError, StackError) as error:

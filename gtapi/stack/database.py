@@ -3,6 +3,17 @@
 from gtapi.stack.errors import StackError
 
 
+def load_django() -> None:
+    """Raises StackError when the settings cannot be read."""
+    import django
+    from django.core.exceptions import ImproperlyConfigured
+
+    try:
+        django.setup()
+    except ImproperlyConfigured as error:
+        raise StackError(str(error)) from None
+
+
 def check_redis() -> None:
     """Raises StackError when the Redis of the settings does not answer."""
     import redis

@@ -72,6 +72,10 @@ class Launcher:
         try:
             provider = self._start_models()
             servers = self._start_servers()
+            database.load_django()
+            for server in servers:
+                self._await(server)
+            self.stack.note("launcher", "ready")
             self._fill_database()
             self._start(Worker(self.home, self.alive, self.signals.pause))
             self._start(Beat(self.home, self.alive, self.signals.pause))
@@ -133,9 +137,6 @@ class Launcher:
             if not server.data.exists():
                 self.console.say(f"{server.name}: making {server.data}")
             self._start(server)
-        for server in servers:
-            self._await(server)
-        self.stack.note("launcher", "ready")
         return servers
 
     def _start_models(self) -> list[str]:

@@ -90,6 +90,8 @@ class Gemma(LocalModel):
         parameters.cache_ram_mib = 0
         parameters.cache_idle_slots = False
         parameters.warmup = False
+        # It would load the model a second time, to see whether it fits into the memory of a graphics card.
+        parameters.fit_params = False
         parameters.use_jinja = False
         # Even the engine's errors can quote what a client sent, and the log must not.
         parameters.verbosity = 0

@@ -7,14 +7,16 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.environment import CHECKOUT
 from tests.gateway import free_port
-from tests.stack.running import Run, eventually_none, manage, processes
+from tests.stack.running import Run, environment, eventually_none, manage, processes
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +135,18 @@ def test_commands_start_the_servers_for_as_long_as_they_run(run, home):
         assert quick.returncode == 0, quick.stderr
         assert slow.result().returncode == 0, slow.result().stderr
     assert processes(home) == {}
+
+
+def test_killed_command_takes_the_servers_with_it(run, home):
+    assert run.process.poll() is not None
+    waits = "import threading; print('here', flush=True); threading.Event().wait()"
+    arguments = [sys.executable, str(CHECKOUT / "manage.py"), "shell", "--command", waits]
+    with subprocess.Popen(arguments, env=environment(home), stdout=subprocess.PIPE) as command:
+        while b"here" not in (line := command.stdout.readline()):
+            assert line, "It ended early."
+        assert processes(home)
+        command.kill()
+    assert eventually_none(home), processes(home)
 
 
 def test_taken_port_gives_one_sentence(tmp_path):

@@ -1,7 +1,7 @@
 """Serve the whole gateway from one command."""
 
 import os
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -10,6 +10,12 @@ from gtapi.home import home
 from gtapi.stack.launcher import Launcher, Options
 
 OFF = ("0", "false", "no", "off")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise ArgumentTypeError(f"{text!r} is no port: it has to be a number from 1 to 65535")
+    return int(text)
 
 
 class Command(BaseCommand):
@@ -22,8 +28,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--port",
-            type=int,
-            default=int(os.environ.get("PORT") or 8000),
+            type=_port,
+            default=os.environ.get("PORT") or "8000",
             help="where to serve (default: PORT, or 8000)",
         )
         parser.add_argument(
