@@ -21,7 +21,10 @@ def free_port() -> int:
 class Gateway(Program):
     """gunicorn with the configuration of production, on a free port; `variables` change its environment."""
 
-    def __init__(self, name: str = "gateway", *, workers: int = 2, **variables: str) -> None:
+    def __init__(
+        self, name: str = "gateway", *, workers: int = 2, awaiting: str = "/readyz", **variables: str
+    ) -> None:
+        self.awaiting = awaiting
         self.port = free_port()
         super().__init__(name, environment.LOGS / f"{name}-{self.port}.log")
         self.workers = workers
@@ -48,7 +51,7 @@ class Gateway(Program):
 
     def answers(self) -> bool:
         try:
-            return PLAIN.get(f"{self.url}/readyz").status_code == 200
+            return PLAIN.get(f"{self.url}{self.awaiting}").status_code == 200
         except httpx.TransportError:
             return False
 

@@ -1,0 +1,78 @@
+"""Publishing makes immutable versions, and an earlier one is a single step away."""
+
+import pytest
+from django.core.exceptions import ValidationError
+
+from files.models import Dataset
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def agent():
+    return factories.world("http://127.0.0.1:9/v1").support
+
+
+def test_publishing_what_is_live_already_makes_no_version(agent):
+    assert agent.publish().number == 1
+    assert agent.versions.count() == 1
+
+
+def test_a_change_reaches_clients_only_when_it_is_published(agent):
+    agent.instructions = "Answer in verse."
+    agent.save()
+    assert agent.has_unpublished_changes()
+    assert agent.live.instructions == "Answer briefly."
+    assert agent.publish(by="ada").number == 2
+    assert agent.live.instructions == "Answer in verse."
+    assert agent.live.published_by == "ada"
+    assert not agent.has_unpublished_changes()
+
+
+def test_a_changed_list_of_datasets_is_a_change(agent):
+    agent.datasets.add(Dataset.objects.create(tenant=agent.tenant, name="handbook"))
+    assert agent.has_unpublished_changes()
+
+
+def test_restoring_brings_back_the_version_before_the_live_one_and_its_draft(agent):
+    agent.instructions = "Answer in verse."
+    agent.parameters = {"temperature": 1}
+    agent.save()
+    agent.publish()
+    assert agent.restore().number == 1
+    agent.refresh_from_db()
+    assert (agent.instructions, agent.parameters, agent.live.number) == ("Answer briefly.", {}, 1)
+    with pytest.raises(ValidationError):
+        agent.restore()
+
+
+def test_restoring_a_later_version_and_publishing_on_goes_on_counting(agent):
+    agent.instructions = "Answer in verse."
+    agent.save()
+    second = agent.publish()
+    agent.restore()
+    assert agent.restore(second).number == 2
+    agent.instructions = "Answer in prose."
+    agent.save()
+    assert agent.publish().number == 3
+
+
+def test_an_unpublished_agent_goes_back_to_its_newest_version(agent):
+    agent.unpublish()
+    assert not agent.published
+    assert agent.restore().number == 1
+    assert agent.published
+
+
+def test_a_version_of_another_agent_is_no_version_of_this_one(agent):
+    other = factories.agent(agent.catalog, "other")
+    with pytest.raises(ValidationError):
+        agent.restore(other.live)
+
+
+@pytest.mark.parametrize("parameters", [{"model": "x"}, {"messages": []}, {"stream": True}, []])
+def test_parameters_that_belong_to_a_request_are_refused(agent, parameters):
+    agent.forced = parameters
+    with pytest.raises(ValidationError, match=r"cannot be set|Give an object"):
+        agent.full_clean()
