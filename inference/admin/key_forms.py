@@ -51,6 +51,8 @@ def _preset_choices() -> list[tuple[str, str]]:
 class KeyForm(TenantForm[InferenceKey]):
     """Makes or changes a key; it is issued, and its grants are stored, by the admin."""
 
+    judged = frozenset({"tenant", "revoked_at"})
+
     preset = forms.ChoiceField(
         choices=_preset_choices, initial=DEFAULT_PRESET, widget=RadioRows(), label="Kind of client"
     )

@@ -113,6 +113,8 @@ class TenantForm(ModelForm[M]):
 
     #: The tenant of a new object; set on the class that is made for a request.
     for_tenant: ClassVar[Tenant | None] = None
+    #: No fields of the form, but parts of the rules that names are unique.
+    judged: ClassVar[frozenset[str]] = frozenset({"tenant"})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -135,9 +137,8 @@ class TenantForm(ModelForm[M]):
         return tenant
 
     def _get_validation_exclusions(self) -> set[str]:
-        # The tenant is no field of the form, but a part of the rule that names are unique.
         exclusions: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
-        return exclusions - {"tenant"}
+        return exclusions - self.judged
 
 
 class TenantOwnedAdmin(GatewayAdmin[M]):

@@ -1,0 +1,145 @@
+"""Nothing of the admin is there without a log-in, and nothing of it without the permission."""
+
+import uuid
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import URLPattern, URLResolver, reverse
+
+from tests import answers, factories
+from tests.admin.conftest import url
+
+#: Pages that anybody may see, and the one that only ends a session.
+OPEN = {"login", "logout"}
+#: Of no model, for everybody who is staff.
+FOR_ALL_STAFF = {"index", "search", "password_change", "password_change_done", "jsi18n", "autocomplete"}
+
+
+def routes() -> list[tuple[str, int]]:
+    """The names of the admin's addresses, with how many arguments each takes."""
+    found = []
+
+    def walk(patterns: list[URLPattern | URLResolver]) -> None:
+        for pattern in patterns:
+            if isinstance(pattern, URLResolver):
+                walk(pattern.url_patterns)
+            elif pattern.name:
+                found.append((pattern.name, len(pattern.pattern.converters)))
+
+    walk(admin.site.get_urls())
+    return found
+
+
+ROUTES = [route for route in routes() if route[0] not in OPEN | {"app_list", "view_on_site"}]
+ACTIONS = [
+    "tenants_inferencekey_sees_page",
+    "tenants_inferencekey_rotate_page",
+    "tenants_inferencekey_revoke_page",
+    "inference_provider_test_page",
+    "inference_agent_publish_page",
+    "inference_agent_unpublish_page",
+    "inference_agent_restore_page",
+    "inference_agent_versions_page",
+]
+CHANGING = [name for name in ACTIONS if not name.endswith(("sees_page", "versions_page"))]
+
+
+@pytest.fixture
+def world(upstream) -> factories.World:
+    made = factories.world(upstream.base_url)
+    upstream.script(made.raw, answers.answer())
+    made.support.instructions = "Answer at length."
+    made.support.save()
+    made.support.publish()
+    return made
+
+
+def address(name: str, world: factories.World) -> str:
+    """The address of one of the pages of an object."""
+    model = name.split("_")[1]
+    row = {"inferencekey": world.key.row, "provider": world.provider, "agent": world.support}[model]
+    return url(name, row.pk)
+
+
+def test_every_page_of_an_action_is_checked_here():
+    named = {name for name, _ in ROUTES if name.endswith("_page")}
+    assert named == set(ACTIONS)
+
+
+@pytest.mark.parametrize(("name", "arguments"), ROUTES, ids=[name for name, _ in ROUTES])
+def test_a_stranger_is_sent_to_the_log_in(name, arguments):
+    values = [str(uuid.uuid4())] * arguments
+    response = Client().get(reverse(f"admin:{name}", args=values))
+    assert response.status_code == 302
+    assert response["location"].startswith(reverse("admin:login"))
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_stranger_cannot_act(name, method, world):
+    response = getattr(Client(), method)(address(name, world))
+    assert response.status_code == 302
+    assert response["location"].startswith(reverse("admin:login"))
+    world.key.row.refresh_from_db()
+    assert world.key.row.state == "active"
+
+
+def test_a_user_who_is_no_staff_is_sent_to_the_log_in(world):
+    client = Client()
+    client.force_login(User.objects.create_user(factories.unique("user")))
+    response = client.get(address("tenants_inferencekey_sees_page", world))
+    assert response.status_code == 302
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_staff_without_the_permission_is_refused(name, method, staff, world):
+    assert getattr(staff(), method)(address(name, world)).status_code == 403
+
+
+@pytest.mark.parametrize("name", CHANGING)
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_staff_who_may_only_look_cannot_act(name, method, staff, world):
+    client = staff(*(f"{app}.view_{model}" for app, model, *_ in [name.split("_")]))
+    assert getattr(client, method)(address(name, world)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [route for route in ROUTES if route[0] not in FOR_ALL_STAFF and route[1] == 0],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_staff_without_permissions_gets_no_list_and_no_form(name, arguments, staff):
+    assert staff().get(url(name)).status_code == 403
+
+
+@pytest.mark.parametrize("name", CHANGING)
+def test_a_form_from_elsewhere_is_refused(name, world):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create_superuser(factories.unique("operator")))
+    assert client.post(address(name, world), {"confirm": "yes"}).status_code == 403
+    world.key.row.refresh_from_db()
+    assert world.key.row.state == "active"
+
+
+@pytest.mark.parametrize("name", CHANGING)
+def test_looking_at_a_confirmation_changes_nothing(name, operator, world):
+    before = (world.key.row.digest, world.support.live_id)
+    assert operator.get(address(name, world)).status_code == 200
+    world.key.row.refresh_from_db()
+    world.support.refresh_from_db()
+    assert (bytes(world.key.row.digest), world.support.live_id) == (bytes(before[0]), before[1])
+    assert world.key.row.state == "active"
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_an_object_that_is_not_there_is_not_found(name, operator):
+    assert operator.get(url(name, 999_999_999)).status_code == 404
+
+
+def test_the_log_in_page_has_the_name_of_the_product():
+    response = Client().get(reverse("admin:login"))
+    assert response.status_code == 200
+    assert b"GT API" in response.content

@@ -1,0 +1,147 @@
+"""Catalog entries and datasets in the admin."""
+
+import pytest
+
+from files.models import Dataset
+from inference.models import CatalogEntry
+from tests import factories
+from tests.admin.conftest import fields, queries, text, url
+
+
+@pytest.fixture
+def world() -> factories.World:
+    return factories.world("http://127.0.0.1:9/v1")
+
+
+class TestCatalogEntry:
+    def test_it_is_made_with_its_capabilities(self, operator, world):
+        address = url("inference_catalogentry_add", tenant=world.tenant.pk)
+        data = {**fields(operator.get(address)), "name": "voice", "provider": world.provider.pk}
+        data |= {"model": "raw-voice", "capabilities": ["speech", "transcribe"]}
+        assert operator.post(address, data).status_code == 302
+        made = CatalogEntry.objects.get(tenant=world.tenant, name="voice")
+        assert (made.model, set(made.capabilities), made.published) == (
+            "raw-voice",
+            {"transcribe", "speech"},
+            True,
+        )
+
+    def test_providers_of_another_tenant_are_neither_offered_nor_accepted(self, operator, world):
+        other = factories.world("http://127.0.0.1:9/v1")
+        address = url("inference_catalogentry_add", tenant=world.tenant.pk)
+        page = operator.get(address)
+        assert list(page.context["adminform"].form.fields["provider"].queryset) == [world.provider]
+        data = {**fields(page), "name": "stolen", "provider": other.provider.pk, "model": "raw"}
+        response = operator.post(address, data)
+        assert "provider" in response.context["adminform"].form.errors
+        assert not CatalogEntry.objects.filter(name="stolen").exists()
+
+    def test_a_name_that_an_agent_has_is_refused_in_words(self, operator, world):
+        address = url("inference_catalogentry_add", tenant=world.tenant.pk)
+        data = {**fields(operator.get(address)), "name": "support", "provider": world.provider.pk}
+        response = operator.post(address, {**data, "model": "raw"})
+        assert "This tenant has an agent or a catalog entry of that name." in text(response)
+
+    def test_without_a_capability_it_is_refused(self, operator, world):
+        address = url("inference_catalogentry_change", world.fast.pk)
+        data = {**fields(operator.get(address)), "capabilities": []}
+        assert "capabilities" in operator.post(address, data).context["adminform"].form.errors
+
+    def test_its_page_names_the_agents_over_it(self, operator, world):
+        page = operator.get(url("inference_catalogentry_change", world.fast.pk))
+        assert url("inference_agent_change", world.support.pk) in page.content.decode()
+
+    def test_one_that_an_agent_uses_cannot_be_deleted(self, operator, world):
+        address = url("inference_catalogentry_delete", world.fast.pk)
+        page = text(operator.get(address))
+        assert "fast cannot be deleted while this is using it." in page
+        assert "Agent: support" in page
+        operator.post(address, {"post": "yes"})
+        assert CatalogEntry.objects.filter(pk=world.fast.pk).exists()
+
+    def test_one_that_a_live_version_uses_cannot_be_deleted(self, operator, world):
+        world.support.catalog = factories.catalog(world.provider, "other")
+        world.support.save()
+        address = url("inference_catalogentry_delete", world.fast.pk)
+        assert "support (its live version 1)" in text(operator.get(address))
+        operator.post(address, {"post": "yes"})
+        assert CatalogEntry.objects.filter(pk=world.fast.pk).exists()
+
+    def test_several_of_which_one_is_in_use_are_not_deleted(self, operator, world):
+        free = factories.catalog(world.provider, "free")
+        data = {"action": "delete_selected", "_selected_action": [world.fast.pk, free.pk], "post": "yes"}
+        response = operator.post(url("inference_catalogentry_changelist"), data)
+        assert "The selection cannot be deleted" in text(response)
+        assert CatalogEntry.objects.filter(pk__in=[world.fast.pk, free.pk]).count() == 2
+
+    def test_a_free_one_is_deleted(self, operator, world):
+        free = factories.catalog(world.provider, "free")
+        operator.post(url("inference_catalogentry_delete", free.pk), {"post": "yes"})
+        assert not CatalogEntry.objects.filter(pk=free.pk).exists()
+
+    def test_twenty_rows_cost_as_many_queries_as_one(self, operator, world):
+        address = url("inference_catalogentry_changelist", tenant__id__exact=world.tenant.pk)
+        operator.get(address)
+        with queries() as one:
+            operator.get(address)
+        for number in range(19):
+            factories.catalog(world.provider, f"entry-{number}")
+        with queries() as twenty:
+            response = operator.get(address)
+        assert len(response.context["cl"].result_list) == 20
+        assert len(twenty) == len(one)
+
+
+class TestDataset:
+    def test_it_is_made_with_an_embedding_and_its_grants(self, operator, world):
+        factories.catalog(world.provider, "embedder", capabilities=["embed"])
+        address = url("files_dataset_add", tenant=world.tenant.pk)
+        page = operator.get(address)
+        assert [value for value, _ in page.context["adminform"].form.fields["embedding"].choices] == [
+            "", "embedder",
+        ]  # fmt: skip
+        operator.post(address, {"name": "handbook", "embedding": "embedder", "keys": [world.key.row.pk]})
+        made = Dataset.objects.get(tenant=world.tenant)
+        assert (made.name, made.embedding) == ("handbook", "embedder")
+        assert list(made.grants.values_list("key_id", flat=True)) == [world.key.row.pk]
+
+    def test_a_model_that_cannot_embed_is_refused(self, operator, world):
+        address = url("files_dataset_add", tenant=world.tenant.pk)
+        response = operator.post(address, {"name": "handbook", "embedding": "fast"})
+        assert "embedding" in response.context["adminform"].form.errors
+
+    def test_keys_of_another_tenant_are_refused(self, operator, world):
+        other = factories.key(factories.tenant()).row
+        response = operator.post(
+            url("files_dataset_add", tenant=world.tenant.pk), {"name": "handbook", "keys": [other.pk]}
+        )
+        assert "keys" in response.context["adminform"].form.errors
+
+    def test_grants_of_revoked_keys_stay(self, operator, world):
+        made = Dataset.objects.create(tenant=world.tenant, name="handbook")
+        made.grants.create(key=world.key.row)
+        world.key.row.revoke()
+        address = url("files_dataset_change", made.pk)
+        operator.post(address, fields(operator.get(address)))
+        assert made.grants.count() == 1
+
+    def test_a_grant_can_be_taken_back(self, operator, world):
+        made = Dataset.objects.create(tenant=world.tenant, name="handbook")
+        made.grants.create(key=world.key.row)
+        address = url("files_dataset_change", made.pk)
+        operator.post(address, {**fields(operator.get(address)), "keys": []})
+        assert made.grants.count() == 0
+
+    def test_twenty_rows_cost_as_many_queries_as_one(self, operator, world):
+        address = url("files_dataset_changelist", tenant__id__exact=world.tenant.pk)
+        Dataset.objects.create(tenant=world.tenant, name="first").grants.create(key=world.key.row)
+        operator.get(address)
+        with queries() as one:
+            operator.get(address)
+        for number in range(19):
+            made = Dataset.objects.create(tenant=world.tenant, name=f"dataset-{number}")
+            made.grants.create(key=world.key.row)
+        with queries() as twenty:
+            response = operator.get(address)
+        assert len(response.context["cl"].result_list) == 20
+        assert len(twenty) == len(one)

@@ -1,0 +1,363 @@
+"""A key in the admin: shown once, changed, looked through, given a new secret, revoked."""
+
+import json
+import shlex
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+
+from files.models import Dataset
+from tenants import keys
+from tenants.models import InferenceKey, KeyActivity
+from tests import factories
+from tests.admin.conftest import fields, queries, said, text, url
+
+
+@pytest.fixture
+def world() -> factories.World:
+    return factories.world("http://127.0.0.1:9/v1")
+
+
+@pytest.fixture
+def form(world) -> dict:
+    """What a browser sends for a new key."""
+    return {
+        "name": factories.unique("key"),
+        "preset": "openai-chat-client",
+        "allow": [world.support.pk, world.fast.pk],
+    }
+
+
+def add(client, world, form):
+    return client.post(url("tenants_inferencekey_add", tenant=world.tenant.pk), form)
+
+
+def made(world, form) -> InferenceKey:
+    return InferenceKey.objects.get(tenant=world.tenant, name=form["name"])
+
+
+def shown(response) -> str:
+    """The key on the page that shows it."""
+    return response.context["plain"]
+
+
+class TestNewKey:
+    def test_it_is_shown_whole_and_works(self, operator, world, form):
+        response = add(operator, world, form)
+        assert response.status_code == 200
+        plain = shown(response)
+        assert plain in response.content.decode()
+        key = made(world, form)
+        assert keys.public_id(plain) == key.public_id
+        assert keys.matches(plain, bytes(key.digest))
+
+    def test_the_page_with_it_may_not_be_kept(self, operator, world, form):
+        response = add(operator, world, form)
+        assert "no-store" in response["Cache-Control"]
+        assert shown(response) not in response.request["PATH_INFO"]
+
+    def test_it_is_nowhere_afterwards(self, operator, world, form):
+        plain = shown(add(operator, world, form))
+        secret = plain.rpartition("_")[2]
+        key = made(world, form)
+        for page in (
+            url("tenants_inferencekey_change", key.pk),
+            url("tenants_inferencekey_changelist"),
+            url("tenants_inferencekey_sees_page", key.pk),
+            url("tenants_inferencekey_history", key.pk),
+            url("index"),
+        ):
+            assert secret not in operator.get(page).content.decode(), page
+        assert not any(secret in str(session.get_decoded()) for session in Session.objects.all())
+        assert not any(secret in value.value for value in operator.cookies.values())
+        entries = LogEntry.objects.filter(object_id=str(key.pk))
+        assert entries
+        assert not any(secret in entry.change_message + entry.object_repr for entry in entries)
+
+    def test_sending_the_form_again_shows_no_second_key(self, operator, world, form):
+        add(operator, world, form)
+        response = add(operator, world, form)
+        assert "This tenant has a key of that name that is not revoked." in text(response)
+        assert "plain" not in response.context
+
+    def test_it_has_the_scopes_of_its_kind_and_those_that_were_ticked(self, operator, world, form):
+        add(operator, world, {**form, "scopes": ["files:read", "inference:chat"]})
+        assert made(world, form).scopes == ["models:read", "inference:chat", "files:read"]
+
+    def test_its_own_choice_of_scopes_is_that_and_no_more(self, operator, world, form):
+        add(operator, world, {**form, "preset": "custom", "scopes": ["inference:embed"]})
+        assert made(world, form).scopes == ["inference:embed"]
+
+    def test_no_scope_at_all_is_refused(self, operator, world, form):
+        response = add(operator, world, {**form, "preset": "custom"})
+        assert "Choose a kind of client, or at least one scope." in text(response)
+
+    def test_an_unknown_scope_is_refused(self, operator, world, form):
+        response = add(operator, world, {**form, "scopes": ["everything:everywhere"]})
+        assert response.context["adminform"].form.errors["scopes"]
+
+    def test_it_is_granted_what_was_chosen(self, operator, world, form):
+        dataset = Dataset.objects.create(tenant=world.tenant, name="handbook")
+        add(operator, world, {**form, "datasets": [dataset.pk]})
+        key = made(world, form)
+        assert set(key.grants.values_list("target_id", flat=True)) == {world.support.pk, world.fast.pk}
+        assert list(key.dataset_grants.values_list("dataset_id", flat=True)) == [dataset.pk]
+
+    def test_names_of_another_tenant_are_neither_offered_nor_accepted(self, operator, world, form):
+        other = factories.world("http://127.0.0.1:9/v1")
+        theirs = Dataset.objects.create(tenant=other.tenant, name="theirs")
+        page = operator.get(url("tenants_inferencekey_add", tenant=world.tenant.pk))
+        offered = {
+            pk for _, group in page.context["adminform"].form.fields["allow"].choices for pk, _ in group
+        }
+        assert offered == {world.support.pk, world.fast.pk}
+        response = add(operator, world, {**form, "allow": [other.fast.pk], "datasets": [theirs.pk]})
+        assert set(response.context["adminform"].form.errors) == {"allow", "datasets"}
+        assert not InferenceKey.objects.filter(name=form["name"]).exists()
+
+    def test_an_end_in_the_past_is_refused(self, operator, world, form):
+        response = add(operator, world, {**form, "expires_at_0": "2020-01-01", "expires_at_1": "00:00"})
+        assert "to end a key now, revoke it" in text(response)
+
+    def test_its_end_is_stored(self, operator, world, form):
+        add(operator, world, {**form, "expires_at_0": "2099-01-01", "expires_at_1": "12:00:00"})
+        assert f"{made(world, form).expires_at:%Y-%m-%d %H:%M}" == "2099-01-01 12:00"
+
+    def test_without_a_tenant_one_is_asked_for(self, operator, world):
+        factories.tenant()
+        response = operator.get(url("tenants_inferencekey_add"))
+        assert "For which tenant?" in text(response)
+        assert f"?tenant={world.tenant.pk}" in response.content.decode()
+
+
+class TestSnippets:
+    def test_they_hold_the_key_an_agent_and_the_base_url(self, operator, world, form):
+        response = add(operator, world, form)
+        plain = shown(response)
+        snippets = {snippet.slug: snippet.code for snippet in response.context["snippets"]}
+        assert set(snippets) == {"curl", "python", "node"}
+        for code in snippets.values():
+            assert plain in code
+            assert '"support"' in code
+            assert "http://testserver/api/tenant" in code
+
+    def test_the_base_url_is_on_the_tenants_host(self, operator, world, form):
+        world.tenant.hosts = ["ai.example.com", "other.example.com"]
+        world.tenant.save()
+        response = operator.post(url("tenants_inferencekey_add", tenant=world.tenant.pk), form, secure=True)
+        assert response.context["base_url"] == "https://ai.example.com/api/tenant"
+        assert "https://ai.example.com/api/tenant/v1/chat/completions" in response.content.decode()
+
+    def test_the_curl_line_is_one_that_a_shell_understands(self, operator, world, form):
+        code = add(operator, world, form).context["snippets"][0].code
+        words = shlex.split(code.replace("\\\n", " "))
+        assert words[0] == "curl"
+        assert json.loads(words[words.index("-d") + 1])["model"] == "support"
+
+    def test_the_python_is_python(self, operator, world, form):
+        code = add(operator, world, form).context["snippets"][1].code
+        compile(code, "snippet", "exec")
+
+    @pytest.mark.parametrize(
+        ("capability", "scope", "path"),
+        [
+            ("embed", "inference:embed", "/v1/embeddings"),
+            ("speech", "inference:speech", "/v1/audio/speech"),
+            ("transcribe", "inference:transcribe", "/v1/audio/transcriptions"),
+            ("image", "inference:image", "/v1/images/generations"),
+            ("moderate", "inference:moderate", "/v1/moderations"),
+        ],
+    )
+    def test_a_key_for_something_else_gets_a_snippet_for_that(
+        self, operator, world, form, capability, scope, path
+    ):
+        entry = factories.catalog(world.provider, "special", capabilities=[capability])
+        response = add(operator, world, {**form, "preset": "custom", "scopes": [scope], "allow": [entry.pk]})
+        curl, python, node = (snippet.code for snippet in response.context["snippets"])
+        assert path in curl
+        assert "special" in curl
+        compile(python, "snippet", "exec")
+        assert '"special"' in python
+        assert '"special"' in node
+
+    def test_a_key_that_may_call_no_model_gets_the_list_of_models(self, operator, world, form):
+        response = add(operator, world, {**form, "allow": []})
+        assert "/api/tenant/v1/models" in response.context["snippets"][0].code
+
+    def test_a_key_that_may_do_nothing_is_told_so(self, operator, world, form):
+        response = add(operator, world, {**form, "preset": "custom", "scopes": ["files:read"], "allow": []})
+        assert response.context["snippets"] == []
+        assert "This key may call nothing yet" in text(response)
+
+
+class TestChange:
+    def test_saving_it_unchanged_changes_nothing(self, operator, world):
+        page = operator.get(url("tenants_inferencekey_change", world.key.row.pk))
+        response = operator.post(url("tenants_inferencekey_change", world.key.row.pk), fields(page))
+        assert response.status_code == 302
+        after = InferenceKey.objects.get(pk=world.key.row.pk)
+        assert set(after.scopes) == set(world.key.row.scopes)
+        assert bytes(after.digest) == bytes(world.key.row.digest)
+        assert after.grants.count() == 2
+
+    def test_its_allowlist_can_shrink(self, operator, world):
+        address = url("tenants_inferencekey_change", world.key.row.pk)
+        data = {**fields(operator.get(address)), "allow": [str(world.fast.pk)]}
+        operator.post(address, data)
+        assert list(world.key.row.grants.values_list("target_id", flat=True)) == [world.fast.pk]
+
+    def test_its_tenant_stays(self, operator, world):
+        other = factories.tenant()
+        address = url("tenants_inferencekey_change", world.key.row.pk)
+        operator.post(address, {**fields(operator.get(address)), "tenant": other.pk})
+        world.key.row.refresh_from_db()
+        assert world.key.row.tenant == world.tenant
+
+    def test_the_page_holds_nothing_to_make_the_key_from(self, operator, world):
+        html = operator.get(url("tenants_inferencekey_change", world.key.row.pk)).content.decode()
+        assert world.key.row.public_id in html
+        assert world.key.plain not in html
+        assert bytes(world.key.row.digest).hex() not in html
+
+
+class TestRevocation:
+    def test_it_is_confirmed_and_final(self, operator, world):
+        address = url("tenants_inferencekey_revoke_page", world.key.row.pk)
+        assert "This cannot be undone" in text(operator.get(address))
+        response = operator.post(address, {"confirm": "yes"}, follow=True)
+        assert said(response) == [f"Revoked the key {world.key.row.name}."]
+        world.key.row.refresh_from_db()
+        assert world.key.row.state == "revoked"
+
+    def test_a_revoked_key_cannot_be_changed(self, operator, world):
+        world.key.row.revoke()
+        address = url("tenants_inferencekey_change", world.key.row.pk)
+        page = operator.get(address)
+        assert page.status_code == 200
+        assert 'name="_save"' not in page.content.decode()
+        assert operator.post(address, {"name": "other", "preset": "everything"}).status_code == 403
+        world.key.row.refresh_from_db()
+        assert world.key.row.name != "other"
+
+    @pytest.mark.parametrize("page", ["revoke", "rotate"])
+    def test_a_revoked_key_is_neither_revoked_again_nor_given_a_secret(self, operator, world, page):
+        world.key.row.revoke()
+        assert operator.post(url(f"tenants_inferencekey_{page}_page", world.key.row.pk)).status_code == 403
+
+    def test_several_are_revoked_after_a_confirmation_with_a_count(self, operator, world):
+        chosen = [factories.key(world.tenant).row for _ in range(3)]
+        chosen[0].revoke()
+        data = {"action": "revoke_selected", "_selected_action": [key.pk for key in chosen]}
+        page = operator.post(url("tenants_inferencekey_changelist"), data)
+        assert "Revoke 2 keys" in text(page)
+        assert all(str(key) in text(page) for key in chosen[1:])
+        assert InferenceKey.objects.filter(pk__in=[key.pk for key in chosen]).live().count() == 2
+        response = operator.post(
+            url("tenants_inferencekey_changelist"), {**data, "confirm": "yes"}, follow=True
+        )
+        assert said(response) == ["Revoked 2 keys. 1 was revoked already."]
+        assert not InferenceKey.objects.filter(pk__in=[key.pk for key in chosen]).live().exists()
+
+    def test_staff_who_may_only_look_cannot_revoke_several(self, staff, world):
+        data = {
+            "action": "revoke_selected",
+            "_selected_action": [world.key.row.pk],
+            "confirm": "yes",
+        }
+        staff("tenants.view_inferencekey").post(url("tenants_inferencekey_changelist"), data)
+        world.key.row.refresh_from_db()
+        assert world.key.row.state == "active"
+
+
+class TestNewSecret:
+    def test_it_is_shown_once_and_the_old_one_is_void(self, operator, world):
+        address = url("tenants_inferencekey_rotate_page", world.key.row.pk)
+        assert "stops working within a second" in text(operator.get(address))
+        response = operator.post(address)
+        assert response.status_code == 200
+        assert "no-store" in response["Cache-Control"]
+        world.key.row.refresh_from_db()
+        assert keys.matches(shown(response), bytes(world.key.row.digest))
+        assert not keys.matches(world.key.plain, bytes(world.key.row.digest))
+        assert world.key.row.grants.count() == 2
+
+
+class TestSight:
+    def test_every_name_has_a_yes_or_a_reason(self, operator, world):
+        draft = factories.agent(world.fast, "draft", published=False)
+        factories.catalog(world.provider, "elsewhere")
+        embedder = factories.catalog(world.provider, "embedder", capabilities=["embed"])
+        world.key.row.scopes = ["models:read", "inference:chat", "inference:embed"]
+        world.key.row.save()
+        factories.grant(world.key.row, draft, embedder)
+        response = operator.get(url("tenants_inferencekey_sees_page", world.key.row.pk))
+        rows = {
+            target.name: (allowed, dict(refused)) for target, allowed, refused in response.context["rows"]
+        }
+        assert rows["support"][0] == rows["fast"][0] == ["/chat/completions", "/completions"]
+        assert rows["fast"][1] == {"it cannot do that": ["/embeddings"]}
+        assert rows["embedder"][0] == ["/embeddings"]
+        assert rows["draft"][0] == []
+        assert "the agent is not published" in rows["draft"][1]
+        assert "the name is not on the key's allowlist" in rows["elsewhere"][1]
+        assert "/audio/speech inference:speech" in text(response)
+
+    def test_a_revoked_key_sees_nothing(self, operator, world):
+        world.key.row.revoke()
+        response = operator.get(url("tenants_inferencekey_sees_page", world.key.row.pk))
+        assert "Nothing: the key is revoked." in text(response)
+        assert response.context["callable_count"] == 0
+
+
+class TestList:
+    def test_its_columns_tell_a_key_from_another(self, operator, world):
+        KeyActivity.objects.create(key=world.key.row, last_used_at=timezone.now() - timedelta(hours=2))
+        factories.key(world.tenant, name="idle", scopes=["models:read", "inference:chat"])
+        response = operator.get(url("tenants_inferencekey_changelist", tenant__id__exact=world.tenant.pk))
+        page = text(response)
+        assert "2\xa0hours ago" in response.content.decode() or "2 hours ago" in page
+        assert "OpenAI-compatible chat client" in page
+        assert "nothing" in page
+        assert "never" in page
+
+    @pytest.mark.parametrize("state", ["active", "expired", "revoked", "unused", "expiring"])
+    def test_it_can_be_narrowed_to_a_state(self, operator, world, state):
+        now = timezone.now()
+        rows = {
+            name: factories.key(world.tenant, name=name).row
+            for name in ("active", "expired", "revoked", "expiring")
+        }
+        KeyActivity.objects.bulk_create(KeyActivity(key=row, last_used_at=now) for row in rows.values())
+        InferenceKey.objects.filter(pk=rows["expired"].pk).update(expires_at=now - timedelta(days=1))
+        InferenceKey.objects.filter(pk=rows["expiring"].pk).update(expires_at=now + timedelta(days=3))
+        rows["revoked"].revoke()
+        expected = {
+            "active": {"active", "expiring", world.key.row.name},
+            "unused": {world.key.row.name},
+        }.get(state, {state})
+        response = operator.get(
+            url("tenants_inferencekey_changelist", tenant__id__exact=world.tenant.pk, state=state)
+        )
+        assert {key.name for key in response.context["cl"].result_list} == expected
+
+    @pytest.mark.parametrize("pasted", ["whole", "start"])
+    def test_a_pasted_key_finds_its_row(self, operator, world, pasted):
+        term = world.key.plain if pasted == "whole" else f"gtak_{world.key.row.public_id}…"
+        response = operator.get(url("tenants_inferencekey_changelist"), {"q": term})
+        assert [key.pk for key in response.context["cl"].result_list] == [world.key.row.pk]
+
+    def test_twenty_rows_cost_as_many_queries_as_one(self, operator, world):
+        address = url("tenants_inferencekey_changelist", tenant__id__exact=world.tenant.pk)
+        operator.get(address)
+        with queries() as one:
+            operator.get(address)
+        for _ in range(19):
+            row = factories.key(world.tenant, [world.fast]).row
+            KeyActivity.objects.create(key=row, last_used_at=timezone.now())
+        with queries() as twenty:
+            response = operator.get(address)
+        assert len(response.context["cl"].result_list) == 20
+        assert len(twenty) == len(one)
