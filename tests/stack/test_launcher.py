@@ -33,6 +33,14 @@ def run(home):
         running.end(signal.SIGTERM)
 
 
+@pytest.fixture
+def stopped(run) -> Run:
+    """The same run, ended; what it made is still there. The tests that want it up come first."""
+    if run.process.poll() is None:
+        run.end(signal.SIGTERM)
+    return run
+
+
 def facts(home: Path) -> dict[str, str]:
     return json.loads((home / "demo.json").read_text())
 
@@ -113,12 +121,11 @@ def test_sigterm_stops_all_parts_the_web_server_first(run, home):
     assert processes(home) == {}
 
 
-def test_killed_launcher_leaves_nothing_and_the_next_start_serves_the_same_key(run, home):
-    assert run.process.poll() is not None
+def test_killed_launcher_leaves_nothing_and_the_next_start_serves_the_same_key(stopped, home):
     before = facts(home)
-    killed = Run(home, run.port).ready()
+    killed = Run(home, stopped.port).ready()
     killed.end(signal.SIGKILL)
-    following = Run(home, run.port).ready()
+    following = Run(home, stopped.port).ready()
     assert facts(home)["api_key"] == before["api_key"]
     headers = {"Authorization": f"Bearer {before['api_key']}"}
     assert httpx.get(f"{before['base_url']}/v1/models", headers=headers).status_code == 200
@@ -126,8 +133,7 @@ def test_killed_launcher_leaves_nothing_and_the_next_start_serves_the_same_key(r
     assert eventually_none(home), processes(home)
 
 
-def test_commands_start_the_servers_for_as_long_as_they_run(run, home):
-    assert run.process.poll() is not None
+def test_commands_start_the_servers_for_as_long_as_they_run(stopped, home):
     waits = "from django.db import connection as c; c.cursor().execute('select pg_sleep(3)')"
     with ThreadPoolExecutor() as pool:
         slow = pool.submit(manage, home, "shell", "--command", waits)
@@ -137,8 +143,7 @@ def test_commands_start_the_servers_for_as_long_as_they_run(run, home):
     assert processes(home) == {}
 
 
-def test_killed_command_takes_the_servers_with_it(run, home):
-    assert run.process.poll() is not None
+def test_killed_command_takes_the_servers_with_it(stopped, home):
     waits = "import threading; print('here', flush=True); threading.Event().wait()"
     arguments = [sys.executable, str(CHECKOUT / "manage.py"), "shell", "--command", waits]
     with subprocess.Popen(arguments, env=environment(home), stdout=subprocess.PIPE) as command:
