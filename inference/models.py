@@ -1,5 +1,6 @@
 """Providers, and what a tenant publishes over them: catalog entries and agents."""
 
+import json
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -223,7 +224,10 @@ class Agent(AgentContent, InferenceTarget):
 
     def has_unpublished_changes(self) -> bool:
         """Tell whether the draft differs from what clients get."""
-        return self.live is None or self.live.snapshot() != self.snapshot()
+        if self.live is None:
+            return True
+        # As JSON: Python holds 1 and true for equal, providers do not.
+        return json.dumps(self.live.snapshot(), sort_keys=True) != json.dumps(self.snapshot(), sort_keys=True)
 
     def snapshot(self) -> dict[str, Any]:
         """Return all that a version keeps of the draft."""

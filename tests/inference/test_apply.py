@@ -9,6 +9,7 @@ import pytest
 from inference.models import Agent, CatalogEntry, Provider
 from tenants.models import InferenceKey, Tenant
 from tests import answers, factories
+from tests.environment import CHECKOUT
 from tests.inference.commands import manage, run
 
 WHOLE = """\
@@ -246,7 +247,8 @@ def test_order_and_case_that_mean_nothing_are_no_change(configuration, slug, who
 def test_true_is_not_taken_for_one(configuration, slug, whole):
     configuration.apply(whole.replace("max_tokens: 500", "logprobs: true"))
     printed = configuration.apply(whole.replace("max_tokens: 500", "logprobs: 1"))
-    assert f"~ agent {slug}/support: forced" in printed
+    assert printed.splitlines()[0] == f"~ agent {slug}/support: forced (version 3)"
+    assert Agent.objects.get(tenant__slug=slug).live.forced["logprobs"] is not True
 
 
 def test_variables_may_stand_for_numbers_and_switches(configuration, slug, whole, monkeypatch):
@@ -334,3 +336,12 @@ def test_large_files_take_few_queries_a_record(configuration, slug, django_asser
     configuration.apply(text)
     with django_assert_max_num_queries(50 * 10 + 40):
         assert run("apply", str(configuration.file)) == "No changes.\n"
+
+
+def test_the_guides_example_applies_as_it_is_printed(configuration, slug, monkeypatch):
+    monkeypatch.setenv("UPSTREAM_KEY", "sk-upstream")
+    guide = (CHECKOUT / "docs" / "configuration.md").read_text()
+    example = guide.partition("```yaml\n")[2].partition("```")[0]
+    printed = configuration.apply(example.replace("slug: acme", f"slug: {slug}"), "--dry-run")
+    shown = guide.partition("    + tenant acme")[2].partition("\n\n")[0].split("\n")[1:7]
+    assert printed.replace(slug, "acme").splitlines()[1:7] == [line.strip() for line in shown]
