@@ -1,0 +1,87 @@
+"""While PostgreSQL is away, what is known serves on for a while; then the gateway says that it cannot."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from gtapi.stack.postgres import Postgres
+from tests import answers, environment
+from tests.wire import chat, envelope
+
+STALE_SECONDS = 4.0
+CONFIGURATION = """
+tenants:
+  - slug: acme
+    name: Acme
+    providers: [{name: main, kind: openai_compatible, base_url: "%s"}]
+    catalog: [{name: fast, provider: main, model: raw-while-away, capabilities: [chat]}]
+"""
+
+
+@pytest.fixture
+def postgres() -> Iterator[Postgres]:
+    """A database of the test's own, which it can stop."""
+    folder = environment.ROOT / "pg2"
+    folder.mkdir(mode=0o700)
+    server = Postgres(folder / "data", folder, environment.LOGS / "postgres2.log", durable=False)
+    with server:
+        yield server
+
+
+def manage(server: Postgres, *arguments: str, given: str = "") -> str:
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=environment.CHECKOUT,
+        env={**os.environ, "DATABASE_URL": server.database_url},
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_warm_keys_are_served_for_a_while_and_cold_ones_are_not(postgres, start_gateway, upstream):
+    upstream.script("raw-while-away", answers.answer())
+    manage(postgres, "migrate", "--verbosity", "0")
+    manage(postgres, "apply", "-", given=CONFIGURATION % upstream.base_url)
+    warm, cold = (
+        {"authorization": f"Bearer {json.loads(made)['key']}"}
+        for made in (
+            manage(postgres, "create_key", "--tenant", "acme", "--name", n, "--allow", "fast", "--json")
+            for n in ("warm", "cold")
+        )
+    )
+    gateway = start_gateway(
+        DATABASE_URL=postgres.database_url,
+        DATABASE_POOL_TIMEOUT="0.5",
+        POLICY_STALE_SECONDS=str(STALE_SECONDS),
+    )
+
+    def ask(headers: dict[str, str]) -> httpx.Response:
+        return httpx.post(
+            f"{gateway.base_url}/chat/completions", json=chat("fast"), headers=headers, timeout=30
+        )
+
+    assert ask(warm).status_code == 200
+    postgres.stop()
+    assert ask(warm).status_code == 200
+    envelope(ask(cold), 503, "service_unavailable")
+    time.sleep(STALE_SECONDS + 1)
+    envelope(ask(warm), 503, "service_unavailable")
+    assert httpx.get(f"{gateway.url}/readyz", timeout=30).status_code == 503
+    assert httpx.get(f"{gateway.url}/healthz").status_code == 200
+    postgres.start()
+    postgres.wait_ready()
+    deadline = time.monotonic() + 30
+    while ask(cold).status_code != 200 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert ask(cold).status_code == 200
+    assert ask(warm).status_code == 200
