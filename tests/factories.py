@@ -111,10 +111,16 @@ class World:
         return {"authorization": f"Bearer {self.key.plain}"}
 
 
-def world(base_url: str, *, agent_fields: dict[str, Any] | None = None, **provider_fields: Any) -> World:
+def world(
+    base_url: str,
+    *,
+    agent_fields: dict[str, Any] | None = None,
+    capabilities: Sequence[str] = ("chat",),
+    **provider_fields: Any,
+) -> World:
     """A new tenant over the provider at `base_url`."""
     of = tenant(slug=slugify(unique("tenant")))
     over = provider(of, base_url, **provider_fields)
-    fast = catalog(over, "fast")
+    fast = catalog(over, "fast", capabilities=capabilities)
     support = agent(fast, "support", **{"instructions": "Answer briefly.", **(agent_fields or {})})
     return World(of, over, fast, support, key(of, [fast, support]))

@@ -7,7 +7,7 @@ requests for one raw model get, and reads afterwards what arrived::
     ...
     assert upstream.last("raw-x").json["messages"] == [...]
 
-The last answer scripted for a name repeats. A request is looked up by the `model` of its JSON body, then by
+The last answer scripted for a name repeats. A request is looked up by the `model` of its body, then by
 its path (`"/v1/models"`), and gets a 404 when neither is scripted. The server runs on a thread of its own;
 everything public here may be called from any other thread.
 """
@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import re
 import socket
 import struct
 import threading
@@ -119,7 +120,10 @@ class Upstream:
         self._loop.close()
 
     def script(self, name: str, *plays: Play) -> None:
-        """Set what requests for a raw model id (or a path) get, in order; the last one repeats."""
+        """Set what requests for a raw model id (or a path) get, in order; the last one repeats.
+
+        Without any play they get a 404, and are recorded.
+        """
         with self._lock:
             self._scripts[name] = list(plays)
             self._received[name] = []
@@ -160,6 +164,8 @@ class Upstream:
                 return _unscripted
             self._received[name].append(received)
             self._news.notify_all()
+            if not plays:
+                return _unscripted
             return plays.pop(0) if len(plays) > 1 else plays[0]
 
     def enter(self, protocol: "_Protocol") -> int:
@@ -276,6 +282,8 @@ async def _unscripted(wire: Wire) -> None:
 
 
 def _model_of(body: bytes) -> str:
+    if form := re.search(rb'name="model"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]+)', body):
+        return form[1].decode()
     try:
         parsed = json.loads(body)
     except ValueError:

@@ -12,7 +12,16 @@ from inference.shapes.checks import (
     run,
     wrong_type,
 )
-from inference.shapes.typed_events import Fields, TypedWriter, pick, token_logprobs, usage
+from inference.shapes.typed_events import (
+    Fields,
+    TypedWriter,
+    among,
+    integers,
+    like,
+    pick,
+    token_logprobs,
+    usage,
+)
 
 JSON = dict[str, Any]
 
@@ -67,19 +76,26 @@ def speech_writer() -> TypedWriter:
     return TypedWriter(types, frozenset({"speech.audio.done"}))
 
 
+_segment_id = like(r"(seg(ment)?_?)?\d{1,9}")
+
+
+def _any_segment_id(value: Any) -> bool:
+    return type(value) is int or _segment_id(value)
+
+
 _SEGMENT: Fields = {
-    "id": (int, str),
+    "id": _any_segment_id,
     "seek": int,
     "start": (int, float),
     "end": (int, float),
     "text": str,
-    "tokens": list,
+    "tokens": integers,
     "temperature": (int, float),
     "avg_logprob": (int, float),
     "compression_ratio": (int, float),
     "no_speech_prob": (int, float),
     "speaker": str,
-    "type": str,
+    "type": among("transcript.text.segment"),
 }
 #: What strict clients ask of each segment, where the provider left it out.
 _SEGMENT_DEFAULTS: JSON = {
@@ -101,7 +117,9 @@ def transcript(answer: JSON, response_format: str) -> JSON:
     """Return a transcript in one of the formats that are JSON."""
     built: JSON = {"text": answer["text"]}
     if response_format != "json":
-        built |= pick(answer, {"task": str, "language": str})
+        built |= pick(
+            answer, {"task": among("transcribe", "translate"), "language": like(r"[A-Za-z][A-Za-z -]{1,40}")}
+        )
         built["duration"] = _number(answer.get("duration"))
         segments = answer.get("segments")
         if isinstance(segments, list):
@@ -121,9 +139,9 @@ def transcript(answer: JSON, response_format: str) -> JSON:
 def transcript_writer() -> TypedWriter:
     """Return what writes a streamed transcript."""
     types: dict[str, Fields] = {
-        "transcript.text.delta": {"delta": str, "logprobs": list, "segment_id": str},
+        "transcript.text.delta": {"delta": str, "logprobs": list, "segment_id": _segment_id},
         "transcript.text.segment": {
-            "id": str,
+            "id": _segment_id,
             "start": (int, float),
             "end": (int, float),
             "text": str,

@@ -5,7 +5,7 @@ from base64 import b64decode
 from typing import Any
 
 from inference.shapes.checks import Check, integer, missing, of_type, one_of, run
-from inference.shapes.typed_events import Fields, TypedWriter, pick, usage
+from inference.shapes.typed_events import Fields, TypedWriter, among, like, pick, usage
 
 JSON = dict[str, Any]
 
@@ -24,7 +24,12 @@ CHECKS: dict[str, Check] = {
     "style": of_type(str),
     "user": of_type(str),
 }
-_ANSWER: Fields = {"background": str, "output_format": str, "quality": str, "size": str}
+_ANSWER: Fields = {
+    "background": among("auto", "opaque", "transparent"),
+    "output_format": among(*OUTPUT_FORMATS),
+    "quality": among("auto", "low", "medium", "high", "standard", "hd"),
+    "size": like(r"auto|\d{2,5}x\d{2,5}"),
+}
 _EVENT: Fields = {"b64_json": str, "created_at": int, **_ANSWER}
 
 

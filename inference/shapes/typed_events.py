@@ -3,7 +3,8 @@
 Each type has its own allow-list of fields; events of other types are left out.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -11,18 +12,39 @@ import orjson
 from inference.shapes import chat_answer as part
 
 JSON = dict[str, Any]
-Fields = Mapping[str, type | tuple[type, ...]]
+#: A type, several of them, or what tells whether a value may pass.
+Kind = type | tuple[type, ...] | Callable[[Any], bool]
+Fields = Mapping[str, Kind]
 
 
 def pick(given: Any, fields: Fields) -> JSON:
-    """Return those of ``fields`` that an object has with the right type; a boolean is no number."""
+    """Return those of ``fields`` that an object has with the right kind of value; a boolean is no number."""
     if not isinstance(given, dict):
         return {}
-    return {
-        name: given[name]
-        for name, kinds in fields.items()
-        if isinstance(given.get(name), kinds) and (kinds is bool or not isinstance(given[name], bool))
-    }
+    return {name: given[name] for name, kind in fields.items() if name in given and _fits(given[name], kind)}
+
+
+def _fits(value: Any, kind: Kind) -> bool:
+    if isinstance(kind, type | tuple):
+        return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    return kind(value)
+
+
+def among(*choices: str) -> Callable[[Any], bool]:
+    """Let a text of a closed list pass: a provider's own word for it would tell who it is."""
+    known: Collection[str] = frozenset(choices)
+    return lambda value: isinstance(value, str) and value in known
+
+
+def like(pattern: str) -> Callable[[Any], bool]:
+    """Let a text of one form pass."""
+    form = re.compile(pattern, re.ASCII)
+    return lambda value: isinstance(value, str) and form.fullmatch(value) is not None
+
+
+def integers(value: Any) -> bool:
+    """Let a list of integers pass."""
+    return isinstance(value, list) and all(type(item) is int for item in value)
 
 
 _DETAILS: Fields = {
@@ -93,7 +115,7 @@ class TypedWriter:
 
 def token_logprobs(given: Any) -> list[JSON]:
     """Return the log probabilities of a transcript's tokens."""
-    fields: Fields = {"token": str, "logprob": (int, float), "bytes": list}
+    fields: Fields = {"token": str, "logprob": (int, float), "bytes": integers}
     return (
         [pick(token, fields) for token in given if isinstance(token, dict)] if isinstance(given, list) else []
     )

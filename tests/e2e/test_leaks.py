@@ -7,6 +7,7 @@ import pytest
 
 from tests import answers, canaries, factories
 from tests.canaries import canary
+from tests.e2e.routes import CALLING, CAPABILITIES
 from tests.upstream import Wire
 from tests.wire import PLAIN, chat
 
@@ -177,6 +178,44 @@ def test_lists_of_models_tell_public_names_alone(gateway, upstream, names):
         response = PLAIN.get(gateway.base_url + path, headers={"authorization": f"Bearer {names['key']}"})
         assert response.status_code == 200
         assert leaked_into(response, upstream.port) == []
+
+
+@pytest.fixture
+def everything(upstream):
+    """Calls a route of a tenant whose provider answers all of them with canaries."""
+    tenant = factories.tenant()
+    provider = factories.provider(tenant, upstream.base_url, api_key=canaries.API_KEY)
+    entry = factories.catalog(provider, "fast", canaries.RAW_MODEL, CAPABILITIES)
+    key = factories.key(tenant, [entry])
+
+    def ask(gateway, route, play):
+        upstream.script(canaries.RAW_MODEL, play)
+        url = gateway.base_url + route.path
+        headers = {"authorization": f"Bearer {key.plain}"}
+        return PLAIN.request(route.method, url, headers=headers, **route.request)
+
+    return ask
+
+
+@pytest.mark.parametrize("route", CALLING, ids=str)
+def test_nothing_leaks_from_any_route(gateway, upstream, everything, route):
+    response = everything(gateway, route, route.play)
+    assert response.status_code == 200, response.text
+    assert leaked_into(response, upstream.port) == []
+    assert route.good in response.text
+
+
+@pytest.mark.parametrize("route", CALLING, ids=str)
+@pytest.mark.parametrize("status", [200, 400, 401, 429, 500])
+def test_nothing_leaks_from_an_error_of_any_route(gateway, upstream, everything, route, status):
+    for _, data, content_type in canaries.error_bodies():
+        if route.path == "/audio/speech" and status == 200 and "json" not in content_type:
+            continue  # whatever has no type of its own may be sound
+        play = answers.answer(data, status, headers=canaries.headers(), content_type=content_type)
+        response = everything(gateway, route, play)
+        assert leaked_into(response, upstream.port) == []
+        assert response.status_code >= 400
+        assert set(response.json()["error"]) == {"message", "type", "param", "code"}
 
 
 def test_a_parameter_that_the_provider_blames_is_told_only_if_the_client_sent_it(leaks):
