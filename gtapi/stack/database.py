@@ -1,5 +1,7 @@
 """What has to be true of the servers before anything is served from them."""
 
+import logging
+
 from gtapi.stack.errors import StackError
 
 
@@ -12,6 +14,8 @@ def load_django() -> None:
         django.setup()
     except ImproperlyConfigured as error:
         raise StackError(str(error)) from None
+    # The console is for what the parts do; what they log has files of its own.
+    logging.getLogger().setLevel(logging.WARNING)
 
 
 def check_redis() -> None:
@@ -25,7 +29,7 @@ def check_redis() -> None:
         ) as connection:
             connection.ping()
     except redis.RedisError as error:
-        raise StackError(f"Redis does not answer at REDIS_URL: {error}.") from None
+        raise StackError(f"Redis does not answer at REDIS_URL: {str(error).rstrip('.')}.") from None
 
 
 def migrate() -> int:
