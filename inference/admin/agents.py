@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import ValidationError
 from django.db.models import Count, QuerySet
+from django.forms.fields import InvalidJSONInput
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
@@ -27,6 +28,10 @@ else:
     _Dropdown = DropdownFilter
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number there")
+
+
 class ParametersField(forms.JSONField):
     """A JSON object, with an error that says where it is broken."""
 
@@ -41,20 +46,21 @@ class ParametersField(forms.JSONField):
             return {}
         if isinstance(value, str):
             try:
-                json.loads(value)
-            except ValueError as error:
-                where = (
-                    f" in line {error.lineno}, column {error.colno}"
-                    if isinstance(error, json.JSONDecodeError)
-                    else ""
-                )
-                raise ValidationError(f"This is no JSON: {getattr(error, 'msg', error)}{where}.") from None
+                json.loads(value, parse_constant=_refuse_constant)
+            except (ValueError, RecursionError) as error:
+                raise ValidationError(f"This is no JSON: {error}.") from None
+            if "\\u0000" in value or "\0" in value:
+                raise ValidationError("The database cannot store a NUL character.")
         return super().to_python(value)
 
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        # What was typed goes back as it was typed, whether it is JSON or not.
+        return InvalidJSONInput(data) if isinstance(data, str) else super().bound_data(data, initial)
+
     def prepare_value(self, value: Any) -> Any:
-        if value == {}:
+        if value is None or value == {}:
             return ""
-        return json.dumps(value, indent=2, ensure_ascii=False) if isinstance(value, dict) else value
+        return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return super().has_changed(initial or {}, data)
@@ -250,7 +256,7 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
         )
 
     def _version(self, request: HttpRequest, agent: Agent) -> AgentVersion | None:
-        number = request.POST.get("number") or request.GET.get("number")
+        number = request.POST.get("number", request.GET.get("number"))
         if number is None:
             earlier = (
                 agent.versions.filter(number__lt=agent.live.number) if agent.live else agent.versions.all()

@@ -33,12 +33,13 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One of the first steps."""
+    """One of the first steps; ``permission`` is what it takes to make it."""
 
     text: str
     note: str
     link: str
     done: bool
+    permission: str
 
 
 def attention(tenant: Tenant | None) -> list[Item]:
@@ -126,27 +127,28 @@ def first_steps() -> list[Step]:
     return [
         Step(
             "Add a tenant", "the organisation whose clients you serve",
-            _add("tenants_tenant"), Tenant.objects.exists(),
+            _add("tenants_tenant"), Tenant.objects.exists(), "tenants.add_tenant",
         ),
         Step(
             "Connect a provider", "any server that speaks OpenAI's API",
-            _add("inference_provider"), Provider.objects.exists(),
+            _add("inference_provider"), Provider.objects.exists(), "inference.add_provider",
         ),
         Step(
             "Put a model into the catalog", "a provider's model under a name of yours",
-            _add("inference_catalogentry"), CatalogEntry.objects.exists(),
+            _add("inference_catalogentry"), CatalogEntry.objects.exists(), "inference.add_catalogentry",
         ),
         Step(
             "Publish an agent", "instructions over a model; a published catalog entry serves without one",
-            _add("inference_agent"), agent,
+            _add("inference_agent"), agent, "inference.add_agent",
         ),
         Step(
             "Hand out a key", "with just the scopes and names that its client needs",
-            _add("tenants_inferencekey"), InferenceKey.objects.exists(),
+            _add("tenants_inferencekey"), InferenceKey.objects.exists(), "tenants.add_inferencekey",
         ),
         Step(
             "Serve a first request", "the page of a new key has snippets that work as they stand",
             reverse("admin:tenants_usagerecord_changelist"), KeyActivity.objects.exists(),
+            "tenants.view_usagerecord",
         ),
     ]  # fmt: skip
 

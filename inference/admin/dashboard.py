@@ -36,7 +36,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     tenants = list(Tenant.objects.all()) if request.user.has_perm("tenants.view_tenant") else []
     tenant = next((one for one in tenants if str(one.pk) == request.GET.get("tenant")), None)
     items = [item for item in attention(tenant) if request.user.has_perm(item.permission)]
-    steps = first_steps()
+    steps = [step for step in first_steps() if request.user.has_perm(step.permission)]
     context.update(
         title="Dashboard",
         periods=[(name, label, name == period) for name, (label, _) in PERIODS.items()],

@@ -26,9 +26,12 @@ class HostsField(forms.CharField):
 
     def clean(self, value: Any) -> list[str]:
         text: str = super().clean(value)
-        hosts = [normalise_host(host) for host in text.replace(",", " ").split()]
-        for host in hosts:
+        hosts = []
+        for typed in text.replace(",", " ").split():
+            # A URL would lose all but its scheme where the port is cut off.
+            host = typed if "/" in typed else normalise_host(typed)
             HOST(host)
+            hosts.append(host)
         return list(dict.fromkeys(hosts))
 
     def has_changed(self, initial: Any, data: Any) -> bool:
