@@ -19,8 +19,6 @@ else
 NEEDED := local
 endif
 
-export PORT GTAPI_HOME LOCAL_MODELS DATABASE_URL REDIS_URL DEMO_PROVIDER_BASE_URL DEMO_PROVIDER_API_KEY
-
 .DEFAULT_GOAL := help
 .PHONY: help run test lint lock bench
 
