@@ -16,12 +16,23 @@ from tests import answers, factories
 pytestmark = pytest.mark.browser
 
 PASSWORD = "correct horse battery staple"
+#: The label has a star where the field is required.
+NAME = re.compile(r"^Name\*?$")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 
 
 @pytest.fixture
-def page(gateway) -> Iterator[Page]:
-    """A page of a browser in front of the gateway; an error of a script fails the test."""
+def operator() -> str:
+    """The name of a superuser."""
+    return User.objects.create_superuser(factories.unique("operator"), password=PASSWORD).username
+
+
+@pytest.fixture
+def page(gateway, operator, tenant) -> Iterator[Page]:
+    """A page of a browser in front of the gateway; an error of a script fails the test.
+
+    Rows are made before it: an event loop runs in this thread as long as the browser does.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         context = browser.new_context(base_url=gateway.url, viewport={"width": 1440, "height": 900})
@@ -56,9 +67,7 @@ def provider_url(upstream) -> str:
     return f"http://127.0.0.1:{upstream.port}/{prefix}/v1"
 
 
-def test_from_log_in_to_a_revoked_key(page, gateway, tenant, provider_url, worker):
-    operator = factories.unique("operator")
-    User.objects.create_superuser(operator, password=PASSWORD)
+def test_from_log_in_to_a_revoked_key(page, gateway, operator, tenant, provider_url):
     log_in(page, operator)
     add_provider(page, tenant, provider_url)
     add_catalog_entry(page)
@@ -90,7 +99,7 @@ def add_provider(page: Page, tenant, base_url: str) -> None:
     page.goto("/admin/inference/provider/add/")
     if page.get_by_text("For which tenant?").is_visible():
         page.get_by_role("link", name=tenant.name).click()
-    page.get_by_label("Name", exact=True).fill("main")
+    page.get_by_label(NAME).fill("main")
     page.get_by_label("Kind").select_option("openai_compatible")
     page.get_by_label("Base URL").fill(base_url)
     page.get_by_label("API key").fill("sk-typed-in-a-browser")
@@ -105,7 +114,7 @@ def add_provider(page: Page, tenant, base_url: str) -> None:
 
 def add_catalog_entry(page: Page) -> None:
     page.get_by_role("link", name="Add to catalog").click()
-    page.get_by_label("Name", exact=True).fill("fast")
+    page.get_by_label(NAME).fill("fast")
     expect(page.get_by_role("checkbox", name="Chat")).to_be_checked()
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("was added successfully")).to_be_visible()
@@ -124,7 +133,7 @@ def publish_agent(page: Page, tenant) -> None:
 
 def make_key(page: Page, tenant) -> str:
     page.goto(f"/admin/tenants/inferencekey/add/?tenant={tenant.pk}")
-    page.get_by_label("Name", exact=True).fill("web")
+    page.get_by_label(NAME).fill("web")
     page.get_by_role("checkbox", name="helper").check()
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("heading", name="Your new key")).to_be_visible()
