@@ -25,6 +25,8 @@ class Results:
 
     outcomes: dict[str, dict[str, list[Outcome]]] = field(default_factory=dict)
     held: dict[str, tuple[Outcome, float]] = field(default_factory=dict)
+    #: CPU milliseconds a second of each process tree while nothing is asked of it, by name.
+    at_rest: dict[str, float] = field(default_factory=dict)
 
     def add(self, contestant: Contestant, load: str, outcome: Outcome) -> None:
         self.outcomes.setdefault(contestant.name, {}).setdefault(load, []).append(outcome)
@@ -137,6 +139,7 @@ def written(results: Results, held: int) -> tuple[str, bool]:
     when = datetime.now(UTC).strftime("%Y-%m-%d")
     system = f"{platform.system()} {platform.machine()}"
     machine = f"{os.cpu_count()} cores, {system}, Python {platform.python_version()}"
+    resting = ", ".join(f"{name} {ms:.1f}" for name, ms in results.at_rest.items())
     judged = verdicts(results, held)
     lines = [
         "# Benchmark",
@@ -144,6 +147,9 @@ def written(results: Results, held: int) -> tuple[str, bool]:
         f"{when}, {machine}; medians of {rounds} paired rounds. One web process on one core.",
         "",
         *table(results),
+        "",
+        f"At rest, CPU ms a second: {resting}. What stands beside a request has its share of this in it, the",
+        "larger the fewer requests there are a second.",
         "",
         *(f"- {'met' if met else 'MISSED'}: {text}" for met, text in judged),
         "",

@@ -15,6 +15,7 @@ import secrets
 import shutil
 import sys
 import tempfile
+import time
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
@@ -23,7 +24,7 @@ sys.path.insert(0, str(CHECKOUT))
 
 from benchmarks import machine, report  # noqa: E402 - the checkout has to be on the path
 from benchmarks.contestants import NAME, RAW, Contestant, Field  # noqa: E402
-from benchmarks.measure import Load, Outcome, PeakMemory, run  # noqa: E402
+from benchmarks.measure import SETTLE, Load, Outcome, PeakMemory, run  # noqa: E402
 
 #: Streams that one process has to hold.
 HELD = 500
@@ -96,6 +97,7 @@ def measure(field: Field, contestants: list[Contestant], rounds: int, quick: boo
             if flaws := run(contestant, warm_up).flaws():
                 sys.exit(f"{contestant.name} does not answer as it should: {flaws}\n{field.last_words()}")
         machine.pin(contestant.pids, own)
+    results.at_rest = at_rest({**beside, **{one.name: one.pids for one in contestants if one.pids}})
     for number in range(rounds):
         # Who goes first changes from round to round.
         for contestant in contestants if number % 2 == 0 else contestants[::-1]:
@@ -107,6 +109,16 @@ def measure(field: Field, contestants: list[Contestant], rounds: int, quick: boo
         if contestant.pids:
             results.add_held(contestant, *hold(contestant))
     return results
+
+
+def at_rest(trees: dict[str, list[int]], seconds: float = 4) -> dict[str, float]:
+    """CPU milliseconds a second of process trees that nobody asks for anything."""
+    time.sleep(SETTLE)
+    before = {name: machine.cpu_seconds(*pids) for name, pids in trees.items()}
+    time.sleep(seconds)
+    return {
+        name: 1000 * (machine.cpu_seconds(*pids) - before[name]) / seconds for name, pids in trees.items()
+    }
 
 
 def hold(contestant: Contestant) -> tuple[Outcome, float]:
