@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DATABASE = "gtapi"
+REMOVE = "Remove it, or choose another GTAPI_HOME."
 POSTGRES_PORT = 5432  # of the socket's name only: nothing listens on it
 
 
@@ -48,16 +49,22 @@ class Home:
         """The folder itself, made with mode 0700 when it is missing. Raises HomeError when it is not ours."""
         return private_folder(self.root, "Set GTAPI_HOME to a folder of your own.")
 
-    @cached_property
+    @property
     def runtime(self) -> Path:
-        """A short private folder for sockets, whose addresses have at most 107 bytes.
+        """A short private folder for sockets, whose addresses have at most 107 bytes; see `make_runtime`.
 
         It lies outside the home, whose own path may be longer than that, and carries a hash of the home's
         path, so that two gateways stand beside each other. Raises HomeError when somebody else made it first.
         """
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
         folder = Path("/tmp") / f"gtapi-{os.geteuid()}-{digest}"  # noqa: S108 - ownership is checked below
-        return private_folder(folder, "Remove it, or choose another GTAPI_HOME.")
+        if folder.exists() or folder.is_symlink():
+            check_private(folder, REMOVE)
+        return folder
+
+    def make_runtime(self) -> Path:
+        """Make that folder, for the time that servers have their sockets there."""
+        return private_folder(self.runtime, REMOVE)
 
     @property
     def database(self) -> DatabaseFields:
@@ -121,18 +128,23 @@ def private_folder(folder: Path, remedy: str) -> Path:
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
     except FileExistsError:
         raise HomeError(f"{folder} is not a folder. {remedy}") from None
     except OSError as error:
         raise HomeError(f"{folder} cannot be made: {error.strerror}. {remedy}") from None
+    check_private(folder, remedy)
+    return folder
+
+
+def check_private(folder: Path, remedy: str) -> None:
+    """Close `folder` to others; raises HomeError unless it is a real folder of this very user."""
+    found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode):
         raise HomeError(f"{folder} is not a folder. {remedy}")
     if found.st_uid != os.geteuid():
         raise HomeError(f"{folder} belongs to another user (uid {found.st_uid}). {remedy}")
     if stat.S_IMODE(found.st_mode) & 0o077:
         folder.chmod(0o700)
-    return folder
 
 
 def write_private_file(file: Path, text: str) -> None:

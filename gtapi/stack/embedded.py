@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import NamedTuple
 
@@ -36,6 +36,7 @@ WITHOUT_SERVERS = frozenset(
         "findstatic",
         "help",
         "makemessages",
+        "openapi",
         "run",
         "startapp",
         "version",
@@ -66,13 +67,20 @@ class Stack:
         from gtapi.stack.redis import Redis
 
         home = self.home
+        sockets = home.make_runtime()
         servers: list[Server] = []
         if wants_own_redis(os.environ, home):
-            servers.append(Redis(home.path / "redis", home.runtime, home.logs / "redis.log", pause))
+            servers.append(Redis(home.path / "redis", sockets, home.logs / "redis.log", pause))
         if wants_own_postgres(os.environ):
             log = home.logs / "postgres.log"
-            servers.append(Postgres(home.path / "postgres", home.runtime, log, pause=pause))
+            servers.append(Postgres(home.path / "postgres", sockets, log, pause=pause))
         return servers
+
+    def leave(self) -> None:
+        """Give the ownership up, once the servers have been stopped."""
+        with suppress(OSError):  # not empty where a server was killed: the next one tidies up
+            self.home.runtime.rmdir()
+        self.ownership.release()
 
     def note(self, kind: str, state: str) -> None:
         self.ownership.note(f"{kind} {os.getpid()} {state}")

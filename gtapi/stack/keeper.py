@@ -30,7 +30,7 @@ def keep() -> None:
             stack.users.wait(FOREVER, signals.pause)
             stack.note("keeper", "stopping")
     finally:
-        stack.ownership.release()
+        stack.leave()
 
 
 def main() -> None:

@@ -48,6 +48,7 @@ class Launcher:
         self.stack = Stack(home)
         self.alive = FileLock(home.path / "parts.lock")
         self.parts: list[Program] = []
+        self.owning = False
 
     def run(self) -> None:
         """Serve until SIGINT, SIGTERM or SIGHUP. Raises StackError when a part cannot be started."""
@@ -112,6 +113,7 @@ class Launcher:
             raise StackError(
                 f"Another command uses the database under {self.home.path}: end it, then start the gateway."
             )
+        self.owning = True
         self.stack.note("launcher", "starting")
         # The parts of a launcher that was killed follow it by themselves; only a new one can come too early.
         if not self.alive.wait(SECONDS_FOR_THE_DEAD, self.signals.pause):
@@ -170,7 +172,7 @@ class Launcher:
 
     def _stop(self) -> None:
         """Stop the parts in the reverse of the order in which they were started."""
-        if self.parts:
+        if self.owning:
             self.stack.note("launcher", "stopping")
         at_once = False
         while self.parts:
@@ -183,4 +185,5 @@ class Launcher:
             else:
                 self.parts.pop()
         self.alive.release()
-        self.stack.ownership.release()
+        if self.owning:
+            self.stack.leave()

@@ -31,8 +31,6 @@ def test_homes_have_runtime_folders_of_their_own(tmp_path):
     first, second = Home(tmp_path / "first").runtime, Home(tmp_path / "second").runtime
     assert first != second
     assert len(os.fsencode(first / ".s.PGSQL.5432")) <= 107
-    first.rmdir()
-    second.rmdir()
 
 
 def test_runtime_folder_that_somebody_planted_is_refused(tmp_path):
