@@ -28,6 +28,7 @@ expect. The message is always in our own words: what a provider said goes to the
 import logging
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions as drf
 
@@ -150,8 +151,8 @@ class RequestTooLarge(APIError):
     type = "invalid_request_error"
     code = "request_too_large"
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"The request body is larger than the limit of {limit:,} bytes.")
+    def __init__(self, limit: int, what: str = "The request body") -> None:
+        super().__init__(f"{what} is larger than the limit of {limit:,} bytes.")
 
 
 class UnsupportedMediaType(APIError):
@@ -229,6 +230,8 @@ def translate(exception: Exception) -> APIError:
         return PermissionDenied()
     if isinstance(exception, drf.APIException) and exception.status_code < 500:
         return BadRequest(str(exception.detail))
+    if isinstance(exception, OperationalError | InterfaceError):
+        return Unavailable(detail="PostgreSQL cannot be reached")
     logger.error("unhandled error", exc_info=exception)
     return ServerError(detail=type(exception).__name__)
 

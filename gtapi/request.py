@@ -113,8 +113,10 @@ class APIRequest(ASGIRequest):
         parts = [part async for part in self.body_parts(limit)]
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    async def json(self) -> dict[str, Any]:
+    async def json(self, *, optional: bool = False) -> dict[str, Any]:
         """Return the body, a JSON object, and from then on notice when the client leaves.
+
+        Where it is ``optional`` an empty body counts as an empty object.
 
         Raises:
             UnsupportedMediaType: the body is declared as something else than JSON.
@@ -127,6 +129,8 @@ class APIRequest(ASGIRequest):
             raise UnsupportedMediaType
         body = await self.whole_body(settings.MAX_BODY_BYTES)
         self.notice_disconnect()
+        if optional and not body:
+            return {}
         try:
             data = orjson.loads(body)
         except orjson.JSONDecodeError as error:

@@ -5,12 +5,23 @@ from django.urls import path
 from inference.views.audio import SpeechView, TranscriptionsView, TranslationsView
 from inference.views.chat import ChatCompletionsView
 from inference.views.completions import CompletionsView
+from inference.views.conversations import (
+    ConversationDetailView,
+    ConversationsView,
+    ItemsView,
+    ItemView,
+)
 from inference.views.embeddings import EmbeddingsView
 from inference.views.images import ImageEditsView, ImageFileView, ImageGenerationsView, ImageVariationsView
 from inference.views.models import ModelsView, ModelView
 from inference.views.moderations import ModerationsView
+from inference.views.reference import DescriptionView, ReferenceView
 
 urlpatterns = [
+    path("conversations", ConversationsView.as_view()),
+    path("conversations/<str:conversation_id>", ConversationDetailView.as_view()),
+    path("conversations/<str:conversation_id>/items", ItemsView.as_view()),
+    path("conversations/<str:conversation_id>/items/<str:item_id>", ItemView.as_view()),
     path("models", ModelsView.as_view()),
     path("models/<path:name>", ModelView.as_view()),
     path("chat/completions", ChatCompletionsView.as_view()),
@@ -24,4 +35,6 @@ urlpatterns = [
     path("images/variations", ImageVariationsView.as_view()),
     path("images/files/<str:name>", ImageFileView.as_view()),
     path("moderations", ModerationsView.as_view()),
+    path("openapi.json", DescriptionView.as_view()),
+    path("docs", ReferenceView.as_view()),
 ]

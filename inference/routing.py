@@ -24,6 +24,7 @@ class Target:
     unavailable: str
     raw_model: str = ""
     upstream: Upstream | None = None
+    context_window: int | None = None
     version: int | None = None
     instructions: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -57,6 +58,7 @@ def _of_entry(entry: CatalogEntry) -> Target:
         capabilities=frozenset(entry.capabilities),
         unavailable="" if entry.published else "the catalog entry is not published",
         raw_model=entry.model,
+        context_window=entry.context_window,
         upstream=upstream_of(entry.provider),
     )
 
@@ -75,6 +77,7 @@ def _of_agent(agent: Agent) -> Target:
         capabilities=frozenset({"chat"}),
         unavailable="",
         raw_model=version.catalog.model,
+        context_window=version.catalog.context_window,
         upstream=upstream_of(version.catalog.provider),
         version=version.number,
         instructions=version.instructions,

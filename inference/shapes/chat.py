@@ -78,6 +78,37 @@ def written(message: JSON) -> str:
     return "".join(texts)
 
 
+class MessageCollector:
+    """Puts the deltas of a stream together again, for conversations that are kept."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+        self._calls: dict[int, JSON] = {}
+
+    def add(self, delta: JSON) -> None:
+        for name in ("content", "refusal"):
+            if delta.get(name):
+                self._texts[name] = self._texts.get(name, "") + delta[name]
+        for call in delta.get("tool_calls", ()):
+            known = self._calls.setdefault(call["index"], {})
+            for name, value in call.items():
+                if isinstance(value, dict):
+                    body = known.setdefault(name, {})
+                    for field, text in value.items():
+                        body[field] = body.get(field, "") + text
+                elif name != "index":
+                    known[name] = value
+
+    def message(self) -> JSON:
+        """Return the whole message."""
+        message: JSON = {"role": "assistant", "content": self._texts.get("content")}
+        if "refusal" in self._texts:
+            message["refusal"] = self._texts["refusal"]
+        if self._calls:
+            message["tool_calls"] = [self._calls[index] for index in sorted(self._calls)]
+        return message
+
+
 class ChunkWriter:
     """Turns a provider's chunks into ours, as the bytes of events.
 
@@ -85,8 +116,11 @@ class ChunkWriter:
     reported, and ``text`` what the model wrote where nothing was reported.
     """
 
-    def __init__(self, name: str, tenant_id: int, *, include_usage: bool) -> None:
+    def __init__(
+        self, name: str, tenant_id: int, *, include_usage: bool, collector: "MessageCollector | None" = None
+    ) -> None:
         self.usage: JSON | None = None
+        self.collector = collector
         self.text: list[str] = []
         self._tenant_id = tenant_id
         self._include_usage = include_usage
@@ -133,6 +167,8 @@ class ChunkWriter:
                 and (len(delta) == 1 or (len(delta) == 2 and "role" in delta))
             ):
                 self.text.append(content)
+                if self.collector is not None:
+                    self.collector.add({"content": content})
                 return self._before + orjson.dumps(content) + self._after
         built = [self._choice(choice, at) for at, choice in enumerate(choices) if isinstance(choice, dict)]
         return self._event(built, chunk) if built else b""
@@ -143,6 +179,8 @@ class ChunkWriter:
         given = choice.get("delta")
         delta = self._delta(given if isinstance(given, dict) else {}, index)
         self.text.append(written(delta))
+        if self.collector is not None and index == 0:
+            self.collector.add(delta)
         if delta.get("tool_calls"):
             self._begun[index] = True
         reason = choice.get("finish_reason")

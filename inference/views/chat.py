@@ -1,23 +1,69 @@
 """``POST /chat/completions``."""
 
+import logging
 from typing import Any
 
-from inference import tokens
+from django.db import Error
+from django.http.response import HttpResponseBase
+
+from gtapi.database import in_thread
+from gtapi.errors import PermissionDenied
+from gtapi.request import APIRequest
+from inference import threads, tokens
 from inference.context import upstream_chat
 from inference.endpoints import ENDPOINTS
+from inference.models import Turn
 from inference.routing import Target
-from inference.shapes.chat import ChunkWriter, completion, written
+from inference.shapes.chat import ChunkWriter, MessageCollector, completion, written
 from inference.shapes.chat_request import check_chat
+from inference.shapes.checks import invalid
 from inference.views.generation import GenerationView
 
+logger = logging.getLogger(__name__)
+
 JSON = dict[str, Any]
+CONVERSATION = "x-gt-conversation-id"
+CONVERSATION_SCOPE = "conversations:write"
+#: What of an answer is kept in a conversation.
+KEPT = ("role", "content", "refusal", "tool_calls", "audio")
 
 
 class ChatCompletionsView(GenerationView):
+    """A chat; with ``X-GT-Conversation-Id`` one that goes on where the conversation stands."""
+
     endpoint = ENDPOINTS["chat"]
+    #: The turn of a conversation that waits for its answer.
+    arrival: threads.Arrival | None = None
+
+    async def post(self, request: APIRequest) -> HttpResponseBase:
+        conversation_id = request.header(CONVERSATION.encode())
+        if not conversation_id:
+            return await super().post(request)
+        if CONVERSATION_SCOPE not in self.auth.scopes:
+            raise PermissionDenied(
+                f"This API key lacks the scope '{CONVERSATION_SCOPE}', which '{CONVERSATION}' needs."
+            )
+        response = await super().post(request)
+        response.headers[CONVERSATION] = conversation_id
+        return response
 
     def check(self, body: JSON) -> None:
         check_chat(body)
+
+    async def begin(self, request: APIRequest, target: Target, body: JSON) -> JSON:
+        conversation_id = request.header(CONVERSATION.encode())
+        if not conversation_id:
+            return body
+        if (body.get("n") or 1) != 1:
+            raise invalid("n", "a conversation takes one answer")
+        self.arrival = await in_thread(self._arrive, conversation_id, target, body, request.request_id)
+        return {**body, "messages": self.arrival.prompt()}
+
+    def _arrive(self, conversation_id: str, target: Target, body: JSON, request_id: str) -> threads.Arrival:
+        arrival = threads.begin(self.auth.id, conversation_id, body, request_id)
+        limit = body.get("max_completion_tokens") or body.get("max_tokens")
+        arrival.cut_to(target.context_window, limit, target.instructions)
+        return arrival
 
     def prepare(self, target: Target, body: JSON) -> JSON:
         return upstream_chat(target, body, self.auth.tenant_id)
@@ -27,10 +73,37 @@ class ChatCompletionsView(GenerationView):
 
     def writer(self, name: str, body: JSON) -> ChunkWriter:
         options = body.get("stream_options") or {}
-        return ChunkWriter(name, self.auth.tenant_id, include_usage=bool(options.get("include_usage")))
+        return ChunkWriter(
+            name,
+            self.auth.tenant_id,
+            include_usage=bool(options.get("include_usage")),
+            collector=MessageCollector() if self.arrival else None,
+        )
 
     def count(self, sent: JSON, text: str) -> tuple[int, int]:
         return tokens.estimate_messages(sent["messages"]), tokens.estimate(text)
 
     def written(self, built: JSON) -> str:
         return "".join(written(choice["message"]) for choice in built["choices"])
+
+    async def finished(self, answer: JSON | ChunkWriter) -> None:
+        if self.arrival is None:
+            return
+        if isinstance(answer, ChunkWriter):
+            message = answer.collector.message() if answer.collector else {}
+        else:
+            message = {name: answer["message"][name] for name in KEPT if answer["message"].get(name)}
+        await in_thread(threads.complete, self.arrival, message)
+        self.arrival = None
+
+    async def record(self) -> None:
+        if self.arrival is not None:
+            arrival, self.arrival = self.arrival, None
+            left = self.entry is not None and self.entry.status == 499
+            state = Turn.State.ABANDONED if left else Turn.State.FAILED
+            try:
+                await in_thread(threads.end, arrival, state)
+            except Error as error:
+                # The turn stays pending, which keeps it out of prompts as well.
+                logger.warning("turn %s cannot be ended: %s", arrival.turn_id, type(error).__name__)
+        await super().record()

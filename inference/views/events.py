@@ -45,7 +45,7 @@ class EventsView(TargetView):
         chunks: AsyncGenerator[list[JSON], None],
         writer: Writer,
         usage: Callable[[], Awaitable[JSON]],
-        done: bytes = DONE,
+        done: Callable[[], bytes] = lambda: DONE,
     ) -> EventStream:
         """Answer with a stream, once its first event is there: until then an error has a status of its own.
 
@@ -53,7 +53,7 @@ class EventsView(TargetView):
             chunks: the provider's events.
             writer: makes ours of them.
             usage: meters what has been used until now and returns it.
-            done: the mark at the end.
+            done: returns the mark at the end, or a last event that has to wait for the record.
         """
         if self.entry is not None:
             self.entry.streamed = True
@@ -66,6 +66,9 @@ class EventsView(TargetView):
             await parts.aclose()
             raise
         return EventStream(metered(chain(first, parts), self, done))
+
+    async def finished(self, answer: Any) -> None:
+        """Do what has to be done once an answer is whole: a choice, or the writer of a stream."""
 
     async def _parts(
         self, chunks: AsyncGenerator[list[JSON], None], writer: Writer, usage: Callable[[], Awaitable[JSON]]
@@ -83,7 +86,9 @@ class EventsView(TargetView):
                 # Some servers leave out their end mark: what matters is that the answer is whole.
                 if not writer.complete:
                     raise
-            yield writer.end(await usage())
+            used = await usage()
+            await self.finished(writer)
+            yield writer.end(used)
         except BaseException:
             # What was generated until now has been paid for, whoever broke it off.
             await chunks.aclose()

@@ -47,13 +47,17 @@ class GenerationView(EventsView):
         """Return the name of the endpoint that the provider is called on."""
         return self.endpoint.name
 
+    async def begin(self, request: APIRequest, target: Target, body: JSON) -> JSON:
+        """Return the body to go on with; a route that keeps conversations puts their history into it."""
+        return body
+
     async def post(self, request: APIRequest) -> HttpResponseBase:
         body = await request.json()
         name = model_name(body)
         target, upstream, adapter = await self.find(name)
         self.check(body)
-        sent = self.prepare(target, body)
         operation, given = self.operation(target), body.keys()
+        sent = self.prepare(target, await self.begin(request, target, body))
         if body.get("stream"):
             writer = self.writer(name, body)
             chunks = adapter.events(upstream, operation, sent, given)
@@ -64,6 +68,7 @@ class GenerationView(EventsView):
         if "usage" not in built:
             built["usage"] = await estimate(self.entry, lambda: self.count(sent, self.written(built)))
         meter_tokens(self.entry, built["usage"])
+        await self.finished(built["choices"][0])
         return JSONResponse(built)
 
     async def _usage(self, writer: Writer, sent: JSON) -> JSON:

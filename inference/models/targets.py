@@ -160,6 +160,11 @@ class CatalogEntry(InferenceTarget):
         "raw model id", max_length=200, help_text="The provider's own id. Clients never see it."
     )
     capabilities = ArrayField(models.CharField(max_length=20, choices=Capability.choices))
+    context_window = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Tokens of prompt and answer together. Long conversations are cut to it; empty: they are not.",
+    )
     published = models.BooleanField(
         default=True, help_text="While this is off, only agents can use the entry."
     )

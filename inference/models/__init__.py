@@ -1,0 +1,35 @@
+"""The tables of this app: what is published over providers, and the conversations that clients have with it."""
+
+from inference.models.conversations import Conversation, Item, Turn
+from inference.models.targets import (
+    HEADER_NAME,
+    NAME,
+    RESERVED_HEADERS,
+    Agent,
+    AgentContent,
+    AgentVersion,
+    Capability,
+    CatalogEntry,
+    Grant,
+    InferenceTarget,
+    Provider,
+    check_base_url,
+)
+
+__all__ = [
+    "HEADER_NAME",
+    "NAME",
+    "RESERVED_HEADERS",
+    "Agent",
+    "AgentContent",
+    "AgentVersion",
+    "Capability",
+    "CatalogEntry",
+    "Conversation",
+    "Grant",
+    "InferenceTarget",
+    "Item",
+    "Provider",
+    "Turn",
+    "check_base_url",
+]

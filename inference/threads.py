@@ -1,0 +1,194 @@
+"""Conversations as chats use them: what a request adds to a thread, and what enters its prompt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from django.db import transaction
+from django.utils import timezone
+
+from gtapi.errors import NotFound
+from inference import tokens
+from inference.models import Conversation, Item, Turn
+
+JSON = dict[str, Any]
+SYSTEM = ("system", "developer")
+#: Tokens that are kept free for an answer whose length nobody limited.
+ANSWER_TOKENS = 1024
+
+
+def no_conversation(conversation_id: str) -> NotFound:
+    """Return the one answer for a thread that does not exist, or is somebody else's."""
+    return NotFound(f"There is no conversation '{conversation_id}'.", code="conversation_not_found")
+
+
+def find(key_id: int, conversation_id: str, user: str, *, lock: bool = False) -> Conversation:
+    """Return a key's conversation.
+
+    Raises:
+        NotFound: there is none, or it is another key's, or another user's of this key.
+    """
+    rows = Conversation.objects.of(key_id)
+    if lock:
+        rows = rows.select_for_update()
+    conversation = rows.filter(pk=conversation_id).first()
+    if conversation is None or (conversation.user and conversation.user != user):
+        raise no_conversation(conversation_id)
+    return conversation
+
+
+def history(conversation: Conversation) -> list[Item]:
+    """Return the messages that count, in order: of complete turns, and not superseded."""
+    rows = Item.objects.filter(
+        turn__conversation=conversation, turn__state=Turn.State.COMPLETE, superseded=False
+    )
+    return list(rows.order_by("turn__number", "position"))
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A turn that has been numbered and waits for its answer: what its prompt is made of."""
+
+    turn_id: int
+    conversation_id: str
+    system: list[JSON]
+    #: What stands in the thread already.
+    earlier: list[JSON]
+    #: What this request adds.
+    added: list[JSON]
+    #: Ids of the messages that this request takes the place of, once it is complete.
+    superseded: list[str]
+    #: The system text that came with the request, to be kept.
+    given_system: list[JSON]
+    left_out: int = 0
+
+    def cut_to(self, window: int | None, answer: int | None, instructions: str) -> None:
+        """Leave out the oldest messages until prompt and answer fit into ``window`` tokens.
+
+        System text and what is new stay, and the prompt does not begin in the middle of an exchange.
+        """
+        if window is None:
+            return
+        room = window - (answer or min(ANSWER_TOKENS, window // 4))
+        room -= tokens.estimate(instructions) + tokens.estimate_messages([*self.system, *self.added])
+        sizes = [tokens.estimate_messages([message]) for message in self.earlier]
+        cut = 0
+        while cut < len(sizes) and sum(sizes[cut:]) > room:
+            cut += 1
+        while 0 < cut < len(sizes) and self.earlier[cut]["role"] != "user":
+            cut += 1
+        self.left_out = cut
+        del self.earlier[:cut]
+
+    def prompt(self) -> list[JSON]:
+        """Return all messages for the model."""
+        return [*self.system, *self.earlier, *self.added]
+
+
+@transaction.atomic
+def begin(key_id: int, conversation_id: str, body: JSON, request_id: str) -> Arrival:
+    """Number a turn and keep its question; the answer is generated after this short transaction.
+
+    Args:
+        key_id: who asks.
+        conversation_id: the thread.
+        body: a checked chat request.
+        request_id: by which the operator finds it.
+
+    Raises:
+        NotFound: see ``find``.
+    """
+    conversation = find(key_id, conversation_id, str(body.get("user") or ""), lock=True)
+    given_system = [message for message in body["messages"] if message["role"] in SYSTEM]
+    spoken = [message for message in body["messages"] if message["role"] not in SYSTEM]
+    items = history(conversation)
+    resent, new = split(spoken)
+    kept, adopted = align([item.message for item in items], resent)
+    conversation.turns += 1
+    conversation.save(update_fields=["turns"])
+    turn = Turn.objects.create(
+        conversation=conversation,
+        number=conversation.turns,
+        model=str(body["model"])[:200],
+        request_id=request_id,
+    )
+    added = [*adopted, *new]
+    Item.objects.bulk_create(
+        Item(turn=turn, position=at, message=message) for at, message in enumerate(added)
+    )
+    return Arrival(
+        turn_id=turn.pk,
+        conversation_id=conversation.pk,
+        system=given_system or conversation.system,
+        earlier=[item.message for item in items[:kept]],
+        added=added,
+        superseded=[item.pk for item in items[kept:]],
+        given_system=given_system,
+    )
+
+
+@transaction.atomic
+def complete(arrival: Arrival, answer: JSON) -> None:
+    """Keep the answer; from now on the turn counts, and what it superseded does not."""
+    turn = Turn.objects.filter(pk=arrival.turn_id, state=Turn.State.PENDING)
+    if not turn.update(state=Turn.State.COMPLETE, ended_at=timezone.now(), left_out=arrival.left_out):
+        return
+    Item.objects.create(turn_id=arrival.turn_id, position=len(arrival.added), message=answer)
+    if arrival.superseded:
+        Item.objects.filter(pk__in=arrival.superseded).update(superseded=True)
+    if arrival.given_system:
+        Conversation.objects.filter(pk=arrival.conversation_id).update(system=arrival.given_system)
+
+
+def end(arrival: Arrival, state: str) -> None:
+    """Note that a turn got no whole answer: it stays for the operator and enters no prompt."""
+    Turn.objects.filter(pk=arrival.turn_id, state=Turn.State.PENDING).update(
+        state=state, ended_at=timezone.now(), left_out=arrival.left_out
+    )
+
+
+def split(messages: Sequence[JSON]) -> tuple[list[JSON], list[JSON]]:
+    """Return what a client resent and what is new: everything after its last assistant message."""
+    last = max((at for at, message in enumerate(messages) if message["role"] == "assistant"), default=-1)
+    return list(messages[: last + 1]), list(messages[last + 1 :])
+
+
+def align(thread: Sequence[JSON], resent: Sequence[JSON]) -> tuple[int, list[JSON]]:
+    """Compare what a client resent with the thread.
+
+    Returns how many of the thread's messages stand, and which of the resent ones have to be adopted after them.
+    A client that resends the thread, whole or without its beginning, changes nothing; one that resends less of
+    its end, or something else, takes the place of the rest.
+    """
+    if not resent:
+        return len(thread), []
+    ours, theirs = [_essence(m) for m in thread], [_essence(m) for m in resent]
+    for start in range(len(ours) - len(theirs), -1, -1):
+        if ours[start : start + len(theirs)] == theirs:
+            return start + len(theirs), []
+    best, stands = 0, 0
+    for start in range(len(ours)):
+        agreed = 0
+        for mine, other in zip(ours[start:], theirs, strict=False):
+            if mine != other:
+                break
+            agreed += 1
+        if agreed > best:
+            best, stands = agreed, start + agreed
+    return stands, list(resent[best:])
+
+
+def _essence(message: JSON) -> bytes:
+    """Return what makes a message the same one, however a client writes it."""
+    content = message.get("content")
+    if isinstance(content, list) and all(part.get("type") == "text" for part in content):
+        content = "".join(part["text"] for part in content)
+    if isinstance(content, str):
+        content = content.strip()
+    calls = [
+        [call.get("id"), (call.get("function") or call.get("custom") or {})]
+        for call in message.get("tool_calls") or ()
+    ]
+    essence = [message["role"], content or None, calls, message.get("tool_call_id")]
+    return orjson.dumps(essence, option=orjson.OPT_SORT_KEYS)

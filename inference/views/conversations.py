@@ -1,0 +1,182 @@
+"""The routes under ``/conversations``: threads that the gateway keeps for a key."""
+
+from typing import Any
+
+from django.db import transaction
+
+from gtapi.database import in_thread
+from gtapi.errors import NotFound
+from gtapi.request import APIRequest
+from gtapi.responses import JSONResponse
+from inference import threads
+from inference.models import Conversation, Item, Turn
+from inference.shapes.checks import invalid, missing, of_type, one_of
+from inference.shapes.conversations import (
+    check_metadata,
+    conversation_object,
+    item_objects,
+    messages_of,
+    page,
+)
+from tenants.views import KeyedView
+
+JSON = dict[str, Any]
+MAX_LIMIT = 100
+
+
+class ConversationView(KeyedView):
+    """What the routes share: the scope, and whose threads they are."""
+
+    scope = "conversations:write"
+
+    def user(self, request: APIRequest, body: JSON | None = None) -> str:
+        """Return the end user that a request speaks for, from its body or its query."""
+        given = (body or {}).get("user")
+        if given is not None:
+            of_type(str)("user", given)
+        return str(given or request.GET.get("user") or "")
+
+    def owned(self, conversation_id: str, user: str, *, lock: bool = False) -> Conversation:
+        return threads.find(self.auth.id, conversation_id, user, lock=lock)
+
+
+def add(conversation: Conversation, messages: list[JSON], request_id: str) -> list[Item]:
+    """Add messages to a thread, as a complete turn of their own; system text takes the place of the old one."""
+    system = [message for message in messages if message["role"] in threads.SYSTEM]
+    if system:
+        conversation.system = system
+    if not messages:
+        return []
+    conversation.turns += 1
+    conversation.save(update_fields=["turns", "system"])
+    turn = Turn.objects.create(
+        conversation=conversation, number=conversation.turns, state=Turn.State.COMPLETE, request_id=request_id
+    )
+    spoken = [message for message in messages if message["role"] not in threads.SYSTEM]
+    return Item.objects.bulk_create(
+        Item(turn=turn, position=at, message=message) for at, message in enumerate(spoken)
+    )
+
+
+class ConversationsView(ConversationView):
+    route = "/conversations"
+
+    async def post(self, request: APIRequest) -> JSONResponse:
+        body = await request.json(optional=True)
+        user, metadata = self.user(request, body), check_metadata(body.get("metadata"))
+        messages = messages_of(body.get("items"))
+        return JSONResponse(await in_thread(self._create, user, metadata, messages, request.request_id))
+
+    @transaction.atomic
+    def _create(self, user: str, metadata: JSON, messages: list[JSON], request_id: str) -> JSON:
+        conversation = Conversation.objects.create(
+            tenant_id=self.auth.tenant_id, key_id=self.auth.id, user=user[:200], metadata=metadata
+        )
+        add(conversation, messages, request_id)
+        return conversation_object(conversation)
+
+
+class ConversationDetailView(ConversationView):
+    route = "/conversations/{id}"
+
+    async def get(self, request: APIRequest, conversation_id: str) -> JSONResponse:
+        return JSONResponse(
+            conversation_object(await in_thread(self.owned, conversation_id, self.user(request)))
+        )
+
+    async def post(self, request: APIRequest, conversation_id: str) -> JSONResponse:
+        body = await request.json()
+        if "metadata" not in body:
+            raise missing("metadata")
+        metadata = check_metadata(body["metadata"])
+        return JSONResponse(
+            await in_thread(self._update, conversation_id, self.user(request, body), metadata)
+        )
+
+    @transaction.atomic
+    def _update(self, conversation_id: str, user: str, metadata: JSON) -> JSON:
+        conversation = self.owned(conversation_id, user, lock=True)
+        conversation.metadata = metadata
+        conversation.save(update_fields=["metadata"])
+        return conversation_object(conversation)
+
+    async def delete(self, request: APIRequest, conversation_id: str) -> JSONResponse:
+        await in_thread(self._delete, conversation_id, self.user(request))
+        return JSONResponse({"id": conversation_id, "object": "conversation.deleted", "deleted": True})
+
+    def _delete(self, conversation_id: str, user: str) -> None:
+        self.owned(conversation_id, user).delete()
+
+
+class ItemsView(ConversationView):
+    route = "/conversations/{id}/items"
+
+    async def get(self, request: APIRequest, conversation_id: str) -> JSONResponse:
+        limit, order, after = _paging(request)
+        return JSONResponse(
+            await in_thread(self._list, conversation_id, self.user(request), limit, order, after)
+        )
+
+    def _list(self, conversation_id: str, user: str, limit: int, order: str, after: str) -> JSON:
+        conversation = self.owned(conversation_id, user)
+        objects = [built for item in threads.history(conversation) for built in item_objects(item)]
+        if order == "desc":
+            objects.reverse()
+        if after:
+            places = [at for at, built in enumerate(objects) if built["id"] == after]
+            if not places:
+                raise invalid("after", "there is no such item")
+            objects = objects[places[0] + 1 :]
+        return page(objects[:limit], has_more=len(objects) > limit)
+
+    async def post(self, request: APIRequest, conversation_id: str) -> JSONResponse:
+        body = await request.json()
+        if body.get("items") is None:
+            raise missing("items")
+        messages = messages_of(body["items"])
+        return JSONResponse(
+            await in_thread(
+                self._add, conversation_id, self.user(request, body), messages, request.request_id
+            )
+        )
+
+    @transaction.atomic
+    def _add(self, conversation_id: str, user: str, messages: list[JSON], request_id: str) -> JSON:
+        items = add(self.owned(conversation_id, user, lock=True), messages, request_id)
+        return page([built for item in items for built in item_objects(item)], has_more=False)
+
+
+class ItemView(ConversationView):
+    route = "/conversations/{id}/items/{item_id}"
+
+    async def get(self, request: APIRequest, conversation_id: str, item_id: str) -> JSONResponse:
+        return JSONResponse(await in_thread(self._get, conversation_id, self.user(request), item_id))
+
+    def _get(self, conversation_id: str, user: str, item_id: str) -> JSON:
+        item = self._item(self.owned(conversation_id, user), item_id)
+        return next(built for built in item_objects(item) if built["id"] == item_id)
+
+    async def delete(self, request: APIRequest, conversation_id: str, item_id: str) -> JSONResponse:
+        return JSONResponse(await in_thread(self._delete, conversation_id, self.user(request), item_id))
+
+    @transaction.atomic
+    def _delete(self, conversation_id: str, user: str, item_id: str) -> JSON:
+        conversation = self.owned(conversation_id, user, lock=True)
+        self._item(conversation, item_id).delete()
+        return conversation_object(conversation)
+
+    def _item(self, conversation: Conversation, item_id: str) -> Item:
+        """Return the message that an item is, or is a part of."""
+        for item in threads.history(conversation):
+            if any(built["id"] == item_id for built in item_objects(item)):
+                return item
+        raise NotFound(f"There is no item '{item_id}' in this conversation.")
+
+
+def _paging(request: APIRequest) -> tuple[int, str, str]:
+    limit = request.GET.get("limit") or "20"
+    if not limit.isdecimal() or not 1 <= int(limit) <= MAX_LIMIT:
+        raise invalid("limit", f"expected an integer between 1 and {MAX_LIMIT}")
+    order = request.GET.get("order") or "desc"
+    one_of(("asc", "desc"))("order", order)
+    return int(limit), order, request.GET.get("after") or ""

@@ -1,0 +1,301 @@
+"""Conversations that the gateway keeps: the SDK's own routes, and chats that go on where a thread stands."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import openai
+import pytest
+
+from inference.models import Item, Turn
+from tests import answers, factories
+from tests.wire import BASES, RawClient, chat, envelope, events
+
+HEADER = "x-gt-conversation-id"
+
+
+@pytest.fixture(autouse=True)
+def database_access(django_db_blocker):
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture
+def thread(http) -> str:
+    return http.post("/conversations").json()["id"]
+
+
+@pytest.fixture
+def say(http, upstream, world):
+    """Sends messages to a thread; the provider answers `answer`. Returns what the provider was sent."""
+
+    def send(thread: str, *messages: tuple[str, str] | str, answer: str = "ok", model="fast", **more) -> list:
+        upstream.script(world.raw, answers.answer(answers.completion(answer)))
+        body = {
+            "model": model,
+            "messages": [
+                {"role": "user", "content": m} if isinstance(m, str) else {"role": m[0], "content": m[1]}
+                for m in messages
+            ],
+            **more,
+        }
+        response = http.post("/chat/completions", json=body, headers={HEADER: thread})
+        assert response.status_code == 200, response.text
+        assert response.headers[HEADER] == thread
+        return [(m["role"], m["content"]) for m in upstream.last(world.raw).json["messages"]]
+
+    return send
+
+
+def spoken(thread: str) -> list[tuple[str, str]]:
+    """What stands in the thread."""
+    rows = Item.objects.filter(
+        turn__conversation=thread, turn__state=Turn.State.COMPLETE, superseded=False
+    ).order_by("turn__number", "position")
+    return [(row.message["role"], row.message["content"]) for row in rows]
+
+
+def test_the_sdks_own_methods_work(client):
+    made = client.conversations.create(
+        metadata={"topic": "bikes"},
+        items=[{"type": "message", "role": "user", "content": "Hello"}],
+    )
+    assert made.id.startswith("conv_")
+    assert made.metadata == {"topic": "bikes"}
+    assert client.conversations.retrieve(made.id) == made
+    assert client.conversations.update(made.id, metadata={"topic": "cars"}).metadata == {"topic": "cars"}
+    added = client.conversations.items.create(
+        made.id,
+        items=[
+            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi."}]},
+            {"type": "function_call", "call_id": "call_1", "name": "ring", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "call_1", "output": "rung"},
+        ],
+    )
+    assert [item.type for item in added.data] == ["message", "function_call", "function_call_output"]
+    listed = list(client.conversations.items.list(made.id, order="asc", limit=1))
+    assert [item.id for item in listed][1:] == [item.id for item in added.data]
+    assert listed[0].content[0].text == "Hello"
+    assert client.conversations.items.retrieve(listed[1].id, conversation_id=made.id).content[0].text == "Hi."
+    client.conversations.items.delete(listed[0].id, conversation_id=made.id)
+    newest_first = client.conversations.items.list(made.id).data
+    assert [item.id for item in newest_first] == [item.id for item in reversed(added.data)]
+    assert client.conversations.delete(made.id).deleted
+    with pytest.raises(openai.NotFoundError):
+        client.conversations.retrieve(made.id)
+
+
+def test_an_empty_body_makes_an_empty_thread(http):
+    made = http.post("/conversations").json()
+    assert set(made) == {"id", "object", "created_at", "metadata"}
+    assert made["metadata"] == {}
+
+
+def test_a_thread_remembers_what_was_said(thread, say):
+    say(thread, "My name is Ada.", answer="Hello Ada.")
+    sent = say(thread, "What is my name?", answer="Ada.")
+    assert sent == [("user", "My name is Ada."), ("assistant", "Hello Ada."), ("user", "What is my name?")]
+    assert spoken(thread) == [*sent, ("assistant", "Ada.")]
+
+
+def test_a_streamed_answer_is_kept_whole(thread, http, upstream, world, say):
+    upstream.script(world.raw, answers.stream(*answers.chunks("one ", "two ", "three")))
+    body = chat("fast", stream=True)
+    response = http.post("/chat/completions", json=body, headers={HEADER: thread})
+    assert events(response.text)[-1] == "[DONE]"
+    assert response.headers[HEADER] == thread
+    assert spoken(thread)[-1] == ("assistant", "one two three")
+
+
+def test_a_streamed_tool_call_is_kept_and_answered(thread, http, upstream, world):
+    fragments = [
+        answers.chunk({"role": "assistant", "tool_calls": [
+            {"index": 0, "id": "prov-1", "type": "function", "function": {"name": "ring", "arguments": ""}}]}),
+        answers.chunk({"tool_calls": [{"index": 0, "function": {"arguments": '{"a"'}}]}),
+        answers.chunk({"tool_calls": [{"index": 0, "function": {"arguments": ":1}"}}]}),
+        answers.chunk({}, finish="tool_calls"),
+    ]  # fmt: skip
+    upstream.script(world.raw, answers.stream(*fragments))
+    text = http.post("/chat/completions", json=chat("fast", stream=True), headers={HEADER: thread}).text
+    call = next(e for e in events(text) if e["choices"][0]["delta"].get("tool_calls"))
+    identity = call["choices"][0]["delta"]["tool_calls"][0]["id"]
+    upstream.script(world.raw, answers.answer())
+    result = {"role": "tool", "tool_call_id": identity, "content": "rung"}
+    done = http.post(
+        "/chat/completions", json={"model": "fast", "messages": [result]}, headers={HEADER: thread}
+    )
+    assert done.status_code == 200
+    sent = upstream.last(world.raw).json["messages"]
+    assert sent[1]["tool_calls"] == [
+        {"id": identity, "type": "function", "function": {"name": "ring", "arguments": '{"a":1}'}}
+    ]
+    assert sent[2] == result
+
+
+@pytest.mark.parametrize("resent", [0, 1, 2], ids=["whole", "without the first", "the last answer alone"])
+def test_a_client_that_resends_the_history_doubles_nothing(thread, say, resent):
+    say(thread, "one", answer="1")
+    say(thread, "two", answer="2")
+    history = [("user", "one"), ("assistant", "1"), ("user", "two"), ("assistant", "2")]
+    trimmed = history[resent if resent < 2 else 3 :]
+    sent = say(thread, *trimmed, ("user", "three"), answer="3")
+    assert sent == [*history, ("user", "three")]
+    assert spoken(thread) == [*sent, ("assistant", "3")]
+
+
+def test_asking_again_takes_the_place_of_the_last_answer(thread, say):
+    say(thread, "one", answer="1")
+    say(thread, "two", answer="2")
+    sent = say(thread, ("user", "one"), ("assistant", "1"), ("user", "two"), answer="another 2")
+    assert sent == [("user", "one"), ("assistant", "1"), ("user", "two")]
+    assert spoken(thread) == [*sent, ("assistant", "another 2")]
+
+
+def test_an_edited_history_takes_the_place_of_the_thread(thread, say):
+    say(thread, "one", answer="1")
+    say(thread, "two", answer="2")
+    edited = [("user", "one"), ("assistant", "uno"), ("user", "three")]
+    assert say(thread, *edited, answer="3") == edited
+    assert spoken(thread) == [*edited, ("assistant", "3")]
+
+
+def test_system_text_is_replaced_and_not_appended(thread, say):
+    say(thread, ("system", "Be kind."), "one", answer="1")
+    assert say(thread, "two", answer="2")[0] == ("system", "Be kind.")
+    sent = say(thread, ("system", "Be brief."), "three", answer="3")
+    assert [m for m in sent if m[0] == "system"] == [("system", "Be brief.")]
+    assert len(sent) == 6
+
+
+def test_an_agents_instructions_come_before_the_thread(thread, say):
+    say(thread, "one", answer="1", model="support")
+    sent = say(thread, "two", answer="2", model="support")
+    assert sent[0] == ("system", "Answer briefly.")
+    assert sent[1:] == [("user", "one"), ("assistant", "1"), ("user", "two")]
+
+
+def test_a_failed_turn_enters_no_prompt_and_a_retry_adds_nothing(thread, http, upstream, world, say):
+    upstream.script(world.raw, answers.answer(answers.error_body(), status=500))
+    failed = http.post("/chat/completions", json=chat("fast"), headers={HEADER: thread})
+    assert failed.status_code == 502
+    assert spoken(thread) == []
+    assert say(thread, "Hello") == [("user", "Hello")]
+    states = Turn.objects.filter(conversation=thread).order_by("number").values_list("state", flat=True)
+    assert list(states) == ["failed", "complete"]
+
+
+def test_an_abandoned_turn_enters_no_prompt(thread, gateway, upstream, world, say):
+    upstream.script(world.raw, answers.endless())
+    client = RawClient(gateway.port, world.authorization["authorization"])
+    head = client.head
+    client.head = lambda length, *rest: head(length, *rest).replace(
+        b"\r\n\r\n", f"\r\n{HEADER}: {thread}\r\n\r\n".encode()
+    )
+    client.post(chat("fast", stream=True))
+    client.read_until(b"on and on")
+    client.leave()
+    deadline = threading.Event()
+    for _ in range(100):
+        if Turn.objects.get(conversation=thread).state == "abandoned":
+            break
+        deadline.wait(0.1)
+    assert Turn.objects.get(conversation=thread).state == "abandoned"
+    assert say(thread, "Hello") == [("user", "Hello")]
+
+
+def test_fifty_messages_at_once_become_fifty_turns_in_order(thread, gateway, upstream, world):
+    upstream.script(world.raw, answers.answer())
+
+    def send(number: int) -> int:
+        with httpx.Client(base_url=gateway.base_url, headers=world.authorization, timeout=60) as client:
+            body = {"model": "fast", "messages": [{"role": "user", "content": f"message {number}"}]}
+            return client.post("/chat/completions", json=body, headers={HEADER: thread}).status_code
+
+    with ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(send, range(50))) == {200}
+    numbers = Turn.objects.filter(conversation=thread, state="complete").values_list("number", flat=True)
+    assert sorted(numbers) == list(range(1, 51))
+    said = spoken(thread)
+    assert [role for role, _ in said] == ["user", "assistant"] * 50
+    assert len({text for role, text in said if role == "user"}) == 50
+
+
+def test_a_long_thread_is_cut_to_the_models_window_oldest_first(thread, http, upstream, world, say):
+    world.fast.context_window = 330
+    world.fast.save()
+    long = "word " * 100
+    say(thread, ("system", "Be kind."), f"first {long}", answer="1", max_tokens=50)
+    say(thread, f"second {long}", answer="2", max_tokens=50)
+    sent = say(thread, f"third {long}", answer="3", max_tokens=50)
+    assert sent[0] == ("system", "Be kind.")
+    assert [text.split()[0] for _, text in sent[1:]] == ["second", "2", "third"]
+    assert Turn.objects.get(conversation=thread, number=3).left_out == 2
+    assert len(spoken(thread)) == 6
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_somebody_elses_thread_does_not_exist(thread, gateway, world, upstream, base):
+    stranger = factories.world(upstream.base_url)
+    sibling = factories.key(world.tenant, [world.fast])
+    for plain in (stranger.key.plain, sibling.plain):
+        with httpx.Client(
+            base_url=f"{gateway.url}{base}", headers={"authorization": f"Bearer {plain}"}
+        ) as other:
+            for method, path, body in (
+                ("GET", f"/conversations/{thread}", None),
+                ("POST", f"/conversations/{thread}", {"metadata": {}}),
+                ("DELETE", f"/conversations/{thread}", None),
+                ("GET", f"/conversations/{thread}/items", None),
+                ("POST", f"/conversations/{thread}/items", {"items": [{"role": "user", "content": "x"}]}),
+                ("GET", f"/conversations/{thread}/items/msg_1", None),
+                ("DELETE", f"/conversations/{thread}/items/msg_1", None),
+            ):
+                envelope(other.request(method, path, json=body), 404, "conversation_not_found")
+            asked = other.post("/chat/completions", json=chat("fast"), headers={HEADER: thread})
+            envelope(asked, 404, "conversation_not_found")
+    assert spoken(thread) == []
+
+
+def test_a_key_without_the_scope_keeps_no_conversation(thread, gateway, world):
+    poor = factories.key(world.tenant, [world.fast], ["models:read", "inference:chat"])
+    with httpx.Client(base_url=gateway.base_url, headers={"authorization": f"Bearer {poor.plain}"}) as client:
+        assert "conversations:write" in envelope(client.post("/conversations"), 403)["message"]
+        refused = client.post("/chat/completions", json=chat("fast"), headers={HEADER: thread})
+        assert "conversations:write" in envelope(refused, 403, "insufficient_scope")["message"]
+        assert client.post("/chat/completions", json=chat("fast")).status_code == 200
+
+
+def test_a_user_narrows_a_thread_and_never_widens_it(http, world, upstream):
+    upstream.script(world.raw, answers.answer())
+    thread = http.post("/conversations", json={"user": "ada"}).json()["id"]
+    envelope(http.get(f"/conversations/{thread}"), 404)
+    envelope(http.get(f"/conversations/{thread}", params={"user": "eve"}), 404)
+    assert http.get(f"/conversations/{thread}", params={"user": "ada"}).status_code == 200
+    headers = {HEADER: thread}
+    envelope(http.post("/chat/completions", json=chat("fast"), headers=headers), 404)
+    ask = http.post("/chat/completions", json=chat("fast", user="ada"), headers=headers)
+    assert ask.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"metadata": []}, "metadata"),
+        ({"metadata": {"a": 1}}, "metadata.a"),
+        ({"metadata": {f"k{n}": "v" for n in range(17)}}, "metadata"),
+        ({"items": {}}, "items"),
+        ({"items": [{"role": "user", "content": "x"}] * 21}, "items"),
+        ({"items": [{"role": "nobody", "content": "x"}]}, "items[0].role"),
+        ({"items": [{"type": "web_search_call"}]}, "items[0].type"),
+        ({"items": [{"role": "user", "content": [{"type": "input_text"}]}]}, "items[0].content[0].text"),
+        ({"user": 7}, "user"),
+    ],
+)
+def test_bad_input_is_refused_naming_the_place(http, body, param):
+    assert envelope(http.post("/conversations", json=body), 400)["param"] == param
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=x", "limit=101", "order=up", "after=msg_none"])
+def test_a_bad_page_is_refused(http, thread, query):
+    name = query.partition("=")[0]
+    assert envelope(http.get(f"/conversations/{thread}/items?{query}"), 400)["param"] == name
