@@ -1,0 +1,40 @@
+"""Write the description of the API."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from inference.openapi.assembly import description
+from inference.openapi.markdown import pages
+
+
+class Command(BaseCommand):
+    help = "Print the OpenAPI description of the API, or write the pages about its routes with --docs."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--docs", action="store_true", help="write docs/routes/ anew")
+        parser.add_argument(
+            "--folder",
+            type=Path,
+            default=settings.BASE_DIR / "docs" / "routes",
+            help="where to write them (default: docs/routes/)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not options["docs"]:
+            self.stdout.write(orjson.dumps(description(), option=orjson.OPT_INDENT_2).decode())
+            return
+        folder: Path = options["folder"]
+        folder.mkdir(parents=True, exist_ok=True)
+        written = pages()
+        for name, text in written.items():
+            (folder / name).write_text(text)
+        for old in folder.glob("*.md"):
+            if old.name not in written:
+                old.unlink()
+        self.stdout.write(f"Wrote {len(written)} pages into {folder}.")

@@ -1,0 +1,111 @@
+"""The OpenAPI description, assembled from its files."""
+
+from copy import deepcopy
+from functools import cache
+from typing import Any
+
+import orjson
+
+from inference.openapi.routes import FOLDER, Body, Problem, Route, read, routes
+
+JSON = dict[str, Any]
+EVENTS = "text/event-stream"
+ERROR = {"$ref": "#/components/schemas/Error"}
+REQUEST_ID = {"$ref": "#/components/headers/RequestId"}
+#: The names of languages as tools for OpenAPI know them.
+LANGUAGES = {"curl": "Shell", "python": "Python", "node": "JavaScript"}
+
+
+@cache
+def description() -> JSON:
+    """Return the whole description, an OpenAPI document of version 3.1."""
+    document = read(FOLDER / "description.yaml")
+    schemas = document["components"]["schemas"]
+    paths: JSON = {}
+    for route in routes():
+        schemas.update(deepcopy(dict(route.schemas)))
+        if route.body:
+            schemas[request_name(route)] = request_schema(route.body)
+        paths[route.path] = {route.method: _operation(route)}
+    document["paths"] = paths
+    return document
+
+
+@cache
+def written() -> bytes:
+    """Return the description as JSON."""
+    return orjson.dumps(description())
+
+
+def request_name(route: Route) -> str:
+    """Return the name of the schema of a route's requests."""
+    return f"{route.operation[0].upper()}{route.operation[1:]}Request"
+
+
+def request_schema(body: Body) -> JSON:
+    """Return the schema of a body; other parameters than its own are allowed."""
+    properties = {}
+    for name, given in body.properties.items():
+        schema = {key: value for key, value in given.items() if key != "x-gt"}
+        if body.media_type == "application/json" and name not in body.required:
+            schema = nullable(schema)
+        properties[name] = {**schema, "x-treatment": given["x-gt"]}
+    return {"type": "object", "required": list(body.required), "properties": properties}
+
+
+def nullable(schema: JSON) -> JSON:
+    """Return a schema that takes null besides: in a JSON body it counts as absent."""
+    schema = dict(schema)
+    if "type" in schema:
+        kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        schema["type"] = [*kinds, "null"]
+        if "enum" in schema:
+            schema["enum"] = [*schema["enum"], None]
+    elif "anyOf" in schema:
+        schema["anyOf"] = [*schema["anyOf"], {"type": "null"}]
+    return schema
+
+
+def _operation(route: Route) -> JSON:
+    operation: JSON = {
+        "operationId": route.operation,
+        "summary": route.title,
+        "description": route.about,
+        "tags": [route.tag],
+        "security": [{"key": [route.scope]}] if route.scope else [],
+    }
+    if route.parameters:
+        operation["parameters"] = list(route.parameters)
+    if route.body:
+        schema = {"$ref": f"#/components/schemas/{request_name(route)}"}
+        operation["requestBody"] = {"required": True, "content": {route.body.media_type: {"schema": schema}}}
+    if route.capability:
+        operation["x-capability"] = route.capability
+        operation["x-left-out"] = list(route.left_out)
+    responses = {problem.status: _problem(problem) for problem in route.problems}
+    operation["responses"] = {"200": _success(route), **responses}
+    operation["x-codeSamples"] = [
+        {"lang": LANGUAGES[language], "label": language, "source": source}
+        for language, source in route.examples.items()
+    ]
+    return operation
+
+
+def _success(route: Route) -> JSON:
+    content: JSON = {kind: {"schema": schema} if schema else {} for kind, schema in route.answers.items()}
+    if route.events:
+        content[EVENTS] = {
+            "schema": {"type": "string", "description": "Server-sent events."},
+            "x-event": route.events.schema,
+            "x-end": route.events.end,
+        }
+    return {"description": "It worked.", "headers": {"x-request-id": REQUEST_ID}, "content": content}
+
+
+def _problem(problem: Problem) -> JSON:
+    return {
+        "description": problem.means,
+        "headers": {"x-request-id": REQUEST_ID, **problem.headers},
+        "content": {"application/json": {"schema": ERROR}},
+        "x-codes": list(problem.codes),
+    }

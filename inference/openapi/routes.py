@@ -1,0 +1,161 @@
+"""The routes of the description, as their files tell them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from inference.context import ROUTING_FIELDS
+from inference.endpoints import ENDPOINTS, Endpoint
+
+JSON = dict[str, Any]
+FOLDER = Path(__file__).parent
+FORM = "multipart/form-data"
+#: How the gateway treats a parameter, in the order in which they are shown.
+TREATMENTS = ("honoured", "checked", "passed")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A status that is no success: what it means, its codes, and headers beside the usual ones."""
+
+    status: str
+    means: str
+    codes: tuple[str, ...]
+    headers: Mapping[str, JSON]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a request carries; ``properties`` are JSON Schemas with a treatment each."""
+
+    media_type: str
+    required: tuple[str, ...]
+    properties: Mapping[str, JSON]
+
+    def treated(self, treatment: str) -> dict[str, JSON]:
+        """Return the parameters that the gateway treats in one way."""
+        return {name: schema for name, schema in self.properties.items() if schema["x-gt"] == treatment}
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """A streamed answer: the schema of its events, and the mark at its end, if it has one."""
+
+    schema: JSON
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route. ``scope`` is empty where no key is needed, ``capability`` where no model is called."""
+
+    name: str
+    method: str
+    path: str
+    scope: str
+    capability: str
+    operation: str
+    tag: str
+    title: str
+    about: str
+    parameters: tuple[JSON, ...]
+    body: Body | None
+    answers: Mapping[str, JSON]
+    events: Events | None
+    problems: tuple[Problem, ...]
+    examples: Mapping[str, str]
+    schemas: Mapping[str, JSON] = field(repr=False)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Parameters that never reach a provider."""
+        return tuple(sorted(ROUTING_FIELDS)) if self.capability else ()
+
+
+def read(path: Path) -> JSON:
+    """Return what a file of the description says."""
+    found: JSON = yaml.safe_load(path.read_text())
+    return found
+
+
+@cache
+def routes() -> tuple[Route, ...]:
+    """Return every route: by tag, those of one tag as the registry has them."""
+    tags = [tag["name"] for tag in read(FOLDER / "description.yaml")["tags"]]
+    errors = read(FOLDER / "errors.yaml")
+    found = [_route(path.stem, read(path), errors) for path in (FOLDER / "routes").glob("*.yaml")]
+    registered = list(ENDPOINTS)
+    return tuple(
+        sorted(
+            found,
+            key=lambda route: (
+                tags.index(route.tag),
+                registered.index(route.name) if route.capability else len(registered),
+                route.path,
+            ),
+        )
+    )
+
+
+def _route(name: str, said: JSON, errors: JSON) -> Route:
+    endpoint = ENDPOINTS[said["endpoint"]] if "endpoint" in said else None
+    scope = endpoint.scope if endpoint else said.get("scope", "")
+    body = _body(said["body"]) if "body" in said else None
+    events = said.get("events")
+    return Route(
+        name=name,
+        method="post" if endpoint else "get",
+        path=endpoint.path if endpoint else said["path"],
+        scope=scope,
+        capability=endpoint.capability if endpoint else "",
+        operation=said["operation"],
+        tag=said["tag"],
+        title=said["title"],
+        about=said["about"],
+        parameters=tuple(said.get("parameters", ())),
+        body=body,
+        answers=said["answers"],
+        events=Events(events["schema"], events.get("end", "")) if events else None,
+        problems=_problems([errors[kind] for kind in _kinds(endpoint, scope, body, said)]),
+        examples=said["examples"],
+        schemas=said.get("schemas", {}),
+    )
+
+
+def _body(said: JSON) -> Body:
+    media_type = FORM if said.get("form") else "application/json"
+    for name, schema in said["properties"].items():
+        if schema["x-gt"] not in TREATMENTS:
+            raise ValueError(f"{name}: there is no treatment {schema['x-gt']}")
+    return Body(media_type, tuple(said["required"]), said["properties"])
+
+
+def _kinds(endpoint: Endpoint | None, scope: str, body: Body | None, said: JSON) -> list[str]:
+    """Return what kinds of errors a route can answer with."""
+    kinds = []
+    if body:
+        kinds.append("form" if body.media_type == FORM else "json")
+    if scope:
+        kinds.append("keyed")
+    if endpoint:
+        kinds.append("model")
+    return [*kinds, *said.get("errors", ()), "every"]
+
+
+def _problems(kinds: list[JSON]) -> tuple[Problem, ...]:
+    """Return the errors of several kinds, those of one status as one."""
+    merged: dict[str, Problem] = {}
+    for kind in kinds:
+        for status, said in kind.items():
+            before = merged.get(status, Problem(status, "", (), {}))
+            merged[status] = Problem(
+                status,
+                f"{before.means} {said['means']}".strip(),
+                (*before.codes, *said["codes"]),
+                {**before.headers, **said.get("headers", {})},
+            )
+    return tuple(merged[status] for status in sorted(merged))
