@@ -346,6 +346,8 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
     def state(self, agent: Agent) -> str:
         if agent.live is None:
             return badge("not published", "warning")
+        if agent.live.catalog_id is None:
+            return badge("its model was deleted", "danger")
         live = badge(f"version {agent.live.number} live", "success")
         if agent.has_unpublished_changes():
             return format_html("{} {}", live, badge("unpublished changes", "info"))

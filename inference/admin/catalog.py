@@ -22,7 +22,7 @@ class CatalogEntryForm(TenantForm[CatalogEntry]):
 
     class Meta:
         model = CatalogEntry
-        fields = ("name", "provider", "model", "capabilities", "published")
+        fields = ("name", "provider", "model", "capabilities", "context_window", "published")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -64,7 +64,7 @@ class CatalogEntryAdmin(TenantOwnedAdmin[CatalogEntry]):
         used = ("used_by",) if obj else ()
         return [
             (None, {"fields": ("tenant", "name", "published", *used)}),
-            ("Behind the name", {"fields": ("provider", "model", "capabilities")}),
+            ("Behind the name", {"fields": ("provider", "model", "capabilities", "context_window")}),
         ]
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Keys: issued and shown once, changed, looked through, given a new secret, revoked."""
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -14,6 +13,7 @@ from django.utils.timesince import timesince, timeuntil
 from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 
 from files.models import Dataset
+from inference.admin.attention import SOON
 from inference.admin.key_forms import KeyForm, preset_label
 from inference.admin.snippets import example_for, snippets
 from inference.endpoints import ENDPOINTS
@@ -57,7 +57,7 @@ class StateFilter(_Dropdown):
             "expired": Q(revoked_at=None, expires_at__lte=now),
             "revoked": Q(revoked_at__isnull=False),
             "unused": live & Q(activity=None),
-            "expiring": live & Q(expires_at__lte=now + timedelta(days=14)),
+            "expiring": live & Q(expires_at__lte=now + SOON),
         }.get(self.value() or "")
         return queryset.filter(chosen) if chosen else queryset
 
@@ -296,8 +296,9 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
 
     @display(description="State")
     def state(self, key: InferenceKey) -> str:
-        label, variant = STATES[key.state]
-        return badge(label, variant)
+        if key.state == "active" and not key.tenant.active:
+            return badge("Tenant off", "danger", "It is refused for as long as its tenant is turned off.")
+        return badge(*STATES[key.state])
 
     @display(description="May do")
     def access(self, key: InferenceKey) -> str:
@@ -323,7 +324,8 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
             return None
         if key.state == "expired":
             return f"{timesince(key.expires_at, depth=1)} ago"
-        return f"in {timeuntil(key.expires_at, depth=1)}"
+        left = f"in {timeuntil(key.expires_at, depth=1)}"
+        return badge(left, "warning") if key.expires_at <= timezone.now() + SOON else left
 
     @display(description="Created", ordering="created_at")
     def created(self, key: InferenceKey) -> str:

@@ -143,3 +143,26 @@ def test_the_log_in_page_has_the_name_of_the_product():
     response = Client().get(reverse("admin:login"))
     assert response.status_code == 200
     assert b"GT API" in response.content
+
+
+def test_the_search_finds_what_one_may_view(operator, staff, world):
+    def found(client) -> str:
+        return client.get(url("search"), {"s": world.tenant.slug, "extended": "1"}).content.decode()
+
+    assert url("tenants_tenant_change", world.tenant.pk) in found(operator)
+    assert url("tenants_tenant_change", world.tenant.pk) not in found(staff("inference.view_agent"))
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "said"),
+    [("/admin/nothing/here/", 404, "There is no such page"), ("/nothing", 404, "There is no such page")],
+)
+def test_a_wrong_address_is_said_so(operator, address, status, said):
+    response = operator.get(address)
+    assert response.status_code == status
+    assert said in response.content.decode()
+
+
+def test_staff_without_the_permission_is_told_so(staff, world):
+    response = staff().get(address("inference_provider_test_page", world))
+    assert "Your account lacks the permission" in response.content.decode()

@@ -126,7 +126,7 @@ def publish_agent(page: Page, tenant) -> None:
     page.get_by_label("Catalog entry").select_option(label="fast")
     page.get_by_label("Instructions").fill("Help.")
     page.get_by_role("button", name="Save", exact=True).click()
-    page.get_by_role("link", name="Publish", exact=True).click()
+    page.get_by_role("link", name="Publish it").click()
     page.get_by_role("button", name="Publish", exact=True).click()
     expect(page.get_by_text("Version 1 of helper is live.")).to_be_visible()
 

@@ -361,3 +361,9 @@ class TestList:
             response = operator.get(address)
         assert len(response.context["cl"].result_list) == 20
         assert len(twenty) == len(one)
+
+    def test_a_key_of_a_tenant_that_is_off_does_not_look_active(self, operator, world):
+        world.tenant.active = False
+        world.tenant.save()
+        response = operator.get(url("tenants_inferencekey_changelist", tenant__id__exact=world.tenant.pk))
+        assert "Tenant off" in text(response)
