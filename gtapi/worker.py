@@ -1,5 +1,6 @@
 """The web server's worker: uvicorn on uvloop and httptools, with a limit on headers."""
 
+import re
 from typing import Any
 
 import orjson
@@ -10,18 +11,31 @@ from uvicorn_worker import UvicornWorker
 from gtapi.errors import APIError, BadRequest, HeadersTooLarge
 from gtapi.ids import uuid7
 
+_UPGRADE = re.compile(rb"(?i)(?<=\r\n)upgrade(?=:)")
+
+
+def _declined(data: bytes) -> bytes:
+    """Return a request whose offer of another protocol the parser does not see."""
+    head, end, body = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"declined-upgrade", head) + end + body
+
 
 class LimitedProtocol(HttpToolsProtocol):
     """Refuses requests whose line and headers are larger than ``MAX_HEADER_BYTES``.
 
-    uvicorn itself takes any number of them, from anybody.
+    uvicorn itself takes any number of them, from anybody. It also loses the body of a request that offers to go
+    on in another protocol, as Java's own client and ``curl --http2`` do without TLS: here the offer is ignored,
+    which HTTP leaves to the server.
     """
 
     _header_bytes = 0
     _in_headers = False
+    _in_body = False
 
     def data_received(self, data: bytes) -> None:
         began_before = self._in_headers
+        if not self._in_body and b"pgrade:" in data:
+            data = _declined(data)
         super().data_received(data)
         # Headers that began in this very read are counted from the next one on: a body may stand before them.
         if self._in_headers and began_before:
@@ -34,7 +48,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._in_headers = False
+        self._in_headers, self._in_body = False, True
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > settings.MAX_HEADER_BYTES:
             self._refuse()
@@ -42,6 +56,7 @@ class LimitedProtocol(HttpToolsProtocol):
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        self._in_body = False
         if self.cycle is not None:
             super().on_message_complete()
 
