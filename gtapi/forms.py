@@ -3,21 +3,22 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from io import BufferedWriter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from django.conf import settings
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from gtapi.errors import BadRequest, UnsupportedMediaType
+from gtapi.errors import BadRequest, RequestTooLarge, Unavailable, UnsupportedMediaType
 from gtapi.request import APIRequest
 
 MAX_FIELDS = 200
-MAX_FIELD_BYTES = 1024 * 1024
+#: Bytes of all fields together. They are kept in memory; among them may be samples of voices.
+MAX_TEXT_BYTES = 16 * 1024 * 1024
 MAX_PART_HEADER_BYTES = 8 * 1024
 
 
@@ -41,11 +42,15 @@ class ReceivedForm:
 
     def get(self, name: str) -> str | None:
         """Return the last value of a field, under its name or its name with ``[]``."""
-        found = None
-        for other, value in self.fields:
-            if other.removesuffix("[]") == name:
-                found = value
-        return found
+        return self.values().get(name)
+
+    def values(self) -> dict[str, str]:
+        """Return the fields by name; of several with one name the last."""
+        return {name.removesuffix("[]"): value for name, value in self.fields}
+
+    def names(self) -> set[str]:
+        """Return the names of all fields and files, as a client thinks of them."""
+        return {name.partition("[")[0] for name in (*dict(self.fields), *(file.field for file in self.files))}
 
     def files_of(self, name: str) -> list[UploadedFile]:
         """Return the files of a field, under its name or its name with ``[]``."""
@@ -57,34 +62,38 @@ class _Receiver:
 
     def __init__(self, folder: Path) -> None:
         self.form = ReceivedForm()
-        self.pending: list[tuple[BufferedWriter, bytes]] = []
+        #: Pieces of files in their order; None closes one.
+        self.pending: list[tuple[BufferedWriter, bytes | None]] = []
         self.ended = False
         self._folder = folder
         self._header = b""
         self._value = b""
+        self._header_bytes = 0
+        self._text_bytes = 0
         self._headers: dict[bytes, bytes] = {}
         self._name = ""
         self._data = bytearray()
         self._file: UploadedFile | None = None
         self._writer: BufferedWriter | None = None
-        self.writers: list[BufferedWriter] = []
 
     def on_part_begin(self) -> None:
         if len(self.form.fields) + len(self.form.files) >= MAX_FIELDS:
-            raise BadRequest(f"A form has at most {MAX_FIELDS} fields.")
+            raise BadRequest(f"A form has at most {MAX_FIELDS} fields.", code="invalid_form")
         self._headers, self._data, self._file, self._writer = {}, bytearray(), None, None
+        self._header_bytes = 0
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._count_header(end - start)
         self._header += data[start:end]
-        self._limit_header()
 
     def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._count_header(end - start)
         self._value += data[start:end]
-        self._limit_header()
 
-    def _limit_header(self) -> None:
-        if len(self._header) + len(self._value) > MAX_PART_HEADER_BYTES:
-            raise BadRequest("A part of the form has headers that are too large.")
+    def _count_header(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > MAX_PART_HEADER_BYTES:
+            raise BadRequest("A part of the form has headers that are too large.", code="invalid_form")
 
     def on_header_end(self) -> None:
         self._headers[self._header.lower()] = self._value
@@ -92,39 +101,47 @@ class _Receiver:
 
     def on_headers_finished(self) -> None:
         kind, options = parse_options_header(self._headers.get(b"content-disposition"))
-        if kind != b"form-data" or b"name" not in options:
-            raise BadRequest("A part of the form has no name.")
-        self._name = options[b"name"].decode(errors="replace").replace("\0", "")
+        self._name = options.get(b"name", b"").decode(errors="replace")
+        if kind != b"form-data" or not self._name:
+            raise BadRequest("A part of the form has no name.", code="invalid_form")
+        if "\0" in self._name:
+            raise BadRequest("The request contains a NUL character.")
         if b"filename" in options:
-            path = self._folder / secrets.token_hex(16)
-            self._file = UploadedFile(
-                field=self._name,
-                filename=options[b"filename"].decode(errors="replace").replace("\0", ""),
-                content_type=self._headers.get(b"content-type", b"").decode("latin1").partition(";")[0],
-                path=path,
-            )
-            self._writer = path.open("wb")
-            self.writers.append(self._writer)
-            self.form.files.append(self._file)
+            self._begin_file(options[b"filename"])
+
+    def _begin_file(self, filename: bytes) -> None:
+        path = self._folder / secrets.token_hex(16)
+        self._file = UploadedFile(
+            field=self._name,
+            filename=filename.decode(errors="replace"),
+            content_type=self._headers.get(b"content-type", b"").decode("latin1").partition(";")[0].strip(),
+            path=path,
+        )
+        self._writer = path.open("wb")
+        self.form.files.append(self._file)
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self._file is not None and self._writer is not None:
             self._file.size += end - start
             self.pending.append((self._writer, data[start:end]))
             return
+        self._text_bytes += end - start
+        if self._text_bytes > MAX_TEXT_BYTES:
+            raise RequestTooLarge(MAX_TEXT_BYTES, "The text in the form")
         self._data += data[start:end]
-        if len(self._data) > MAX_FIELD_BYTES:
-            raise BadRequest(f"A field of a form holds at most {MAX_FIELD_BYTES:,} bytes.", param=self._name)
 
     def on_part_end(self) -> None:
-        if self._file is None:
-            try:
-                value = self._data.decode()
-            except UnicodeDecodeError:
-                raise BadRequest(f"The field '{self._name}' is no UTF-8.", param=self._name) from None
-            if "\0" in value:
-                raise BadRequest("The request contains a NUL character.", param=self._name)
-            self.form.fields.append((self._name, value))
+        if self._writer is not None:
+            self.pending.append((self._writer, None))
+            self._writer = None
+            return
+        try:
+            value = self._data.decode()
+        except UnicodeDecodeError:
+            raise BadRequest(f"The field '{self._name}' is no UTF-8.", param=self._name) from None
+        if "\0" in value:
+            raise BadRequest("The request contains a NUL character.", param=self._name)
+        self.form.fields.append((self._name, value))
 
     def on_end(self) -> None:
         self.ended = True
@@ -132,12 +149,18 @@ class _Receiver:
     def write(self) -> None:
         """Write what is pending."""
         for writer, data in self.pending:
-            writer.write(data)
+            if data is None:
+                writer.close()
+            else:
+                writer.write(data)
         self.pending.clear()
 
     def close(self) -> None:
-        for writer in self.writers:
+        """Close what a request that broke off has left open."""
+        for writer, _ in self.pending:
             writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
 
 @asynccontextmanager
@@ -146,21 +169,27 @@ async def received_form(request: APIRequest) -> AsyncIterator[ReceivedForm]:
 
     Raises:
         UnsupportedMediaType: the body is no form.
-        RequestTooLarge: it is larger than ``MAX_UPLOAD_BYTES``.
-        BadRequest: it is broken, or has too many fields, or too large ones.
+        RequestTooLarge: it is larger than ``MAX_UPLOAD_BYTES``, or its fields are than ``MAX_TEXT_BYTES``.
+        Unavailable: there is no room for it.
+        BadRequest: it is broken, or has too many fields.
         ClientLeft: the client closed its connection.
     """
     kind, options = parse_options_header(request.header(b"content-type"))
-    if kind != b"multipart/form-data" or b"boundary" not in options:
+    if kind != b"multipart/form-data":
         raise UnsupportedMediaType("Send the body as a form, with 'Content-Type: multipart/form-data'.")
+    if not options.get(b"boundary"):
+        raise BadRequest("The header 'Content-Type' of a form has to name its boundary.", code="invalid_form")
     with TemporaryDirectory(
         prefix="gtapi-", dir=settings.UPLOAD_TEMP_DIR, ignore_cleanup_errors=True
     ) as folder:
         receiver = _Receiver(Path(folder))
         try:
             await _receive(request, receiver, options[b"boundary"])
+        except OSError as error:
+            raise Unavailable("The upload could not be kept.", detail=str(error)) from error
         finally:
-            receiver.close()
+            with suppress(OSError):
+                receiver.close()
         request.notice_disconnect()
         yield receiver.form
 
@@ -177,7 +206,7 @@ async def _receive(request: APIRequest, receiver: _Receiver, boundary: bytes) ->
             parser.write(part)
             if receiver.pending:
                 await loop.run_in_executor(None, receiver.write)
-    except MultipartParseError:
+    except FormParserError:
         raise BadRequest("We could not parse the form of your request.", code="invalid_form") from None
     if not receiver.ended:
         raise BadRequest("The form of your request has no end.", code="invalid_form")

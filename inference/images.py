@@ -9,13 +9,18 @@ from django.core.files.storage import default_storage
 from django.core.signing import BadSignature, TimestampSigner
 
 from gtapi.errors import NotFound
+from inference.shapes.images import decode
 
 FOLDER = "images"
 _signer = TimestampSigner(salt="inference.images", sep="~")
 
 
-def keep(data: bytes, ending: str) -> str:
-    """Store an image and return the signed name under which it can be fetched."""
+def keep(b64_json: str) -> str | None:
+    """Store an image and return the signed name under which it can be fetched; None where it is no image."""
+    decoded = decode(b64_json)
+    if decoded is None:
+        return None
+    data, ending = decoded
     name = f"{token_hex(16)}.{ending}"
     default_storage.save(f"{FOLDER}/{name}", ContentFile(data))
     return _signer.sign(name)

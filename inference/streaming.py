@@ -1,7 +1,7 @@
 """The end of a stream: metered before its last bytes, never silent about a failure."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 import orjson
@@ -27,9 +27,9 @@ class Metered(Protocol):
 
 
 async def metered(
-    parts: AsyncGenerator[bytes, None], view: Metered, done: bytes = DONE
+    parts: AsyncGenerator[bytes, None], view: Metered, done: Callable[[], bytes]
 ) -> AsyncGenerator[bytes, None]:
-    """Yield the parts of a stream, whole events, then ``done`` or the error that broke it off.
+    """Yield the parts of a stream, whole events, then what ``done`` returns or the error that broke it off.
 
     The usage record is durable before those last bytes, or when the client has left.
     """
@@ -37,7 +37,7 @@ async def metered(
         async for part in parts:
             if part:
                 yield part
-        ending = done
+        ending = done()
     except (asyncio.CancelledError, GeneratorExit):
         await parts.aclose()
         await view.record_abandoned()

@@ -3,16 +3,19 @@
 import asyncio
 import errno
 from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 
-from inference.providers.base import Form
+from inference.providers.base import Form, Upload
 
 #: Seconds that the bytes after a stream's own end may take, for the connection to be used again.
 END_SECONDS = 1.0
+#: Bytes of a file that are read at a time.
+PIECE_BYTES = 256 * 1024
 _sessions: list[aiohttp.ClientSession] = []
 _ending: dict[aiohttp.ClientResponse, asyncio.Task[None]] = {}
 #: Whether the running request was sent over a connection made for it.
@@ -55,9 +58,11 @@ async def connected() -> AsyncIterator[None]:
 
 
 async def post(
-    url: str, body: bytes, headers: Mapping[str, str], patience: aiohttp.ClientTimeout
+    url: str, body: bytes | Form, headers: Mapping[str, str], patience: aiohttp.ClientTimeout
 ) -> aiohttp.ClientResponse:
     """Send a request and return the answer once its headers are there; the caller closes it.
+
+    A form's files go straight from the disk.
 
     A connection out of the pool may have died while it was idle. Where it ends before any byte of an answer,
     the request is sent once more, over a new one; over a connection made for the request it is not, since the
@@ -67,34 +72,55 @@ async def post(
         aiohttp.ClientError: the provider cannot be reached, or ended the connection.
         TimeoutError: a time-out of ``patience`` has passed.
     """
-    session = _sessions[-1]
     _fresh.set(False)
     try:
-        return await session.post(url, data=body, headers=headers, timeout=patience, allow_redirects=False)
+        return await _send(url, body, headers, patience)
     except aiohttp.ClientError as error:
         if _fresh.get() or not _ended_by_peer(error):
             raise
     passed = _pass_pool.set(True)
     try:
-        return await session.post(url, data=body, headers=headers, timeout=patience, allow_redirects=False)
+        return await _send(url, body, headers, patience)
     finally:
         _pass_pool.reset(passed)
 
 
-async def post_form(
-    url: str, form: Form, headers: Mapping[str, str], patience: aiohttp.ClientTimeout
+async def _send(
+    url: str, body: bytes | Form, headers: Mapping[str, str], patience: aiohttp.ClientTimeout
 ) -> aiohttp.ClientResponse:
-    """Send a form, its files straight from the disk; otherwise as ``post``, but never twice."""
-    data = aiohttp.FormData()
+    data = _multipart(body) if isinstance(body, Form) else body
+    return await _sessions[-1].post(url, data=data, headers=headers, timeout=patience, allow_redirects=False)
+
+
+def _multipart(form: Form) -> aiohttp.FormData:
+    data = aiohttp.FormData(default_to_multipart=True)
     for name, value in form.fields:
         data.add_field(name, value)
-    with ExitStack() as files:
-        for upload in form.files:
-            file = files.enter_context(upload.path.open("rb"))
-            data.add_field(upload.field, file, filename=upload.filename, content_type=upload.content_type)
-        return await _sessions[-1].post(
-            url, data=data, headers=headers, timeout=patience, allow_redirects=False
-        )
+    for upload in form.files:
+        data.add_field(upload.field, _Stored(upload), filename=upload.filename)
+    return data
+
+
+class _Stored(aiohttp.Payload):
+    """A file that is opened when its turn comes and read as the provider takes it.
+
+    An answer may come before all has been sent, so the file is closed here and not by whoever sent it.
+    """
+
+    _autoclose = True
+
+    def __init__(self, upload: Upload) -> None:
+        super().__init__(upload.path, content_type=upload.content_type)
+        self._size = upload.path.stat().st_size
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        raise TypeError("a file is sent as it is")
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        with self._value.open("rb", buffering=0) as file:
+            while data := await loop.run_in_executor(None, file.read, PIECE_BYTES):
+                await writer.write(data)
 
 
 def _ended_by_peer(error: aiohttp.ClientError) -> bool:

@@ -81,6 +81,10 @@ class Adapter(Protocol):
         """Return a whole answer, a JSON object."""
         ...
 
+    async def text(self, upstream: Upstream, operation: str, body: Body, given: Collection[str]) -> str:
+        """Return a whole answer that is plain text, such as subtitles."""
+        ...
+
     def events(
         self, upstream: Upstream, operation: str, body: Body, given: Collection[str]
     ) -> AsyncGenerator[list[JSON], None]:

@@ -87,22 +87,15 @@ class OpenAICompatible:
     label = "OpenAI-compatible"
 
     async def answer(self, upstream: Upstream, operation: str, body: Body, given: Collection[str]) -> JSON:
-        try:
-            async with asyncio.timeout(upstream.timeouts.total):
-                response = await _post(upstream, operation, body)
-                try:
-                    data = await _whole(upstream, response)
-                except BaseException:
-                    response.close()
-                    raise
-                response.release()
-        except TimeoutError as error:
-            raise UpstreamTimeout(detail=f"{upstream.name}: no answer in time") from error
-        except aiohttp.ClientError as error:
-            raise _broken(upstream, error) from error
-        if response.status != 200:
-            raise faults.from_status(upstream, response.status, response.headers, data, given)
+        _, data = await _complete(upstream, operation, body, given)
         return _object(upstream, data, given, OPERATIONS[operation].answer)
+
+    async def text(self, upstream: Upstream, operation: str, body: Body, given: Collection[str]) -> str:
+        kind, data = await _complete(upstream, operation, body, given)
+        if kind in NO_CONTENT:
+            # Some servers answer with JSON whatever they were asked for.
+            return str(_object(upstream, data, given, OPERATIONS[operation].answer)["text"])
+        return data.decode(errors="replace")
 
     async def events(
         self, upstream: Upstream, operation: str, body: Body, given: Collection[str]
@@ -170,9 +163,31 @@ async def _post(upstream: Upstream, operation: str, body: Body) -> aiohttp.Clien
     headers = _headers(upstream)
     limits = _timeout(upstream.timeouts.connect)
     if isinstance(body, Form):
-        return await http.post_form(url, body, headers, limits)
+        return await http.post(url, body, headers, limits)
     headers["content-type"] = "application/json"
     return await http.post(url, orjson.dumps(body), headers, limits)
+
+
+async def _complete(
+    upstream: Upstream, operation: str, body: Body, given: Collection[str]
+) -> tuple[str, bytes]:
+    """Return the type and the body of a whole answer, which may take as long as any request may."""
+    try:
+        async with asyncio.timeout(upstream.timeouts.total):
+            response = await _post(upstream, operation, body)
+            try:
+                data = await _whole(upstream, response)
+            except BaseException:
+                response.close()
+                raise
+            response.release()
+    except TimeoutError as error:
+        raise UpstreamTimeout(detail=f"{upstream.name}: no answer in time") from error
+    except aiohttp.ClientError as error:
+        raise _broken(upstream, error) from error
+    if response.status != 200:
+        raise faults.from_status(upstream, response.status, response.headers, data, given)
+    return response.content_type, data
 
 
 async def _whole(upstream: Upstream, response: aiohttp.ClientResponse) -> bytes:

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from gtapi.errors import BadRequest
 from gtapi.ids import object_id
 from inference.shapes import chat_answer as part
 from inference.shapes.chat_request import check_stop, check_stream_options
@@ -31,6 +32,8 @@ _CHECKS: dict[str, Check] = {
     "top_p": number(0, 1),
     "user": of_type(str),
 }
+#: What only a model that completes can do.
+NOT_OF_CHATS = ("suffix", "echo", "logprobs")
 _LOGPROBS: dict[str, tuple[type, ...]] = {
     "tokens": (str,),
     "token_logprobs": (int, float, type(None)),
@@ -46,7 +49,8 @@ def check_completions(body: JSON) -> None:
     if not isinstance(prompt, str | list):
         raise wrong_type("prompt", "a string or an array", prompt)
     for index, item in enumerate(prompt if isinstance(prompt, list) else ()):
-        if isinstance(item, bool) or not isinstance(item, str | int | list):
+        tokens = item if isinstance(item, list) else [item]
+        if not isinstance(item, str) and not all(type(token) is int for token in tokens):
             raise wrong_type(f"prompt[{index}]", "a string or token ids", item)
     run(_CHECKS, body)
     if body.get("stream_options") is not None and not body.get("stream"):
@@ -57,8 +61,15 @@ def chat_messages(body: JSON) -> list[JSON]:
     """Return a prompt as the messages of a chat, for agents, which chat.
 
     Raises:
-        BadRequest: the prompt is more than one text.
+        BadRequest: the prompt is more than one text, or the answer would not be a chat's.
     """
+    for name in NOT_OF_CHATS:
+        if body.get(name):
+            raise BadRequest(
+                f"This model does not support the parameter '{name}'.",
+                param=name,
+                code="unsupported_parameter",
+            )
     prompt = body["prompt"]
     if isinstance(prompt, list) and len(prompt) == 1:
         prompt = prompt[0]
@@ -87,12 +98,14 @@ def text_completion(answer: JSON, name: str) -> JSON:
 
 def _choice(choice: JSON, position: int, message: Any) -> JSON:
     index = choice.get("index")
+    reason = part.finish_reason(choice.get("finish_reason"))
     given = message.get("content") if isinstance(message, dict) else choice.get("text")
     return {
-        "index": index if isinstance(index, int) else position,
+        "index": index if type(index) is int else position,
         "text": part.text(given) or "",
         "logprobs": _logprobs(choice.get("logprobs")),
-        "finish_reason": part.finish_reason(choice.get("finish_reason")),
+        # A completion calls no tools.
+        "finish_reason": reason if reason in ("stop", "length", "content_filter") else "stop",
     }
 
 

@@ -54,15 +54,27 @@ def check_embeddings(body: JSON) -> None:
     run(_CHECKS, body)
 
 
-def embeddings(answer: JSON, name: str, *, base64: bool) -> JSON:
-    """Return the answer; each embedding as the client wants it, whichever way the provider sent it."""
+def inputs(body: JSON) -> int:
+    """Return how many embeddings a request asks for."""
+    given = body["input"]
+    return len(given) if isinstance(given, list) and not isinstance(given[0], int) else 1
+
+
+def embeddings(answer: JSON, name: str, *, base64: bool) -> JSON | None:
+    """Return the answer; each embedding as the client wants it, whichever way the provider sent it.
+
+    None where one of them is no vector: the other ones would seem to belong to other inputs.
+    """
+    items = [item if isinstance(item, dict) else {} for item in answer["data"]]
+    places = [item.get("index") for item in items]
+    if sorted(place for place in places if type(place) is int) == list(range(len(items))):
+        items.sort(key=lambda item: int(item["index"]))
     data = []
-    for position, item in enumerate(answer["data"]):
-        vector = _vector(item.get("embedding") if isinstance(item, dict) else None, base64=base64)
-        if vector is not None:
-            index = item.get("index")
-            at = index if isinstance(index, int) else position
-            data.append({"object": "embedding", "index": at, "embedding": vector})
+    for index, item in enumerate(items):
+        vector = _vector(item.get("embedding"), base64=base64)
+        if not vector:
+            return None
+        data.append({"object": "embedding", "index": index, "embedding": vector})
     built: JSON = {"object": "list", "data": data, "model": name}
     if (usage := part.usage(answer.get("usage"))) is not None:
         built["usage"] = {name: usage[name] for name in ("prompt_tokens", "total_tokens")}
@@ -73,11 +85,11 @@ def _vector(given: Any, *, base64: bool) -> str | list[float] | None:
     """Return a vector as base64 of little-endian 32-bit floats, or as a list."""
     try:
         if isinstance(given, str):
-            raw = b64decode(given, validate=True)
-            return given if base64 else array("f", raw).tolist()
+            floats = array("f", b64decode(given, validate=True))
+            return given if base64 else floats.tolist()
         if isinstance(given, list):
             floats = array("f", given)
-            return b64encode(floats.tobytes()).decode() if base64 else given
-    except (TypeError, ValueError):
+            return b64encode(floats.tobytes()).decode() if base64 else floats.tolist()
+    except (TypeError, ValueError, OverflowError):
         return None
     return None

@@ -9,12 +9,16 @@ from typing import Any
 
 import orjson
 
+from gtapi.errors import UpstreamFailed
 from inference.shapes import chat_answer as part
 
 JSON = dict[str, Any]
 #: A type, several of them, or what tells whether a value may pass.
 Kind = type | tuple[type, ...] | Callable[[Any], bool]
 Fields = Mapping[str, Kind]
+#: Makes our event of a provider's, without its type; None where what it is there for is missing.
+Build = Callable[[JSON], JSON | None]
+NUMBER = (int, float)
 
 
 def pick(given: Any, fields: Fields) -> JSON:
@@ -47,44 +51,45 @@ def integers(value: Any) -> bool:
     return isinstance(value, list) and all(type(item) is int for item in value)
 
 
-_DETAILS: Fields = {
-    "text_tokens": int,
-    "audio_tokens": int,
-    "image_tokens": int,
-    "cached_tokens": int,
-}
+def token_usage(given: Any) -> JSON | None:
+    """Return a usage in the names of the audio and image routes; None where it is not one of tokens."""
+    if not isinstance(given, dict) or not isinstance(given.get("input_tokens"), int):
+        return None
+    read, written = part.count(given["input_tokens"]), part.count(given.get("output_tokens"))
+    total = part.count(given.get("total_tokens")) or read + written
+    return {"input_tokens": read, "output_tokens": written, "total_tokens": total}
 
 
-def usage(given: Any) -> JSON | None:
-    """Return a usage with the names of the audio and image routes: in tokens, or in seconds of sound."""
-    if not isinstance(given, dict):
-        return None
-    if given.get("type") == "duration":
-        seconds = given.get("seconds")
-        return {"type": "duration", "seconds": seconds} if isinstance(seconds, int | float) else None
-    if not isinstance(given.get("input_tokens"), int):
-        return None
-    built: JSON = {"type": "tokens"} if given.get("type") == "tokens" else {}
-    for name in ("input_tokens", "output_tokens", "total_tokens"):
-        built[name] = part.count(given.get(name))
-    for name in ("input_token_details", "input_tokens_details", "output_tokens_details"):
-        if isinstance(given.get(name), dict):
-            built[name] = pick(given[name], _DETAILS)
-    return built
+def token_details(given: Any, names: Collection[str]) -> JSON:
+    """Return how many tokens were of which kind; what is not said is none."""
+    counts = given if isinstance(given, dict) else {}
+    return {name: part.count(counts.get(name)) for name in names}
 
 
 class TypedWriter:
-    """Writes events by type. ``last`` are the types that end an answer; ``named`` writes ``event:`` lines, too."""
+    """Writes events by type.
 
-    def __init__(self, types: Mapping[str, Fields], last: frozenset[str], *, named: bool = False) -> None:
+    The event that ends the answer is held back until the usage record is durable: whoever has it has all. An event
+    without what it is there for, or an end without that last event, is a failure of the provider's.
+    """
+
+    def __init__(self, builds: Mapping[str, Build], last: str, *, named: bool = False) -> None:
+        """Write the types in ``builds``, of which ``last`` ends an answer; ``named`` ones get ``event:`` lines."""
+        #: What the provider said that it used, as it said it.
         self.usage: JSON | None = None
+        #: Holds a mark once something was made: what it is, is no text.
         self.text: list[str] = []
         self.begun = False
-        self.complete = False
+        #: How many times the last event came: once for each image.
         self.ended = 0
-        self._types = types
+        self._builds = builds
         self._last = last
         self._named = named
+        self._held: JSON | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self.ended > 0
 
     def write(self, chunks: Sequence[JSON]) -> bytes:
         """Return the events for chunks that arrived together."""
@@ -92,30 +97,37 @@ class TypedWriter:
 
     def _write(self, chunk: JSON) -> bytes:
         kind = chunk["type"]
-        fields = self._types.get(kind)
-        if fields is None:
+        build = self._builds.get(kind)
+        if build is None:
             return b""
-        event = {"type": kind, **pick(chunk, fields)}
-        if (used := usage(chunk.get("usage"))) is not None:
-            event["usage"] = self.usage = used
-        if isinstance(event.get("logprobs"), list):
-            event["logprobs"] = token_logprobs(event["logprobs"])
+        built = build(chunk)
+        if built is None:
+            raise UpstreamFailed(detail=f"an event of type {kind} without what it is there for")
+        if isinstance(chunk.get("usage"), dict):
+            self.usage = chunk["usage"]
         self.begun = True
-        if kind in self._last:
-            self.complete = True
-            self.ended += 1
-        self.text.append("." if kind not in self._last else "")
-        name = b"event: %s\n" % kind.encode() if self._named else b""
+        if not self.text:
+            self.text.append(kind)
+        event = {"type": kind, **built}
+        if kind != self._last:
+            return self._dump(event)
+        self.ended += 1
+        # Where one more follows, the one before it was not the end.
+        earlier, self._held = self._held, event
+        return self._dump(earlier) if earlier is not None else b""
+
+    def _dump(self, event: JSON) -> bytes:
+        name = b"event: %s\n" % event["type"].encode() if self._named else b""
         return name + b"data: " + orjson.dumps(event) + b"\n\n"
 
     def end(self, usage: JSON) -> bytes:
-        """Return nothing: the last event is the provider's own."""
+        """Take the usage for a last event that needs one and has none; the event itself is left to ``done``."""
+        if self._held is None:
+            raise UpstreamFailed(detail="the stream ended without its last event")
+        if usage:
+            self._held.setdefault("usage", usage)
         return b""
 
-
-def token_logprobs(given: Any) -> list[JSON]:
-    """Return the log probabilities of a transcript's tokens."""
-    fields: Fields = {"token": str, "logprob": (int, float), "bytes": integers}
-    return (
-        [pick(token, fields) for token in given if isinstance(token, dict)] if isinstance(given, list) else []
-    )
+    def done(self) -> bytes:
+        """Return the last event."""
+        return self._dump(self._held) if self._held is not None else b""

@@ -1,7 +1,8 @@
 """``POST /audio/speech``, ``/audio/transcriptions`` and ``/audio/translations``."""
 
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from typing import Any, ClassVar
 
 from django.http import HttpResponse
@@ -11,10 +12,11 @@ from gtapi.errors import UpstreamFailed
 from gtapi.forms import received_form
 from gtapi.request import APIRequest
 from gtapi.responses import JSONResponse, Stream
+from inference import sound, tokens
 from inference.context import upstream_body
 from inference.endpoints import ENDPOINTS
-from inference.metering import meter_tokens
-from inference.providers.base import Adapter, Form, Upstream
+from inference.metering import estimate, meter_tokens
+from inference.providers.base import Adapter, Upstream
 from inference.shapes.audio import (
     SPEECH_TYPES,
     TEXT_FORMATS,
@@ -27,13 +29,12 @@ from inference.shapes.audio import (
     transcript_writer,
 )
 from inference.shapes.checks import model_name, one_of
+from inference.shapes.typed_events import token_usage
 from inference.streaming import chain, metered_bytes
 from inference.views.events import EventsView
 from inference.views.uploads import UploadView, check_number, flag
 
 JSON = dict[str, Any]
-#: Longest transcript that is passed on as text, in bytes.
-MAX_TEXT_BYTES = 16 * 1024 * 1024
 
 
 class SpeechView(EventsView):
@@ -41,90 +42,96 @@ class SpeechView(EventsView):
 
     async def post(self, request: APIRequest) -> HttpResponseBase:
         body = await request.json()
-        name = model_name(body)
-        _, upstream, adapter = found = await self.find(name)
+        target, upstream, adapter = await self.find(model_name(body))
         check_speech(body)
-        sent = upstream_body(found[0], body)
+        sent = upstream_body(target, body)
         if body.get("stream_format") == "sse":
-            writer = speech_writer()
-            chunks = adapter.events(upstream, self.endpoint.name, sent, body.keys())
-
-            async def usage() -> JSON:
-                self._meter(body["input"], writer.usage)
-                return {}
-
-            return await self.stream(chunks, writer, usage, done=b"")
+            return await self._events(adapter, upstream, sent, body)
         parts = adapter.content(upstream, self.endpoint.name, sent, body.keys())
         try:
             first = await anext(parts)
         except StopAsyncIteration:
             raise UpstreamFailed(detail=f"{upstream.name}: no sound") from None
-        self._meter(body["input"], None)
+        self._meter(body["input"], {})
         self.first_token()
         content_type = SPEECH_TYPES[body.get("response_format") or "mp3"]
         return Stream(metered_bytes(chain(first, parts), self), content_type)
 
-    def _meter(self, text: str, usage: JSON | None) -> None:
+    async def _events(self, adapter: Adapter, upstream: Upstream, sent: JSON, body: JSON) -> HttpResponseBase:
+        writer = speech_writer()
+
+        async def usage() -> JSON:
+            used = token_usage(writer.usage)
+            if used is None:
+                guessed = await estimate(self.entry, lambda: (tokens.estimate(body["input"]), 0))
+                used = {
+                    "input_tokens": guessed["prompt_tokens"],
+                    "output_tokens": guessed["completion_tokens"],
+                    "total_tokens": guessed["total_tokens"],
+                }
+            self._meter(body["input"], used)
+            return used
+
+        chunks = adapter.events(upstream, self.endpoint.name, sent, body.keys())
+        return await self.stream(chunks, writer, usage, writer.done)
+
+    def _meter(self, text: str, usage: JSON) -> None:
         if self.entry is not None:
             self.entry.characters = len(text)
-            meter_tokens(self.entry, usage or {})
+            meter_tokens(self.entry, usage)
 
 
 class TranscriptionsView(UploadView):
     endpoint = ENDPOINTS["transcriptions"]
+    task: ClassVar[str] = "transcribe"
     formats: ClassVar[tuple[str, ...]] = TRANSCRIPT_FORMATS
     streams: ClassVar[bool] = True
 
     async def post(self, request: APIRequest) -> HttpResponseBase:
-        async with AsyncExitStack() as uploads:
-            form = await uploads.enter_async_context(received_form(request))
+        async with received_form(request) as form:
             target, upstream, adapter = await self.find(model_name({"model": form.get("model")}))
             self.need_files(form, "file")
             response_format = form.get("response_format") or "json"
             one_of(self.formats)("response_format", response_format)
             check_number(form, "temperature", 0, 1)
-            sent = self.upstream_form(target, form)
-            given = {name.removesuffix("[]") for name, _ in form.fields} | {"file"}
-            if self.streams and flag(form, "stream"):
-                return await self._events(adapter, upstream, sent, given, uploads.pop_all())
+            stream = self.streams and flag(form, "stream")
+            sent = self.upstream_form(target, form, stream="true" if stream else None)
+            call = (upstream, self.endpoint.name, sent, form.names())
+            length_ms = partial(sound.length_ms, form.files_of("file")[0].path)
+            if stream:
+                return await self._events(adapter.events(*call), await asyncio.to_thread(length_ms))
             if response_format in TEXT_FORMATS:
-                return await self._text(adapter.content(upstream, self.endpoint.name, sent, given))
-            answer = await adapter.answer(upstream, self.endpoint.name, sent, given)
-        built = transcript(answer, response_format)
-        self._meter(built, built.get("usage"))
-        return JSONResponse(built)
+                text = await adapter.text(*call)
+                await self._meter({}, length_ms)
+                return HttpResponse(text.encode(), content_type="text/plain; charset=utf-8")
+            answer = await adapter.answer(*call)
+            await self._meter(answer, length_ms)
+        return JSONResponse(transcript(answer, response_format, self.task))
 
-    async def _events(
-        self, adapter: Adapter, upstream: Upstream, sent: Form, given: set[str], uploads: AsyncExitStack
-    ) -> HttpResponseBase:
-        """Answer with a stream; the upload is kept until the provider has begun to answer."""
+    async def _events(self, chunks: AsyncGenerator[list[JSON], None], length_ms: int) -> HttpResponseBase:
         writer = transcript_writer()
 
         async def usage() -> JSON:
-            self._meter({"usage": writer.usage}, writer.usage)
+            await self._meter({"usage": writer.usage}, lambda: length_ms)
             return {}
 
-        async with uploads:
-            return await self.stream(
-                adapter.events(upstream, self.endpoint.name, sent, given), writer, usage, done=b""
-            )
+        return await self.stream(chunks, writer, usage, writer.done)
 
-    async def _text(self, parts: AsyncGenerator[bytes, None]) -> HttpResponse:
-        text = bytearray()
-        async for part in parts:
-            text += part
-            if len(text) > MAX_TEXT_BYTES:
-                await parts.aclose()
-                raise UpstreamFailed(detail="the transcript has no end")
-        return HttpResponse(bytes(text), content_type="text/plain; charset=utf-8")
-
-    def _meter(self, answer: JSON, usage: JSON | None) -> None:
-        if self.entry is not None:
-            self.entry.audio_ms = heard_ms(answer)
-            meter_tokens(self.entry, usage or {})
+    async def _meter(self, answer: JSON, length_ms: Callable[[], int]) -> None:
+        """Write into the record how long the sound was: as the provider says, else as the file does."""
+        if self.entry is None:
+            return
+        used = answer.get("usage")
+        said = token_usage(used)
+        meter_tokens(self.entry, said or {})
+        self.entry.audio_ms = heard_ms(answer)
+        if not self.entry.audio_ms:
+            self.entry.audio_ms = await asyncio.to_thread(length_ms)
+            self.entry.estimated = said is None
 
 
 class TranslationsView(TranscriptionsView):
     endpoint = ENDPOINTS["translations"]
+    task = "translate"
     formats = TRANSLATION_FORMATS
     streams = False

@@ -1,12 +1,14 @@
 """The base of the views that call a model."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from inference import policy
 from inference.endpoints import Endpoint
 from inference.providers import ADAPTERS
 from inference.providers.base import Adapter, Upstream
 from inference.routing import Target
+from inference.shapes.checks import model_name
 from tenants.views import KeyedView
 
 
@@ -19,6 +21,18 @@ class TargetView(KeyedView):
         super().__init_subclass__()
         if endpoint := getattr(cls, "endpoint", None):
             cls.scope, cls.route = endpoint.scope, endpoint.path
+
+    async def name_of(self, body: Mapping[str, Any]) -> str:
+        """Return the name of the model that a request asks for, on routes where OpenAI has a default one.
+
+        Where a request names none, it is the one model that the key may call on this route.
+        """
+        if body.get("model") is None:
+            found = await policy.callable_targets(self.auth)
+            names = [target.name for target, endpoints in found if self.endpoint in endpoints]
+            if len(names) == 1:
+                return names[0]
+        return model_name(body)
 
     async def find(self, name: str) -> tuple[Target, Upstream, Adapter]:
         """Return what a name stands for on this endpoint, its provider and the adapter for that."""

@@ -10,8 +10,8 @@ from inference.shapes.completions import CompletionWriter, chat_messages, check_
 from inference.views.generation import GenerationView
 
 JSON = dict[str, Any]
-#: Parameters that a chat does not know.
-NOT_OF_CHATS = {"prompt", "suffix", "echo", "best_of", "logprobs"}
+#: Parameters that a chat does not know. Those that would change the answer have been refused by then.
+OF_COMPLETIONS = {"prompt", "suffix", "echo", "best_of", "logprobs"}
 
 
 class CompletionsView(GenerationView):
@@ -26,7 +26,7 @@ class CompletionsView(GenerationView):
     def prepare(self, target: Target, body: JSON) -> JSON:
         if target.kind != "agent":
             return upstream_body(target, body)
-        chat = {name: value for name, value in body.items() if name not in NOT_OF_CHATS}
+        chat = {name: value for name, value in body.items() if name not in OF_COMPLETIONS}
         return upstream_chat(target, {**chat, "messages": chat_messages(body)}, self.auth.tenant_id)
 
     def build(self, answer: JSON, name: str) -> JSON:

@@ -8,7 +8,7 @@ from inference.context import upstream_body
 from inference.endpoints import ENDPOINTS
 from inference.metering import estimate, meter_tokens
 from inference.shapes.checks import model_name
-from inference.shapes.embeddings import check_embeddings, embeddings
+from inference.shapes.embeddings import check_embeddings, embeddings, inputs
 from inference.views.base import TargetView
 
 
@@ -23,8 +23,8 @@ class EmbeddingsView(TargetView):
         sent = upstream_body(target, body)
         answer = await adapter.answer(upstream, self.endpoint.name, sent, body.keys())
         built = embeddings(answer, name, base64=body.get("encoding_format") == "base64")
-        if not built["data"]:
-            raise UpstreamFailed(detail=f"{upstream.name}: an answer without embeddings")
+        if built is None or len(built["data"]) != inputs(body):
+            raise UpstreamFailed(detail=f"{upstream.name}: not one embedding for each input")
         if "usage" not in built:
             usage = await estimate(self.entry, lambda: (tokens.estimate_input(body["input"]), 0))
             built["usage"] = {"prompt_tokens": usage["prompt_tokens"], "total_tokens": usage["total_tokens"]}

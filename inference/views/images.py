@@ -1,5 +1,6 @@
 """``POST /images/generations``, ``/images/edits`` and ``/images/variations``, and what their addresses lead to."""
 
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from django.http import HttpResponse
@@ -17,13 +18,19 @@ from inference.endpoints import ENDPOINTS
 from inference.metering import meter_tokens
 from inference.providers.base import Adapter, Body, Upstream
 from inference.routing import Target
-from inference.shapes.checks import missing, model_name, one_of
-from inference.shapes.images import OUTPUT_FORMATS, check_generation, decode, image_writer, images, media_type
+from inference.shapes.checks import missing, one_of
+from inference.shapes.images import OUTPUT_FORMATS, check_generation, image_writer, images, media_type
+from inference.shapes.typed_events import token_usage
 from inference.views.uploads import UploadView, check_integer, flag
 
 JSON = dict[str, Any]
 #: Models that always answer with base64 and refuse to be asked for it.
-ALWAYS_BASE64 = "gpt-image"
+ALWAYS_BASE64 = ("gpt-image", "chatgpt-image")
+
+
+def answers_with_base64(target: Target) -> bool:
+    """Tell whether the provider answers with the image itself, and not with an address of its own, unasked."""
+    return any(name in target.raw_model for name in ALWAYS_BASE64)
 
 
 class ImagesView(UploadView):
@@ -32,17 +39,13 @@ class ImagesView(UploadView):
     #: How the types of streamed events begin.
     events: ClassVar[str] = "image_generation"
 
-    def asking_for_base64(self, target: Target) -> dict[str, str]:
-        """Return what makes the provider answer with the image itself, and not with an address of its own."""
-        return {} if ALWAYS_BASE64 in target.raw_model else {"response_format": "b64_json"}
-
     async def respond(
         self,
         request: APIRequest,
         adapter: Adapter,
         upstream: Upstream,
         sent: Body,
-        given: set[str],
+        given: Collection[str],
         *,
         url: bool,
     ) -> JSONResponse:
@@ -59,27 +62,31 @@ class ImagesView(UploadView):
         return JSONResponse(built)
 
     async def _address(self, request: APIRequest, b64_json: str) -> str:
-        decoded = decode(b64_json)
-        if decoded is None:
+        signed = await in_thread(kept.keep, b64_json)
+        if signed is None:
             raise UpstreamFailed(detail="an image is none")
-        signed = await in_thread(kept.keep, *decoded)
         base, _, _ = request.path.partition("/images/")
         return f"{request.origin()}{base}/images/files/{signed}"
 
     async def respond_with_events(
-        self, adapter: Adapter, upstream: Upstream, sent: Body, given: set[str]
+        self,
+        adapter: Adapter,
+        upstream: Upstream,
+        sent: Body,
+        asked: Mapping[str, Any],
+        given: Collection[str],
     ) -> HttpResponseBase:
         """Call the provider and answer with its images as they become clearer."""
-        writer = image_writer(self.events)
+        writer = image_writer(self.events, asked)
 
         async def usage() -> JSON:
             if self.entry is not None:
                 self.entry.images = writer.ended
-                meter_tokens(self.entry, writer.usage or {})
+                meter_tokens(self.entry, token_usage(writer.usage) or {})
             return {}
 
         chunks = adapter.events(upstream, self.endpoint.name, sent, given)
-        return await self.stream(chunks, writer, usage, done=b"")
+        return await self.stream(chunks, writer, usage, writer.done)
 
 
 class ImageGenerationsView(ImagesView):
@@ -87,14 +94,15 @@ class ImageGenerationsView(ImagesView):
 
     async def post(self, request: APIRequest) -> HttpResponseBase:
         body = await request.json()
-        target, upstream, adapter = await self.find(model_name(body))
+        target, upstream, adapter = await self.find(await self.name_of(body))
         check_generation(body)
         sent = upstream_body(target, body)
         url = sent.pop("response_format", None) == "url"
-        sent |= self.asking_for_base64(target)
+        if not answers_with_base64(target):
+            sent["response_format"] = "b64_json"
         if body.get("stream"):
-            return await self.respond_with_events(adapter, upstream, sent, set(body))
-        return await self.respond(request, adapter, upstream, sent, set(body), url=url)
+            return await self.respond_with_events(adapter, upstream, sent, body, body.keys())
+        return await self.respond(request, adapter, upstream, sent, body.keys(), url=url)
 
 
 class ImageEditsView(ImagesView):
@@ -104,14 +112,15 @@ class ImageEditsView(ImagesView):
 
     async def post(self, request: APIRequest) -> HttpResponseBase:
         async with received_form(request) as form:
-            target, upstream, adapter = await self.find(model_name({"model": form.get("model")}))
+            target, upstream, adapter = await self.find(await self.name_of({"model": form.get("model")}))
             self._check(form)
-            sent = self.upstream_form(target, form, **self.asking_for_base64(target))
-            given = {name.removesuffix("[]") for name, _ in form.fields} | {"image", "mask"}
-            if self.needs_prompt and flag(form, "stream"):
-                return await self.respond_with_events(adapter, upstream, sent, given)
+            stream = self.needs_prompt and flag(form, "stream")
+            asking = None if answers_with_base64(target) else "b64_json"
+            sent = self.upstream_form(target, form, response_format=asking, stream="true" if stream else None)
+            if stream:
+                return await self.respond_with_events(adapter, upstream, sent, form.values(), form.names())
             url = form.get("response_format") == "url"
-            return await self.respond(request, adapter, upstream, sent, given, url=url)
+            return await self.respond(request, adapter, upstream, sent, form.names(), url=url)
 
     def _check(self, form: ReceivedForm) -> None:
         self.need_files(form, "image")
@@ -141,5 +150,10 @@ class ImageFileView(AsyncAPIView):
 
     async def get(self, request: APIRequest, name: str) -> HttpResponse:
         data, ending = await in_thread(kept.fetch, name)
-        headers = {"cache-control": "private, max-age=3600", "x-content-type-options": "nosniff"}
+        headers = {
+            "cache-control": "private, max-age=3600",
+            "x-content-type-options": "nosniff",
+            # A drawing may hold scripts, and the admin has the same origin.
+            "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+        }
         return HttpResponse(data, content_type=media_type(ending), headers=headers)

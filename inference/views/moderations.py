@@ -5,8 +5,10 @@ from gtapi.request import APIRequest
 from gtapi.responses import JSONResponse
 from inference.context import upstream_body
 from inference.endpoints import ENDPOINTS
-from inference.shapes.checks import model_name
-from inference.shapes.moderations import check_moderations, moderation
+from inference.metering import estimate, meter_tokens
+from inference.shapes.chat_answer import usage
+from inference.shapes.moderations import check_moderations, moderation, results, texts
+from inference.tokens import estimate_input
 from inference.views.base import TargetView
 
 
@@ -15,11 +17,17 @@ class ModerationsView(TargetView):
 
     async def post(self, request: APIRequest) -> JSONResponse:
         body = await request.json()
-        name = model_name(body)
+        name = await self.name_of(body)
         target, upstream, adapter = await self.find(name)
         check_moderations(body)
         sent = upstream_body(target, body)
-        built = moderation(await adapter.answer(upstream, self.endpoint.name, sent, body.keys()), name)
-        if not built["results"]:
-            raise UpstreamFailed(detail=f"{upstream.name}: an answer without results")
+        answer = await adapter.answer(upstream, self.endpoint.name, sent, body.keys())
+        built = moderation(answer, name)
+        if built is None or len(built["results"]) != results(body):
+            raise UpstreamFailed(detail=f"{upstream.name}: not one result for each input")
+        # OpenAI's own answer has no usage. What was read is metered all the same.
+        used = usage(answer.get("usage")) or await estimate(
+            self.entry, lambda: (estimate_input(texts(body)), 0)
+        )
+        meter_tokens(self.entry, used)
         return JSONResponse(built)

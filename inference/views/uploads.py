@@ -1,5 +1,7 @@
 """The shape that the routes with uploads share: a form in, JSON, text or events out."""
 
+import re
+from collections.abc import Collection
 from typing import Any
 
 from gtapi.errors import BadRequest
@@ -11,6 +13,8 @@ from inference.shapes.checks import integer, invalid, number
 from inference.views.events import EventsView
 
 JSON = dict[str, Any]
+ENDING = re.compile(r"[A-Za-z0-9]{1,10}")
+MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,63}/[A-Za-z0-9][A-Za-z0-9.+-]{0,63}")
 
 
 class UploadView(EventsView):
@@ -26,26 +30,36 @@ class UploadView(EventsView):
         if any(file.size == 0 for file in files):
             raise invalid(name, "the file is empty")
 
-    def upstream_form(self, target: Target, form: ReceivedForm, **changes: str) -> Form:
-        """Return the form for the provider: the client's, with the provider's model and with ``changes``."""
+    def upstream_form(self, target: Target, form: ReceivedForm, **changes: str | None) -> Form:
+        """Return the form for the provider: the client's, with the provider's model and with ``changes``.
+
+        A field whose change is None is left out.
+        """
         changed = {"model": target.raw_model, **changes}
-        fields = [
-            (name, value)
-            for name, value in form.fields
-            if name.removesuffix("[]") not in ROUTING_FIELDS | changed.keys()
-        ]
+        kept = [(name, value) for name, value in changed.items() if value is not None]
+        kept += [(name, value) for name, value in form.fields if _passes(name, changed)]
         files = [
             # The client's own name for a file may say more than the provider needs to know.
-            Upload(f.field, _file_name(f.filename), f.content_type or "application/octet-stream", f.path)
-            for f in form.files
+            Upload(file.field, _file_name(file.filename), _media_type(file.content_type), file.path)
+            for file in form.files
+            if _passes(file.field, changed)
         ]
-        return Form([*changed.items(), *fields], files)
+        return Form(kept, files)
+
+
+def _passes(name: str, changed: Collection[str]) -> bool:
+    base = name.partition("[")[0]
+    return base not in ROUTING_FIELDS and base not in changed
 
 
 def _file_name(given: str) -> str:
     """Return a name that keeps the ending, by which providers tell the format."""
-    stem, dot, ending = given.rpartition(".")
-    return f"file.{ending}" if dot and stem and ending.isalnum() and ending.isascii() else "file"
+    ending = given.rpartition(".")[2]
+    return f"file.{ending}" if ENDING.fullmatch(ending) and ending != given else "file"
+
+
+def _media_type(given: str) -> str:
+    return given if MEDIA_TYPE.fullmatch(given) else "application/octet-stream"
 
 
 def flag(form: ReceivedForm, name: str) -> bool:
