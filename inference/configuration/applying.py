@@ -233,6 +233,7 @@ class _OneTenant:
             "provider": provider,
             "model": spec.model,
             "capabilities": list(spec.capabilities),
+            "context_window": spec.context_window,
             "published": spec.published,
         }
         if self._store("catalog", row, values, spec.path):

@@ -41,6 +41,7 @@ class CatalogSpec:
     provider: str
     model: str
     capabilities: tuple[str, ...]
+    context_window: int | None
     published: bool
 
 
@@ -204,6 +205,7 @@ def _catalog(fields: Fields) -> CatalogSpec:
         capabilities=fields.choices("capabilities", "capability", Capability.values)
         if fields.has("capabilities")
         else DEFAULT_CAPABILITIES,
+        context_window=int(fields.number("context_window", 0)) or None,
         published=fields.switch("published", True),
     )
     fields.close()

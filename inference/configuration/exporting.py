@@ -142,9 +142,10 @@ def _entry(row: CatalogEntry) -> JSON:
             "provider": row.provider.name,
             "model": row.model,
             "capabilities": row.capabilities,
+            "context_window": row.context_window,
             "published": row.published,
         },
-        {"capabilities": list(DEFAULT_CAPABILITIES), "published": True},
+        {"capabilities": list(DEFAULT_CAPABILITIES), "context_window": None, "published": True},
     )
 
 
