@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from inference.local_models import missing
+from inference.local_models import MODELS, available, missing
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 #: Seconds that running requests get to notice the end.
@@ -21,7 +21,8 @@ logger = logging.getLogger("inference.local_models")
 def main() -> int:
     """Serve until told to stop; return the exit status."""
     arguments = parser().parse_args()
-    if lacking := missing():
+    lacking = missing()
+    if not any(map(available, MODELS)):
         print(  # noqa: T201  # the one sentence an operator sees
             f"The local models are not installed (missing: {', '.join(lacking)})."
             " Install them by: pip install 'gtapi[local]'.",
@@ -31,6 +32,8 @@ def main() -> int:
     # The engine holds the interpreter while it loads, so until then a signal has to end the process by itself.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    if lacking:
+        logger.warning("some models are left out, since packages are missing: %s", ", ".join(lacking))
     return asyncio.run(serve(arguments))
 
 
@@ -40,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     cores = len(os.sched_getaffinity(0))
     parser = argparse.ArgumentParser(
         prog="python -m inference.local_models",
-        description="Serve this machine's own chat and embedding models in OpenAI's shapes.",
+        description="Serve this machine's own models in OpenAI's shapes.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--port", type=int, required=True, help="TCP port; 0 takes a free one")

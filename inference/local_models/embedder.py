@@ -20,6 +20,7 @@ BATCH = 4
 class Embedder(LocalModel):
     """Turns texts into vectors of length 1, near each other where the texts mean the same."""
 
+    capability: ClassVar[str] = "embed"
     id: ClassVar[str] = EMBEDDING_MODEL
 
     def __init__(self, settings: Settings) -> None:

@@ -1,6 +1,6 @@
 """Reading a request: each field has the right type and range, or the client is told which one has not."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import orjson
@@ -10,6 +10,8 @@ from inference.local_models.errors import InvalidRequestError, UnknownModelError
 from inference.local_models.model import LocalModel
 
 Body = Mapping[str, Any]
+#: Bytes of a request, files included.
+MAX_BODY = 32 * 2**20
 
 
 async def json_body(request: web.Request, model: LocalModel) -> Body:
@@ -25,12 +27,17 @@ async def json_body(request: web.Request, model: LocalModel) -> Body:
         raise InvalidRequestError("The body is not valid JSON.", code="invalid_json") from error
     if not isinstance(body, dict):
         raise InvalidRequestError("The body has to be a JSON object.", code="invalid_json")
+    check_model(body, model)
+    return body
+
+
+def check_model(body: Body, model: LocalModel) -> None:
+    """Refuse a request that names another model or none."""
     name = body.get("model")
     if name is None:
         raise absent("model")
     if name != model.id:
         raise UnknownModelError(str(name))
-    return body
 
 
 def absent(name: str) -> InvalidRequestError:
@@ -88,3 +95,29 @@ def strings(body: Body, name: str) -> list[str]:
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         raise InvalidRequestError(f"'{name}' has to be a string or a list of strings.", param=name)
     return [item for item in items if item]
+
+
+def text(body: Body, name: str, longest: int) -> str:
+    """Return a string that has to be there, not empty and with at most ``longest`` characters."""
+    value = body.get(name)
+    if value is None:
+        raise absent(name)
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidRequestError(f"'{name}' has to be a string that is not empty.", param=name)
+    if len(value) > longest:
+        raise InvalidRequestError(
+            f"'{name}' may have at most {longest} characters, and has {len(value)}.",
+            param=name,
+            code="string_above_max_length",
+        )
+    return value
+
+
+def choice(body: Body, name: str, choices: Collection[str], default: str) -> str:
+    """Return one of ``choices``."""
+    value = body.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidRequestError(f"'{name}' has to be one of: {', '.join(choices)}.", param=name)
+    return value

@@ -1,15 +1,14 @@
 """The chat model: Gemma 3 270M, run by llama.cpp inside this process."""
 
-import asyncio
 import logging
 import secrets
-import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from inference.local_models import CHAT_MODEL, gguf, template
+from inference.local_models import CHAT_MODEL, gguf, handover, template
 from inference.local_models.errors import (
     ContextTooLongError,
     InvalidRequestError,
@@ -64,6 +63,7 @@ class Piece:
 class Gemma(LocalModel):
     """Continues texts."""
 
+    capability: ClassVar[str] = "chat"
     id: ClassVar[str] = CHAT_MODEL
     eager: ClassVar[bool] = True
 
@@ -123,21 +123,6 @@ class Gemma(LocalModel):
             ModelFailedError: the engine failed.
         """
         await self.ready()
-        loop = asyncio.get_running_loop()
-        arrived: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        left = threading.Event()
-
-        def arrive(chunk: dict[str, Any]) -> bool:
-            loop.call_soon_threadsafe(arrived.put_nowait, chunk)
-            return left.is_set()
-
-        def work() -> None:
-            try:
-                if not left.is_set():
-                    self._engine.handle_completions(request, arrive)
-            finally:
-                loop.call_soon_threadsafe(arrived.put_nowait, None)
-
         request = {
             **options,
             "prompt": prompt,
@@ -147,14 +132,13 @@ class Gemma(LocalModel):
             "return_progress": True,
             "cache_prompt": True,
         }
-        working = loop.run_in_executor(self._pool, work)
-        try:
-            while (chunk := await arrived.get()) is not None:
+
+        def work(arrive: Callable[[dict[str, Any]], bool]) -> None:
+            self._engine.handle_completions(request, arrive)
+
+        async with aclosing(handover.results(self._pool, work)) as chunks:
+            async for chunk in chunks:
                 yield _piece(chunk)
-            await working
-        finally:
-            left.set()
-            working.cancel()
 
 
 def _piece(chunk: dict[str, Any]) -> Piece:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from inference.local_models import missing
 from inference.local_models.errors import ModelUnavailableError
 
 logger = logging.getLogger(__name__)
@@ -29,9 +30,14 @@ class Settings:
 class LocalModel(ABC):
     """A model that is loaded at most once, at the first use or at the start, and then kept."""
 
+    #: What it can do, as in ``PACKAGES``.
+    capability: ClassVar[str]
     id: ClassVar[str]
     #: Loaded in the background as soon as the server listens; otherwise at the first request.
     eager: ClassVar[bool] = False
+
+    #: Models that it uses itself; instances of them follow the settings as arguments.
+    uses: ClassVar[tuple[type["LocalModel"], ...]] = ()
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -47,6 +53,10 @@ class LocalModel(ABC):
         async with self._loading:
             if self.loaded:
                 return
+            if lacking := missing(self.capability):
+                raise ModelUnavailableError(
+                    f"The model {self.id} is not installed (missing: {', '.join(lacking)})."
+                )
             started = time.monotonic()
             logger.info("loading %s", self.id)
             try:

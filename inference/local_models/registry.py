@@ -2,11 +2,20 @@
 
 from typing import Any
 
-from inference.local_models.endpoints import chat, completions, embeddings
+from inference.local_models.endpoints import (
+    chat,
+    completions,
+    embeddings,
+    speech,
+    transcriptions,
+)
 from inference.local_models.endpoints.base import Endpoint
 
 ENDPOINTS: dict[str, Endpoint[Any]] = {
     "/v1/chat/completions": chat.ENDPOINT,
     "/v1/completions": completions.ENDPOINT,
     "/v1/embeddings": embeddings.ENDPOINT,
+    "/v1/audio/transcriptions": transcriptions.TRANSCRIPTIONS,
+    "/v1/audio/translations": transcriptions.TRANSLATIONS,
+    "/v1/audio/speech": speech.ENDPOINT,
 }

@@ -8,15 +8,16 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from inference.local_models import available
 from inference.local_models.endpoints.base import Endpoint
 from inference.local_models.errors import LocalModelError, UnknownModelError, envelope
+from inference.local_models.fields import MAX_BODY
 from inference.local_models.model import LocalModel, Settings
 from inference.local_models.registry import ENDPOINTS
 from inference.local_models.responses import json_response
 
 logger = logging.getLogger(__name__)
 
-MAX_BODY = 32 * 2**20
 FAULT = "The server had an error while processing your request."
 #: What a client is told of a fault that the web framework found.
 FAULTS = {
@@ -30,9 +31,19 @@ class Server:
     """The models, and the routes that lead to them."""
 
     def __init__(self, settings: Settings) -> None:
-        kinds = {endpoint.model.id: endpoint.model for endpoint in ENDPOINTS.values()}
-        self.models: dict[str, LocalModel] = {name: kind(settings) for name, kind in kinds.items()}
+        self.settings = settings
+        self.models: dict[str, LocalModel] = {}
+        for endpoint in ENDPOINTS.values():
+            self._model(endpoint.model)
+        self.installed = [name for name, model in self.models.items() if available(model.capability)]
         self.started = int(time.time())
+
+    def _model(self, kind: type[LocalModel]) -> LocalModel:
+        """Return the one instance of a model, made with those that it uses."""
+        if kind.id not in self.models:
+            used = [self._model(other) for other in kind.uses]
+            self.models[kind.id] = kind(self.settings, *used)
+        return self.models[kind.id]
 
     def application(self) -> web.Application:
         """Return the application."""
@@ -50,24 +61,27 @@ class Server:
         Raises:
             ModelUnavailableError: one cannot be loaded.
         """
-        await asyncio.gather(*(model.ready() for model in self.models.values() if model.eager))
+        await asyncio.gather(*(model.ready() for model in self._eager()))
+
+    def _eager(self) -> list[LocalModel]:
+        return [self.models[name] for name in self.installed if self.models[name].eager]
 
     async def health(self, _: web.Request) -> web.Response:
         """Answer 200 when a request would be answered at once, 503 while a model is still being loaded."""
-        states = {model.id: "loaded" if model.loaded else "not loaded" for model in self.models.values()}
-        ready = all(model.loaded for model in self.models.values() if model.eager)
+        states = {name: "loaded" if self.models[name].loaded else "not loaded" for name in self.installed}
+        ready = all(model.loaded for model in self._eager())
         return json_response(
             {"status": "ok" if ready else "loading", "models": states}, status=200 if ready else 503
         )
 
     async def list_models(self, _: web.Request) -> web.Response:
-        """Answer OpenAI's list of models."""
-        return json_response({"object": "list", "data": [self._described(name) for name in self.models]})
+        """Answer OpenAI's list of models: of those that are installed."""
+        return json_response({"object": "list", "data": [self._described(name) for name in self.installed]})
 
     async def show_model(self, request: web.Request) -> web.Response:
         """Answer one model."""
         name = request.match_info["id"]
-        if name not in self.models:
+        if name not in self.installed:
             raise UnknownModelError(name)
         return json_response(self._described(name))
 
@@ -75,7 +89,7 @@ class Server:
         return {"id": name, "object": "model", "created": self.started, "owned_by": "local"}
 
     def _route(self, endpoint: Endpoint[Any]) -> Handler:
-        model = self.models[endpoint.model.id]
+        model = self._model(endpoint.model)
 
         async def handle(request: web.Request) -> web.StreamResponse:
             return await endpoint.answer(request, model)

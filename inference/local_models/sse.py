@@ -10,8 +10,12 @@ from aiohttp import web
 from inference.local_models.errors import LocalModelError
 
 
-async def stream(request: web.Request, events: AsyncGenerator[dict[str, Any], None]) -> web.StreamResponse:
+async def stream(
+    request: web.Request, events: AsyncGenerator[dict[str, Any], None], *, typed: bool = False
+) -> web.StreamResponse:
     """Send ``events`` as they come, then ``[DONE]``.
+
+    Where they are ``typed`` they are named by their ``type``, and the last of them is the end by itself.
 
     The status waits for the first event, so that a request which fails before it gets a plain error. A fault
     after it is an event of its own and an end without ``[DONE]``.
@@ -22,17 +26,19 @@ async def stream(request: web.Request, events: AsyncGenerator[dict[str, Any], No
             headers={"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
         )
         await response.prepare(request)
-        await response.write(_frame(first))
+        await response.write(_frame(first, typed))
         try:
             async for event in events:
-                await response.write(_frame(event))
+                await response.write(_frame(event, typed))
         except LocalModelError as error:
             await response.write(_frame(error.body()))
         else:
-            await response.write(b"data: [DONE]\n\n")
+            if not typed:
+                await response.write(b"data: [DONE]\n\n")
     await response.write_eof()
     return response
 
 
-def _frame(event: dict[str, Any]) -> bytes:
-    return b"data: " + orjson.dumps(event) + b"\n\n"
+def _frame(event: dict[str, Any], typed: bool = False) -> bytes:
+    name = f"event: {event['type']}\n".encode() if typed else b""
+    return name + b"data: " + orjson.dumps(event) + b"\n\n"

