@@ -16,7 +16,15 @@ from gtapi.stack.redis import Redis
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 ROOT = Path(tempfile.mkdtemp(prefix="gtapi-test-", dir="/tmp"))
-atexit.register(shutil.rmtree, ROOT, ignore_errors=True)
+
+
+def _remove(owner: int = os.getpid()) -> None:
+    # A process that was forked off ends, too, and must not take the folder along.
+    if os.getpid() == owner:
+        shutil.rmtree(ROOT, ignore_errors=True)
+
+
+atexit.register(_remove)
 
 SOCKETS = ROOT / "s"
 SOCKETS.mkdir(mode=0o700)
