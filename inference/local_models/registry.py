@@ -6,6 +6,7 @@ from inference.local_models.endpoints import (
     chat,
     completions,
     embeddings,
+    images,
     speech,
     transcriptions,
 )
@@ -18,4 +19,7 @@ ENDPOINTS: dict[str, Endpoint[Any]] = {
     "/v1/audio/transcriptions": transcriptions.TRANSCRIPTIONS,
     "/v1/audio/translations": transcriptions.TRANSLATIONS,
     "/v1/audio/speech": speech.ENDPOINT,
+    "/v1/images/generations": images.GENERATIONS,
+    "/v1/images/edits": images.EDITS,
+    "/v1/images/variations": images.VARIATIONS,
 }
