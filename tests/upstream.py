@@ -14,6 +14,8 @@ everything public here may be called from any other thread.
 
 import asyncio
 import contextlib
+import email
+import email.policy
 import itertools
 import json
 import re
@@ -21,12 +23,37 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 #: What a script consists of: one coroutine function per request.
 Play = Callable[["Wire"], Awaitable[None]]
+
+
+@dataclass
+class Part:
+    """One part of a form; a field has no file name."""
+
+    name: str
+    filename: str | None
+    content_type: str
+    data: bytes
+
+
+def parts_of(content_type: str, body: bytes) -> list[Part]:
+    """The parts of a form, read by the standard library's parser of mail."""
+    mail = b"content-type: %s\r\n\r\n%b" % (content_type.encode(), body)
+    message = email.message_from_bytes(mail, policy=email.policy.HTTP)
+    return [
+        Part(
+            str(part.get_param("name", header="content-disposition")),
+            part.get_filename(),
+            part.get_content_type(),
+            part.get_payload(decode=True),
+        )
+        for part in message.iter_parts()
+    ]
 
 
 @dataclass
@@ -48,6 +75,15 @@ class Received:
     @property
     def json(self) -> Any:
         return json.loads(self.body)
+
+    @property
+    def form(self) -> list[Part]:
+        """The parts of a form, in their order."""
+        return parts_of(self.header("content-type") or "", self.body)
+
+    def fields(self, name: str) -> list[str]:
+        """The values of a form's fields of that name."""
+        return [part.data.decode() for part in self.form if part.name == name and part.filename is None]
 
     def header(self, name: str) -> str | None:
         """The value of a header, None when it is absent; names are compared without case."""
@@ -99,6 +135,7 @@ class Upstream:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="scripted-upstream", daemon=True)
         self._protocols: set[_Protocol] = set()
+        self._early: dict[str, Play] = {}
         self.accepted = 0
         self.port = 0
 
@@ -127,6 +164,34 @@ class Upstream:
         with self._lock:
             self._scripts[name] = list(plays)
             self._received[name] = []
+
+    @contextlib.contextmanager
+    def early(self, path: str, play: Play) -> Iterator[None]:
+        """Answer requests for a path as soon as their headers are there; of their bodies little is ever read.
+
+        They are recorded under the path.
+        """
+        self.script(path)
+        self._early[path] = play
+        try:
+            yield
+        finally:
+            del self._early[path]
+            with self._lock:
+                del self._scripts[path]
+
+    @property
+    def any_early(self) -> bool:
+        return bool(self._early)
+
+    def early_play(self, received: Received) -> Play | None:
+        """The play for a request whose headers have just come, which is recorded; mostly there is none."""
+        play = self._early.get(received.path)
+        if play is not None:
+            with self._news:
+                self._received[received.path].append(received)
+                self._news.notify_all()
+        return play
 
     def received(self, name: str) -> list[Received]:
         """The requests for a name since it was last scripted, oldest first."""
@@ -200,10 +265,11 @@ class _Protocol(asyncio.Protocol):
         self.upstream = upstream
         self.writable = asyncio.Event()
         self.writable.set()
-        self.buffer = b""
+        self.buffer = bytearray()
         self.requests: list[Received] = []
         self.task: asyncio.Task[None] | None = None
         self.ours = False
+        self.sipping = False
 
     @property
     def busy(self) -> bool:
@@ -215,8 +281,17 @@ class _Protocol(asyncio.Protocol):
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def data_received(self, data: bytes) -> None:
+        if self.sipping:
+            # So much at a time that who sends it notices, and so little that the end is far.
+            self.transport.pause_reading()
+            asyncio.get_running_loop().call_later(0.02, self._sip)
+            return
         self.buffer += data
         self._next()
+
+    def _sip(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def eof_received(self) -> bool:
         self._peer_left()
@@ -259,12 +334,21 @@ class _Protocol(asyncio.Protocol):
             return
         parsed = _parse(self.buffer)
         if parsed is None:
+            self._answer_early()
             return
         method, path, headers, body, self.buffer = parsed
         received = Received(method, path, headers, body, self.number)
         self.requests.append(received)
         play = self.upstream.take(received)
         self.task = asyncio.ensure_future(self._answer(play, received))
+
+    def _answer_early(self) -> None:
+        if self.upstream.any_early and (head := _head(self.buffer)) is not None:
+            received = Received(*head[:3], b"", self.number)
+            if play := self.upstream.early_play(received):
+                self.sipping = True
+                self.requests.append(received)
+                self.task = asyncio.ensure_future(self._answer(play, received))
 
     async def _answer(self, play: Play, received: Received) -> None:
         await play(Wire(self, received, reused=len(self.requests) > 1))
@@ -291,22 +375,30 @@ def _model_of(body: bytes) -> str:
     return parsed.get("model", "") if isinstance(parsed, dict) else ""
 
 
-def _parse(data: bytes) -> tuple[str, str, list[tuple[str, str]], bytes, bytes] | None:
-    """Method, path, headers, body and the rest of the buffer; None while the request is not complete."""
-    head, found, rest = data.partition(b"\r\n\r\n")
-    if not found:
+def _head(data: bytearray) -> tuple[str, str, list[tuple[str, str]], int] | None:
+    """Method, path, headers and where the body begins; None while they are not complete."""
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
         return None
-    first, *lines = head.decode("latin-1").split("\r\n")
+    first, *lines = data[:end].decode("latin-1").split("\r\n")
     method, path, _version = first.split(" ", 2)
     headers = [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in lines)]
+    return method, path, headers, end + 4
+
+
+def _parse(data: bytearray) -> tuple[str, str, list[tuple[str, str]], bytes, bytearray] | None:
+    """Method, path, headers, body and the rest of the buffer; None while the request is not complete."""
+    if (head := _head(data)) is None:
+        return None
+    method, path, headers, begin = head
     known = {key.lower(): value for key, value in headers}
     if "chunked" in known.get("transfer-encoding", ""):
-        unchunked = _unchunk(rest)
-        return None if unchunked is None else (method, path, headers, *unchunked)
-    length = int(known.get("content-length", 0))
-    if len(rest) < length:
+        unchunked = _unchunk(bytes(data[begin:]))
+        return None if unchunked is None else (method, path, headers, unchunked[0], bytearray(unchunked[1]))
+    end = begin + int(known.get("content-length", 0))
+    if len(data) < end:
         return None
-    return method, path, headers, rest[:length], rest[length:]
+    return method, path, headers, bytes(data[begin:end]), data[end:]
 
 
 def _unchunk(data: bytes) -> tuple[bytes, bytes] | None:
