@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import parse_qs
 
+from django.apps import apps
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import PermissionDenied
@@ -12,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.text import capfirst
 
 from tenants.admin.typed import ModelAdmin, ModelForm
 from tenants.models import Tenant
@@ -24,6 +26,24 @@ def badge(text: str, variant: str = "default", hint: str = "") -> str:
     return render_to_string(
         "unfold/helpers/label.html", {"text": text, "variant": variant, "label_title": hint}
     )
+
+
+def _without(nested: Iterable[Any], prefixes: tuple[str, ...]) -> list[Any]:
+    """Return a nested list of lines without those that begin like this; what hangs under them moves up."""
+    kept: list[Any] = []
+    dropped = False
+    for line in nested:
+        if isinstance(line, list):
+            below = _without(line, prefixes)
+            if dropped:
+                kept.extend(below)
+            elif below:
+                kept.append(below)
+            continue
+        dropped = str(line).startswith(prefixes)
+        if not dropped:
+            kept.append(line)
+    return kept
 
 
 class GatewayAdmin(ModelAdmin[M]):
@@ -94,6 +114,19 @@ class GatewayAdmin(ModelAdmin[M]):
             back=back,
             **context,
         )
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Leave out rows that have no page of their own, such as grants: they say nothing to an operator."""
+        deleted, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        silent = [
+            model._meta  # noqa: SLF001 - Django's documented door to a model's names
+            for model in apps.get_models(include_auto_created=True)
+            if model not in self.admin_site._registry  # noqa: SLF001 - as the stock method does
+        ]
+        prefixes = tuple(f"{capfirst(meta.verbose_name)}: " for meta in silent)
+        plurals = {str(meta.verbose_name_plural) for meta in silent}
+        kept = {plural: count for plural, count in dict(counts).items() if str(plural) not in plurals}
+        return _without(deleted, prefixes), kept, lacking, protected
 
     def url_of(self, obj: Model, page: str = "change") -> str:
         return reverse(self._route(page), args=[quote(obj.pk)])

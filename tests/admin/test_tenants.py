@@ -104,6 +104,8 @@ def test_deleting_it_says_what_goes_with_it_and_takes_all_of_it(operator, world)
     address = url("tenants_tenant_delete", world.tenant.pk)
     page = text(operator.get(address))
     assert world.key.row.name in page
-    assert "support" in page
+    assert "Agent: support" in page
+    assert "Grant" not in page
+    assert "Inference target" not in page
     assert operator.post(address, {"post": "yes"}).status_code == 302
     assert not Tenant.objects.filter(pk=world.tenant.pk).exists()
