@@ -223,7 +223,7 @@ async def _arrivals(
             data = await response.content.read(MAX_ERROR_BYTES)
             raise faults.from_status(upstream, response.status, response.headers, data, given)
         kind = response.content_type
-        if kind != EVENTS if events else kind in NO_CONTENT:
+        if kind != EVENTS if events else kind in NO_CONTENT or kind.startswith("text/"):
             data = await response.content.read(MAX_ERROR_BYTES)
             _object(upstream, data, given, OPERATIONS[operation].answer)
             raise UpstreamFailed(detail=f"{upstream.name}: a whole answer where a stream was asked for")
