@@ -79,9 +79,9 @@ class RawClient:
             f"content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
         ).encode()
 
-    def post(self, body: dict[str, Any]) -> None:
+    def post(self, body: dict[str, Any], path: str = "/api/tenant/v1/chat/completions") -> None:
         data = json.dumps(body).encode()
-        self.socket.sendall(self.head(len(data)) + data)
+        self.socket.sendall(self.head(len(data), path) + data)
 
     def read_until(self, mark: bytes, seconds: float = 5) -> bytes:
         """What comes until `mark` has been seen; AssertionError when it does not come."""
