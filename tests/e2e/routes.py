@@ -158,9 +158,22 @@ ROUTES = [
           _answered(IMAGES), PNG),
     Route("POST", "/moderations", "inference:moderate", {"json": {"model": "fast", "input": "Hello"}},
           _answered(MODERATION), '"flagged":true'),
+    *(
+        Route(method, path, "conversations:write", {} if body is None else {"json": body})
+        for method, path, body in (
+            ("POST", "/conversations", {}),
+            ("GET", "/conversations/conv_1", None),
+            ("POST", "/conversations/conv_1", {"metadata": {}}),
+            ("DELETE", "/conversations/conv_1", None),
+            ("GET", "/conversations/conv_1/items", None),
+            ("POST", "/conversations/conv_1/items", {"items": []}),
+            ("GET", "/conversations/conv_1/items/msg_1", None),
+            ("DELETE", "/conversations/conv_1/items/msg_1", None),
+        )
+    ),
 ]  # fmt: skip
 #: Those that call a provider.
 CALLING = [route for route in ROUTES if route.play]
 
-#: Patterns of addresses that ask for no key, since a signature in the address does.
-SIGNED = {"images/files/<str:name>"}
+#: Patterns of addresses that ask for no key: the description of the API, and what a signature in the address opens.
+KEYLESS = {"docs", "images/files/<str:name>", "openapi.json"}
