@@ -20,7 +20,7 @@ NEEDED := local
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint lock bench
+.PHONY: help run test test-browser lint lock bench clients
 
 help: ## What there is
 	@echo "make run     serve a gateway with a demo tenant on PORT (8000); Ctrl-C stops all of it"
@@ -29,8 +29,11 @@ help: ## What there is
 	@echo "             DATABASE_URL and REDIS_URL name servers to use in place of our own;"
 	@echo "             GTAPI_HOME is where the data goes (var/)"
 	@echo "make test    the whole suite, on a PostgreSQL and a Redis of its own; ARGS goes to pytest"
+	@echo "make test-browser  click through the admin in a headless Chromium (CHROMIUM, or /usr/bin/chromium)"
 	@echo "make lint    ruff, mypy, missing migrations"
 	@echo "make bench   measure what a request costs; ARGS goes to the benchmark"
+	@echo "make clients install real clients, check each against a gateway, write docs/compatibility.md;"
+	@echo "             ARGS=--list says which, ARGS=\"--only NAME\" checks one, ARGS=--help says what else"
 	@echo "make lock    write requirements/ anew from pyproject.toml; ARGS=--upgrade takes the newest of all"
 
 run: $(VENV)/.$(NEEDED)
@@ -45,8 +48,15 @@ lint: $(VENV)/.dev
 	$(BIN)/python -m mypy manage.py gtapi tenants files inference
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
+test-browser: $(VENV)/.dev
+	@exec $(BIN)/python -m pytest -m browser tests/admin/test_browser.py $(ARGS)
+
 bench: $(VENV)/.dev
 	@exec $(BIN)/python benchmarks/run.py $(ARGS)
+
+clients: $(VENV)/.dev
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	@exec $(BIN)/python clients/run.py $(ARGS)
 
 lock: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet uv

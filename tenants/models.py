@@ -25,7 +25,8 @@ def normalise_host(host: str) -> str:
     host = host.strip().lower()
     if host.startswith("["):
         return host.partition("]")[0] + "]"
-    return host.partition(":")[0].rstrip(".")
+    name, _, port = host.partition(":")
+    return (name if not port or port.isdecimal() else host).rstrip(".")
 
 
 class Tenant(models.Model):

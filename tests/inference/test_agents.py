@@ -76,3 +76,10 @@ def test_parameters_that_belong_to_a_request_are_refused(agent, parameters):
     agent.forced = parameters
     with pytest.raises(ValidationError, match=r"cannot be set|Give an object"):
         agent.full_clean()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "a\0b", object()])
+def test_parameters_that_no_database_can_keep_are_refused(agent, value):
+    agent.parameters = {"metadata": {"x": [value]}}
+    with pytest.raises(ValidationError, match=r"JSON can write|NUL"):
+        agent.full_clean()
