@@ -3,14 +3,35 @@
 ``/healthz`` is for whoever restarts the process, ``/readyz`` for whoever sends it traffic.
 """
 
+from collections.abc import Awaitable, Callable
+
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
+from django.http.response import HttpResponseBase
+from django.utils.decorators import async_only_middleware
 from django.views.decorators.cache import never_cache
 from psycopg_pool import PoolTimeout
 from redis import Redis
 from redis.exceptions import RedisError
+
+Answer = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+
+
+@async_only_middleware
+def health_pages(get_response: Answer) -> Answer:
+    """Answer the health pages before any other middleware looks at the host.
+
+    A probe calls a process by its address, which is none of ``ALLOWED_HOSTS``.
+    """
+    pages: dict[str, Answer] = {"/healthz": healthz, "/readyz": sync_to_async(readyz)}
+
+    async def answer(request: HttpRequest) -> HttpResponseBase:
+        return await pages.get(request.path, get_response)(request)
+
+    return answer
 
 
 @never_cache

@@ -35,7 +35,7 @@ KEY_PEPPERS = _secret_list("KEY_PEPPERS")
 ENCRYPTION_KEYS = _secret_list("ENCRYPTION_KEYS")
 
 DEBUG = env.bool("DEBUG", default=False)
-#: Hosts that the admin and the health pages answer on. The API binds hosts to tenants by itself.
+#: Hosts that the admin answers on. The API binds hosts to tenants by itself, the health pages answer on any.
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if EMBEDDED else [])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 #: Set it where a proxy terminates TLS and overwrites X-Forwarded-Proto and X-Forwarded-Host.
@@ -68,6 +68,7 @@ INSTALLED_APPS = [
 
 #: The admin's chain. The API has one of its own, see gtapi.handler.
 MIDDLEWARE = [
+    "gtapi.health.health_pages",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -106,9 +107,8 @@ _database: dict[str, Any] = (
     if EMBEDDED
     else dict(env.db_url("DATABASE_URL"))
 )
-# The folder of a unix socket is written into the URL with its slashes quoted.
-_database["HOST"] = unquote(_database.get("HOST", ""))
 # A socket's folder stands in a URL as its host, percent-encoded.
+_database["HOST"] = unquote(_database.get("HOST", ""))
 _database["CONN_MAX_AGE"] = 0
 _database["OPTIONS"] = {
     **_database.get("OPTIONS", {}),

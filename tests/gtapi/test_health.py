@@ -24,6 +24,13 @@ def test_a_ready_process_names_what_it_checked(gateway):
     }
 
 
+@pytest.mark.parametrize("page", ["/healthz", "/readyz"])
+def test_a_probe_that_names_an_address_as_the_host_is_answered(gateway, page):
+    assert httpx.get(gateway.url + page, headers={"Host": "10.1.2.3:8000"}).status_code == 200
+    # The admin answers on its own hosts alone.
+    assert httpx.get(f"{gateway.url}/admin/", headers={"Host": "10.1.2.3:8000"}).status_code == 400
+
+
 def test_without_redis_it_is_degraded_and_still_serves(start_gateway, world):
     away = Redis(environment.ROOT / "away", environment.SOCKETS / "none")
     gateway = start_gateway(REDIS_URL=away.url)
