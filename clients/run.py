@@ -1,0 +1,134 @@
+"""Check real clients against a running gateway, and write what came of it to docs/compatibility.md.
+
+    make clients [ARGS="--only openai-node-7"]        # or: .venv/bin/python clients/run.py --list
+
+Each client is installed as its lock file says into an environment of its own under var/clients, which is kept, and
+then run on both base URLs, where nothing but the loopback can be reached. A verdict is what ran. Exit status 1: a
+client failed for a reason that is not its own.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from threading import Event
+from time import monotonic
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(CHECKOUT))
+
+from clients import network, report  # noqa: E402 - the checkout has to be on the path
+from clients.environments import HOME, CannotInstall, Environment  # noqa: E402
+from clients.registry import CLIENTS, Client  # noqa: E402
+from clients.results import Results  # noqa: E402
+from clients.session import run_client  # noqa: E402
+from clients.stack import BASES, serving  # noqa: E402
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make clients ARGS=...", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--list", action="store_true", help="say which clients there are, and stop")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="check these alone; the others keep their verdicts",
+    )
+    parser.add_argument("--base", choices=BASES, help="check on one base URL alone, and write nothing")
+    parser.add_argument("--fresh", action="store_true", help="install anew what is installed already")
+    parser.add_argument("--lock", action="store_true", help="resolve the packages anew, and stop")
+    parser.add_argument(
+        "--keep", action="store_true", help="serve on until Ctrl-C, with the network, to try things by hand"
+    )
+    chosen = parser.parse_args()
+    if unknown := set(chosen.only) - CLIENTS.keys():
+        parser.error(f"there is no client {', '.join(sorted(unknown))}; --list says which there are")
+    return chosen
+
+
+def say(words: str, end: str = "\n") -> None:
+    print(words, end=end, flush=True)
+
+
+def install(clients: list[Client], *, fresh: bool) -> dict[str, str]:
+    """Install what is not there; returns why, for each client that cannot be."""
+    problems = {}
+    for client in clients:
+        environment = Environment(client)
+        if environment.installed() and not fresh:
+            continue
+        start = monotonic()
+        say(f"installing {client.title} ... ", end="")
+        try:
+            environment.install()
+            say(f"{monotonic() - start:.0f} s")
+        except CannotInstall as error:
+            problems[client.name] = str(error)
+            say(f"cannot be installed: {error}")
+    return problems
+
+
+def lock(clients: list[Client]) -> int:
+    for client in clients:
+        try:
+            Environment(client).write_lock()
+        except CannotInstall as error:
+            say(f"{client.name}: {error}")
+            return 1
+        say(f"{client.name}: resolved")
+    return 0
+
+
+def check(clients: list[Client], problems: dict[str, str], chosen: argparse.Namespace) -> list[Results]:
+    """Run the clients, one after another, with a line for each."""
+    bases = (chosen.base,) if chosen.base else BASES
+    alone = not chosen.keep and network.cut_off()
+    say("nothing but the loopback can be reached from here on" if alone else "the network was NOT cut off")
+    done = []
+    with serving(HOME / "gateway.log") as served:
+        for client in clients:
+            if client.name in problems:
+                done.append(Results.not_installed(client, problems[client.name]))
+                continue
+            start = monotonic()
+            say(f"{client.title:20}", end="")
+            results = run_client(client, served, bases)
+            say(f" {results.summary()}  ({monotonic() - start:.0f} s)")
+            for failure in results.failures():
+                say(f"    {failure}")
+            done.append(results)
+        if chosen.keep:
+            say(f"\nserving {served.url}{BASES[1]}\n  key {served.api_key}\n  Ctrl-C stops it")
+            try:
+                Event().wait()
+            except KeyboardInterrupt:
+                say("")
+    return done
+
+
+def main() -> int:
+    chosen = arguments()
+    clients = [CLIENTS[name] for name in (chosen.only or CLIENTS)]
+    if chosen.list:
+        for client in clients:
+            say(f"{client.name:20}{' '.join(client.packages) or 'of this system'}")
+        return 0
+    if chosen.lock:
+        return lock(clients)
+    start = monotonic()
+    problems = install(clients, fresh=chosen.fresh)
+    done = check(clients, problems, chosen)
+    if not chosen.base:
+        for results in done:
+            results.save()
+        report.write()
+        say(f"written: {report.PAGE.relative_to(CHECKOUT)}")
+    ours = sum(len(results.ours()) for results in done)
+    say(
+        f"{len(done)} clients in {monotonic() - start:.0f} s; {ours or 'no'} failure{'s' * (ours != 1)} of ours"
+    )
+    return 1 if ours else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""One client's checks, in a process of their own."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from clients.environments import HOME, Environment
+from clients.registry import Client
+from clients.results import Check, Results
+from clients.stack import Served
+
+#: Seconds for all checks on one base URL.
+PATIENCE = 300
+#: A port of the loopback that nobody listens on: whoever asks a proxy for the world gets nothing.
+NOWHERE = "http://127.0.0.1:9"
+#: What turns off telemetry, tracing, and looking for updates, prices and vocabularies.
+QUIET = {
+    "AIDER_ANALYTICS_DISABLE": "true",
+    "AIDER_CHECK_UPDATE": "false",
+    "ANONYMIZED_TELEMETRY": "false",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_OFFLINE": "1",
+    "LANGCHAIN_TRACING_V2": "false",
+    "LANGSMITH_TRACING": "false",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_TELEMETRY": "False",
+    "LOGFIRE_SEND_TO_LOGFIRE": "false",
+    "OPENAI_AGENTS_DISABLE_TRACING": "1",
+    "OTEL_SDK_DISABLED": "true",
+}
+PROXIES = {
+    "http_proxy": NOWHERE, "https_proxy": NOWHERE, "HTTP_PROXY": NOWHERE, "HTTPS_PROXY": NOWHERE,
+    "no_proxy": "127.0.0.1,localhost", "NO_PROXY": "127.0.0.1,localhost",
+}  # fmt: skip
+
+
+def variables(client: Client) -> dict[str, str]:
+    """Return the environment of a client: nothing of this process's but what a program cannot do without."""
+    home = HOME / client.name / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    taken = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ") if name in os.environ}
+    return {
+        **taken, **QUIET, **PROXIES,
+        "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "XDG_CONFIG_HOME": str(home / "config"),
+        "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1", "NODE_NO_WARNINGS": "1",
+    }  # fmt: skip
+
+
+def run_client(client: Client, served: Served, bases: tuple[str, ...]) -> Results:
+    """Run a client's checks on each base URL."""
+    results = Results(client.name, "")
+    merged: dict[tuple[str, str], Check] = {}
+    for base in bases:
+        lines, problem = _run(client, served, base)
+        if problem and not results.problem:
+            results.problem = f"on {base}: {problem}"
+        if not lines:
+            continue
+        head, *outcomes = lines
+        results.version, results.runtime = head["version"], head["runtime"]
+        for route, name in head["checks"]:
+            check = merged.setdefault((route, name), Check(route, name))
+            check.reasons[base] = "the client's process ended before this check"
+        for outcome in outcomes:
+            check = merged[outcome["route"], outcome["name"]]
+            check.theirs = outcome["theirs"]
+            reason = outcome["reason"]
+            check.reasons[base] = None if reason is None else _readable(reason, served)
+    results.checks = list(merged.values())
+    if unknown := results.unknown_routes():
+        raise ValueError(f"{client.script} checks what is no route: {', '.join(sorted(unknown))}")
+    return results
+
+
+def _run(client: Client, served: Served, base: str) -> tuple[list[dict], str]:
+    """Return the lines that a script wrote, and what became of its process where that is not in order."""
+    folder = HOME / client.name
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = Environment(client)
+    written = folder / f"results{base.replace('/', '-')}.jsonl"
+    written.unlink(missing_ok=True)
+    log = folder / f"output{base.replace('/', '-')}.log"
+    package = client.packages[0] if client.packages else ""
+    name = package.rpartition("@")[0] if client.node else package.partition("==")[0].partition("[")[0]
+    told = {**served.facts(base), "package": name, "results": str(written), "folder": str(folder / "home")}
+    problem = ""
+    with log.open("w") as output:
+        try:
+            done = subprocess.run(
+                environment.command(), input=json.dumps(told), stdout=output, stderr=output, text=True,
+                env=variables(client), cwd=_working_folder(environment), timeout=PATIENCE, check=False,
+            )  # fmt: skip
+            if done.returncode:
+                problem = f"the process ended with status {done.returncode}; see {log.name}"
+        except subprocess.TimeoutExpired:
+            problem = f"the process had not ended after {PATIENCE} s"
+        except OSError as error:
+            problem = f"it cannot be started: {error.strerror}"
+    if not written.exists():
+        return [], problem or f"it reported nothing; see {log.name}"
+    return [json.loads(line) for line in written.read_text().splitlines()], problem
+
+
+def _working_folder(environment: Environment) -> Path:
+    return environment.packages if environment.client.node else HOME / environment.client.name / "home"
+
+
+def _readable(reason: str, served: Served) -> str:
+    """Return a reason without what differs from run to run, and without a key."""
+    for key in (served.api_key, served.limited_key):
+        reason = reason.replace(key, "gtak_...")
+    reason = reason.replace(served.url, "http://gateway").replace(str(HOME), "var/clients")
+    return reason if len(reason) <= 300 else reason[:300] + "..."

@@ -1,0 +1,84 @@
+"""The gateway that clients are checked against: real processes, with the scripted provider behind them."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests import environment
+
+#: Under which each route is served.
+BASES = ("/api/tenant", "/api/tenant/v1")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running gateway: where it is, and keys that may do everything, only read the list, or nothing at all."""
+
+    url: str
+    api_key: str
+    limited_key: str
+
+    def facts(self, base: str) -> dict[str, str]:
+        """Return what the checks of a client are told."""
+        return {
+            "url": self.url,
+            "base_url": self.url + base,
+            "api_key": self.api_key,
+            "limited_key": self.limited_key,
+        }
+
+
+@contextmanager
+def serving(log: Path) -> Iterator[Served]:
+    """Run PostgreSQL, Redis, the provider and the gateway, with one tenant that publishes every model.
+
+    ``log`` is where the gateway's log is when all has ended.
+    """
+    environment.enter()
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+    from django.db import connection
+
+    from tests.gateway import Gateway
+    from tests.upstream import Upstream
+
+    with environment.postgres, environment.redis:
+        call_command("migrate", verbosity=0)
+        upstream = Upstream().start()
+        try:
+            keys = _publish(upstream)
+            # The gateway has connections of its own.
+            connection.close()
+            connection.close_pool()  # type: ignore[attr-defined]
+            gateway = Gateway(workers=1)
+            try:
+                with gateway:
+                    yield Served(gateway.url, *keys)
+            finally:
+                shutil.copy(gateway.log, log)
+        finally:
+            upstream.stop()
+
+
+def _publish(upstream: "Upstream") -> tuple[str, str]:  # noqa: F821 - it cannot be imported before Django is set up
+    """Make the tenant's rows and script the provider; returns the two keys."""
+    from clients.provider import IMPATIENT, MODELS
+    from tests import factories
+
+    tenant = factories.tenant(slug="clients", name="Clients")
+    patient = factories.provider(tenant, upstream.base_url)
+    impatient = factories.provider(tenant, upstream.base_url, total_timeout=1, first_byte_timeout=1)
+    entries = []
+    for name, (capabilities, play) in MODELS.items():
+        provider = impatient if name in IMPATIENT else patient
+        entry = factories.catalog(provider, name, capabilities=capabilities)
+        upstream.script(entry.model, play)
+        entries.append(entry)
+    return (
+        factories.key(tenant, entries).plain,
+        factories.key(tenant, entries, ["models:read"]).plain,
+    )
