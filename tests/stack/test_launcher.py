@@ -8,13 +8,17 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from django.db import connection
 
-from tests.environment import CHECKOUT
+from tests.environment import CHECKOUT, postgres, redis
+from tests.factories import unique
 from tests.gateway import free_port
 from tests.stack.running import Run, environment, eventually_none, manage, processes
 
@@ -152,6 +156,34 @@ def test_killed_command_takes_the_servers_with_it(stopped, home):
         assert processes(home)
         command.kill()
     assert eventually_none(home), processes(home)
+
+
+@pytest.fixture
+def named_servers() -> Iterator[dict[str, str]]:
+    """An empty database and an empty Redis of the test run, as somebody would name servers of their own."""
+    name = unique("launcher").replace("-", "_")
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    url = urlsplit(postgres.database_url)
+    yield {
+        "DATABASE_URL": url._replace(path=f"/{name}").geturl(),
+        "REDIS_URL": redis.url.replace("db=0", "db=9"),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_servers_that_are_named_are_used_and_none_are_started(tmp_path, named_servers):
+    running = Run(tmp_path, free_port(), **named_servers).ready()
+    try:
+        assert httpx.get(f"{running.url}/readyz", timeout=30).json()["status"] == "ok"
+        commands = "\n".join(processes(tmp_path).values())
+        assert "gunicorn" in commands
+        assert "redis-server" not in commands
+        assert "postgres -D" not in commands
+        assert not {"postgres", "redis"} & {path.name for path in tmp_path.iterdir()}
+    finally:
+        running.end(signal.SIGTERM)
 
 
 def test_taken_port_gives_one_sentence(tmp_path):
