@@ -20,7 +20,7 @@ NEEDED := local
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser lint lock bench clients
+.PHONY: help run test test-browser lint lock bench clients fuzz
 
 help: ## What there is
 	@echo "make run     serve a gateway with a demo tenant on PORT (8000); Ctrl-C stops all of it"
@@ -31,6 +31,7 @@ help: ## What there is
 	@echo "make test    the whole suite, on a PostgreSQL and a Redis of its own; ARGS goes to pytest"
 	@echo "make test-browser  click through the admin in a headless Chromium (CHROMIUM, or /usr/bin/chromium)"
 	@echo "make lint    ruff, mypy, missing migrations"
+	@echo "make fuzz    10,000 requests made up from the API's description; CASES=N makes it another number"
 	@echo "make bench   measure what a request costs; ARGS goes to the benchmark"
 	@echo "make clients install real clients, check each against a gateway, write docs/compatibility.md;"
 	@echo "             ARGS=--list says which, ARGS=\"--only NAME\" checks one, ARGS=--help says what else"
@@ -50,6 +51,9 @@ lint: $(VENV)/.dev
 
 test-browser: $(VENV)/.dev
 	@exec $(BIN)/python -m pytest -m browser tests/admin/test_browser.py $(ARGS)
+
+fuzz: $(VENV)/.dev
+	@FUZZ_CASES=$(or $(CASES),10000) exec $(BIN)/python -m pytest tests/openapi/test_fuzz.py $(ARGS)
 
 bench: $(VENV)/.dev
 	@exec $(BIN)/python benchmarks/run.py $(ARGS)

@@ -104,8 +104,9 @@ class _Receiver:
         self._name = options.get(b"name", b"").decode(errors="replace")
         if kind != b"form-data" or not self._name:
             raise BadRequest("A part of the form has no name.", code="invalid_form")
-        if "\0" in self._name:
-            raise BadRequest("The request contains a NUL character.")
+        if not self._name.isprintable():
+            # It could not be sent on: no header may hold a control character.
+            raise BadRequest("A part of the form has a name that cannot be printed.", code="invalid_form")
         if b"filename" in options:
             self._begin_file(options[b"filename"])
 

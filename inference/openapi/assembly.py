@@ -26,7 +26,7 @@ def description() -> JSON:
         schemas.update(deepcopy(dict(route.schemas)))
         if route.body:
             schemas[request_name(route)] = request_schema(route.body)
-        paths[route.path] = {route.method: _operation(route)}
+        paths.setdefault(route.path, {})[route.method] = _operation(route)
     document["paths"] = paths
     return document
 
@@ -63,6 +63,8 @@ def nullable(schema: JSON) -> JSON:
             schema["enum"] = [*schema["enum"], None]
     elif "anyOf" in schema:
         schema["anyOf"] = [*schema["anyOf"], {"type": "null"}]
+    elif reference := schema.pop("$ref", None):
+        schema["anyOf"] = [{"$ref": reference}, {"type": "null"}]
     return schema
 
 
@@ -78,7 +80,8 @@ def _operation(route: Route) -> JSON:
         operation["parameters"] = list(route.parameters)
     if route.body:
         schema = {"$ref": f"#/components/schemas/{request_name(route)}"}
-        operation["requestBody"] = {"required": True, "content": {route.body.media_type: {"schema": schema}}}
+        content = {route.body.media_type: {"schema": schema}}
+        operation["requestBody"] = {"required": not route.body.optional, "content": content}
     if route.capability:
         operation["x-capability"] = route.capability
         operation["x-left-out"] = list(route.left_out)
@@ -94,12 +97,15 @@ def _operation(route: Route) -> JSON:
 def _success(route: Route) -> JSON:
     content: JSON = {kind: {"schema": schema} if schema else {} for kind, schema in route.answers.items()}
     if route.events:
-        content[EVENTS] = {
-            "schema": {"type": "string", "description": "Server-sent events."},
-            "x-event": route.events.schema,
-            "x-end": route.events.end,
-        }
-    return {"description": "It worked.", "headers": {"x-request-id": REQUEST_ID}, "content": content}
+        content[EVENTS] = {"schema": _event(route.events.schema), "x-end": route.events.end}
+    headers = {"x-request-id": REQUEST_ID, **route.headers}
+    return {"description": "It worked.", "headers": headers, "content": content}
+
+
+def _event(schema: JSON) -> JSON:
+    """Return the schema of one server-sent event, whose data is JSON."""
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": schema}
+    return {"type": "object", "required": ["data"], "properties": {"event": {"type": "string"}, "data": data}}
 
 
 def _problem(problem: Problem) -> JSON:

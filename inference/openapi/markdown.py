@@ -11,8 +11,9 @@ NOTE = "<!-- Written by `manage.py openapi --docs` out of inference/openapi/. Ch
 TREATED = {
     "honoured": ("Honoured", "The gateway itself acts on these."),
     "checked": ("Checked and passed on", "Held against OpenAI's limits, then sent to the model as they are."),
-    "passed": ("Passed on", "Sent to the model as they are. So is every parameter that no list here names."),
+    "passed": ("Passed on", "Sent to the model as they are."),
 }
+PLACES = {"path": "In the address", "query": "After the address", "header": "Headers"}
 LANGUAGES = {"curl": ("curl", "bash"), "python": ("Python", "python"), "node": ("Node", "javascript")}
 
 
@@ -43,15 +44,24 @@ def _index() -> str:
 def page(route: Route) -> str:
     """Return a route's page."""
     parts = [NOTE, f"# {route.title}", "", _call(route), "", route.about, "", *_needs(route)]
-    if route.parameters:
-        given = {parameter["name"]: {**parameter["schema"], "description": parameter["description"]}
-                 for parameter in route.parameters}  # fmt: skip
-        parts += ["## In the address", "", *_parameters(given, tuple(given)), ""]
+    for title, given, required in located(route):
+        parts += [f"## {title}", "", *_parameters(given, required), ""]
     parts += [*_body(route), *_answers(route), *_errors(route), "## Examples", ""]
     for language, source in route.examples.items():
         label, fence = LANGUAGES[language]
         parts += [f"{label}:", "", f"```{fence}", source, "```", ""]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def located(route: Route) -> list[tuple[str, dict[str, JSON], tuple[str, ...]]]:
+    """Return the parameters outside the body: where they are, their schemas, and which are required."""
+    found = []
+    for place, title in PLACES.items():
+        here = [parameter for parameter in route.parameters if parameter["in"] == place]
+        given = {p["name"]: {**p["schema"], "description": p["description"]} for p in here}
+        if given:
+            found.append((title, given, tuple(p["name"] for p in here if p.get("required"))))
+    return found
 
 
 def _call(route: Route) -> str:
@@ -77,8 +87,12 @@ def _body(route: Route) -> list[str]:
         "",
         f"The body is {'a form' if is_form else 'JSON'} (`{route.body.media_type}`).",
     ]
+    if route.body.optional:
+        lines.append("It may be left out.")
     if not is_form:
         lines.append("Null counts as absent.")
+    what = "sent to the model as they are" if route.capability else "ignored"
+    lines.append(f"Parameters that no list here names are {what}.")
     lines.append("")
     for treatment, (title, about) in TREATED.items():
         if properties := route.body.treated(treatment):
@@ -88,8 +102,9 @@ def _body(route: Route) -> list[str]:
         "A parameter that is required and not there, and one that was checked and is not what its list says:"
     ]
     lines += ["`400`, and `param` names it.", ""]
-    lines += ["Left out, since elsewhere they choose a model, an address or a credential:"]
-    lines += [", ".join(f"`{name}`" for name in route.left_out) + ".", ""]
+    if route.left_out:
+        lines += ["Left out, since elsewhere they choose a model, an address or a credential:"]
+        lines += [", ".join(f"`{name}`" for name in route.left_out) + ".", ""]
     return lines
 
 

@@ -10,7 +10,7 @@ from django.utils.html import escape
 
 from inference.openapi import reading
 from inference.openapi.assembly import description
-from inference.openapi.markdown import LANGUAGES, TREATED
+from inference.openapi.markdown import LANGUAGES, TREATED, located
 from inference.openapi.reading import Field
 from inference.openapi.routes import FOLDER, FORM, Route, routes
 
@@ -81,10 +81,9 @@ def _rendered() -> str:
 
 
 def _section(route: Route) -> Section:
-    groups = []
-    if route.parameters:
-        given = {p["name"]: {**p["schema"], "description": p["description"]} for p in route.parameters}
-        groups.append(Group("In the address", "", reading.parameters(given, tuple(given))))
+    groups = [
+        Group(title, "", reading.parameters(given, required)) for title, given, required in located(route)
+    ]
     if route.body:
         groups += [
             Group(title, about, reading.parameters(treated, route.body.required))

@@ -14,6 +14,7 @@ from inference.endpoints import ENDPOINTS, Endpoint
 JSON = dict[str, Any]
 FOLDER = Path(__file__).parent
 FORM = "multipart/form-data"
+METHODS = ("get", "post", "delete")
 #: How the gateway treats a parameter, in the order in which they are shown.
 TREATMENTS = ("honoured", "checked", "passed")
 
@@ -35,6 +36,7 @@ class Body:
     media_type: str
     required: tuple[str, ...]
     properties: Mapping[str, JSON]
+    optional: bool = False
 
     def treated(self, treatment: str) -> dict[str, JSON]:
         """Return the parameters that the gateway treats in one way."""
@@ -66,6 +68,7 @@ class Route:
     body: Body | None
     answers: Mapping[str, JSON]
     events: Events | None
+    headers: Mapping[str, JSON]
     problems: tuple[Problem, ...]
     examples: Mapping[str, str]
     schemas: Mapping[str, JSON] = field(repr=False)
@@ -84,7 +87,7 @@ def read(path: Path) -> JSON:
 
 @cache
 def routes() -> tuple[Route, ...]:
-    """Return every route: by tag, those of one tag as the registry has them."""
+    """Return every route: by tag, those of one tag as the registry has them, then by address."""
     tags = [tag["name"] for tag in read(FOLDER / "description.yaml")["tags"]]
     errors = read(FOLDER / "errors.yaml")
     found = [_route(path.stem, read(path), errors) for path in (FOLDER / "routes").glob("*.yaml")]
@@ -96,6 +99,7 @@ def routes() -> tuple[Route, ...]:
                 tags.index(route.tag),
                 registered.index(route.name) if route.capability else len(registered),
                 route.path,
+                METHODS.index(route.method),
             ),
         )
     )
@@ -108,7 +112,7 @@ def _route(name: str, said: JSON, errors: JSON) -> Route:
     events = said.get("events")
     return Route(
         name=name,
-        method="post" if endpoint else "get",
+        method="post" if endpoint else said.get("method", "get"),
         path=endpoint.path if endpoint else said["path"],
         scope=scope,
         capability=endpoint.capability if endpoint else "",
@@ -120,6 +124,7 @@ def _route(name: str, said: JSON, errors: JSON) -> Route:
         body=body,
         answers=said["answers"],
         events=Events(events["schema"], events.get("end", "")) if events else None,
+        headers=said.get("headers", {}),
         problems=_problems([errors[kind] for kind in _kinds(endpoint, scope, body, said)]),
         examples=said["examples"],
         schemas=said.get("schemas", {}),
@@ -131,7 +136,7 @@ def _body(said: JSON) -> Body:
     for name, schema in said["properties"].items():
         if schema["x-gt"] not in TREATMENTS:
             raise ValueError(f"{name}: there is no treatment {schema['x-gt']}")
-    return Body(media_type, tuple(said["required"]), said["properties"])
+    return Body(media_type, tuple(said["required"]), said["properties"], said.get("optional", False))
 
 
 def _kinds(endpoint: Endpoint | None, scope: str, body: Body | None, said: JSON) -> list[str]:

@@ -1,0 +1,39 @@
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from tests import factories
+from tests.e2e.routes import CAPABILITIES
+from tests.gateway import Gateway
+from tests.openapi.provider import obliging
+from tests.upstream import Upstream
+
+
+@dataclass
+class Site:
+    """A gateway, its provider, and a tenant whose model can do everything."""
+
+    gateway: Gateway
+    upstream: Upstream
+    world: factories.World
+    client: httpx.Client
+
+    @property
+    def base_url(self) -> str:
+        return self.gateway.base_url
+
+    def conversation(self) -> str:
+        return self.client.post("/conversations").json()["id"]
+
+
+@pytest.fixture(scope="session")
+def site(gateway, upstream, django_db_blocker) -> Iterator[Site]:
+    with django_db_blocker.unblock():
+        world = factories.world(upstream.base_url, capabilities=CAPABILITIES)
+    upstream.script(world.raw, obliging)
+    with httpx.Client(
+        base_url=gateway.base_url, headers=world.authorization, timeout=30, verify=False
+    ) as client:
+        yield Site(gateway, upstream, world, client)

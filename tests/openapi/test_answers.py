@@ -1,0 +1,252 @@
+"""What routes really answer is what the description says, with nothing besides."""
+
+import http.client
+import json
+import re
+
+import jsonschema
+import pytest
+
+from inference.openapi.assembly import EVENTS, description
+from inference.openapi.routes import routes
+from tests import answers, factories
+from tests.e2e.routes import CALLING as CALLS
+from tests.openapi.provider import curl, obliging
+from tests.openapi.test_description import example, filled
+from tests.wire import PLAIN, envelope, events
+
+ROUTES = {(route.method, route.path): route for route in routes()}
+CALLING = [route for route in routes() if route.capability]
+
+
+def check(response, method: str, path: str) -> None:
+    """Hold an answer against what the description says of the route."""
+    document = description()
+    said = document["paths"][path][method.lower()]["responses"]
+    assert str(response.status_code) in said, (response.status_code, response.text)
+    said = said[str(response.status_code)]
+    for name, header in said["headers"].items():
+        named = header.get("$ref", "").rpartition("/")[2]
+        known = document["components"]["headers"][named] if named else header
+        assert name in response.headers or not known.get("required"), name
+    kind = response.headers["content-type"].partition(";")[0]
+    assert kind in said["content"]
+    content = said["content"][kind]
+    if kind == EVENTS:
+        found = events(re.sub(r"(?m)^event: .*\n", "", response.text))
+        if content["x-end"]:
+            assert found.pop() == content["x-end"]
+        assert found
+        for event in found:
+            valid(event, content["schema"]["properties"]["data"]["contentSchema"])
+    elif kind == "application/json":
+        valid(response.json(), content["schema"])
+        if "x-codes" in said:
+            assert response.json()["error"]["code"] in said["x-codes"]
+
+
+def valid(value, schema) -> None:
+    whole = {**schema, "components": description()["components"]}
+    problems = [f"{error.json_path}: {error.message}" for error in
+                jsonschema.Draft202012Validator(whole).iter_errors(value)]  # fmt: skip
+    assert problems == []
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+def test_each_answer_is_as_described(site, call):
+    site.upstream.script(site.world.raw, call.play)
+    response = site.client.request(call.method, call.path, **call.request)
+    site.upstream.script(site.world.raw, obliging)
+    assert response.status_code == 200
+    check(response, call.method, call.path)
+
+
+def test_an_agents_answers_are_as_described(site):
+    for path, body in (
+        ("/chat/completions", {"messages": [{"role": "user", "content": "Hello"}]}),
+        ("/completions", {"prompt": "Hello"}),
+    ):
+        for stream in (False, True):
+            play = next(c.play for c in CALLS if c.path == "/chat/completions" and bool(c.how) == stream)
+            site.upstream.script(site.world.raw, play)
+            response = site.client.post(path, json={"model": "support", "stream": stream, **body})
+            check(response, "post", path)
+    site.upstream.script(site.world.raw, obliging)
+
+
+def test_lists_of_models_are_as_described(site):
+    check(site.client.get("/models"), "get", "/models")
+    check(site.client.get("/models/support"), "get", "/models/{id}")
+    check(site.client.get("/models/none"), "get", "/models/{id}")
+
+
+@pytest.mark.parametrize("response_format", ["json", "text", "srt", "vtt", "verbose_json", "diarized_json"])
+def test_transcripts_of_each_format_are_as_described(site, response_format):
+    request = {
+        "data": {"model": "fast", "response_format": response_format},
+        "files": {"file": ("a.wav", b"RIFF")},
+    }
+    check(site.client.post("/audio/transcriptions", **request), "post", "/audio/transcriptions")
+
+
+def test_an_image_behind_an_address_is_as_described(site):
+    request = {"model": "fast", "prompt": "A cat", "response_format": "url"}
+    made = site.client.post("/images/generations", json=request)
+    check(made, "post", "/images/generations")
+    url = made.json()["data"][0]["url"]
+    check(PLAIN.get(url), "get", "/images/files/{name}")
+    check(PLAIN.get(url + "x"), "get", "/images/files/{name}")
+
+
+def test_conversations_are_as_described(site):
+    conversation = site.client.post("/conversations", json={"metadata": {"a": "b"}})
+    check(conversation, "post", "/conversations")
+    at = f"/conversations/{conversation.json()['id']}"
+    check(site.client.get(at), "get", "/conversations/{id}")
+    check(site.client.post(at, json={"metadata": None}), "post", "/conversations/{id}")
+    items = [
+        {"role": "user", "content": [{"type": "input_text", "text": "Hello"},
+                                     {"type": "input_image", "image_url": "https://example.com/a.png"}]},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
+        {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "call_1", "output": "1"},
+    ]  # fmt: skip
+    added = site.client.post(f"{at}/items", json={"items": items})
+    check(added, "post", "/conversations/{id}/items")
+    assert {item["type"] for item in added.json()["data"]} == {
+        "message",
+        "function_call",
+        "function_call_output",
+    }
+    headers = {"X-GT-Conversation-Id": conversation.json()["id"]}
+    body = {"model": "support", "messages": [{"role": "user", "content": "And now?"}]}
+    said = site.client.post("/chat/completions", json=body, headers=headers)
+    check(said, "post", "/chat/completions")
+    assert said.headers["x-gt-conversation-id"] == headers["X-GT-Conversation-Id"]
+    for query in ("", "?limit=1", "?order=asc", "?limit=0", "?order=up", "?after=none"):
+        check(site.client.get(f"{at}/items{query}"), "get", "/conversations/{id}/items")
+    item = f"{at}/items/{added.json()['first_id']}"
+    check(site.client.get(item), "get", "/conversations/{id}/items/{item_id}")
+    check(site.client.delete(item), "delete", "/conversations/{id}/items/{item_id}")
+    check(site.client.get(item), "get", "/conversations/{id}/items/{item_id}")
+    check(site.client.delete(at), "delete", "/conversations/{id}")
+    check(site.client.get(at), "get", "/conversations/{id}")
+    check(
+        site.client.post("/chat/completions", json=body, headers=headers),
+        "post",
+        "/chat/completions",
+    )
+
+
+@pytest.mark.parametrize("route", ROUTES.values(), ids=lambda route: route.name)
+def test_errors_are_as_described(site, route):
+    address, request = site.base_url + filled(route.path), example(route)
+    none = factories.key(site.world.tenant, [], ["datasets:read"])
+    ours = site.world.authorization
+    for headers, changed in (
+        ({}, request),
+        ({"authorization": f"Bearer {none.plain}"}, request),
+        (ours, {"content": b"{", "headers": {"content-type": "application/json"}} if route.body else {}),
+        (ours, {"content": b"<a/>", "headers": {"content-type": "text/xml"}} if route.body else {}),
+        (ours, {"headers": {"x-big": "y" * 70_000}}),
+    ):
+        more = {**changed, "headers": {**headers, **changed.get("headers", {})}}
+        check(PLAIN.request(route.method, address, **more), route.method, route.path)
+
+
+@pytest.mark.parametrize("route", CALLING, ids=lambda route: route.name)
+def test_errors_of_a_provider_are_as_described(site, route):
+    for play in (
+        answers.answer(answers.error_body(), 400),
+        answers.answer(answers.error_body(code="context_length_exceeded"), 400),
+        answers.answer(answers.error_body(code="content_filter"), 400),
+        answers.answer(answers.error_body(), 401),
+        answers.answer(answers.error_body(), 429, headers=[("retry-after", "7")]),
+        answers.answer(answers.error_body(code="insufficient_quota"), 429),
+        answers.answer(answers.error_body(), 503),
+        answers.answer(answers.error_body(), 504),
+        answers.closed(),
+        answers.html(),
+    ):
+        site.upstream.script(site.world.raw, play)
+        response = site.client.post(route.path, **example(route))
+        assert response.status_code >= 400
+        check(response, "post", route.path)
+    site.upstream.script(site.world.raw, obliging)
+
+
+@pytest.mark.parametrize("route", [r for r in ROUTES.values() if r.body], ids=lambda route: route.name)
+def test_a_body_beyond_the_limit_is_refused_as_described(site, route):
+    connection = http.client.HTTPConnection("127.0.0.1", site.gateway.port, timeout=10)
+    connection.putrequest(route.method.upper(), "/api/tenant" + filled(route.path))
+    kind = (
+        f"{route.body.media_type}; boundary=x"
+        if route.body.media_type.startswith("multi")
+        else "application/json"
+    )
+    for name, value in {
+        **site.world.authorization,
+        "content-type": kind,
+        "content-length": str(2**32),
+    }.items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    error = json.loads(answer.read())
+    connection.close()
+    assert (answer.status, error["error"]["code"]) == (413, "request_too_large")
+    assert "413" in description()["paths"][route.path][route.method]["responses"]
+
+
+def test_a_field_whose_name_cannot_be_sent_on_is_refused(site):
+    for name in ("a\x1ab", "a\x7fb", "a\u2028b", "a\0b"):
+        parts = [("model", "fast"), (name, "x"), ("file", "RIFF")]
+        body = "".join(f'--x\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in parts)
+        headers = {"content-type": "multipart/form-data; boundary=x"}
+        response = site.client.post(
+            "/audio/transcriptions", content=f"{body}--x--\r\n".encode(), headers=headers
+        )
+        envelope(response, 400, "invalid_form")
+
+
+def localised(source: str, conversation: str, item: str) -> str:
+    return source.replace("my-model", "fast").replace("conv_0", conversation).replace("msg_0", item)
+
+
+@pytest.fixture
+def kept(site) -> tuple[str, str]:
+    """A conversation and an item of it."""
+    conversation = site.conversation()
+    body = {"items": [{"role": "user", "content": "Hello"}]}
+    return conversation, site.client.post(f"/conversations/{conversation}/items", json=body).json()[
+        "first_id"
+    ]
+
+
+EXAMPLES = [route for route in ROUTES.values() if "python" in route.examples]
+
+
+@pytest.mark.filterwarnings("ignore:deprecated")  # the SDK says so of older routes
+@pytest.mark.parametrize("route", EXAMPLES, ids=lambda route: route.name)
+def test_the_python_example_runs(site, kept, route, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_BASE_URL", site.base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", site.world.key.plain)
+    before = {name: b"RIFF" + bytes(64) for name in ("hello.mp3", "hallo.mp3", "lighthouse.png")}
+    for name, data in before.items():
+        (tmp_path / name).write_bytes(data)
+    exec(compile(localised(route.examples["python"], *kept), route.name, "exec"), {})
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert capsys.readouterr().out or after != before
+
+
+@pytest.mark.parametrize("route", EXAMPLES, ids=lambda route: route.name)
+def test_the_curl_example_works(site, kept, route):
+    source = localised(route.examples["curl"], *kept)
+    request = curl(
+        source.replace("$OPENAI_BASE_URL", site.base_url).replace("$OPENAI_API_KEY", site.world.key.plain)
+    )
+    assert (request["method"].lower(), route.name) == (route.method, route.name)
+    response = PLAIN.request(**request)
+    assert response.status_code == 200, response.text
+    check(response, route.method, route.path)

@@ -1,0 +1,67 @@
+"""Requests made up from the description: none ends in a fault of ours, or in an answer that is not described.
+
+`make fuzz` makes up 10,000 of them, others each time; here it is a few hundred, the same ones each time.
+"""
+
+import os
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from inference.openapi.assembly import description
+
+CASES = int(os.environ.get("FUZZ_CASES", "0"))
+CHECKS = [
+    schemathesis.checks.not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+OPERATIONS = [found.ok() for found in schemathesis.openapi.from_dict(description()).get_all_operations()]
+#: Some operations have less to make up than others.
+EACH = max(12, CASES // len(OPERATIONS) + 1)
+
+
+def cases(operation):
+    """Requests that the description allows, and ones that it does not."""
+    allowed = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
+    if not operation.body and not list(operation.iter_parameters()):
+        return allowed
+    return allowed | operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
+def test_no_request_is_answered_with_anything_undescribed(site, operation):
+    names = st.sampled_from(["fast", "support", "no-such-model"])
+    conversation = st.sampled_from([site.conversation(), "conv_none"])
+
+    @settings(
+        max_examples=EACH,
+        deadline=None,
+        database=None,
+        derandomize=not CASES,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, Phase.shrink] if CASES else [Phase.generate],
+    )
+    @given(case=cases(operation), name=names, known=st.booleans(), thread=conversation)
+    def hold(case, name, known, thread) -> None:
+        # What is made up would hardly ever name something that exists.
+        if known and isinstance(case.body, dict) and "model" in case.body:
+            case.body = {**case.body, "model": name}
+        if known and case.path_parameters and operation.path.startswith("/conversations"):
+            case.path_parameters = {**case.path_parameters, "id": thread}
+        case.call_and_validate(
+            base_url=site.base_url, headers=site.world.authorization, checks=CHECKS, timeout=30
+        )
+
+    hold()
