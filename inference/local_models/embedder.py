@@ -60,6 +60,10 @@ class Embedder(LocalModel):
             vectors += await loop.run_in_executor(self._pool, self._encode, batch, queries)
         return vectors, sum(counts)
 
+    def embed_now(self, texts: Sequence[str]) -> list[bytes]:
+        """Return a vector for each query, to a caller in a thread; the model has to be loaded."""
+        return self._pool.submit(self._encode, texts, True).result()
+
     def _count(self, texts: Sequence[str], queries: bool) -> list[int]:
         return [self._engine.token_count(_plain(text), queries) for text in texts]
 

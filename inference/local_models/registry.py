@@ -7,6 +7,7 @@ from inference.local_models.endpoints import (
     completions,
     embeddings,
     images,
+    moderations,
     speech,
     transcriptions,
 )
@@ -22,4 +23,5 @@ ENDPOINTS: dict[str, Endpoint[Any]] = {
     "/v1/images/generations": images.GENERATIONS,
     "/v1/images/edits": images.EDITS,
     "/v1/images/variations": images.VARIATIONS,
+    "/v1/moderations": moderations.ENDPOINT,
 }

@@ -71,25 +71,21 @@ class Speaker(LocalModel):
 
     def _work(self, speech: Speech, voice: str, arrive: Callable[[bytes], bool]) -> None:
         from inference.local_models.speaking.encoder import encoder
-        from inference.local_models.speaking.espeak import MIN_RATE, UnknownVoice
+        from inference.local_models.speaking.espeak import UnknownVoice
 
-        wanted = WORDS_A_MINUTE * speech.speed
-        rate = max(MIN_RATE, round(wanted))
-        # What is slower than the engine can speak is stretched.
-        tempo = wanted / MIN_RATE if wanted < MIN_RATE else 1.0
-        file = encoder(speech.form, self._engine.rate, tempo)
+        # The engine's own rate is far from proportional, so that speech is made at one rate and stretched.
+        file = encoder(speech.form, self._engine.rate, tempo=speech.speed)
         left = False
 
         def sink(samples: bytes) -> bool:
             nonlocal left
-            speech.seconds += len(samples) / (2 * self._engine.rate * tempo)
+            speech.seconds += len(samples) / (2 * self._engine.rate * speech.speed)
             if samples and (piece := file.write(samples)):
                 left = arrive(piece)
             return left
 
-        gap = round(GAP_MS / speech.speed)
         try:
-            self._engine.speak(speech.text, voice, words_a_minute=rate, gap_ms=gap, sink=sink)
+            self._engine.speak(speech.text, voice, words_a_minute=WORDS_A_MINUTE, gap_ms=GAP_MS, sink=sink)
         except UnknownVoice as error:
             raise _unknown_voice() from error
         if not left:

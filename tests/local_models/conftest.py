@@ -1,6 +1,6 @@
 """The real server in a process of its own, on a folder of its own, shared by all tests here."""
 
-import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,8 +23,8 @@ class LocalModels:
     """A running server."""
 
     process: subprocess.Popen[bytes]
-    port: int
     log: Path
+    port: int = 0
 
     @property
     def url(self) -> str:
@@ -35,6 +35,8 @@ class LocalModels:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log.read_text()
+            listening = re.search(r"listening on http://127.0.0.1:(\d+)", self.log.read_text())
+            self.port = int(listening[1]) if listening else 0
             try:
                 if httpx.get(f"{self.url}/healthz", timeout=PATIENCE).status_code == 200:
                     return self
@@ -48,13 +50,12 @@ class LocalModels:
         return self.process.wait(10)
 
 
-def start(port: int, data: Path, log: Path, **variables: str) -> LocalModels:
+def start(data: Path, log: Path, port: int = 0) -> LocalModels:
+    """Start a server on a free port, unless one is given."""
     command = [sys.executable, "-m", "inference.local_models", "--port", str(port), "--data", str(data)]
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=CHECKOUT, env={**os.environ, **variables}, stdout=output, stderr=subprocess.STDOUT
-        )
-    return LocalModels(process, port, log)
+        process = subprocess.Popen(command, cwd=CHECKOUT, stdout=output, stderr=subprocess.STDOUT)
+    return LocalModels(process, log)
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +73,7 @@ def data(tmp_path_factory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def models(data, tmp_path_factory) -> Iterator[LocalModels]:
-    running = start(18210, data, tmp_path_factory.mktemp("log") / "models.log")
+    running = start(data, tmp_path_factory.mktemp("log") / "models.log")
     yield running.wait()
     running.process.kill()
     running.process.wait()

@@ -93,7 +93,7 @@ def test_health_tells_what_is_loaded(http):
 def test_sigterm_ends_a_busy_server_that_reused_its_weights(models, data, tmp_path):
     [weights] = data.glob("*.gguf")
     written = weights.stat().st_mtime_ns
-    other = start(18211, data, tmp_path / "log").wait()
+    other = start(data, tmp_path / "log").wait()
     with send(other, ENDLESS):
         time.sleep(0.3)
         started = time.monotonic()
@@ -108,7 +108,7 @@ def test_a_damaged_copy_of_the_weights_is_replaced(models, data, tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / weights.name).write_bytes(b"half a model")
-    other = start(18212, folder, tmp_path / "log").wait()
+    other = start(folder, tmp_path / "log").wait()
     other.stop()
     assert (folder / weights.name).stat().st_size == weights.stat().st_size
     (folder / weights.name).unlink()
@@ -116,7 +116,7 @@ def test_a_damaged_copy_of_the_weights_is_replaced(models, data, tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    other = start(18213, tmp_path / "file" / "models", tmp_path / "log")
+    other = start(tmp_path / "file" / "models", tmp_path / "log")
     assert other.process.wait(PATIENCE) == 1
     log = (tmp_path / "log").read_text()
     assert "could not be written" in log
@@ -124,7 +124,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
 
 
 def test_a_port_that_is_taken_is_one_sentence(models, data, tmp_path):
-    other = start(models.port, data, tmp_path / "log")
+    other = start(data, tmp_path / "log", models.port)
     assert other.process.wait(PATIENCE) == 1
     log = (tmp_path / "log").read_text()
     assert "cannot listen" in log
@@ -150,7 +150,7 @@ def without(*packages):
 def test_missing_packages_are_one_sentence():
     every = [name for packages in local_models.PACKAGES.values() for name in packages]
     status, output = python(
-        without(*every) + "sys.argv[1:] = ['--port', '18214']\n"
+        without(*every) + "sys.argv[1:] = ['--port', '0']\n"
         "from inference.local_models.__main__ import main; sys.exit(main())"
     )
     assert status == 1

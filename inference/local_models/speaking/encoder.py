@@ -1,5 +1,6 @@
 """Samples in, the bytes of a sound file out, as soon as there are any."""
 
+import math
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def encoder(name: str, rate: int, tempo: float = 1.0) -> Encoder:
     Args:
         name: mp3, opus, aac, flac, wav or pcm.
         rate: samples a second of what goes in.
-        tempo: how much faster it plays than it came in, from 0.5, at the same pitch.
+        tempo: how much faster it plays than it came in, at the same pitch: from 0.25.
     """
     source = Source(rate, tempo)
     if name == "pcm":
@@ -86,10 +87,11 @@ class Source:
     def _stretching(self, tempo: float) -> Graph:
         graph = Graph()
         source = graph.add_abuffer(sample_rate=self._rate, format="s16", layout="mono")
-        stretch = graph.add("atempo", str(tempo))
+        # The filter goes down to half the tempo, so that a quarter takes two of them.
+        stretches = [graph.add("atempo", str(math.sqrt(tempo))) for _ in range(2)]
         even = graph.add("aformat", "sample_fmts=s16:channel_layouts=mono")
         sink = graph.add("abuffersink")
-        graph.link_nodes(source, stretch, even, sink)
+        graph.link_nodes(source, *stretches, even, sink)
         graph.configure()
         return graph
 

@@ -13,8 +13,6 @@ SYNCHRONOUS = 2
 UTF8 = 1
 END_PAUSE = 0x1000
 WORDS_A_MINUTE, WORD_GAP = 1, 7
-#: The slowest that it can speak.
-MIN_RATE = 80
 #: Its buffer for the path of its data has 160 bytes.
 LONGEST_PATH = 120
 
@@ -60,7 +58,7 @@ class Espeak:
         Args:
             text: read as plain text, without markup.
             voice: eSpeak's name of it.
-            words_a_minute: from 80.
+            words_a_minute: from 80 to 450.
             gap_ms: extra silence between words.
             sink: what it raises comes out of here.
 
