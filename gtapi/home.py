@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TypedDict
-from urllib.parse import quote
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DATABASE = "gtapi"
@@ -72,21 +71,8 @@ class Home:
         return {"NAME": DATABASE, "USER": DATABASE, "HOST": str(self.runtime), "PORT": str(POSTGRES_PORT)}
 
     @property
-    def database_url(self) -> str:
-        host = quote(str(self.runtime), safe="")
-        return f"postgres://{DATABASE}@{host}:{POSTGRES_PORT}/{DATABASE}"
-
-    @property
-    def redis_socket(self) -> Path:
-        return self.runtime / "redis.sock"
-
-    @property
     def redis_url(self) -> str:
-        return f"unix://{self.redis_socket}?db=0"
-
-    @property
-    def broker_url(self) -> str:
-        return f"redis+socket://{self.redis_socket}"
+        return f"unix://{self.runtime / 'redis.sock'}?db=0"
 
     @cached_property
     def logs(self) -> Path:

@@ -40,10 +40,6 @@ class Redis(Server):
     def url(self) -> str:
         return f"unix://{self.socket}?db=0"
 
-    @property
-    def broker_url(self) -> str:
-        return f"redis+socket://{self.socket}"
-
     def command(self) -> list[str]:
         settings = {
             "port": "0",

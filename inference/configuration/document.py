@@ -91,16 +91,6 @@ class TenantSpec:
     agents: tuple[AgentSpec, ...]
     keys: tuple[KeySpec, ...]
 
-    def sections(self) -> Mapping[str, "tuple[NamedSpec, ...]"]:
-        """Return the tenant's records by the section that they stand in."""
-        return {
-            "providers": self.providers,
-            "catalog": self.catalog,
-            "datasets": self.datasets,
-            "agents": self.agents,
-            "keys": self.keys,
-        }
-
 
 NamedSpec: TypeAlias = ProviderSpec | CatalogSpec | DatasetSpec | AgentSpec | KeySpec
 

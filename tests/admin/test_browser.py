@@ -1,4 +1,4 @@
-"""The whole way of a new tenant in a real browser: `make test ARGS="-m browser"`. It needs Chromium."""
+"""The whole way of a new tenant in a real browser: `make test-browser`. It needs Chromium."""
 
 import os
 import re

@@ -29,7 +29,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--tenant", required=True, metavar="SLUG")
-        parser.add_argument("--name", required=True, help="what the key is called; one live key has a name")
+        parser.add_argument(
+            "--name",
+            required=True,
+            help="what the key is called: a name that no other key has which is not revoked",
+        )
         parser.add_argument(
             "--preset",
             default="",
