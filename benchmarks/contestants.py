@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
@@ -47,7 +48,8 @@ def build() -> None:
     locked, packages = HERE / "requirements.txt", BUILD / "packages"
     stamp = packages / ".complete"
     if not stamp.exists() or stamp.stat().st_mtime < locked.stat().st_mtime:
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        own = [sys.executable, "-m", "pip"] if find_spec("pip") else ["pip3", "--python", sys.executable]
+        pip = [*own, "install", "--quiet", "--disable-pip-version-check"]
         options = ["--upgrade", "--target", packages, "--no-deps", "--require-hashes", "-r", locked]
         subprocess.run([*pip, *options], check=True)
         stamp.touch()

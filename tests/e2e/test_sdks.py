@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 
 import openai
@@ -33,19 +35,25 @@ def facts(gateway, upstream) -> dict[str, str]:
     }
 
 
+def pip() -> list[str]:
+    """Our own pip; the system's, where the virtual environment could be made without one only."""
+    if find_spec("pip"):
+        return [sys.executable, "-m", "pip"]
+    return ["pip3", "--python", sys.executable]
+
+
 @pytest.fixture(scope="session")
 def older_sdk() -> Path:
-    """The Python of a virtual environment with the previous major version, made once and kept."""
+    """A folder with the packages of the previous major version, filled once and kept."""
     locked = HERE / "openai-2.txt"
     home = Path(os.environ.get("GTAPI_TEST_CACHE", environment.CHECKOUT / "var" / "clients"))
-    folder = home / f"openai-2-{sha256(locked.read_bytes()).hexdigest()[:12]}"
-    python = folder / "bin" / "python"
+    folder = home / f"openai-2-packages-{sha256(locked.read_bytes()).hexdigest()[:12]}"
     if not (folder / "complete").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        install = [python, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r", locked]
-        subprocess.run(install, check=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        options = ["--quiet", "--require-hashes", "--no-deps", "--target", folder, "-r", locked]
+        subprocess.run([*pip(), "install", *options], check=True)
         (folder / "complete").touch()
-    return python
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +63,8 @@ def outcomes(facts, older_sdk) -> dict[str, dict]:
     for base in ("/api/tenant", "/api/tenant/v1"):
         told = {**facts, "base_url": facts["url"] + base}
         done = subprocess.run(
-            [older_sdk, HERE / "sdk_checks.py"],
+            # Without the site's packages there is no other SDK than the one in the folder.
+            [sys.executable, "-S", HERE / "sdk_checks.py"], env={**os.environ, "PYTHONPATH": str(older_sdk)},
             input=json.dumps(told), capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
