@@ -1,6 +1,7 @@
 """Forms with uploads: parsed as they come, the files straight to the disk, never whole in memory."""
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -15,6 +16,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from gtapi.errors import BadRequest, RequestTooLarge, Unavailable, UnsupportedMediaType
 from gtapi.request import APIRequest
+
+logger = logging.getLogger(__name__)
 
 MAX_FIELDS = 200
 #: Bytes of all fields together. They are kept in memory; among them may be samples of voices.
@@ -180,19 +183,29 @@ async def received_form(request: APIRequest) -> AsyncIterator[ReceivedForm]:
         raise UnsupportedMediaType("Send the body as a form, with 'Content-Type: multipart/form-data'.")
     if not options.get(b"boundary"):
         raise BadRequest("The header 'Content-Type' of a form has to name its boundary.", code="invalid_form")
-    with TemporaryDirectory(
-        prefix="gtapi-", dir=settings.UPLOAD_TEMP_DIR, ignore_cleanup_errors=True
-    ) as folder:
+    with _folder() as folder:
         receiver = _Receiver(Path(folder))
         try:
             await _receive(request, receiver, options[b"boundary"])
         except OSError as error:
-            raise Unavailable("The upload could not be kept.", detail=str(error)) from error
+            raise _no_room(error) from error
         finally:
             with suppress(OSError):
                 receiver.close()
         request.notice_disconnect()
         yield receiver.form
+
+
+def _folder() -> TemporaryDirectory[str]:
+    try:
+        return TemporaryDirectory(prefix="gtapi-", dir=settings.UPLOAD_TEMP_DIR, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise _no_room(error) from error
+
+
+def _no_room(error: OSError) -> Unavailable:
+    logger.error("an upload cannot be kept: %s", error)
+    return Unavailable("The upload could not be kept. Please try again.", detail=str(error))
 
 
 async def _receive(request: APIRequest, receiver: _Receiver, boundary: bytes) -> None:

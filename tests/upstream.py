@@ -169,7 +169,8 @@ class Upstream:
     def early(self, path: str, play: Play) -> Iterator[None]:
         """Answer requests for a path as soon as their headers are there; of their bodies little is ever read.
 
-        They are recorded under the path.
+        They are recorded under the path. Their connections are of no use afterwards, so an answer has to say
+        that it closes.
         """
         self.script(path)
         self._early[path] = play
@@ -220,6 +221,8 @@ class Upstream:
 
     def take(self, received: Received) -> Play:
         """The play for a request that has just arrived, which is recorded."""
+        if early := self.early_play(received):
+            return early
         with self._news:
             name = _model_of(received.body)
             if name not in self._scripts:
@@ -330,7 +333,7 @@ class _Protocol(asyncio.Protocol):
 
     def _next(self) -> None:
         """Start to answer the next complete request in the buffer, unless one is being answered."""
-        if self.task or self.transport.is_closing():
+        if self.task or self.sipping or self.transport.is_closing():
             return
         parsed = _parse(self.buffer)
         if parsed is None:

@@ -73,10 +73,12 @@ class RawClient:
     def __post_init__(self) -> None:
         self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=10)
 
-    def head(self, length: int, path: str = "/api/tenant/v1/chat/completions") -> bytes:
+    def head(
+        self, length: int, path: str = "/api/tenant/v1/chat/completions", kind: str = "application/json"
+    ) -> bytes:
         return (
             f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\nauthorization: {self.authorization}\r\n"
-            f"content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+            f"content-type: {kind}\r\ncontent-length: {length}\r\n\r\n"
         ).encode()
 
     def post(self, body: dict[str, Any], path: str = "/api/tenant/v1/chat/completions") -> None:
