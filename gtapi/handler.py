@@ -28,11 +28,20 @@ logger = logging.getLogger(__name__)
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 KEEPALIVE = b": keep-alive\n\n"
+#: Longest path, in characters, whose view is remembered.
+LONGEST_KNOWN = 200
 
 
-@lru_cache(maxsize=2048)
 def resolve(path: str) -> ResolverMatch:
+    return _known(path) if len(path) <= LONGEST_KNOWN else _resolved(path)
+
+
+def _resolved(path: str) -> ResolverMatch:
     return get_resolver(settings.ROOT_URLCONF).resolve(path)
+
+
+# Nobody needs a key to fill it: what is long is not kept.
+_known = lru_cache(maxsize=2048)(_resolved)
 
 
 class APIHandler(ASGIHandler):

@@ -16,6 +16,9 @@ from gtapi.ids import uuid7
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 #: Deepest nesting of a JSON body; orjson writes no more than 254 levels.
 MAX_DEPTH = 100
+#: Most fields of a JSON body itself, and most arrays and objects in it: everybody else waits while one is read.
+MAX_FIELDS = 1_000
+MAX_CONTAINERS = 200_000
 
 
 class ClientLeft(Exception):
@@ -137,9 +140,10 @@ class APIRequest(ASGIRequest):
             raise InvalidJSON(f"We could not parse the JSON body of your request: {error}") from None
         if not isinstance(data, dict):
             raise InvalidJSON("The body of the request has to be a JSON object.")
+        has_nul = b"\\u0000" in body
         # Only a body with this many brackets or this escape can be too deep or hold a NUL: both are rare.
-        if body.count(b"[") + body.count(b"{") > MAX_DEPTH or b"\\u0000" in body:
-            _check(data, MAX_DEPTH)
+        if has_nul or body.count(b"[") + body.count(b"{") > MAX_DEPTH or len(data) > MAX_FIELDS:
+            _check(data, has_nul=has_nul)
         return data
 
     def notice_disconnect(self) -> None:
@@ -156,16 +160,23 @@ class APIRequest(ASGIRequest):
             task.cancel()
 
 
-def _check(value: Any, depth: int) -> None:
-    """Refuse what is nested more than ``depth`` deep, and the NUL character, which no database takes."""
-    if isinstance(value, str):
-        if "\0" in value:
-            raise BadRequest("The request contains a NUL character.")
-    elif isinstance(value, dict | list):
-        if depth == 0:
-            raise InvalidJSON(f"The JSON body is nested more than {MAX_DEPTH} levels deep.")
-        if isinstance(value, dict):
-            for name in value:
-                _check(name, depth)
-        for item in value.values() if isinstance(value, dict) else value:
-            _check(item, depth - 1)
+def _check(data: dict[str, Any], *, has_nul: bool) -> None:
+    """Refuse what is too deep or too much, and the NUL character, which no database takes."""
+    if len(data) > MAX_FIELDS:
+        raise InvalidJSON(f"The JSON body has more than {MAX_FIELDS:,} fields.")
+    level: list[Any] = [data]
+    count = 0
+    for _ in range(MAX_DEPTH):
+        inside = [value.values() if isinstance(value, dict) else value for value in level]
+        if has_nul:
+            names = [name for value in level if isinstance(value, dict) for name in value]
+            texts = [item for items in inside for item in items if isinstance(item, str)]
+            if any("\0" in text for text in (*names, *texts)):
+                raise BadRequest("The request contains a NUL character.")
+        level = [item for items in inside for item in items if isinstance(item, dict | list)]
+        count += len(level)
+        if count > MAX_CONTAINERS:
+            raise InvalidJSON(f"The JSON body holds more than {MAX_CONTAINERS:,} arrays and objects.")
+        if not level:
+            return
+    raise InvalidJSON(f"The JSON body is nested more than {MAX_DEPTH} levels deep.")

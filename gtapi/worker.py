@@ -28,35 +28,48 @@ class LimitedProtocol(HttpToolsProtocol):
     which HTTP leaves to the server.
     """
 
-    _header_bytes = 0
+    #: Bytes since the parser last made something of them: of a header, or of what may follow a chunked body.
+    _silent_bytes = 0
     _in_headers = False
     _in_body = False
 
     def data_received(self, data: bytes) -> None:
-        began_before = self._in_headers
         if not self._in_body and b"pgrade:" in data:
             data = _declined(data)
+        self._silent_bytes += len(data)
         super().data_received(data)
-        # Headers that began in this very read are counted from the next one on: a body may stand before them.
-        if self._in_headers and began_before:
-            self._header_bytes += len(data)
-            if self._header_bytes > settings.MAX_HEADER_BYTES:
+        if self._silent_bytes > settings.MAX_HEADER_BYTES:
+            if self._in_headers:
                 self._refuse()
+            else:
+                # Trailers without end: whoever sends them may be in the middle of an answer.
+                self.transport.close()
 
     def on_message_begin(self) -> None:
-        self._in_headers, self._header_bytes = True, 0
+        # Headers that begin in this very read are counted from the next one on: a body may stand before them.
+        self._in_headers, self._silent_bytes = True, 0
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Trailers come here, too, and are no headers: nobody has looked at them on the way.
+        if self._in_headers:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        self._in_headers, self._in_body = False, True
+        self._in_headers, self._in_body, self._silent_bytes = False, True, 0
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > settings.MAX_HEADER_BYTES:
             self._refuse()
         else:
             super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._silent_bytes = 0
+        if self.cycle is not None:
+            super().on_body(body)
+
     def on_message_complete(self) -> None:
-        self._in_body = False
+        self._in_body, self._silent_bytes = False, 0
         if self.cycle is not None:
             super().on_message_complete()
 

@@ -13,34 +13,61 @@ JSON = dict[str, Any]
 #: to choose, so they never pass.
 ROUTING_FIELDS = frozenset(
     {
+        "adapter_id",
         "api_base",
         "api_key",
         "api_version",
         "base_url",
+        "content_policy_fallbacks",
+        "context_window_fallbacks",
         "custom_llm_provider",
         "deployment_id",
         "extra_body",
         "extra_headers",
         "fallbacks",
+        "headers",
+        "lora",
         "model_list",
         "models",
         "organization",
         "plugins",
+        "preset",
         "provider",
         "route",
         "transforms",
+        "user_config",
     }
 )
 #: Names for one thing: a forced value, or the client's own, stands against all names of its group.
-_SAME = ({"max_tokens", "max_completion_tokens"}, {"tools", "functions"}, {"tool_choice", "function_call"})
+_SAME = (
+    {"max_tokens", "max_completion_tokens", "max_new_tokens", "max_output_tokens", "n_predict"},
+    {"tools", "functions"},
+    {"tool_choice", "function_call"},
+)
 _GROUPS: Mapping[str, frozenset[str]] = {name: frozenset(group) for group in _SAME for name in group}
 
 
 def upstream_body(target: Target, body: JSON) -> JSON:
     """Return what a client sent, for the provider's model, without nulls and routing fields."""
+    if any(name != name.casefold() for name in body):
+        body = _spelled_once(target, body)
     sent = {name: value for name, value in body.items() if value is not None and name not in ROUTING_FIELDS}
     sent["model"] = target.raw_model
     return sent
+
+
+def _spelled_once(target: Target, body: JSON) -> JSON:
+    """Return the body without other spellings of what is decided here.
+
+    Servers written in Go read ``Model``, and even ``max_to\N{KELVIN SIGN}ens``, as the name in small letters.
+    """
+    decided = {"model", "messages", "stream", "stream_options", *ROUTING_FIELDS, *_GROUPS}
+    decided |= body.keys() | target.parameters.keys() | target.forced.keys()
+    return {
+        name: value
+        for name, value in body.items()
+        if (folded := name.casefold()) == name or folded not in decided
+    }
 
 
 def upstream_chat(target: Target, body: JSON, tenant_id: int) -> JSON:

@@ -44,6 +44,8 @@ async def connected() -> AsyncIterator[None]:
         skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
         timeout=aiohttp.ClientTimeout(total=None),
         trust_env=False,
+        # A few bytes can unpack to more than there is room for: whoever reads an answer does it with a limit.
+        auto_decompress=False,
         read_bufsize=2**18,
         # Providers name themselves in long headers of their own, which nobody reads here.
         max_line_size=2**15,

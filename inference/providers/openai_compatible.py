@@ -1,10 +1,11 @@
 """Providers that speak OpenAI's own API: OpenAI, and most servers and hosts of models."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from time import monotonic
 from typing import Any
 
 import aiohttp
@@ -15,13 +16,17 @@ from gtapi.errors import UpstreamFailed, UpstreamTimeout
 from inference import upstream as http
 from inference.providers import faults
 from inference.providers.base import JSON, Body, ConnectionTest, Form, StreamCut, Upstream
+from inference.providers.packing import unpacker
 from inference.providers.patience import Patience
 from inference.providers.sse import EventParser, EventTooLarge
 
-#: Largest answer that is read, in bytes.
+#: Largest answer that is read, in bytes, whole or streamed.
 MAX_ANSWER_BYTES = 128 * 1024 * 1024
 #: How much of an error's body is read, in bytes.
 MAX_ERROR_BYTES = 64 * 1024
+#: How much of a list of models is read when a provider is tested, in bytes, and for how many seconds.
+MAX_MODELS_BYTES = 8 * 1024 * 1024
+TEST_SECONDS = 10
 DONE = b"[DONE]"
 
 
@@ -129,26 +134,41 @@ class OpenAICompatible:
         async with aclosing(_arrivals(upstream, operation, body, given, events=False)) as arrivals:
             await anext(arrivals)
             async for received in arrivals:
-                yield received
+                if received:
+                    yield received
 
     def test(self, upstream: Upstream) -> ConnectionTest:
-        timeouts = httpx.Timeout(10, connect=upstream.timeouts.connect)
         try:
-            response = httpx.get(
-                upstream.base_url + "/models", headers=_headers(upstream), timeout=timeouts, trust_env=False
-            )
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            status, data = _models(upstream)
+        except UpstreamFailed as error:
+            return ConnectionTest(False, faults.detail(upstream, error.detail))
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError) as error:
             return ConnectionTest(
                 False, faults.detail(upstream, f"cannot be reached ({type(error).__name__})")
             )
-        if response.status_code != 200:
-            said = f"answered {response.status_code} to GET /models: {response.text[:200]}"
+        if status != 200:
+            said = f"answered {status} to GET /models: {data[:200].decode(errors='replace')}"
             return ConnectionTest(False, faults.detail(upstream, said))
         try:
-            models = tuple(str(model["id"]) for model in response.json()["data"])
+            models = tuple(str(model["id"]) for model in orjson.loads(data)["data"])
         except (ValueError, KeyError, TypeError):
             return ConnectionTest(False, f"{upstream.name}: GET /models gave no list of models")
         return ConnectionTest(True, f"{upstream.name} answered with {len(models)} models", models)
+
+
+def _models(upstream: Upstream) -> tuple[int, bytes]:
+    """Return the status and the body, or its beginning, of what a provider says of its models."""
+    deadline = monotonic() + TEST_SECONDS
+    data = bytearray()
+    timeouts = httpx.Timeout(TEST_SECONDS, connect=upstream.timeouts.connect)
+    url, headers = upstream.base_url + "/models", _headers(upstream)
+    with httpx.stream("GET", url, headers=headers, timeout=timeouts, trust_env=False) as response:
+        unpack = unpacker(response.headers.get("content-encoding", ""))
+        for piece in response.iter_raw():
+            data += unpack(piece) if unpack else piece
+            if len(data) > MAX_MODELS_BYTES or monotonic() > deadline:
+                break
+    return response.status_code, bytes(data[:MAX_MODELS_BYTES])
 
 
 def _with_stream_options(upstream: Upstream, body: JSON) -> JSON:
@@ -193,19 +213,40 @@ async def _complete(
 async def _whole(upstream: Upstream, response: aiohttp.ClientResponse) -> bytes:
     """Return the body: all of an answer, the beginning of an error."""
     if response.status != 200:
-        return await response.content.read(MAX_ERROR_BYTES)
-    if response.content_length is not None and response.content_length <= MAX_ANSWER_BYTES:
-        return await response.read()
+        return await _beginning(response)
+    take = _taker(upstream, response)
     parts: list[bytes] = []
-    size = 0
     while part := await response.content.readany():
-        parts.append(part)
-        size += len(part)
+        parts.append(take(part))
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _taker(upstream: Upstream, response: aiohttp.ClientResponse) -> Callable[[bytes], bytes]:
+    """Return what unpacks the pieces of an answer, as long as they are no more than ``MAX_ANSWER_BYTES``."""
+    unpack = unpacker(response.headers.get("content-encoding", ""))
+    size = 0
+
+    def take(piece: bytes) -> bytes:
+        nonlocal size
+        if unpack is not None:
+            piece = unpack(piece)
+        size += len(piece)
         if size > MAX_ANSWER_BYTES:
             raise UpstreamFailed(
                 detail=f"{upstream.name}: the answer is larger than {MAX_ANSWER_BYTES} bytes"
             )
-    return b"".join(parts)
+        return piece
+
+    return take
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    """Return the beginning of an error; what cannot be unpacked stays as it is."""
+    data = await response.content.read(MAX_ERROR_BYTES)
+    with suppress(UpstreamFailed):
+        if unpack := unpacker(response.headers.get("content-encoding", "")):
+            data = unpack(data)[:MAX_ERROR_BYTES]
+    return data
 
 
 async def _arrivals(
@@ -220,18 +261,19 @@ async def _arrivals(
     try:
         response = await _post(upstream, operation, body)
         if response.status != 200:
-            data = await response.content.read(MAX_ERROR_BYTES)
+            data = await _beginning(response)
             raise faults.from_status(upstream, response.status, response.headers, data, given)
         kind = response.content_type
         if kind != EVENTS if events else kind in NO_CONTENT or kind.startswith("text/"):
-            data = await response.content.read(MAX_ERROR_BYTES)
+            data = await _beginning(response)
             _object(upstream, data, given, OPERATIONS[operation].answer)
             raise UpstreamFailed(detail=f"{upstream.name}: a whole answer where a stream was asked for")
+        take = _taker(upstream, response)
         yield response
         while received := await response.content.readany():
             patience.heard()
             patience.pause()
-            yield received
+            yield take(received)
             patience.resume()
     except asyncio.CancelledError as error:
         if not patience.expired:

@@ -48,7 +48,7 @@ class UploadView(EventsView):
 
 
 def _passes(name: str, changed: Collection[str]) -> bool:
-    base = name.partition("[")[0]
+    base = name.partition("[")[0].casefold()
     return base not in ROUTING_FIELDS and base not in changed
 
 
