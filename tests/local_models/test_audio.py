@@ -302,6 +302,7 @@ def riff(data):
         b"\x89PNG\r\n\x1a\n" + b"\0" * 200,
         b"fLaC" + b"\xff" * 500,
     ],
+    ids=["empty", "text", "zeros", "no samples", "too short", "picture", "damaged"],
 )
 def test_what_is_no_sound_is_refused(http, sound):
     answer = http.post("/v1/audio/transcriptions", data={"model": EAR}, files={"file": ("sound.mp3", sound)})
