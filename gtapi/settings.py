@@ -129,7 +129,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
-REDIS_URL = env.str("REDIS_URL", default=home.redis_url if EMBEDDED else "redis://127.0.0.1:6379/0")
+REDIS_URL = env.str("REDIS_URL", default=home.redis_url) if EMBEDDED else env.str("REDIS_URL")
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

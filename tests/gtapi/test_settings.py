@@ -1,0 +1,35 @@
+"""What has to be said in production, where nothing is made up."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests import environment
+
+REQUIRED = ("REDIS_URL", "SECRET_KEY", "KEY_PEPPERS", "ENCRYPTION_KEYS")
+
+
+def load_settings(variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "import gtapi.settings"],
+        env=variables,
+        cwd=environment.CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_production_loads_with_what_is_required_and_nothing_else():
+    variables = {name: environment.VARIABLES[name] for name in ("DATABASE_URL", *REQUIRED)}
+    done = load_settings(variables)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("missing", REQUIRED)
+def test_with_a_database_of_ones_own_nothing_is_defaulted(missing):
+    variables = {name: environment.VARIABLES[name] for name in ("DATABASE_URL", *REQUIRED) if name != missing}
+    done = load_settings(variables)
+    assert done.returncode != 0
+    assert f"Set the {missing} environment variable" in done.stderr
