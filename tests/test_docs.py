@@ -1,6 +1,7 @@
 """What the guides say about the project has to be there."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,3 +63,19 @@ def test_the_tree_in_the_architecture_is_the_one_that_is_there():
         and path.name not in ("admin", "management", "migrations", "templatetags")
     }
     assert packages - set(named) == set()
+
+
+@pytest.mark.parametrize("extra", ["production", "embedded", "local"])
+def test_every_package_is_locked_and_explained(extra):
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    needed = {**project["optional-dependencies"], "production": project["dependencies"]}[extra]
+    names = {re.match(r"[\w-]+", line)[0] for line in needed}
+    locked = set(
+        re.findall(r"^([\w-]+)==", (CHECKOUT / "requirements" / f"{extra}.txt").read_text(), re.MULTILINE)
+    )
+    assert names - locked == set()
+    told = (CHECKOUT / "docs" / "dependencies.md").read_text()
+    explained = {
+        name for row in re.findall(r"^\| (.*?) \|", told, re.MULTILINE) for name in re.findall(r"[\w-]+", row)
+    }
+    assert names - explained == set()
