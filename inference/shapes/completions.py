@@ -123,8 +123,10 @@ def _logprobs(given: Any) -> JSON | None:
 
 
 def _top(given: Any) -> dict[str, float] | None:
-    if not isinstance(given, dict):
+    if given is None:
         return None
+    if not isinstance(given, dict):
+        return {}
     return {token: value for token, value in given.items() if isinstance(value, int | float)}
 
 

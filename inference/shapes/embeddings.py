@@ -2,6 +2,7 @@
 
 from array import array
 from base64 import b64decode, b64encode
+from math import isfinite
 from typing import Any
 
 from inference.shapes import chat_answer as part
@@ -82,14 +83,14 @@ def embeddings(answer: JSON, name: str, *, base64: bool) -> JSON | None:
 
 
 def _vector(given: Any, *, base64: bool) -> str | list[float] | None:
-    """Return a vector as base64 of little-endian 32-bit floats, or as a list."""
+    """Return a vector as base64 of little-endian 32-bit floats, or as a list; None for what is no vector."""
     try:
-        if isinstance(given, str):
-            floats = array("f", b64decode(given, validate=True))
-            return given if base64 else floats.tolist()
-        if isinstance(given, list):
-            floats = array("f", given)
-            return b64encode(floats.tobytes()).decode() if base64 else floats.tolist()
+        floats = array("f", b64decode(given, validate=True) if isinstance(given, str) else given)
     except (TypeError, ValueError, OverflowError):
         return None
-    return None
+    # One number that is infinite, or none at all, makes the sum so.
+    if not floats or not isfinite(sum(floats)):
+        return None
+    if base64:
+        return given if isinstance(given, str) else b64encode(floats.tobytes()).decode()
+    return floats.tolist()
