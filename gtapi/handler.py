@@ -95,7 +95,7 @@ class APIHandler(ASGIHandler):
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
 
     async def _send_stream(self, request: APIRequest, response: Stream, send: Send) -> None:
-        pulse = Pulse(send, comments=isinstance(response, EventStream))
+        pulse = Pulse(send, request, comments=isinstance(response, EventStream))
         try:
             async with aclosing(response.parts) as parts:
                 # The first part is there already. Taken first, so that from here on closing ends the generator
@@ -118,10 +118,16 @@ class APIHandler(ASGIHandler):
 
 
 class Pulse:
-    """Sends the parts of a stream, and a comment when there was none for a while."""
+    """Sends the parts of a stream, and a comment when there was none for a while.
 
-    def __init__(self, send: Send, *, comments: bool) -> None:
+    A client that takes nothing of what is sent for ``STREAM_STALL_SECONDS`` counts as one that has left: the
+    provider's connection would wait with it for ever.
+    """
+
+    def __init__(self, send: Send, request: APIRequest, *, comments: bool) -> None:
         self._send = send
+        self._request = request
+        self._task = asyncio.current_task()
         self._comments = comments
         self._loop = asyncio.get_running_loop()
         self._interval: float = settings.STREAM_KEEPALIVE_SECONDS
@@ -145,11 +151,18 @@ class Pulse:
 
     def _look(self) -> None:
         now = self._loop.time()
+        due = self._last + self._interval
         # While a part is being sent the client is slow and not the provider silent.
-        if self._comments and now - self._last >= self._interval and not self._sending:
+        if self._sending:
+            due = now + 1
+            if now - self._last >= settings.STREAM_STALL_SECONDS and self._task is not None:
+                self._request.disconnected = True
+                self._task.cancel()
+        elif self._comments and now >= due:
             self._comment = self._loop.create_task(self._keep_alive())
             self._last = now
-        self._timer = self._loop.call_at(max(self._last + self._interval, now + 0.05), self._look)
+            due = now + self._interval
+        self._timer = self._loop.call_at(max(due, now + 0.05), self._look)
 
     async def _keep_alive(self) -> None:
         await self._send({"type": "http.response.body", "body": KEEPALIVE, "more_body": True})

@@ -86,6 +86,7 @@ ASGI_APPLICATION = "gtapi.asgi.application"
 WSGI_APPLICATION = "gtapi.wsgi.application"
 APPEND_SLASH = True
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 
 TEMPLATES = [
     {
@@ -175,6 +176,8 @@ POLICY_POLL_SECONDS = env.float("POLICY_POLL_SECONDS", default=0.25)
 POLICY_STALE_SECONDS = env.float("POLICY_STALE_SECONDS", default=60.0)
 #: Seconds of silence after which a stream gets a comment, so that no proxy closes it.
 STREAM_KEEPALIVE_SECONDS = env.float("STREAM_KEEPALIVE_SECONDS", default=15.0)
+#: Seconds after which a client that takes nothing of its stream counts as one that has left.
+STREAM_STALL_SECONDS = env.float("STREAM_STALL_SECONDS", default=120.0)
 #: Seconds for which the address of a made image is good.
 IMAGE_URL_SECONDS = env.int("IMAGE_URL_SECONDS", default=3600)
 #: Where usage records wait while Redis is away.

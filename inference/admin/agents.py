@@ -156,6 +156,8 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         shown: list[Any] = super().get_actions_detail(request, object_id)  # type: ignore[misc]
+        if not str(object_id).isdecimal():
+            return shown
         agent = Agent.objects.filter(pk=object_id).select_related("live").first()
         if agent is None:
             return shown

@@ -180,7 +180,8 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         shown: list[Any] = super().get_actions_detail(request, object_id)  # type: ignore[misc]
-        key = InferenceKey.objects.filter(pk=object_id).only("revoked_at").first()
+        # The address may hold anything.
+        key = InferenceKey.objects.filter(pk=object_id).first() if str(object_id).isdecimal() else None
         if key is not None and key.revoked_at:
             return [action for action in shown if action.path == "sees"]
         return shown
