@@ -2,6 +2,8 @@
 
 from tests import answers
 from tests.answers import answer, choice, chunk, chunks, completion, stream, tool_call, usage
+from tests.e2e import media
+from tests.upstream import Play
 
 CALLS = [
     tool_call(0, "weather", '{"city": "Bonn"}'),
@@ -29,7 +31,8 @@ STREAMED_CALLS = [
     chunk({}, finish="tool_calls"),
 ]
 
-MODELS = {
+ONLY_CHAT = "only-chat"
+MODELS: dict[str, Play] = {
     "whole": answer(),
     "org/name:tag": answer(),
     "stream": stream(*chunks(*TEXT, usage=usage()), split=7),
@@ -69,4 +72,20 @@ MODELS = {
     "limited": answer(answers.error_body(), 429, headers=[("retry-after", "7")]),
     "breaking-stream": stream(*chunks("one", "two")[:-1], answers.error_body(), done=False, delay=0.02),
     "cut-stream": stream(*chunks("one", "two")[:-1], done=False, then=answers.CUT, delay=0.02),
+    ONLY_CHAT: answer(),
+    "embed": answer(media.embedded([0.5, -0.25], [1.0, 2.0])),
+    "moderate": answer({"results": [media.moderated(True)]}),
+    "legacy": answer(media.text_completion()),
+    "legacy-stream": stream(
+        media.text_completion(media.text_choice("Once upon ", finish_reason=None)),
+        media.text_completion(media.text_choice("a time.")),
+    ),
+    "hear": answer({"text": "Hello there."}),
+    "hear-text": answer(media.SRT, content_type="text/plain"),
+    "hear-verbose": answer(media.VERBOSE),
+    "hear-stream": stream(*media.TRANSCRIPT_EVENTS, done=False),
+    "speak": media.sound(b"first ", b"second"),
+    "breaking-speech": media.sound(b"first ", delay=0.02, then=answers.CUT),
+    "draw": answer(media.pictures()),
+    "draw-stream": stream(*media.image_events(), done=False),
 }

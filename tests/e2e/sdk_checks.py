@@ -265,6 +265,90 @@ def check_unusual_parameters(sdk, **_):
     assert answer.choices
 
 
+SOUND = ("hello.wav", b"RIFF" + bytes(64), "audio/wav")
+PICTURE = ("cat.png", b"\x89PNG\r\n\x1a\n" + bytes(64), "image/png")
+
+
+def check_embeddings(sdk, *, base_url, api_key, **_):
+    floats = sdk.embeddings.create(model="embed", input=["a", "b"], encoding_format="float")
+    assert [item.embedding for item in floats.data] == [[0.5, -0.25], [1.0, 2.0]]
+    assert (floats.model, floats.usage.total_tokens) == ("embed", 5)
+    # The SDK asks for base64 by itself and turns it into numbers, which its own strict check does not know.
+    with OpenAI(base_url=base_url, api_key=api_key, max_retries=0) as lenient:
+        turned = lenient.embeddings.create(model="embed", input=[[1], [2, 3]], dimensions=2)
+    assert [item.embedding for item in turned.data] == [[0.5, -0.25], [1.0, 2.0]]
+
+
+def check_moderations(sdk, **_):
+    result = sdk.moderations.create(model="moderate", input="Hello").results[0]
+    assert result.flagged
+    assert result.categories.violence
+    assert not result.categories.sexual_minors
+
+
+def check_legacy_completions(sdk, *, base_url, api_key, **_):
+    whole = sdk.completions.create(model="legacy", prompt="Once")
+    assert (whole.choices[0].text, whole.choices[0].finish_reason) == ("Once upon a time.", "stop")
+    # An open choice has no reason to end yet, which the SDK's own strict check does not know.
+    with OpenAI(base_url=base_url, api_key=api_key, max_retries=0) as lenient:
+        pieces = list(lenient.completions.create(model="legacy-stream", prompt="Once", stream=True))
+    assert "".join(piece.choices[0].text for piece in pieces) == "Once upon a time."
+    assert pieces[-1].choices[0].finish_reason == "stop"
+
+
+def check_transcriptions(sdk, **_):
+    assert sdk.audio.transcriptions.create(model="hear", file=SOUND).text == "Hello there."
+    text = sdk.audio.transcriptions.create(model="hear-text", file=SOUND, response_format="srt")
+    assert text.startswith("1\n00:00:00,000 --> ")
+    verbose = sdk.audio.transcriptions.create(
+        model="hear-verbose",
+        file=SOUND,
+        response_format="verbose_json",
+        timestamp_granularities=["word", "segment"],
+    )
+    assert (verbose.duration, verbose.language) == (0.5, "english")
+    assert verbose.segments[0].text == "Hello there."
+    assert verbose.words[0].word == "Hello"
+    events = list(sdk.audio.transcriptions.create(model="hear-stream", file=SOUND, stream=True))
+    assert "".join(event.delta for event in events[:-1]) == events[-1].text == "Hello there."
+
+
+def check_speech(sdk, **_):
+    spoken = {"model": "speak", "voice": "alloy", "input": "Hello"}
+    whole = sdk.audio.speech.create(**spoken, response_format="wav")
+    assert whole.content == b"first second"
+    assert whole.response.headers["content-type"] == "audio/wav"
+    with sdk.audio.speech.with_streaming_response.create(**spoken) as response:
+        assert b"".join(response.iter_bytes()) == b"first second"
+        assert response.headers["content-type"] == "audio/mpeg"
+
+
+def check_speech_that_breaks_is_an_error(sdk, **_):
+    spoken = {"model": "breaking-speech", "voice": "alloy", "input": "Hello"}
+    raised(Exception, sdk.audio.speech.create, **spoken)
+
+
+def check_images(sdk, **_):
+    image = sdk.images.generate(model="draw", prompt="A cat", n=1).data[0]
+    assert image.b64_json.startswith("iVBOR")
+    assert image.url is None
+    address = sdk.images.generate(model="draw", prompt="A cat", response_format="url").data[0]
+    assert "/images/files/" in address.url
+    assert address.b64_json is None
+    events = list(sdk.images.generate(model="draw-stream", prompt="A cat", stream=True, partial_images=2))
+    assert [event.type.partition(".")[2] for event in events] == ["partial_image"] * 2 + ["completed"]
+    assert [event.partial_image_index for event in events[:2]] == [0, 1]
+    edited = sdk.images.edit(model="draw", image=[PICTURE, PICTURE], mask=PICTURE, prompt="A dog")
+    assert edited.data[0].b64_json
+    assert sdk.images.edit(model="draw", image=PICTURE, prompt="A dog").data[0].b64_json
+
+
+def check_what_a_model_cannot_do(sdk, **_):
+    error = raised(openai.BadRequestError, sdk.embeddings.create, model="only-chat", input="Hello")
+    assert (error.code, error.param) == ("unsupported_model", "model")
+    assert "/chat/completions" in str(error)
+
+
 def check_wrong_key(sdk, *, base_url, **_):
     for key in ("gtak_wrong", "sk-proj-0123456789"):
         with OpenAI(base_url=base_url, api_key=key, max_retries=0) as other:

@@ -14,7 +14,8 @@ import pytest
 
 from tests import environment, factories
 from tests.e2e import sdk_checks
-from tests.e2e.scenarios import MODELS
+from tests.e2e.routes import CAPABILITIES
+from tests.e2e.scenarios import MODELS, ONLY_CHAT
 
 HERE = Path(__file__).parent
 BASES = pytest.mark.parametrize("base", ["/api/tenant", "/api/tenant/v1"])
@@ -25,7 +26,10 @@ def facts(gateway, upstream) -> dict[str, str]:
     """What the checks are told, for a tenant with one catalog entry for each scenario."""
     tenant = factories.tenant()
     provider = factories.provider(tenant, upstream.base_url)
-    entries = [factories.catalog(provider, name) for name in MODELS]
+    entries = [
+        factories.catalog(provider, name, capabilities=CAPABILITIES[: 1 if name == ONLY_CHAT else None])
+        for name in MODELS
+    ]
     for entry in entries:
         upstream.script(entry.model, MODELS[entry.name])
     return {
