@@ -1,0 +1,73 @@
+"""The length of sound, read from the headers of files that a real encoder has written."""
+
+import io
+import struct
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from inference import sound
+from tests.e2e.media import wav
+
+RATE = 48000
+#: Container, codec, and how far off the reading may be, as a part of the length and in milliseconds.
+FORMATS = [
+    ("wav", "pcm_s16le", 0, 0),
+    ("flac", "flac", 0, 0),
+    ("ogg", "libopus", 0, 1),
+    ("mp3", "libmp3lame", 0, 60),
+    ("ipod", "aac", 0, 30),
+    ("adts", "aac", 0.05, 60),
+    # Whatever is not known is guessed by its size.
+    ("webm", "libopus", 1, 0),
+]
+
+
+def encoded(container: str, codec: str, seconds: float) -> bytes:
+    """A tone with some noise, so that no codec can leave it out."""
+    held = io.BytesIO()
+    count = int(RATE * seconds)
+    noise = np.random.default_rng(1).normal(0, 1000, count)
+    samples = (np.sin(np.arange(count) * 440 * 2 * np.pi / RATE) * 8000 + noise).astype(np.int16)
+    with av.open(held, "w", format=container) as file:
+        stream = file.add_stream(codec, rate=RATE, layout="mono")
+        for at in range(0, count, 4800):
+            frame = av.AudioFrame.from_ndarray(samples[at : at + 4800].reshape(1, -1), "s16", "mono")
+            frame.sample_rate, frame.pts = RATE, at
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return held.getvalue()
+
+
+def length_of(data: bytes, folder: Path) -> int:
+    path = folder / "sound"
+    path.write_bytes(data)
+    return sound.length_ms(path)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 7.25])
+@pytest.mark.parametrize(("container", "codec", "part", "more"), FORMATS)
+def test_the_length_is_read_from_the_file(tmp_path, container, codec, part, more, seconds):
+    found = length_of(encoded(container, codec, seconds), tmp_path)
+    assert abs(found - seconds * 1000) <= seconds * 1000 * part + more
+
+
+def test_a_file_that_was_written_as_a_stream_is_as_long_as_it_is(tmp_path):
+    whole = wav(2)
+    for unknown in (0, 0xFFFFFFFF):
+        streamed = whole[:40] + struct.pack("<I", unknown) + whole[44:]
+        assert length_of(streamed, tmp_path) == 2000
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"", b"RIFF", b"RIFF----WAVE", b"RIFF----WAVEdata\x01\0\0\0", b"fLaC", b"OggS", b"OggS" + bytes(60), b"----ftyp",
+     b"----ftyp----mvhd" + bytes(40), b"ID3", b"ID3" + b"\xff" * 20, b"\xff\xfb", b"\xff\xff\xff\xff" + bytes(9),
+     b"\xff\xf1\xff\xff" + bytes(9), b"\xff\xfb\x0f\xff" + bytes(500), b"\x1aE\xdf\xa3", b"no sound at all"],
+)  # fmt: skip
+@pytest.mark.parametrize("size", [0, 8000])
+def test_headers_that_make_no_sense_cost_a_guess(tmp_path, head, size):
+    data = head + bytes(size)
+    assert 1 <= length_of(data, tmp_path) <= max(1, len(data))
