@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 urlpatterns = [
     path("api/tenant/v1/", include("inference.api_urls")),
     path("api/tenant/", include("inference.api_urls")),
+    path("admin/", include("inference.admin.runbooks")),
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(url="/admin/")),
 ]

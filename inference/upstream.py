@@ -95,7 +95,8 @@ async def _send(
 
 
 def _multipart(form: Form) -> aiohttp.FormData:
-    data = aiohttp.FormData(default_to_multipart=True)
+    # Names are sent in UTF-8, as browsers do: with quoted ones aiohttp fails at every name that is not ASCII.
+    data = aiohttp.FormData(default_to_multipart=True, quote_fields=False)
     for name, value in form.fields:
         data.add_field(name, value)
     for upload in form.files:

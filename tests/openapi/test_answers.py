@@ -198,6 +198,16 @@ def test_a_body_beyond_the_limit_is_refused_as_described(site, route):
     assert "413" in description()["paths"][route.path][route.method]["responses"]
 
 
+def test_a_field_whose_name_is_not_ascii_arrives(site):
+    request = {
+        "data": {"model": "fast", "größe": "groß", 'a"b;c\\d': "1"},
+        "files": {"image": ("a.png", b"RIFF")},
+    }
+    assert site.client.post("/images/variations", **request).status_code == 200
+    arrived = site.upstream.last(site.world.raw).body
+    assert 'name="größe"\r\n\r\ngroß\r\n'.encode() in arrived
+
+
 def test_a_field_whose_name_cannot_be_sent_on_is_refused(site):
     for name in ("a\x1ab", "a\x7fb", "a\u2028b", "a\0b"):
         parts = [("model", "fast"), (name, "x"), ("file", "RIFF")]

@@ -1,0 +1,89 @@
+"""A runbook with a tenant's values in it, and as a page of text."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from django.template.loader import render_to_string
+
+from gtapi.runbooks.runbook import Caveat, Runbook, Setting, Snippet
+
+#: What a value may consist of, so that no quotation mark in it ends a text of a snippet. The angle brackets are
+#: for placeholders.
+_SAFE = re.compile(r"[A-Za-z0-9._:/@+<>\[\]-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A route that the gateway has: the scope of a key for it, and the names that a tenant publishes for it."""
+
+    scope: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What fills a runbook in. ``served`` are the gateway's routes, as ``METHOD /v1/path``."""
+
+    base_url: str
+    model: str
+    served: Mapping[str, Served]
+    tenant: str = ""
+    slug: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A route in the table; ``served`` is None where the gateway does not have it yet."""
+
+    call: str
+    verdict: str
+    how: str
+    served: Served | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A runbook whose texts hold a tenant's values, with what of it is available."""
+
+    runbook: Runbook
+    values: Values
+    lines: tuple[Line, ...]
+    caveats: tuple[tuple[Caveat, bool], ...]
+
+
+def fill(runbook: Runbook, values: Values) -> Filled:
+    """Return a runbook for a tenant.
+
+    Raises:
+        ValueError: a value holds characters that would end a text of a snippet.
+    """
+    for value in (values.base_url, values.model):
+        if not _SAFE.fullmatch(value):
+            raise ValueError(f"{value!r} cannot stand in a runbook")
+
+    def put(text: str) -> str:
+        return text.replace("{{ base_url }}", values.base_url).replace("{{ model }}", values.model)
+
+    settings: tuple[Setting, ...] = tuple(replace(s, value=put(s.value)) for s in runbook.settings)
+    snippets: tuple[Snippet, ...] = tuple(replace(s, code=put(s.code)) for s in runbook.snippets)
+    filled = replace(
+        runbook,
+        summary=put(runbook.summary),
+        settings=settings,
+        snippets=snippets,
+        steps=tuple(map(put, runbook.steps)),
+    )
+    lines = tuple(
+        Line(call.call, call.verdict, call.how, values.served.get(call.call)) for call in filled.routes
+    )
+    caveats = tuple(
+        (caveat, all(call in values.served for call in caveat.needs)) for caveat in filled.caveats
+    )
+    return Filled(filled, values, lines, caveats)
+
+
+def markdown(filled: Filled) -> str:
+    """Return a runbook as Markdown."""
+    text = render_to_string("runbooks/runbook.md", {"filled": filled, "runbook": filled.runbook})
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

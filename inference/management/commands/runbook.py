@@ -1,0 +1,89 @@
+"""Print a runbook, or run its checklist."""
+
+import os
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from gtapi.runbooks.filling import fill, markdown
+from gtapi.runbooks.runbook import Runbook, runbooks
+from inference.runbooks.checks import CHECKS, CheckFailed, CheckSkipped, Visit, visit
+from inference.runbooks.values import ANY_BASE_URL, generic_values, tenant_values
+from tenants.models import Tenant
+
+
+class Command(BaseCommand):
+    help = (
+        "Print a runbook as Markdown, for any tenant or with one tenant's values, or run its checklist from "
+        "outside, with the key in OPENAI_API_KEY. Ends with status 1 where a check fails."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("slug", choices=sorted(runbooks()), help="which runbook")
+        parser.add_argument("--tenant", default="", metavar="SLUG", help="whose values to fill in")
+        parser.add_argument(
+            "--base-url", default="", metavar="URL", help="where the tenant's clients connect"
+        )
+        parser.add_argument("--model", default="", metavar="NAME", help="the name to chat with")
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--markdown", action="store_true", help="print it as Markdown (default)")
+        what.add_argument("--check", action="store_true", help="run the checklist")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        runbook = runbooks()[options["slug"]]
+        tenant = _tenant(options["tenant"])
+        base_url = options["base_url"].rstrip("/") or _base_url(tenant)
+        if options["check"]:
+            self._check(runbook, tenant, base_url, options["model"])
+            return
+        values = tenant_values(tenant, base_url, options["model"]) if tenant else generic_values()
+        try:
+            self.stdout.write(markdown(fill(runbook, values)), ending="")
+        except ValueError as error:
+            raise CommandError(f"{error}.") from None
+
+    def _check(self, runbook: Runbook, tenant: Tenant | None, base_url: str, model: str) -> None:
+        if tenant is None:
+            raise CommandError("--check needs --tenant.")
+        if base_url == ANY_BASE_URL:
+            raise CommandError("--check needs --base-url: the tenant has no host of its own.")
+        plain = os.environ.get("OPENAI_API_KEY", "")
+        if not plain:
+            raise CommandError("Put a key of the tenant into OPENAI_API_KEY.")
+        try:
+            guest = visit(tenant, base_url, plain, model)
+        except CheckFailed as error:
+            raise CommandError(str(error)) from None
+        with guest.client:
+            verdicts = [self._line(line.check, line.text, guest) for line in runbook.checklist]
+        failed = verdicts.count("FAILED")
+        if failed:
+            raise CommandError(f"{failed} of {len(verdicts)} checks failed.")
+        self.stdout.write(f"{verdicts.count('ok')} of {len(verdicts)} checks passed.")
+
+    def _line(self, check: str, text: str, guest: Visit) -> str:
+        """Run one check, print what came of it and return its verdict."""
+        try:
+            verdict, said = "ok", CHECKS[check](guest)
+        except CheckSkipped as reason:
+            verdict, said = "skipped", str(reason)
+        except CheckFailed as reason:
+            verdict, said = "FAILED", str(reason)
+        self.stdout.write(f"{verdict:8} {text}\n         {said}")
+        return verdict
+
+
+def _tenant(slug: str) -> Tenant | None:
+    if not slug:
+        return None
+    tenant = Tenant.objects.filter(slug=slug).first()
+    if tenant is None:
+        raise CommandError(f"There is no tenant {slug}.")
+    return tenant
+
+
+def _base_url(tenant: Tenant | None) -> str:
+    """Return the base URL on a tenant's own host, as it is behind a proxy that ends TLS."""
+    return f"https://{tenant.hosts[0]}/api/tenant" if tenant and tenant.hosts else ANY_BASE_URL

@@ -1,0 +1,1 @@
+"""Runbooks for a tenant: its values, and the checks that a runbook's checklist names."""

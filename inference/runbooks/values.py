@@ -1,0 +1,46 @@
+"""The values that fill a runbook in: a tenant's names, and the routes that the gateway has."""
+
+from gtapi.runbooks.filling import Served, Values
+from inference.openapi.routes import routes
+from inference.routing import Target, load_targets
+from tenants.models import Tenant
+
+#: What stands in a runbook that is for nobody in particular.
+ANY_BASE_URL = "https://<tenant-host>/api/tenant"
+ANY_MODEL = "<published-name>"
+
+
+def generic_values() -> Values:
+    """Return the values of a runbook for any tenant."""
+    return Values(ANY_BASE_URL, ANY_MODEL, served([]))
+
+
+def tenant_values(tenant: Tenant, base_url: str, model: str = "") -> Values:
+    """Return a tenant's values, with ``model`` or else the name that a chat is best tried with."""
+    targets = published(tenant)
+    return Values(
+        base_url, model or chat_name(targets) or ANY_MODEL, served(targets), tenant.name, tenant.slug
+    )
+
+
+def published(tenant: Tenant) -> list[Target]:
+    """Return what a tenant offers to its keys: agents first, by name."""
+    _, targets = load_targets(tenant.pk)
+    found = [target for target in targets.values() if not target.unavailable]
+    return sorted(found, key=lambda target: (target.kind != "agent", target.name))
+
+
+def chat_name(targets: list[Target]) -> str:
+    """Return the first name that can be chatted with, empty for none."""
+    return next((target.name for target in targets if "chat" in target.capabilities), "")
+
+
+def served(targets: list[Target]) -> dict[str, Served]:
+    """Return the routes of the gateway, each with those of ``targets`` that can be called on it."""
+    return {
+        f"{route.method.upper()} /v1{route.path}": Served(
+            route.scope,
+            tuple(t.name for t in targets if route.capability and route.capability in t.capabilities),
+        )
+        for route in routes()
+    }

@@ -1,0 +1,75 @@
+"""A tenant's runbook in the admin."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from inference.runbooks.values import ANY_MODEL
+from tests import factories
+from tests.admin.conftest import text, url
+
+pytestmark = pytest.mark.django_db
+
+
+def page(tenant, slug: str = "openai-sdk-curl", query: str = "") -> str:
+    return reverse("tenant_runbook", args=[tenant.pk, slug]) + query
+
+
+@pytest.fixture
+def tenant(upstream):
+    made = factories.world(upstream.base_url)
+    made.tenant.hosts = ["ai.acme.example"]
+    made.tenant.save()
+    return made
+
+
+def test_the_tenants_page_leads_to_it(operator, tenant):
+    summary = operator.get(url("tenants_tenant_change", tenant.tenant.pk)).content.decode()
+    assert page(tenant.tenant) in summary
+
+
+def test_it_holds_the_tenants_values(operator, tenant):
+    shown = operator.get(page(tenant.tenant))
+    said = text(shown)
+    assert shown.status_code == 200
+    assert "http://ai.acme.example/api/tenant" in said
+    assert '"model": "support"' in said
+    assert "OpenAI-compatible chat client" in said
+    assert "not available yet" in said
+    assert f"--tenant {tenant.tenant.slug} --check" in said
+    assert tenant.raw not in said
+    assert shown.content.decode().count("data-copy") >= 6
+
+
+def test_another_name_can_be_chosen_and_only_one_of_the_tenants(operator, tenant):
+    assert '"model": "fast"' in text(operator.get(page(tenant.tenant, query="?model=fast")))
+    forged = operator.get(page(tenant.tenant, query="?model=%3Cscript%3E"))
+    assert '"model": "support"' in text(forged)
+    assert "<script>&" not in forged.content.decode()
+
+
+def test_it_can_be_taken_away_as_markdown(operator, tenant):
+    response = operator.get(page(tenant.tenant, query="?format=markdown&model=fast"))
+    assert response["content-type"].startswith("text/markdown")
+    assert f"{tenant.tenant.slug}-openai-sdk-curl.md" in response["content-disposition"]
+    assert 'model: "fast"' in response.content.decode()
+
+
+def test_a_tenant_that_publishes_nothing_gets_one_too(operator):
+    bare = factories.tenant()
+    said = text(operator.get(page(bare)))
+    assert "publishes nothing that can chat yet" in said
+    assert ANY_MODEL in said
+
+
+def test_it_needs_a_log_in_and_the_permission(tenant, staff):
+    refused = Client().get(page(tenant.tenant))
+    assert refused.status_code == 302
+    assert "/admin/login/" in refused["location"]
+    assert staff().get(page(tenant.tenant)).status_code == 403
+    assert staff("tenants.view_tenant").get(page(tenant.tenant)).status_code == 200
+
+
+def test_what_does_not_exist_is_not_found(operator, tenant):
+    assert operator.get(page(tenant.tenant, "no-such-runbook")).status_code == 404
+    assert operator.get("/admin/tenants/tenant/0/runbooks/openai-sdk-curl/").status_code == 404
