@@ -170,6 +170,8 @@ MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=128 * 1024 * 1024)
 UPLOAD_TEMP_DIR: str | None = env.str("UPLOAD_TEMP_DIR", default=None)
 #: Largest request line and headers together, in bytes; beyond it the answer is 431.
 MAX_HEADER_BYTES = env.int("MAX_HEADER_BYTES", default=64 * 1024)
+#: Seconds in which the headers of a request have to come; after them the connection is closed.
+HEADER_SECONDS = env.float("HEADER_SECONDS", default=30.0)
 #: Seconds between two looks for changes of the policy.
 POLICY_POLL_SECONDS = env.float("POLICY_POLL_SECONDS", default=0.25)
 #: Seconds that warm snapshots serve while PostgreSQL is away; after them the API answers 503.

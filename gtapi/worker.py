@@ -1,6 +1,7 @@
 """The web server's worker: uvicorn on uvloop and httptools, with a limit on headers."""
 
 import re
+from asyncio import TimerHandle, Transport
 from typing import Any
 
 import orjson
@@ -32,12 +33,33 @@ class LimitedProtocol(HttpToolsProtocol):
     _silent_bytes = 0
     _in_headers = False
     _in_body = False
+    #: Ends a connection whose first headers, or whose headers that have begun, do not come.
+    _patience: TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _await_headers(self) -> None:
+        if self._patience is None:
+            self._patience = self.loop.call_later(settings.HEADER_SECONDS, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     def data_received(self, data: bytes) -> None:
         if not self._in_body and b"pgrade:" in data:
             data = _declined(data)
         self._silent_bytes += len(data)
         super().data_received(data)
+        if self._in_headers:
+            self._await_headers()
         if self._silent_bytes > settings.MAX_HEADER_BYTES:
             if self._in_headers:
                 self._refuse()
@@ -57,6 +79,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_headers, self._in_body, self._silent_bytes = False, True, 0
+        self._stop_waiting()
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > settings.MAX_HEADER_BYTES:
             self._refuse()
