@@ -32,7 +32,8 @@ def find(key_id: int, conversation_id: str, user: str, *, lock: bool = False) ->
     rows = Conversation.objects.of(key_id)
     if lock:
         rows = rows.select_for_update()
-    conversation = rows.filter(pk=conversation_id).first()
+    # PostgreSQL takes no NUL, not even to look for one.
+    conversation = None if "\0" in conversation_id else rows.filter(pk=conversation_id).first()
     if conversation is None or (conversation.user and conversation.user != user):
         raise no_conversation(conversation_id)
     return conversation

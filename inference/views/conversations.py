@@ -22,6 +22,8 @@ from tenants.views import KeyedView
 
 JSON = dict[str, Any]
 MAX_LIMIT = 100
+#: Longest name of an end user, in characters.
+MAX_USER = 200
 
 
 class ConversationView(KeyedView):
@@ -34,7 +36,13 @@ class ConversationView(KeyedView):
         given = (body or {}).get("user")
         if given is not None:
             of_type(str)("user", given)
-        return str(given or request.GET.get("user") or "")
+        user = str(given or request.GET.get("user") or "")
+        if len(user) > MAX_USER:
+            # Cut to what can be stored it would be another user's name, and nobody's own thread would be found.
+            raise invalid("user", f"expected at most {MAX_USER} characters, but got {len(user)}")
+        if "\0" in user:
+            raise invalid("user", "it contains a NUL character")
+        return user
 
     def owned(self, conversation_id: str, user: str, *, lock: bool = False) -> Conversation:
         return threads.find(self.auth.id, conversation_id, user, lock=lock)
@@ -70,7 +78,7 @@ class ConversationsView(ConversationView):
     @transaction.atomic
     def _create(self, user: str, metadata: JSON, messages: list[JSON], request_id: str) -> JSON:
         conversation = Conversation.objects.create(
-            tenant_id=self.auth.tenant_id, key_id=self.auth.id, user=user[:200], metadata=metadata
+            tenant_id=self.auth.tenant_id, key_id=self.auth.id, user=user, metadata=metadata
         )
         add(conversation, messages, request_id)
         return conversation_object(conversation)
@@ -175,7 +183,7 @@ class ItemView(ConversationView):
 
 def _paging(request: APIRequest) -> tuple[int, str, str]:
     limit = request.GET.get("limit") or "20"
-    if not limit.isdecimal() or not 1 <= int(limit) <= MAX_LIMIT:
+    if not limit.isdecimal() or len(limit) > len(str(MAX_LIMIT)) or not 1 <= int(limit) <= MAX_LIMIT:
         raise invalid("limit", f"expected an integer between 1 and {MAX_LIMIT}")
     order = request.GET.get("order") or "desc"
     one_of(("asc", "desc"))("order", order)

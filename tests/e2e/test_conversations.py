@@ -289,13 +289,24 @@ def test_a_user_narrows_a_thread_and_never_widens_it(http, world, upstream):
         ({"items": [{"type": "web_search_call"}]}, "items[0].type"),
         ({"items": [{"role": "user", "content": [{"type": "input_text"}]}]}, "items[0].content[0].text"),
         ({"user": 7}, "user"),
+        ({"user": "a" * 201}, "user"),
     ],
 )
 def test_bad_input_is_refused_naming_the_place(http, body, param):
     assert envelope(http.post("/conversations", json=body), 400)["param"] == param
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=x", "limit=101", "order=up", "after=msg_none"])
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=x", "limit=101", f"limit={'9' * 5000}", "order=up", "after=msg_none"],
+    ids=lambda query: query[:12],
+)
 def test_a_bad_page_is_refused(http, thread, query):
     name = query.partition("=")[0]
     assert envelope(http.get(f"/conversations/{thread}/items?{query}"), 400)["param"] == name
+
+
+def test_a_nul_in_an_address_finds_nothing(http, thread):
+    for path in ("/conversations/a%00", "/conversations/a%00/items", f"/conversations/{thread}/items/a%00"):
+        envelope(http.get(path), 404)
+    assert envelope(http.post("/conversations?user=a%00"), 400)["param"] == "user"
