@@ -20,6 +20,13 @@ class AsyncAuthentication(Protocol):
     async def authenticate(self, request: APIRequest) -> Any: ...
 
 
+class Anyone:
+    """The authentication of what needs no key."""
+
+    async def authenticate(self, request: APIRequest) -> None:
+        return None
+
+
 class AsyncPermission(Protocol):
     """Returns if the request may go on, or raises ``PermissionDenied``."""
 

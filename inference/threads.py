@@ -47,6 +47,24 @@ def history(conversation: Conversation) -> list[Item]:
     return list(rows.order_by("turn__number", "position"))
 
 
+def add(conversation: Conversation, messages: Sequence[JSON], request_id: str) -> list[Item]:
+    """Add messages to a thread, as a complete turn of their own; system text takes the place of the old one."""
+    system = [message for message in messages if message["role"] in SYSTEM]
+    if system:
+        conversation.system = system
+    if not messages:
+        return []
+    conversation.turns += 1
+    conversation.save(update_fields=["turns", "system"])
+    turn = Turn.objects.create(
+        conversation=conversation, number=conversation.turns, state=Turn.State.COMPLETE, request_id=request_id
+    )
+    spoken = [message for message in messages if message["role"] not in SYSTEM]
+    return Item.objects.bulk_create(
+        Item(turn=turn, position=at, message=message) for at, message in enumerate(spoken)
+    )
+
+
 @dataclass(slots=True)
 class Arrival:
     """A turn that has been numbered and waits for its answer: what its prompt is made of."""

@@ -9,7 +9,7 @@ from gtapi.errors import NotFound
 from gtapi.request import APIRequest
 from gtapi.responses import JSONResponse
 from inference import threads
-from inference.models import Conversation, Item, Turn
+from inference.models import Conversation, Item
 from inference.shapes.checks import invalid, missing, of_type, one_of
 from inference.shapes.conversations import (
     check_metadata,
@@ -48,24 +48,6 @@ class ConversationView(KeyedView):
         return threads.find(self.auth.id, conversation_id, user, lock=lock)
 
 
-def add(conversation: Conversation, messages: list[JSON], request_id: str) -> list[Item]:
-    """Add messages to a thread, as a complete turn of their own; system text takes the place of the old one."""
-    system = [message for message in messages if message["role"] in threads.SYSTEM]
-    if system:
-        conversation.system = system
-    if not messages:
-        return []
-    conversation.turns += 1
-    conversation.save(update_fields=["turns", "system"])
-    turn = Turn.objects.create(
-        conversation=conversation, number=conversation.turns, state=Turn.State.COMPLETE, request_id=request_id
-    )
-    spoken = [message for message in messages if message["role"] not in threads.SYSTEM]
-    return Item.objects.bulk_create(
-        Item(turn=turn, position=at, message=message) for at, message in enumerate(spoken)
-    )
-
-
 class ConversationsView(ConversationView):
     route = "/conversations"
 
@@ -80,7 +62,7 @@ class ConversationsView(ConversationView):
         conversation = Conversation.objects.create(
             tenant_id=self.auth.tenant_id, key_id=self.auth.id, user=user, metadata=metadata
         )
-        add(conversation, messages, request_id)
+        threads.add(conversation, messages, request_id)
         return conversation_object(conversation)
 
 
@@ -150,7 +132,7 @@ class ItemsView(ConversationView):
 
     @transaction.atomic
     def _add(self, conversation_id: str, user: str, messages: list[JSON], request_id: str) -> JSON:
-        items = add(self.owned(conversation_id, user, lock=True), messages, request_id)
+        items = threads.add(self.owned(conversation_id, user, lock=True), messages, request_id)
         return page([built for item in items for built in item_objects(item)], has_more=False)
 
 

@@ -11,7 +11,7 @@ from gtapi.errors import UpstreamFailed
 from gtapi.forms import ReceivedForm, received_form
 from gtapi.request import APIRequest
 from gtapi.responses import JSONResponse
-from gtapi.views import AsyncAPIView
+from gtapi.views import Anyone, AsyncAPIView
 from inference import images as kept
 from inference.context import upstream_body
 from inference.endpoints import ENDPOINTS
@@ -138,14 +138,9 @@ class ImageVariationsView(ImageEditsView):
     needs_prompt = False
 
 
-class Anyone:
-    """Asks for no key: the signature in the address is the permission."""
-
-    async def authenticate(self, request: APIRequest) -> None:
-        return None
-
-
 class ImageFileView(AsyncAPIView):
+    """An image by its address, whose signature is the permission."""
+
     authentication = Anyone()
 
     async def get(self, request: APIRequest, name: str) -> HttpResponse:

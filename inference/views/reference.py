@@ -5,10 +5,9 @@ from asyncio import to_thread
 from django.http import HttpResponse
 
 from gtapi.request import APIRequest
-from gtapi.views import AsyncAPIView
+from gtapi.views import Anyone, AsyncAPIView
 from inference.openapi.assembly import written
 from inference.openapi.page import page, policy
-from inference.views.images import Anyone
 
 
 class DescriptionView(AsyncAPIView):
