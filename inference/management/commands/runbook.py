@@ -61,7 +61,8 @@ class Command(BaseCommand):
         failed = verdicts.count("FAILED")
         if failed:
             raise CommandError(f"{failed} of {len(verdicts)} checks failed.")
-        self.stdout.write(f"{verdicts.count('ok')} of {len(verdicts)} checks passed.")
+        passed, skipped = verdicts.count("ok"), verdicts.count("skipped")
+        self.stdout.write(f"{passed} checks passed" + (f", {skipped} skipped." if skipped else "."))
 
     def _line(self, check: str, text: str, guest: Visit) -> str:
         """Run one check, print what came of it and return its verdict."""
