@@ -1,4 +1,4 @@
-"""ASGI: the API's prefix goes to the lean handler, everything else to Django's own."""
+"""ASGI: the API's prefix and the health pages go to the lean handler, everything else to Django's own."""
 
 import asyncio
 import gc
@@ -20,6 +20,7 @@ from gtapi.handler import APIHandler, Send  # noqa: E402
 from gtapi.request import Receive  # noqa: E402
 
 PREFIX = "/api/tenant"
+HEALTH = ("/healthz", "/readyz")
 
 
 class Gateway:
@@ -35,7 +36,7 @@ class Gateway:
         elif scope["type"] == "http":
             path = scope["path"]
             is_api = path.startswith(PREFIX) and path[len(PREFIX) :][:1] in ("", "/")
-            await (self.api if is_api else self.pages)(scope, receive, send)  # type: ignore[arg-type]
+            await (self.api if is_api or path in HEALTH else self.pages)(scope, receive, send)  # type: ignore[arg-type]
 
     async def _live(self, receive: Receive, send: Send) -> None:
         async with AsyncExitStack() as services:

@@ -1,37 +1,20 @@
 """Whether the process is alive, and whether it can serve.
 
-``/healthz`` is for whoever restarts the process, ``/readyz`` for whoever sends it traffic.
+``/healthz`` is for whoever restarts the process, ``/readyz`` for whoever sends it traffic. The lean handler serves
+both, since Django's own would refuse a probe, which calls a process by its address: that is none of
+``ALLOWED_HOSTS``.
 """
 
-from collections.abc import Awaitable, Callable
-
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
-from django.http.response import HttpResponseBase
-from django.utils.decorators import async_only_middleware
 from django.views.decorators.cache import never_cache
 from psycopg_pool import PoolTimeout
 from redis import Redis
 from redis.exceptions import RedisError
 
-Answer = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
-
-
-@async_only_middleware
-def health_pages(get_response: Answer) -> Answer:
-    """Answer the health pages before any other middleware looks at the host.
-
-    A probe calls a process by its address, which is none of ``ALLOWED_HOSTS``.
-    """
-    pages: dict[str, Answer] = {"/healthz": healthz, "/readyz": sync_to_async(readyz)}
-
-    async def answer(request: HttpRequest) -> HttpResponseBase:
-        return await pages.get(request.path, get_response)(request)
-
-    return answer
+from gtapi.database import in_thread
 
 
 @never_cache
@@ -41,11 +24,15 @@ async def healthz(request: HttpRequest) -> JsonResponse:
 
 
 @never_cache
-def readyz(request: HttpRequest) -> JsonResponse:
+async def readyz(request: HttpRequest) -> JsonResponse:
     """Answer 200 with what was checked, or 503 where the database or the schema is missing.
 
     Without Redis requests are still served: that is 200 with the status ``degraded``.
     """
+    return await in_thread(_readiness)
+
+
+def _readiness() -> JsonResponse:
     checks = {"database": _database(), "migrations": "unknown", "redis": _redis()}
     if checks["database"] == "ok":
         checks["migrations"] = _migrations()

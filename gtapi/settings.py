@@ -68,7 +68,6 @@ INSTALLED_APPS = [
 
 #: The admin's chain. The API has one of its own, see gtapi.handler.
 MIDDLEWARE = [
-    "gtapi.health.health_pages",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -1,13 +1,17 @@
-"""Every address of the project but the health pages, which stand before the middleware: see gtapi.health."""
+"""Every address of the project."""
 
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
+
+from gtapi import health
 
 urlpatterns = [
     path("api/tenant/v1/", include("inference.api_urls")),
     path("api/tenant/", include("inference.api_urls")),
     path("admin/", include("inference.admin.runbooks")),
     path("admin/", admin.site.urls),
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
     path("", RedirectView.as_view(url="/admin/")),
 ]
