@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from gtapi.home import home
 
@@ -33,6 +34,9 @@ SECRET_KEY = _secret("SECRET_KEY")
 KEY_PEPPERS = _secret_list("KEY_PEPPERS")
 #: Fernet keys for stored credentials, newest first; the first one encrypts, all of them decrypt.
 ENCRYPTION_KEYS = _secret_list("ENCRYPTION_KEYS")
+if not KEY_PEPPERS or not ENCRYPTION_KEYS:
+    # Without a pepper every key would be refused, and without a key no credential could be kept.
+    raise ImproperlyConfigured("KEY_PEPPERS and ENCRYPTION_KEYS need at least one value each.")
 
 DEBUG = env.bool("DEBUG", default=False)
 #: Hosts that the admin answers on. The API binds hosts to tenants by itself, the health pages answer on any.

@@ -1,6 +1,7 @@
 """The demo tenant: what a newcomer finds. It is made once, and what somebody has changed stays as it is."""
 
 import secrets
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -11,7 +12,7 @@ from django.contrib.auth import get_user_model
 
 from inference.configuration import applying, reading
 from inference.configuration.document import DEFAULT_KIND, Document, parse
-from inference.local_models import CHAT_MODEL, EMBEDDING_MODEL
+from inference.local_models import MODELS, available
 from inference.models import Agent, CatalogEntry, Provider
 from inference.providers import ADAPTERS
 from inference.providers.base import Timeouts, Upstream
@@ -23,24 +24,31 @@ KEY = "demo"
 #: What the demo tenant's provider is called where it is the models of this machine, and where it is not.
 LOCAL = "local"
 REMOTE = "provider"
-#: Parts of the ids of models that cannot chat.
-_NO_CHAT = ("embed", "whisper", "tts", "dall-e", "image", "moderation", "transcribe", "rerank", "audio", "e5")
+#: Capability -> parts of the ids of models that have it. What has none of these, nor those below, may chat.
+_PARTS = {
+    "embed": ("embed", "e5"),
+    "transcribe": ("whisper", "transcribe"),
+    "speech": ("tts",),
+    "image": ("image", "dall-e"),
+    "moderate": ("moderation",),
+}
+_NO_CHAT = ("rerank", "audio", *(part for parts in _PARTS.values() for part in parts))
 
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Where the demo's models are, and their ids; an empty id stands for no such model."""
+    """Where the demo's models are, and their ids by capability."""
 
     provider: str
     base_url: str
-    chat: str
-    embedding: str
+    ids: Mapping[str, str]
     api_key: str = field(default="", repr=False)
 
 
 def local_models(base_url: str) -> Models:
     """Return the models of this machine, whose ids are known before they answer."""
-    return Models(LOCAL, base_url.rstrip("/"), CHAT_MODEL, EMBEDDING_MODEL)
+    ids = {capability: model for capability, model in MODELS.items() if available(capability)}
+    return Models(LOCAL, base_url.rstrip("/"), ids)
 
 
 def remote_models(base_url: str, api_key: str, chat: str = "") -> tuple[Models | None, str]:
@@ -52,12 +60,16 @@ def remote_models(base_url: str, api_key: str, chat: str = "") -> tuple[Models |
     base_url = base_url.rstrip("/")
     upstream = Upstream(REMOTE, DEFAULT_KIND, base_url, api_key, {}, Timeouts())
     found = ADAPTERS[DEFAULT_KIND].test(upstream)
-    chats = [model for model in found.models if not any(part in model.lower() for part in _NO_CHAT)]
-    embedders = [model for model in found.models if "embed" in model.lower()]
-    chat = chat or next(iter(chats), "")
+    chat = chat or next((model for model in found.models if not _has(model, _NO_CHAT)), "")
     if not chat:
         return None, found.message
-    return Models(REMOTE, base_url, chat, next(iter(embedders), ""), api_key), found.message
+    chosen = {name: next((m for m in found.models if _has(m, parts)), "") for name, parts in _PARTS.items()}
+    ids = {"chat": chat, **{capability: model for capability, model in chosen.items() if model}}
+    return Models(REMOTE, base_url, ids, api_key), found.message
+
+
+def _has(model: str, parts: Iterable[str]) -> bool:
+    return any(part in model.lower() for part in parts)
 
 
 def is_wanted() -> bool:
@@ -129,7 +141,7 @@ def _is_local(provider: Provider) -> bool:
         is_loopback = ip_address(host).is_loopback
     except ValueError:
         is_loopback = host == "localhost"
-    serves_ours = provider.catalog.filter(model__in=(CHAT_MODEL, EMBEDDING_MODEL)).exists()
+    serves_ours = provider.catalog.filter(model__in=MODELS.values()).exists()
     return is_loopback and serves_ours and not provider.api_key
 
 
@@ -137,7 +149,8 @@ def _document(models: Models | None) -> Document:
     """Return the file's document, without what needs a model that is not there."""
     data = reading.load(FILE.read_text())
     (tenant,) = data["tenants"]
-    variables = {"CHAT_MODEL": "", "EMBEDDING_MODEL": ""}
+    ids = models.ids if models else {}
+    variables = {f"{capability.upper()}_MODEL": ids.get(capability, "") for capability in MODELS}
     if models is None:
         tenant["providers"] = []
     else:
@@ -145,8 +158,6 @@ def _document(models: Models | None) -> Document:
             "PROVIDER": models.provider,
             "BASE_URL": models.base_url,
             "API_KEY": models.api_key,
-            "CHAT_MODEL": models.chat,
-            "EMBEDDING_MODEL": models.embedding,
         }
         if not models.api_key:
             del tenant["providers"][0]["api_key"]

@@ -113,6 +113,7 @@ class Provider(models.Model):
     def clean(self) -> None:
         super().clean()
         self.base_url = self.base_url.rstrip("/")
+        self.api_key = self.api_key.strip()
         if "\n" in self.api_key or "\r" in self.api_key:
             raise ValidationError({"api_key": "A credential is one line."})
         self._clean_headers()

@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth import authenticate, get_user_model
 from django.core.management import call_command
 
-from inference.local_models import CHAT_MODEL, EMBEDDING_MODEL
+from inference.local_models import MODELS
 from inference.models import Agent, CatalogEntry, Provider
 from tenants import keys
 from tenants.models import InferenceKey, Tenant
@@ -15,7 +15,18 @@ from tenants.scopes import SCOPES
 from tests import answers, factories
 
 LOCAL = "http://127.0.0.1:21000/v1"
-NAMES = ["demo-assistant", "demo-handbook", "demo-chat", "demo-embeddings"]
+AGENTS = ["demo-assistant", "demo-handbook"]
+ENTRIES = {
+    "demo-chat": MODELS["chat"],
+    "demo-embeddings": MODELS["embed"],
+    "demo-images": MODELS["image"],
+    "demo-moderation": MODELS["moderate"],
+    "demo-speech": MODELS["speech"],
+    "demo-transcription": MODELS["transcribe"],
+}
+NAMES = [*AGENTS, *ENTRIES]
+#: What the scripted provider's list of models is enough for.
+REMOTE = [*AGENTS, "demo-chat", "demo-embeddings", "demo-transcription"]
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +68,7 @@ def test_the_first_time_makes_a_tenant_that_its_key_can_use():
     provider = Provider.objects.get(tenant__slug="demo")
     assert (provider.name, provider.base_url, provider.api_key) == ("local", LOCAL, "")
     models = CatalogEntry.objects.filter(tenant__slug="demo").values_list("name", "model")
-    assert dict(models) == {"demo-chat": CHAT_MODEL, "demo-embeddings": EMBEDDING_MODEL}
+    assert dict(models) == ENTRIES
     assert all(agent.published for agent in Agent.objects.filter(tenant__slug="demo"))
 
 
@@ -162,11 +173,15 @@ def test_another_provider_is_asked_for_its_models(provider, monkeypatch):
     monkeypatch.setenv("DEMO_PROVIDER_BASE_URL", provider)
     monkeypatch.setenv("DEMO_PROVIDER_API_KEY", "sk-${of}-the-provider")
     facts, said = demo("--local-models-url", LOCAL)
-    assert (facts["models"], said) == (NAMES, "")
+    assert (facts["models"], said) == (REMOTE, "")
     row = Provider.objects.get(tenant__slug="demo")
     assert (row.base_url, row.api_key) == (provider, "sk-${of}-the-provider")
     models = CatalogEntry.objects.filter(tenant__slug="demo").values_list("name", "model")
-    assert dict(models) == {"demo-chat": "big-chat-9", "demo-embeddings": "text-embedding-9"}
+    assert dict(models) == {
+        "demo-chat": "big-chat-9",
+        "demo-embeddings": "text-embedding-9",
+        "demo-transcription": "whisper-9",
+    }
 
 
 def test_the_model_of_another_provider_can_be_chosen(provider, monkeypatch):
@@ -182,7 +197,7 @@ def test_a_provider_that_does_not_answer_is_said_and_asked_again(provider, monke
     assert facts["models"] == []
     assert "No model to chat with at http://127.0.0.1:9/v1" in said
     facts, _ = demo("--provider-url", provider)
-    assert facts["models"] == NAMES
+    assert facts["models"] == REMOTE
 
 
 def test_a_provider_without_embeddings_gets_no_entry_for_them(monkeypatch):
