@@ -89,7 +89,11 @@ class InvalidJSON(BadRequest):
 
 class ContextLengthExceeded(BadRequest):
     code = "context_length_exceeded"
-    message = "The input is longer than this model's context window. Please shorten it."
+    # LangChain and LiteLLM know this error by OpenAI's own words, whatever its code.
+    message = (
+        "Input tokens exceed the configured limit: they are more than the model's context length. Please shorten"
+        " the input."
+    )
 
 
 class AuthenticationFailed(APIError):
