@@ -63,7 +63,8 @@ _CLIENTS = (
     Client("instructor", "instructor", "instructor_client.py", ("instructor==1.17.0", "openai==2.54.0")),
     Client("pydantic-ai", "Pydantic AI", "pydantic_ai_client.py", ("pydantic-ai-slim[openai]==2.68.0",)),
     Client("openai-agents", "OpenAI Agents SDK", "openai_agents_client.py", ("openai-agents==0.24.0",)),
-    Client("litellm", "LiteLLM", "litellm_client.py", ("litellm==1.106.2",)),
+    # It cannot send tools without the extra.
+    Client("litellm", "LiteLLM", "litellm_client.py", ("litellm[mcp]==1.106.2",)),
     Client("llm", "llm", "llm_cli.py", ("llm==0.36",)),
     Client("aider", "aider", "aider_cli.py", ("aider-chat==0.86.2",)),
 )

