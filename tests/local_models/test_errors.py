@@ -18,7 +18,13 @@ def assert_envelope(answer, status, code, param=None):
     assert (error["code"], error["param"]) == (code, param)
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/embeddings"])
+PATHS = [
+    *("/v1/chat/completions", "/v1/completions", "/v1/embeddings"),
+    *("/v1/audio/speech", "/v1/images/generations", "/v1/moderations"),
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[1]", b'"text"', b"\xff\xfe", b'{"a":' * 5000, b'{"a":"\\ud800"}']
 )
@@ -26,11 +32,11 @@ def test_a_body_that_is_no_json_object_is_refused(http, path, body):
     assert_envelope(http.post(path, content=body), 400, "invalid_json")
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/embeddings"])
+@pytest.mark.parametrize("path", PATHS)
 def test_a_model_that_cannot_answer_here_is_not_found(http, path):
     assert_envelope(http.post(path, json={}), 400, "missing_required_parameter", "model")
     assert_envelope(http.post(path, json={"model": "other"}), 404, "model_not_found", "model")
-    wrong = CHAT if path == "/v1/embeddings" else "nano-e5"
+    wrong = "nano-e5" if "completions" in path else CHAT
     assert_envelope(http.post(path, json={"model": wrong}), 404, "model_not_found", "model")
 
 

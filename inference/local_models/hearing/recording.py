@@ -1,5 +1,6 @@
 """Recordings of any common format, read as samples for Whisper, a window at a time."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import BinaryIO
@@ -16,6 +17,8 @@ RATE = 16_000
 MIN_SECONDS = 0.1
 #: A file of a few megabytes can unpack to months of silence.
 MAX_SECONDS = 6 * 3600
+#: What decoding raises, all of it, where a file is not what it says.
+DAMAGED = (FFmpegError, ValueError, LookupError, OSError)
 #: What may be in a file. Above all there are no playlists, which would make the decoder open other files.
 CONTAINERS = "aac,aiff,amr,asf,au,avi,caf,flac,matroska,webm,mov,mp4,m4a,mp3,mpeg,mpegts,ogg,w64,wav"
 
@@ -30,12 +33,12 @@ class Recording:
     def __init__(self, file: BinaryIO) -> None:
         try:
             self._container = av.open(
-                file,
+                _File(file),
                 "r",
                 metadata_errors="ignore",
                 options={"format_whitelist": CONTAINERS, "protocol_whitelist": "none"},
             )
-        except (FFmpegError, ValueError) as error:
+        except DAMAGED as error:
             raise _undecodable() from error
         self._chunks = self._decoded()
         self._held = np.zeros(0, np.float32)
@@ -92,7 +95,7 @@ class Recording:
                     yield resampled.to_ndarray()[0]
             for resampled in resampler.resample(None) if heard else ():
                 yield resampled.to_ndarray()[0]
-        except (FFmpegError, ValueError) as error:
+        except DAMAGED as error:
             raise _undecodable() from error
         if not heard:
             raise _undecodable()
@@ -102,14 +105,30 @@ class Recording:
         while True:
             try:
                 packet = next(packets, None)
-            except FFmpegError:
+            except DAMAGED:
                 # The rest of the file is cut off; the decoder still holds what came before.
                 packet = None
             # A damaged packet is left out.
-            with suppress(FFmpegError):
+            with suppress(*DAMAGED):
                 yield from stream.decode(packet)
             if packet is None:
                 return
+
+
+class _File:
+    """A file to a decoder that is misled by what is in it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read = file.read
+        self.tell = file.tell
+        self._seek = file.seek
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a place. One that cannot be there is an error of the decoder's, and not of Python's."""
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -errno.EINVAL
 
 
 def _undecodable() -> InvalidRequestError:

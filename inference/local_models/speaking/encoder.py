@@ -2,8 +2,8 @@
 
 import math
 import struct
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import av
@@ -17,17 +17,25 @@ RATE = 24_000
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How FFmpeg writes a format: a container, a codec, the samples that it takes, and bits a second."""
+    """How FFmpeg writes a format.
+
+    Attributes:
+        container, codec, samples: FFmpeg's names.
+        bit_rate: bits a second, where it can be chosen.
+        options: of the container.
+    """
 
     container: str
     codec: str
     samples: str
     bit_rate: int = 0
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 FORMATS = {
-    "mp3": Format("mp3", "libmp3lame", "s16p", 64_000),
-    "opus": Format("ogg", "libopus", "s16", 32_000),
+    "mp3": Format("mp3", "libmp3lame", "s16p", 64_000, {"write_xing": "0"}),
+    # A page is what leaves at once, here a tenth of a second.
+    "opus": Format("ogg", "libopus", "s16", 32_000, {"page_duration": "100000"}),
     "aac": Format("adts", "aac", "fltp", 64_000),
     "flac": Format("flac", "flac", "s16"),
 }
@@ -171,10 +179,8 @@ class Encoded:
         self._source = source
         self._outbox = _Outbox()
         # Nothing can be added to the beginning later, and each packet should leave at once.
-        options = {"write_xing": "0"} if form.container == "mp3" else {}
-        self._container = av.open(
-            self._outbox, "w", format=form.container, options={"flush_packets": "1", **options}
-        )
+        options = {"flush_packets": "1", **form.options}
+        self._container = av.open(self._outbox, "w", format=form.container, options=options)
         stream = self._container.add_stream(form.codec, rate=RATE)
         assert isinstance(stream, AudioStream)  # noqa: S101  # all our codecs are of sound
         stream.layout = "mono"
