@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from inference.openapi.routes import FOLDER, Body, Problem, Route, read, routes
+from inference.openapi.routes import FOLDER, Body, Events, Problem, Route, read, routes
 
 JSON = dict[str, Any]
 EVENTS = "text/event-stream"
@@ -97,14 +97,17 @@ def _operation(route: Route) -> JSON:
 def _success(route: Route) -> JSON:
     content: JSON = {kind: {"schema": schema} if schema else {} for kind, schema in route.answers.items()}
     if route.events:
-        content[EVENTS] = {"schema": _event(route.events.schema), "x-end": route.events.end}
+        content[EVENTS] = {"schema": _event(route.events), "x-end": route.events.end}
     headers = {"x-request-id": REQUEST_ID, **route.headers}
     return {"description": "It worked.", "headers": headers, "content": content}
 
 
-def _event(schema: JSON) -> JSON:
-    """Return the schema of one server-sent event, whose data is JSON."""
-    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": schema}
+def _event(events: Events) -> JSON:
+    """Return the schema of one server-sent event: its data is JSON, or the mark at the end."""
+    content = {"anyOf": [events.schema, ERROR]}
+    data: JSON = {"type": "string", "contentMediaType": "application/json", "contentSchema": content}
+    if events.end:
+        data = {"anyOf": [{"const": events.end}, data]}
     return {"type": "object", "required": ["data"], "properties": {"event": {"type": "string"}, "data": data}}
 
 

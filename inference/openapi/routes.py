@@ -144,6 +144,8 @@ def _kinds(endpoint: Endpoint | None, scope: str, body: Body | None, said: JSON)
     kinds = []
     if body:
         kinds.append("form" if body.media_type == FORM else "json")
+    if any(parameter["in"] == "query" for parameter in said.get("parameters", ())):
+        kinds.append("query")
     if scope:
         kinds.append("keyed")
     if endpoint:

@@ -17,10 +17,18 @@ from tests.wire import PLAIN, envelope, events
 
 ROUTES = {(route.method, route.path): route for route in routes()}
 CALLING = [route for route in routes() if route.capability]
+#: The first event of a stream of each route, after which nothing comes.
+CUT_SHORT = {
+    "/chat/completions": answers.chunk({"role": "assistant", "content": "A"}),
+    "/completions": {"choices": [{"index": 0, "text": "A", "finish_reason": None}]},
+    "/audio/transcriptions": {"type": "transcript.text.delta", "delta": "A"},
+    "/audio/speech": {"type": "speech.audio.delta", "audio": "AAAA"},
+    "/images/generations": {"type": "image_generation.partial_image", "b64_json": "AAAA"},
+}
 
 
-def check(response, method: str, path: str) -> None:
-    """Hold an answer against what the description says of the route."""
+def check(response, method: str, path: str, *, breaks_off: bool = False) -> None:
+    """Hold an answer against what the description says of the route; a stream may break off with an error."""
     document = description()
     said = document["paths"][path][method.lower()]["responses"]
     assert str(response.status_code) in said, (response.status_code, response.text)
@@ -34,15 +42,21 @@ def check(response, method: str, path: str) -> None:
     content = said["content"][kind]
     if kind == EVENTS:
         found = events(re.sub(r"(?m)^event: .*\n", "", response.text))
-        if content["x-end"]:
+        if content["x-end"] and not breaks_off:
             assert found.pop() == content["x-end"]
-        assert found
+        assert ["error" in event for event in found] == [False] * (len(found) - 1) + [breaks_off]
         for event in found:
-            valid(event, content["schema"]["properties"]["data"]["contentSchema"])
+            valid(event, told(content["schema"]["properties"]["data"]))
     elif kind == "application/json":
         valid(response.json(), content["schema"])
         if "x-codes" in said:
             assert response.json()["error"]["code"] in said["x-codes"]
+
+
+def told(data):
+    """The schema of the JSON in an event; it may have the mark at the end beside it."""
+    one = next(one for one in data.get("anyOf", [data]) if "contentSchema" in one)
+    return one["contentSchema"]
 
 
 def valid(value, schema) -> None:
@@ -59,6 +73,16 @@ def test_each_answer_is_as_described(site, call):
     site.upstream.script(site.world.raw, obliging)
     assert response.status_code == 200
     check(response, call.method, call.path)
+
+
+@pytest.mark.parametrize("call", [call for call in CALLS if call.how == "stream"], ids=str)
+def test_the_error_that_ends_a_stream_is_as_described(site, call):
+    play = answers.stream(CUT_SHORT[call.path], done=False, then=answers.CUT)
+    site.upstream.script(site.world.raw, play)
+    response = site.client.request(call.method, call.path, **call.request)
+    site.upstream.script(site.world.raw, obliging)
+    assert response.status_code == 200
+    check(response, call.method, call.path, breaks_off=True)
 
 
 def test_an_agents_answers_are_as_described(site):
