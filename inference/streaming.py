@@ -27,13 +27,15 @@ class Metered(Protocol):
 
 
 async def metered(
-    parts: AsyncGenerator[bytes, None], view: Metered, done: Callable[[], bytes]
+    first: bytes, parts: AsyncGenerator[bytes, None], view: Metered, done: Callable[[], bytes]
 ) -> AsyncGenerator[bytes, None]:
-    """Yield the parts of a stream, whole events, then what ``done`` returns or the error that broke it off.
+    """Yield a stream, whole events, then what ``done`` returns or the error that broke it off.
 
-    The usage record is durable before those last bytes, or when the client has left.
+    ``first`` was taken from ``parts`` already. The usage record is durable before the last bytes, or when the
+    client has left.
     """
     try:
+        yield first
         async for part in parts:
             if part:
                 yield part
@@ -50,22 +52,16 @@ async def metered(
     yield ending
 
 
-async def chain(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """Yield a part that was taken already, then the rest; closing this closes the rest."""
-    try:
-        yield first
-        async for part in rest:
-            yield part
-    finally:
-        await rest.aclose()
+async def metered_bytes(
+    first: bytes, parts: AsyncGenerator[bytes, None], view: Metered
+) -> AsyncGenerator[bytes, None]:
+    """Yield an answer that is no event stream; its end comes once the usage record is durable.
 
-
-async def metered_bytes(parts: AsyncGenerator[bytes, None], view: Metered) -> AsyncGenerator[bytes, None]:
-    """Yield the parts of an answer that is no event stream; its end comes once the usage record is durable.
-
-    Where it breaks off, the connection is closed before the answer's end: there is no other way to say so.
+    ``first`` was taken from ``parts`` already. Where it breaks off, the connection is closed before the answer's
+    end: there is no other way to say so.
     """
     try:
+        yield first
         async for part in parts:
             yield part
     except (asyncio.CancelledError, GeneratorExit):

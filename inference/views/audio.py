@@ -30,7 +30,7 @@ from inference.shapes.audio import (
 )
 from inference.shapes.checks import model_name, one_of
 from inference.shapes.typed_events import token_usage
-from inference.streaming import chain, metered_bytes
+from inference.streaming import metered_bytes
 from inference.views.events import EventsView
 from inference.views.uploads import UploadView, check_number, flag
 
@@ -55,7 +55,7 @@ class SpeechView(EventsView):
         self._meter(body["input"], {})
         self.first_token()
         content_type = SPEECH_TYPES[body.get("response_format") or "mp3"]
-        return Stream(metered_bytes(chain(first, parts), self), content_type)
+        return Stream(metered_bytes(first, parts, self), content_type)
 
     async def _events(self, adapter: Adapter, upstream: Upstream, sent: JSON, body: JSON) -> HttpResponseBase:
         writer = speech_writer()

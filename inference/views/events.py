@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from gtapi.errors import UpstreamFailed
 from gtapi.responses import EventStream
 from inference.providers.base import StreamCut
-from inference.streaming import DONE, chain, metered
+from inference.streaming import DONE, metered
 from inference.views.base import TargetView
 
 JSON = dict[str, Any]
@@ -65,7 +65,7 @@ class EventsView(TargetView):
         except BaseException:
             await parts.aclose()
             raise
-        return EventStream(metered(chain(first, parts), self, done))
+        return EventStream(metered(first, parts, self, done))
 
     async def finished(self, answer: Any) -> None:
         """Do what has to be done once an answer is whole: a choice, or the writer of a stream."""
