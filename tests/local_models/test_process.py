@@ -18,7 +18,7 @@ CHAT = "gemma-3-270m"
 ENDLESS = {"model": CHAT, "prompt": "A A A A A A A A", "max_tokens": 3000, "temperature": 0}
 HELLO = {"model": CHAT, "prompt": "Hello", "max_tokens": 1}
 #: Seconds; a place that is not freed costs far more.
-SOON = 5.0
+SOON = 20.0
 
 
 def send(models, body):
