@@ -22,6 +22,7 @@ from clients.registry import CLIENTS, Client  # noqa: E402
 from clients.results import Results  # noqa: E402
 from clients.session import run_client  # noqa: E402
 from clients.stack import BASES, serving  # noqa: E402
+from gtapi.stack.errors import StackError  # noqa: E402
 
 
 def arguments() -> argparse.Namespace:
@@ -131,4 +132,9 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except StackError as error:
+        sys.exit(f"the gateway cannot be started: {error}")

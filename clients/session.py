@@ -60,7 +60,7 @@ def variables(client: Client) -> dict[str, str]:
     return {
         **taken, **QUIET, **PROXIES,
         "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "XDG_CONFIG_HOME": str(home / "config"),
-        "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1", "NODE_NO_WARNINGS": "1",
+        "PYTHONUTF8": "1", "NODE_NO_WARNINGS": "1",
         "TIKTOKEN_CACHE_DIR": vocabularies(),
     }  # fmt: skip
 

@@ -142,7 +142,7 @@ def classes_of_its_own(facts):
         ({}, "too-long", litellm.ContextWindowExceededError),
         ({}, "limited", litellm.RateLimitError),
         ({}, "failing", litellm.BadGatewayError),
-        ({"messages": "Hello"}, "chat", litellm.BadRequestError),
+        ({"temperature": 5}, "chat", litellm.BadRequestError),
     ]
     for options, model, kind in cases:
         error = raised(Exception, chat, facts, model, **options)
