@@ -13,7 +13,7 @@ TREATED = {
     "checked": ("Checked and passed on", "Held against OpenAI's limits, then sent to the model as they are."),
     "passed": ("Passed on", "Sent to the model as they are."),
 }
-PLACES = {"path": "In the address", "query": "After the address", "header": "Headers"}
+PLACES = {"path": "In the address", "query": "In the query", "header": "Headers"}
 LANGUAGES = {"curl": ("curl", "bash"), "python": ("Python", "python"), "node": ("Node", "javascript")}
 
 
