@@ -19,9 +19,9 @@ from inference.local_models.transcript import Segment, Transcript
 
 #: Guesses that are kept open while searching for the likeliest text.
 BEAMS = 5
-#: Tokens of one window, and those of a prompt that fit before it: Whisper's own halves.
+#: Tokens of one window, and those of a prompt that fit before it: together with two marks they fill its 448 places.
 MAX_TOKENS = 224
-MAX_PROMPT_TOKENS = 223
+MAX_PROMPT_TOKENS = 222
 #: A text beyond either limit is taken for a loop or a guess, and drawn again at the next temperature.
 MAX_COMPRESSION = 2.4
 MIN_LOGPROB = -1.0
@@ -29,6 +29,8 @@ FALLBACKS = (0.4, 0.8)
 NOBODY_SPEAKS = 0.6
 #: The loudest sample of a window that is silence: -60 dB.
 SILENCE = 1e-3
+#: Seconds from one window to the next at least: whatever the model says, a recording comes to its end.
+MIN_ADVANCE = 1.0
 #: A rest of a recording that is shorter holds no word, and the model would make one up.
 MIN_REST = RATE * 3 // 10
 
@@ -108,7 +110,7 @@ class Listening:
             found = words(found, self._vocabulary, lambda text: self._align(encoded, text, frames))
         placed = [self._placed(segment, number) for number, segment in enumerate(found)]
         self.transcript.segments += placed
-        self._seek += max(HOP, round(after * RATE))
+        self._seek += round(after * RATE) if after >= MIN_ADVANCE else len(samples)
         return placed
 
     def close(self) -> None:
@@ -117,20 +119,13 @@ class Listening:
 
     def _heard(self, encoded: Any) -> Heard:
         """Return the best text for a window."""
-        temperatures = (self._options.temperature,) if self._options.temperature else (0.0, *FALLBACKS)
-        best: Heard | None = None
-        for temperature in temperatures:
-            heard = self._draw(encoded, temperature)
-            self.transcript.tokens_written += len(heard.tokens)
-            if (
-                best is None
-                or heard.avg_logprob > best.avg_logprob
-                or best.compression_ratio > MAX_COMPRESSION
-            ):
-                best = heard
-            if heard.compression_ratio <= MAX_COMPRESSION and heard.avg_logprob >= MIN_LOGPROB:
+        best = self._draw(encoded, self._options.temperature)
+        for temperature in FALLBACKS if self._options.temperature == 0 else ():
+            if best.compression_ratio <= MAX_COMPRESSION and best.avg_logprob >= MIN_LOGPROB:
                 break
-        assert best is not None  # noqa: S101  # there is always a temperature
+            other = self._draw(encoded, temperature)
+            if best.compression_ratio > MAX_COMPRESSION or other.avg_logprob > best.avg_logprob:
+                best = other
         return best
 
     def _draw(self, encoded: Any, temperature: float) -> Heard:
@@ -144,6 +139,7 @@ class Listening:
             **(search if temperature else {"beam_size": BEAMS}),
         )
         tokens = result.sequences_ids[0]
+        self.transcript.tokens_written += len(tokens)
         text = self._vocabulary.text(tokens).encode()
         return Heard(
             tokens=tokens,
