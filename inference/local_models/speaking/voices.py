@@ -18,7 +18,7 @@ VOICES = {
     "shimmer": "en-us+aunty",
     "verse": "en-us+Gene",
 }
-#: eSpeak's own names are welcome, too: ``de``, ``fr-fr``, ``en-us+f2``. No other letter gets to its file names.
+#: eSpeak's own names are welcome, too: ``de``, ``fr``, ``en-us+f2``. No other letter gets to its file names.
 OWN_NAME = re.compile(r"[A-Za-z0-9-]{2,20}(\+[A-Za-z0-9]{1,20})?")
 
 
