@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from tests.gateway import free_port
+from tests.local_models.test_audio import SENTENCES, word_errors, words
 from tests.stack.running import Run, manage
 
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
@@ -90,3 +91,21 @@ def test_the_agents_instructions_are_applied(client):
 def test_the_local_embeddings_answer(client):
     answer = client.embeddings.create(model="demo-embeddings", input=["Hello!", "Good morning!"])
     assert [len(item.embedding) for item in answer.data] == [384, 384]
+
+
+def test_what_is_spoken_through_the_gateway_comes_back_as_text(client):
+    errors = count = 0
+    for sentence in SENTENCES:
+        sound = client.audio.speech.create(model="demo-speech", voice="alloy", input=sentence).content
+        heard = client.audio.transcriptions.create(model="demo-transcription", file=("sentence.mp3", sound))
+        errors += word_errors(sentence, heard.text)
+        count += len(words(sentence))
+    assert errors / count <= 0.1
+
+
+def test_the_other_local_models_answer_under_their_public_names(client):
+    image = client.images.generate(model="demo-images", prompt="a red bicycle", size="256x256").data[0]
+    assert image.b64_json
+    verdict = client.moderations.create(model="demo-moderation", input="I will kill you.")
+    assert verdict.model == "demo-moderation"
+    assert verdict.results[0].flagged
