@@ -89,7 +89,10 @@ class Environment:
             folder.mkdir(parents=True)
             (folder / "package.json").write_text(json.dumps(self._package()))
             _run(["npm", "install", "--package-lock-only", *NPM], folder)
-            shutil.copy(folder / "package-lock.json", self.lock)
+            locked = json.loads((folder / "package-lock.json").read_text())
+            for package in locked["packages"].values():
+                package.pop("funding", None)
+            self.lock.write_text(json.dumps(locked, indent=1) + "\n")
         elif self.client.packages:
             compiled = [_uv(), "pip", "compile", "--quiet", "--no-header", "--generate-hashes", "-"]
             given = "\n".join(self.client.packages)

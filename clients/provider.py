@@ -24,7 +24,9 @@ from tests.answers import (
     tool_call,
     usage,
 )  # fmt: skip
+from tests.e2e.routes import CAPABILITIES
 from tests.e2e.scenarios import MODELS as SCENARIOS
+from tests.e2e.scenarios import ONLY_CHAT
 from tests.upstream import Play, Wire
 
 JSON = dict[str, Any]
@@ -310,13 +312,13 @@ def _edit(text: str) -> Play:
 CHAT = ("chat",)
 #: Every public name with the routes that it serves and what the provider does for it.
 MODELS: dict[str, tuple[tuple[str, ...], Play]] = {
-    **{name: (CHAT, scripted) for name, scripted in SCENARIOS.items()},
+    **{name: (CHAT if name == ONLY_CHAT else CAPABILITIES, made) for name, made in SCENARIOS.items()},
     "chat": (CHAT, play),
-    "embed": (("embed",), play),
-    "transcribe": (("transcribe",), play),
-    "speech": (("speech",), play),
-    "image": (("image",), play),
-    "moderate": (("moderate",), play),
+    "embedder": (("embed",), play),
+    "transcriber": (("transcribe",), play),
+    "speaker": (("speech",), play),
+    "painter": (("image",), play),
+    "moderator": (("moderate",), play),
     "too-long": (CHAT, answer(error_body(code="context_length_exceeded"), 400)),
     "flaky": (CHAT, Flaky()),
     "flaky-server": (CHAT, Flaky(503)),

@@ -78,7 +78,7 @@ PICTURE = upload(b"\x89PNG\r\n\x1a\n" + bytes(100), ".png")
 def list_of_models(facts):
     listed = curl(facts, "/models").json
     assert listed["object"] == "list"
-    assert {"chat", "embed", "org/name:tag"} <= {model["id"] for model in listed["data"]}
+    assert {"chat", "embedder", "org/name:tag"} <= {model["id"] for model in listed["data"]}
 
 
 @check("models")
@@ -158,7 +158,7 @@ def json_schema(facts):
 @check("embeddings")
 def floats_for_texts_and_token_ids(facts):
     for given, count in (("Hello", 1), (["a", "b"], 2), ([1, 2, 3], 1), ([[1, 2], [3]], 2)):
-        answer = post(facts, "/embeddings", {"model": "embed", "input": given, "dimensions": 4}).json
+        answer = post(facts, "/embeddings", {"model": "embedder", "input": given, "dimensions": 4}).json
         assert [item["index"] for item in answer["data"]] == list(range(count))
         assert all(len(item["embedding"]) == 4 for item in answer["data"])
 
@@ -166,7 +166,7 @@ def floats_for_texts_and_token_ids(facts):
 @check("embeddings")
 def base64_vectors(facts):
     answer = post(
-        facts, "/embeddings", {"model": "embed", "input": "Hello", "encoding_format": "base64"}
+        facts, "/embeddings", {"model": "embedder", "input": "Hello", "encoding_format": "base64"}
     ).json
     assert len(base64.b64decode(answer["data"][0]["embedding"])) == 8 * 4
 
@@ -181,7 +181,7 @@ def whole_and_streamed(facts):
 
 
 def transcribe(facts, route, *fields):
-    form = [part for one in ("model=transcribe", *fields) for part in ("-F", one)]
+    form = [part for one in ("model=transcriber", *fields) for part in ("-F", one)]
     return curl(facts, f"/audio/{route}", "-F", f"file=@{SOUND}", *form)
 
 
@@ -213,7 +213,7 @@ def a_translation(facts):
 
 @check("speech")
 def sound_in_a_file(facts):
-    answer = post(facts, "/audio/speech", {"model": "speech", "input": "Hello", "voice": "alloy"})
+    answer = post(facts, "/audio/speech", {"model": "speaker", "input": "Hello", "voice": "alloy"})
     assert answer.headers["content-type"] == "audio/mpeg"
     assert len(answer.body) == 8000
 
@@ -221,7 +221,7 @@ def sound_in_a_file(facts):
 @check("images")
 def generation_as_base64(facts):
     answer = post(
-        facts, "/images/generations", {"model": "image", "prompt": "A cat", "response_format": "b64_json"}
+        facts, "/images/generations", {"model": "painter", "prompt": "A cat", "response_format": "b64_json"}
     )
     assert base64.b64decode(answer.json["data"][0]["b64_json"]).startswith(b"\x89PNG")
 
@@ -229,7 +229,7 @@ def generation_as_base64(facts):
 @check("images")
 def generation_as_an_address_that_needs_no_key(facts):
     answer = post(
-        facts, "/images/generations", {"model": "image", "prompt": "A cat", "response_format": "url"}
+        facts, "/images/generations", {"model": "painter", "prompt": "A cat", "response_format": "url"}
     )
     url = answer.json["data"][0]["url"]
     assert url.startswith(facts.url), url
@@ -240,18 +240,18 @@ def generation_as_an_address_that_needs_no_key(facts):
 
 @check("images")
 def edit_with_a_mask_and_variation(facts):
-    form = ["-F", "model=image", "-F", "prompt=A hat", "-F", f"image=@{PICTURE}", "-F", f"mask=@{PICTURE}"]
+    form = ["-F", "model=painter", "-F", "prompt=A hat", "-F", f"image=@{PICTURE}", "-F", f"mask=@{PICTURE}"]
     assert curl(facts, "/images/edits", *form).json["data"][0]["b64_json"]
-    form = ["-F", "model=image", "-F", "n=2", "-F", f"image=@{PICTURE}"]
+    form = ["-F", "model=painter", "-F", "n=2", "-F", f"image=@{PICTURE}"]
     assert len(curl(facts, "/images/variations", *form).json["data"]) == 2
 
 
 @check("moderations")
 def one_text_and_several(facts):
-    answer = post(facts, "/moderations", {"model": "moderate", "input": "I will kill you"}).json
+    answer = post(facts, "/moderations", {"model": "moderator", "input": "I will kill you"}).json
     assert answer["results"][0]["flagged"] is True
     assert answer["results"][0]["categories"]["violence"] is True
-    answer = post(facts, "/moderations", {"model": "moderate", "input": ["Hello", "I will kill you"]}).json
+    answer = post(facts, "/moderations", {"model": "moderator", "input": ["Hello", "I will kill you"]}).json
     assert [result["flagged"] for result in answer["results"]] == [False, True]
 
 

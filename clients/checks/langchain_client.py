@@ -33,7 +33,7 @@ def chat(facts: Any, model: str = "chat", **options: Any) -> ChatOpenAI:
 
 def embeddings(facts: Any, **options: Any) -> OpenAIEmbeddings:
     return OpenAIEmbeddings(
-        base_url=facts.base_url, api_key=facts.api_key, model="embed", max_retries=0, **options
+        base_url=facts.base_url, api_key=facts.api_key, model="embedder", max_retries=0, **options
     )
 
 

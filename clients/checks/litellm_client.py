@@ -39,7 +39,7 @@ def valid_models(facts):
         api_key=facts.api_key,
         api_base=facts.base_url,
     )
-    assert {"chat", "embed"} <= {name.removeprefix("openai/") for name in names}, names
+    assert {"chat", "embedder"} <= {name.removeprefix("openai/") for name in names}, names
 
 
 @check("chat")
@@ -88,10 +88,10 @@ def pydantic_model_as_response_format(facts):
 
 @check("embeddings")
 async def embedding_and_async(facts):
-    answer = litellm.embedding(**where(facts, "embed", input=["a", "bb"]))
+    answer = litellm.embedding(**where(facts, "embedder", input=["a", "bb"]))
     assert [item["embedding"][0] for item in answer.data] == [1, 2]
     later = await litellm.aembedding(
-        **where(facts, "embed", input="Hello", dimensions=4, allowed_openai_params=["dimensions"])
+        **where(facts, "embedder", input="Hello", dimensions=4, allowed_openai_params=["dimensions"])
     )
     assert len(later.data[0]["embedding"]) == 4
 
@@ -106,30 +106,30 @@ def text_completion(facts):
 
 @check("transcriptions")
 def transcription(facts):
-    assert litellm.transcription(**where(facts, "transcribe", file=WAV)).text == SAID
-    verbose = litellm.transcription(**where(facts, "transcribe", file=WAV, response_format="verbose_json"))
+    assert litellm.transcription(**where(facts, "transcriber", file=WAV)).text == SAID
+    verbose = litellm.transcription(**where(facts, "transcriber", file=WAV, response_format="verbose_json"))
     assert verbose.text == SAID
 
 
 @check("speech")
 def speech(facts):
-    answer = litellm.speech(**where(facts, "speech", input="Hello", voice="alloy"))
+    answer = litellm.speech(**where(facts, "speaker", input="Hello", voice="alloy"))
     assert len(answer.content) == 8000
 
 
 @check("images")
 def generation_and_edit(facts):
-    made = litellm.image_generation(**where(facts, "image", prompt="A cat", n=2))
+    made = litellm.image_generation(**where(facts, "painter", prompt="A cat", n=2))
     assert len(made.data) == 2
     assert made.data[0].b64_json
-    edited = litellm.image_edit(**where(facts, "image", prompt="A hat", image=PIXELS))
+    edited = litellm.image_edit(**where(facts, "painter", prompt="A hat", image=PIXELS))
     assert edited.data[0].b64_json
 
 
 @check("moderations")
 def moderation(facts):
     answer = litellm.moderation(
-        input="I will kill you", model="moderate", api_base=facts.base_url, api_key=facts.api_key
+        input="I will kill you", model="moderator", api_base=facts.base_url, api_key=facts.api_key
     )
     assert answer.results[0].flagged is True
 

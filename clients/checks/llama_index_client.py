@@ -36,7 +36,7 @@ def chat(facts: Any, model: str = "chat", **options: Any) -> OpenAILike:
 
 def embedder(facts: Any, **options: Any) -> OpenAILikeEmbedding:
     return OpenAILikeEmbedding(
-        model_name="embed", api_base=facts.base_url, api_key=facts.api_key, max_retries=0, **options
+        model_name="embedder", api_base=facts.base_url, api_key=facts.api_key, max_retries=0, **options
     )
 
 

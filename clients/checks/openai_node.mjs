@@ -109,13 +109,13 @@ check("structured", "parse, whole and streamed", async (facts) => {
 check("embeddings", "every kind of input, dimensions, formats", async (facts) => {
   const sdk = client(facts);
   for (const [input, count] of [["Hello", 1], [["a", "b"], 2], [[1, 2, 3], 1], [[[1, 2], [3]], 2]]) {
-    const answer = await sdk.embeddings.create({ model: "embed", input });
+    const answer = await sdk.embeddings.create({ model: "embedder", input });
     assert.deepEqual(answer.data.map((item) => item.index), [...Array(count).keys()]);
     assert.equal(answer.data[0].embedding.length, 8);
   }
-  const floats = await sdk.embeddings.create({ model: "embed", input: "Hello", dimensions: 4, encoding_format: "float" });
+  const floats = await sdk.embeddings.create({ model: "embedder", input: "Hello", dimensions: 4, encoding_format: "float" });
   assert.equal(floats.data[0].embedding.length, 4);
-  const packed = await sdk.embeddings.create({ model: "embed", input: "Hello", dimensions: 4, encoding_format: "base64" });
+  const packed = await sdk.embeddings.create({ model: "embedder", input: "Hello", dimensions: 4, encoding_format: "base64" });
   assert.equal(Buffer.from(packed.data[0].embedding, "base64").length, 16);
 });
 
@@ -128,7 +128,7 @@ check("completions", "whole and streamed", async (facts) => {
 
 check("transcriptions", "every format", async (facts) => {
   const transcribe = async (more) =>
-    client(facts).audio.transcriptions.create({ model: "transcribe", file: await wav(), ...more });
+    client(facts).audio.transcriptions.create({ model: "transcriber", file: await wav(), ...more });
   assert.equal((await transcribe({})).text, SAID);
   assert.equal((await transcribe({ response_format: "text" })).trim(), SAID);
   assert.match(await transcribe({ response_format: "srt" }), /^1\n00:00/);
@@ -139,7 +139,7 @@ check("transcriptions", "every format", async (facts) => {
 });
 
 check("transcriptions", "events", async (facts) => {
-  const stream = await client(facts).audio.transcriptions.create({ model: "transcribe", file: await wav(), stream: true });
+  const stream = await client(facts).audio.transcriptions.create({ model: "transcriber", file: await wav(), stream: true });
   const events = await collect(stream);
   assert.equal(events.slice(0, -1).map((event) => event.delta).join(""), SAID);
   assert.equal(events.at(-1).type, "transcript.text.done");
@@ -148,47 +148,47 @@ check("transcriptions", "events", async (facts) => {
 check("transcriptions", "upload streamed from disk", async (facts) => {
   const path = `${facts.folder}/hello.wav`;
   writeFileSync(path, Buffer.concat([Buffer.from("RIFF"), Buffer.alloc(500000)]));
-  const answer = await client(facts).audio.transcriptions.create({ model: "transcribe", file: createReadStream(path) });
+  const answer = await client(facts).audio.transcriptions.create({ model: "transcriber", file: createReadStream(path) });
   assert.equal(answer.text, SAID);
 });
 
 check("translations", "a translation", async (facts) => {
-  assert.equal((await client(facts).audio.translations.create({ model: "transcribe", file: await wav() })).text, SAID);
+  assert.equal((await client(facts).audio.translations.create({ model: "transcriber", file: await wav() })).text, SAID);
 });
 
 check("speech", "bytes", async (facts) => {
-  const answer = await client(facts).audio.speech.create({ model: "speech", input: "Hello", voice: "alloy" });
+  const answer = await client(facts).audio.speech.create({ model: "speaker", input: "Hello", voice: "alloy" });
   assert.equal(answer.headers.get("content-type"), "audio/mpeg");
   assert.equal((await answer.arrayBuffer()).byteLength, 8000);
 });
 
 check("images", "generation as base64 and as an address", async (facts) => {
   const sdk = client(facts);
-  const made = await sdk.images.generate({ model: "image", prompt: "A cat", n: 2, response_format: "b64_json" });
+  const made = await sdk.images.generate({ model: "painter", prompt: "A cat", n: 2, response_format: "b64_json" });
   assert.equal(made.data.length, 2);
   assert.equal(Buffer.from(made.data[0].b64_json, "base64").subarray(1, 4).toString(), "PNG");
-  const linked = await sdk.images.generate({ model: "image", prompt: "A cat", response_format: "url" });
+  const linked = await sdk.images.generate({ model: "painter", prompt: "A cat", response_format: "url" });
   assert.equal((await fetch(linked.data[0].url)).headers.get("content-type"), "image/png");
 });
 
 check("images", "streamed generation", async (facts) => {
   const events = await collect(
-    await client(facts).images.generate({ model: "image", prompt: "A cat", stream: true, partial_images: 1 }),
+    await client(facts).images.generate({ model: "painter", prompt: "A cat", stream: true, partial_images: 1 }),
   );
   assert.deepEqual(events.map((event) => event.type), ["image_generation.partial_image", "image_generation.completed"]);
 });
 
 check("images", "edit of one and of several, variation", async (facts) => {
   const sdk = client(facts);
-  const one = await sdk.images.edit({ model: "image", prompt: "A hat", image: await png(), mask: await png() });
+  const one = await sdk.images.edit({ model: "painter", prompt: "A hat", image: await png(), mask: await png() });
   assert(one.data[0].b64_json);
-  const several = await sdk.images.edit({ model: "image", prompt: "A hat", image: [await png(), await png()] });
+  const several = await sdk.images.edit({ model: "painter", prompt: "A hat", image: [await png(), await png()] });
   assert(several.data[0].b64_json);
-  assert((await sdk.images.createVariation({ model: "image", image: await png() })).data[0].b64_json);
+  assert((await sdk.images.createVariation({ model: "painter", image: await png() })).data[0].b64_json);
 });
 
 check("moderations", "one text and several", async (facts) => {
-  const answer = await client(facts).moderations.create({ model: "moderate", input: ["Hello", "I will kill you"] });
+  const answer = await client(facts).moderations.create({ model: "moderator", input: ["Hello", "I will kill you"] });
   assert.deepEqual(answer.results.map((result) => result.flagged), [false, true]);
   assert.equal(answer.results[1].categories.violence, true);
 });

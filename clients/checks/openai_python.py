@@ -40,6 +40,14 @@ SHARED = {
     "provider_failed": "errors",
     "provider_limits": "errors",
     "stream_that_breaks_is_an_error": "errors",
+    "embeddings": "embeddings",
+    "moderations": "moderations",
+    "legacy_completions": "completions",
+    "transcriptions": "transcriptions",
+    "speech": "speech",
+    "speech_that_breaks_is_an_error": "speech",
+    "images": "images",
+    "what_a_model_cannot_do": "errors",
 }
 
 
@@ -144,18 +152,20 @@ def parse_whole_and_streamed(facts):
 def every_kind_of_input(facts):
     with lenient(facts) as sdk:
         for given, count in (("Hello", 1), (["a", "b"], 2), ([1, 2, 3], 1), ([[1, 2], [3]], 2)):
-            answer = sdk.embeddings.create(model="embed", input=given)
+            answer = sdk.embeddings.create(model="embedder", input=given)
             assert [item.index for item in answer.data] == list(range(count))
-            assert answer.model == "embed"
+            assert answer.model == "embedder"
             assert answer.usage.total_tokens == 3 * count
 
 
 @check("embeddings")
 def formats_and_dimensions_agree(facts):
     with lenient(facts) as sdk:
-        default = sdk.embeddings.create(model="embed", input="Hello", dimensions=4).data[0].embedding
-        floats = sdk.embeddings.create(model="embed", input="Hello", dimensions=4, encoding_format="float")
-        packed = sdk.embeddings.create(model="embed", input="Hello", dimensions=4, encoding_format="base64")
+        default = sdk.embeddings.create(model="embedder", input="Hello", dimensions=4).data[0].embedding
+        floats = sdk.embeddings.create(model="embedder", input="Hello", dimensions=4, encoding_format="float")
+        packed = sdk.embeddings.create(
+            model="embedder", input="Hello", dimensions=4, encoding_format="base64"
+        )
     assert len(default) == 4
     assert all(abs(a - b) < 1e-6 for a, b in zip(default, floats.data[0].embedding, strict=True))
     assert len(base64.b64decode(packed.data[0].embedding)) == 16
@@ -164,7 +174,7 @@ def formats_and_dimensions_agree(facts):
 @check("embeddings", name="async")
 async def embeddings_async(facts):
     async with lenient(facts, AsyncOpenAI) as sdk:
-        assert len((await sdk.embeddings.create(model="embed", input="Hello")).data[0].embedding) == 8
+        assert len((await sdk.embeddings.create(model="embedder", input="Hello")).data[0].embedding) == 8
 
 
 @check("completions")
@@ -181,12 +191,12 @@ def whole_and_streamed(facts):
 def every_format(facts):
     with client(facts) as sdk:
         transcribe = sdk.audio.transcriptions.create
-        assert transcribe(model="transcribe", file=WAV).text == SAID
-        assert transcribe(model="transcribe", file=WAV, response_format="text").strip() == SAID
-        assert transcribe(model="transcribe", file=WAV, response_format="srt").startswith("1\n00:00")
-        assert transcribe(model="transcribe", file=WAV, response_format="vtt").startswith("WEBVTT")
+        assert transcribe(model="transcriber", file=WAV).text == SAID
+        assert transcribe(model="transcriber", file=WAV, response_format="text").strip() == SAID
+        assert transcribe(model="transcriber", file=WAV, response_format="srt").startswith("1\n00:00")
+        assert transcribe(model="transcriber", file=WAV, response_format="vtt").startswith("WEBVTT")
         verbose = transcribe(
-            model="transcribe",
+            model="transcriber",
             file=WAV,
             response_format="verbose_json",
             timestamp_granularities=["word", "segment"],
@@ -199,10 +209,10 @@ def every_format(facts):
 @check("transcriptions", name="events, sync and async")
 async def transcription_events(facts):
     with client(facts) as sdk:
-        found = list(sdk.audio.transcriptions.create(model="transcribe", file=WAV, stream=True))
+        found = list(sdk.audio.transcriptions.create(model="transcriber", file=WAV, stream=True))
     assert "".join(event.delta for event in found[:-1]) == found[-1].text == SAID
     async with client(facts, AsyncOpenAI) as sdk:
-        stream = await sdk.audio.transcriptions.create(model="transcribe", file=WAV, stream=True)
+        stream = await sdk.audio.transcriptions.create(model="transcriber", file=WAV, stream=True)
         assert [event.type async for event in stream] == [event.type for event in found]
 
 
@@ -212,21 +222,21 @@ def upload_from_disk_with_options(facts):
     path.write_bytes(WAV[1])
     with client(facts) as sdk:
         options = {"language": "en", "prompt": "Foxes", "temperature": 0.2, "include": ["logprobs"]}
-        assert sdk.audio.transcriptions.create(model="transcribe", file=path, **options).text == SAID
+        assert sdk.audio.transcriptions.create(model="transcriber", file=path, **options).text == SAID
 
 
 @check("translations")
 def translation(facts):
     with client(facts) as sdk:
-        assert sdk.audio.translations.create(model="transcribe", file=WAV).text == SAID
-        verbose = sdk.audio.translations.create(model="transcribe", file=WAV, response_format="verbose_json")
+        assert sdk.audio.translations.create(model="transcriber", file=WAV).text == SAID
+        verbose = sdk.audio.translations.create(model="transcriber", file=WAV, response_format="verbose_json")
         assert verbose.segments[0].text == SAID
 
 
 @check("speech")
 def bytes_and_a_streamed_file(facts):
     path = Path(facts.folder) / "hello.mp3"
-    asked = {"model": "speech", "input": "Hello", "voice": "alloy"}
+    asked = {"model": "speaker", "input": "Hello", "voice": "alloy"}
     with client(facts) as sdk:
         whole = sdk.audio.speech.create(**asked)
         with sdk.audio.speech.with_streaming_response.create(
@@ -241,7 +251,7 @@ def bytes_and_a_streamed_file(facts):
 @check("speech", name="async")
 async def speech_async(facts):
     async with client(facts, AsyncOpenAI) as sdk:
-        answer = await sdk.audio.speech.create(model="speech", input="Hello", voice="alloy")
+        answer = await sdk.audio.speech.create(model="speaker", input="Hello", voice="alloy")
         assert len(await answer.aread()) == 8000
 
 
@@ -249,9 +259,9 @@ async def speech_async(facts):
 def generation(facts):
     with client(facts) as sdk:
         made = sdk.images.generate(
-            model="image", prompt="A cat", n=2, size="256x256", response_format="b64_json"
+            model="painter", prompt="A cat", n=2, size="256x256", response_format="b64_json"
         )
-        linked = sdk.images.generate(model="image", prompt="A cat", response_format="url")
+        linked = sdk.images.generate(model="painter", prompt="A cat", response_format="url")
     assert len(made.data) == 2
     assert base64.b64decode(made.data[0].b64_json).startswith(b"\x89PNG")
     assert linked.data[0].url.startswith(facts.url)
@@ -261,7 +271,7 @@ def generation(facts):
 @check("images")
 def streamed_generation_and_edit(facts):
     with client(facts) as sdk:
-        asked = {"model": "image", "prompt": "A cat", "stream": True, "partial_images": 1}
+        asked = {"model": "painter", "prompt": "A cat", "stream": True, "partial_images": 1}
         made = list(sdk.images.generate(**asked))
         edited = list(sdk.images.edit(**asked, image=PNG))
     assert [event.type for event in made] == ["image_generation.partial_image", "image_generation.completed"]
@@ -272,20 +282,20 @@ def streamed_generation_and_edit(facts):
 @check("images")
 def edits_and_variation(facts):
     with client(facts) as sdk:
-        assert sdk.images.edit(model="image", prompt="A hat", image=PNG, mask=PNG).data[0].b64_json
-        assert sdk.images.edit(model="image", prompt="A hat", image=[PNG, PNG]).data[0].b64_json
-        assert len(sdk.images.create_variation(model="image", image=PNG, n=2).data) == 2
+        assert sdk.images.edit(model="painter", prompt="A hat", image=PNG, mask=PNG).data[0].b64_json
+        assert sdk.images.edit(model="painter", prompt="A hat", image=[PNG, PNG]).data[0].b64_json
+        assert len(sdk.images.create_variation(model="painter", image=PNG, n=2).data) == 2
 
 
 @check("moderations")
 def texts_and_parts(facts):
     with client(facts) as sdk:
         assert (
-            sdk.moderations.create(model="moderate", input="I will kill you").results[0].categories.violence
+            sdk.moderations.create(model="moderator", input="I will kill you").results[0].categories.violence
         )
-        two = sdk.moderations.create(model="moderate", input=["Hello", "I will kill you"])
+        two = sdk.moderations.create(model="moderator", input=["Hello", "I will kill you"])
         parts = [{"type": "text", "text": "Hello"}]
-        one = sdk.moderations.create(model="moderate", input=parts)
+        one = sdk.moderations.create(model="moderator", input=parts)
     assert [result.flagged for result in two.results] == [False, True]
     assert one.results[0].flagged is False
 
@@ -298,11 +308,11 @@ def other_statuses(facts):
         error = raised(openai.BadRequestError, sdk.embeddings.create, model="chat", input="Hello")
         assert error.code == "unsupported_model"
         error = raised(
-            openai.BadRequestError, sdk.audio.speech.create, model="speech", input="", voice="alloy"
+            openai.BadRequestError, sdk.audio.speech.create, model="speaker", input="", voice="alloy"
         )
         assert error.param == "input"
         error = raised(
-            openai.BadRequestError, sdk.audio.transcriptions.create, model="transcribe", file=("a.wav", b"")
+            openai.BadRequestError, sdk.audio.transcriptions.create, model="transcriber", file=("a.wav", b"")
         )
         assert error.param == "file"
         error = raised(openai.NotFoundError, sdk.beta.assistants.list)

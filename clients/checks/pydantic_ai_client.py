@@ -119,7 +119,7 @@ async def streamed(facts):
 
 @check("embeddings")
 async def one_and_many(facts):
-    embedder = Embedder(OpenAIEmbeddingModel("embed", provider=provider(facts)))
+    embedder = Embedder(OpenAIEmbeddingModel("embedder", provider=provider(facts)))
     assert len((await embedder.embed_query("Hello")).embeddings[0]) == 8
     found = await embedder.embed_documents(["a", "bb"], settings={"dimensions": 4})
     assert [vector[0] for vector in found.embeddings] == [1, 2]
@@ -127,14 +127,14 @@ async def one_and_many(facts):
 
 @check("images")
 async def generation(facts):
-    generator = ImageGenerator(OpenAIImageGenerationModel("image", provider=provider(facts)))
+    generator = ImageGenerator(OpenAIImageGenerationModel("painter", provider=provider(facts)))
     made = await generator.generate("A cat")
     assert made.images[0].content.data.startswith(b"\x89PNG")
 
 
 @check("images")
 async def edit(facts):
-    generator = ImageGenerator(OpenAIImageGenerationModel("image", provider=provider(facts)))
+    generator = ImageGenerator(OpenAIImageGenerationModel("painter", provider=provider(facts)))
     picture = BinaryImage(data=b"\x89PNG\r\n\x1a\n" + bytes(100), media_type="image/png")
     made = await generator.generate("A hat", images=[picture])
     assert made.images[0].content.data.startswith(b"\x89PNG")

@@ -114,7 +114,7 @@ check("structured", "without schemas on the server: a JSON object", async (facts
 });
 
 check("embeddings", "embed and embedMany", async (facts) => {
-  const model = gateway(facts).embeddingModel("embed");
+  const model = gateway(facts).embeddingModel("embedder");
   assert.equal((await embed({ ...options, model, value: "Hello" })).embedding.length, 8);
   const many = await embedMany({ ...options, model, values: ["a", "bb"] });
   assert.deepEqual(many.embeddings.map((vector) => vector[0]), [1, 2]);
@@ -129,14 +129,14 @@ check("completions", "completionModel, whole and streamed", async (facts) => {
 });
 
 check("images", "generateImage", async (facts) => {
-  const model = gateway(facts).imageModel("image");
+  const model = gateway(facts).imageModel("painter");
   const { images } = await generateImage({ ...options, model, prompt: "A cat", n: 2, size: "256x256" });
   assert.equal(images.length, 2);
   assert.equal(Buffer.from(images[0].uint8Array).subarray(1, 4).toString(), "PNG");
 });
 
 check("images", "generateImage with a picture to edit", async (facts) => {
-  const model = gateway(facts).imageModel("image");
+  const model = gateway(facts).imageModel("painter");
   const { image } = await generateImage({ ...options, model, prompt: { text: "A hat", images: [PIXELS] } });
   assert.equal(Buffer.from(image.uint8Array).subarray(1, 4).toString(), "PNG");
 });
