@@ -59,12 +59,16 @@ class Environment:
         return [sys.executable, script]
 
     def installed(self) -> bool:
+        if not self.client.packages:
+            return shutil.which(self.client.name) is not None
         stamp = self.folder / "complete"
-        return not self.client.packages or (stamp.exists() and stamp.read_text() == self._digest())
+        return stamp.exists() and stamp.read_text() == self._digest()
 
     def install(self) -> None:
         """Fill the folder with what the lock says. Raises CannotInstall."""
         if not self.client.packages:
+            if not self.installed():
+                raise CannotInstall(f"{self.client.name} is not on this machine")
             return
         if not self.lock.exists():
             raise CannotInstall(f"there is no {self.lock.relative_to(CHECKOUT)}: run with --lock first")
