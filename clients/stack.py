@@ -1,5 +1,6 @@
 """The gateway that clients are checked against: real processes, with the scripted provider behind them."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ def serving(log: Path) -> Iterator[Served]:
     ``log`` is where the gateway's log is when all has ended.
     """
     environment.enter()
+    os.environ["LOG_LEVEL"] = "WARNING"
     import django
 
     django.setup()
