@@ -1,7 +1,7 @@
 """Providers that speak OpenAI's own API: OpenAI, and most servers and hosts of models."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,7 +12,7 @@ import aiohttp
 import httpx
 import orjson
 
-from gtapi.errors import UpstreamFailed, UpstreamTimeout
+from gtapi.errors import APIError, UpstreamFailed, UpstreamTimeout
 from inference import upstream as http
 from inference.providers import faults
 from inference.providers.base import JSON, Body, ConnectionTest, Form, StreamCut, Upstream
@@ -86,6 +86,19 @@ def _object(upstream: Upstream, data: bytes, given: Collection[str], field: str)
     return answer
 
 
+def _objects(
+    upstream: Upstream, events: Sequence[bytes], given: Collection[str], field: str
+) -> tuple[list[JSON], APIError | None]:
+    """Return the objects of events that arrived together, up to one that is none, and the error for that."""
+    found: list[JSON] = []
+    try:
+        for event in events:
+            found.append(_object(upstream, event, given, field))  # noqa: PERF401 - those before a fault are kept
+    except APIError as problem:
+        return found, problem
+    return found, None
+
+
 class OpenAICompatible:
     """The adapter for the kind ``openai_compatible``."""
 
@@ -119,8 +132,11 @@ class OpenAICompatible:
                 done = DONE in events
                 if done:
                     events = events[: events.index(DONE)]
-                if events:
-                    yield [_object(upstream, event, given, called.event) for event in events]
+                objects, problem = _objects(upstream, events, given, called.event)
+                if objects:
+                    yield objects
+                if problem is not None:
+                    raise problem
                 if done:
                     http.let_end(response)
                     return
