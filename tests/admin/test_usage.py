@@ -3,6 +3,7 @@
 import time
 import uuid
 from datetime import UTC, datetime
+from itertools import count
 
 import pytest
 
@@ -12,6 +13,8 @@ from tests import factories
 from tests.admin.conftest import queries, text, url
 
 DAY = 86_400
+#: Records of one millisecond have no order among them: each gets milliseconds of its own.
+ticks = count()
 
 
 @pytest.fixture
@@ -20,8 +23,8 @@ def world() -> factories.World:
 
 
 def record(world, *, age: float = 0, **values) -> UsageRecord:
-    """A stored record, `age` seconds old."""
-    moment = time.time() - age
+    """A stored record, `age` seconds old and younger than those made before it."""
+    moment = time.time() - age + next(ticks) * 0.002
     identity = uuid.UUID(int=uuid7_floor(moment).int | uuid7().int & ((1 << 80) - 1))
     made = UsageRecord(
         id=identity,
