@@ -64,10 +64,11 @@ clients: $(VENV)/.dev
 
 lock: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet uv
-	cd requirements && $(LOCK) --extra embedded --extra local --extra dev -o dev.txt
+	cd requirements && $(LOCK) --extra embedded --extra local --extra s3 --extra dev -o dev.txt
 	cd requirements && $(LOCK) -c dev.txt --extra embedded --extra local -o local.txt
 	cd requirements && $(LOCK) -c dev.txt --extra embedded -o embedded.txt
 	cd requirements && $(LOCK) -c dev.txt -o production.txt
+	cd requirements && $(LOCK) -c dev.txt --extra s3 -o production-s3.txt
 
 LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" ../$(BIN)/uv pip compile --quiet ../pyproject.toml \
 	--python-version 3.11 --generate-hashes $(ARGS)
