@@ -196,6 +196,10 @@ SERVICES = [
     "inference.upstream.connected",
 ]
 
+#: Who embeds and transcribes for the app `files`, see files.backends.
+FILES_EMBEDDER = "inference.backends.embed"
+FILES_TRANSCRIBER = "inference.backends.transcribe"
+
 # --- Celery -----------------------------------------------------------------------------------------------
 
 CELERY_BROKER_URL = env.str(

@@ -43,6 +43,33 @@ class Tenant(models.Model):
     active = models.BooleanField(
         default=True, help_text="While this is off, every key of the tenant is refused."
     )
+    embedding = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="Name of the catalog entry that embeds the files of conversations, and of datasets that clients "
+        "make without naming one. Empty: those are searched by words alone.",
+    )
+    transcription = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="Name of the catalog entry that turns uploaded recordings into text. Empty: the only one that "
+        "can, if there is one.",
+    )
+    max_file_bytes = models.PositiveBigIntegerField(
+        "largest file", null=True, blank=True, help_text="In bytes; empty: the installation's limit."
+    )
+    max_files = models.PositiveBigIntegerField(
+        "most files", null=True, blank=True, help_text="Empty: the installation's limit."
+    )
+    max_stored_bytes = models.PositiveBigIntegerField(
+        "most bytes of all files", null=True, blank=True, help_text="Empty: the installation's limit."
+    )
+    record_answers = models.BooleanField(
+        "record why",
+        default=False,
+        help_text="Keep the passages that each answer was given, so that an operator can ask why it says what "
+        "it says.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

@@ -9,6 +9,8 @@ from typing import Any
 
 from django.utils.text import slugify
 
+from files.models import Chunk, ChunkVector, Dataset, DatasetFile, DatasetGrant, File
+from files.models.chunks import vector_text
 from inference.models import Agent, CatalogEntry, Grant, InferenceTarget, Provider
 from tenants.models import InferenceKey, Tenant
 from tenants.scopes import SCOPES
@@ -89,6 +91,52 @@ def key(
 
 def grant(to: InferenceKey, *targets: InferenceTarget) -> None:
     Grant.objects.bulk_create(Grant(key=to, target_id=target.pk) for target in targets)
+
+
+def dataset(of: Tenant, name: str = "", *, keys: Iterable[InferenceKey] = (), **fields: Any) -> Dataset:
+    """A dataset that `keys` may use."""
+    row = Dataset(tenant=of, name=name or unique("dataset"), **fields)
+    row.full_clean()
+    row.save()
+    DatasetGrant.objects.bulk_create(DatasetGrant(key=key, dataset=row) for key in keys)
+    return row
+
+
+def file(of: Tenant, **fields: Any) -> File:
+    """A file's row; its bytes are nowhere."""
+    values = {
+        "origin": File.Origin.DATASET, "purpose": "assistants", "filename": "notes.txt", "bytes": 5,
+        "sha256": secrets.token_hex(32), "path": unique("files/nowhere"), **fields,
+    }  # fmt: skip
+    return File.objects.create(tenant=of, **values)
+
+
+def place(into: Dataset, **fields: Any) -> DatasetFile:
+    """A file that is ready in a dataset."""
+    held = fields.pop("file", None) or file(into.tenant, filename=fields.pop("filename", "notes.txt"))
+    values = {"state": DatasetFile.State.READY, "progress": 100, **fields}
+    return DatasetFile.objects.create(tenant=into.tenant, dataset=into, file=held, **values)
+
+
+def chunk(
+    of: DatasetFile, text: str = "A passage.", *, vector: list[float] | None = None, **fields: Any
+) -> Chunk:
+    """A chunk at the end of a file, with a vector in the generation that its dataset shows."""
+    values = {
+        "tenant": of.tenant, "dataset": of.dataset, "place": of,
+        "position": of.chunks.count(), "text": text, "tokens": len(text.split()), **fields,
+    }  # fmt: skip
+    row = Chunk.objects.create(**values)
+    if vector is not None:
+        ChunkVector.objects.create(
+            chunk=row,
+            tenant_id=row.tenant_id,
+            dataset_id=row.dataset_id,
+            generation=of.dataset.generation,
+            dimensions=len(vector),
+            vector=vector_text(vector),
+        )
+    return row
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Datasets: named collections of a tenant's documents, and who may read them."""
+"""Datasets: named collections of a tenant's documents, and who may use them."""
 
 from django.core.validators import RegexValidator
 from django.db import models
@@ -14,18 +14,44 @@ def dataset_id() -> str:
     return object_id("ds_")
 
 
+class DatasetQuerySet(models.QuerySet["Dataset"]):
+    def visible(self) -> "DatasetQuerySet":
+        """Datasets that people made; those of conversations are hidden."""
+        return self.filter(hidden=False)
+
+    def granted_to(self, key_id: int) -> "DatasetQuerySet":
+        """The datasets that a key may use by itself: the one door for requests with a key."""
+        return self.visible().filter(grants__key=key_id)
+
+
 class Dataset(models.Model):
     """A named collection of documents.
 
+    ``title`` is a name of the client's own, in any words; ``name`` is what agents and grants call it.
+
     ``embedding`` is the name of a catalog entry of the tenant that can embed; empty means text search alone. It
-    is a name and no key, since the catalog lives in an app above this one.
+    is a name and no key, since the catalog lives in an app above this one. The vectors that a search uses are
+    those of ``generation``, made by ``indexed_embedding``; while the two names differ a next generation is made,
+    and takes the place of this one when it is whole.
     """
 
     id = models.CharField(primary_key=True, max_length=40, default=dataset_id, editable=False)
     tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="datasets")
     name = models.CharField(max_length=100, validators=[NAME])
+    title = models.CharField(max_length=256, blank=True)
     embedding = models.CharField(max_length=200, blank=True)
+    indexed_embedding = models.CharField(max_length=200, blank=True, editable=False)
+    generation = models.PositiveIntegerField(default=1, editable=False)
+    index_error = models.TextField(blank=True, editable=False)
+    index_lease = models.UUIDField(null=True, editable=False)
+    index_lease_until = models.DateTimeField(null=True, editable=False)
+    hidden = models.BooleanField(
+        default=False, editable=False, help_text="It holds the files of a conversation."
+    )
+    metadata = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = DatasetQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]
@@ -34,11 +60,19 @@ class Dataset(models.Model):
                 fields=["tenant", "name"],
                 name="files_one_dataset_a_name",
                 violation_error_message="This tenant has a dataset of that name.",
-            )
+            ),
+            # What a composite foreign key refers to.
+            models.UniqueConstraint(fields=["id", "tenant"], name="files_dataset_and_tenant"),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: object, **kwargs: object) -> None:
+        """Store it; a new dataset has nothing to index, so its first vectors are of the wanted embedding."""
+        if self._state.adding:
+            self.indexed_embedding = self.embedding
+        super().save(*args, **kwargs)  # type: ignore[arg-type]
 
 
 class DatasetGrant(models.Model):

@@ -1,6 +1,7 @@
 """The tables of this app: what is published over providers, and the conversations that clients have with it."""
 
 from inference.models.conversations import Conversation, Item, Turn
+from inference.models.explanations import Explanation
 from inference.models.targets import (
     HEADER_NAME,
     NAME,
@@ -26,6 +27,7 @@ __all__ = [
     "Capability",
     "CatalogEntry",
     "Conversation",
+    "Explanation",
     "Grant",
     "InferenceTarget",
     "Item",

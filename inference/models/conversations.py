@@ -9,6 +9,7 @@ from typing import Any
 from django.db import models
 from django.utils import timezone
 
+from files.models import Dataset
 from gtapi.ids import object_id
 from tenants.models import InferenceKey, Tenant
 
@@ -41,6 +42,14 @@ class Conversation(models.Model):
     metadata = models.JSONField(default=dict, blank=True)
     system = models.JSONField(default=list, blank=True)
     turns = models.PositiveIntegerField(default=0)
+    dataset = models.OneToOneField(
+        Dataset,
+        models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="conversation",
+        help_text="The hidden one that holds the thread's files.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = ConversationQuerySet.as_manager()

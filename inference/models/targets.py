@@ -185,7 +185,16 @@ class CatalogEntry(InferenceTarget):
 class AgentContent(models.Model):
     """What an agent is made of; shared by the draft (the agent's own row) and its versions."""
 
-    CONTENT: ClassVar = ("catalog_id", "instructions", "parameters", "forced")
+    CONTENT: ClassVar = (
+        "catalog_id",
+        "instructions",
+        "parameters",
+        "forced",
+        "passages",
+        "passage_tokens",
+        "relevance",
+        "unknown_answer",
+    )
 
     instructions = models.TextField(blank=True, help_text="The system text that comes before every chat.")
     parameters = models.JSONField(
@@ -193,6 +202,29 @@ class AgentContent(models.Model):
     )
     forced = models.JSONField(
         "forced parameters", default=dict, blank=True, help_text="Values that a client cannot change."
+    )
+    passages = models.PositiveSmallIntegerField(
+        default=5,
+        validators=[MinValueValidator(1), MaxValueValidator(50)],
+        help_text="Most passages of its data that a question is given.",
+    )
+    passage_tokens = models.PositiveIntegerField(
+        "tokens of passages",
+        default=1500,
+        validators=[MinValueValidator(50), MaxValueValidator(1_000_000)],
+        help_text="Most tokens that all passages together may take.",
+    )
+    relevance = models.FloatField(
+        "least relevance",
+        default=0.0,
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
+        help_text="0 to 1: passages below it are left out. «Try a search» on a dataset shows what passages have.",
+    )
+    unknown_answer = models.TextField(
+        "answer when nothing is found",
+        blank=True,
+        help_text="What it says where no passage is relevant, without asking the model. Empty: the model answers "
+        "without passages.",
     )
 
     class Meta:

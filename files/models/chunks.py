@@ -1,0 +1,99 @@
+"""What a search finds: chunks of a file's text, and a vector of each for every generation of an index.
+
+Both tables carry the tenant. Composite foreign keys, made in a migration, refuse a chunk whose tenant or dataset
+is not its file's, and take chunks and vectors away with it; Django is told to leave that to the database.
+"""
+
+from typing import Any
+
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector, SearchVectorField
+from django.db import models
+
+from files.models.datasets import Dataset
+from files.models.files import DatasetFile
+from tenants.models import Tenant
+
+
+class HalfVectorField(models.Field):  # type: ignore[type-arg] # cannot be subscripted at run time
+    """pgvector's ``halfvec`` of any dimension, as text such as ``[0.1,0.2]``."""
+
+    def db_type(self, connection: Any) -> str:
+        return "halfvec"
+
+
+def vector_text(vector: list[float]) -> str:
+    """Return a vector as pgvector reads it."""
+    return "[" + ",".join(map(repr, vector)) + "]"
+
+
+class ChunkQuerySet(models.QuerySet["Chunk"]):
+    def of(self, tenant_id: int, dataset_ids: list[str]) -> "ChunkQuerySet":
+        """The chunks of a tenant's datasets: the one door to them, which names the tenant each time."""
+        return self.filter(tenant=tenant_id, dataset__in=dataset_ids)
+
+
+class Chunk(models.Model):
+    """A passage of a file: its text, and where it stands."""
+
+    tenant = models.ForeignKey(
+        Tenant, models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    dataset = models.ForeignKey(
+        Dataset, models.DO_NOTHING, related_name="chunks", db_index=False, db_constraint=False
+    )
+    place = models.ForeignKey(
+        DatasetFile, models.DO_NOTHING, related_name="chunks", db_index=False, db_constraint=False
+    )
+    position = models.PositiveIntegerField()
+    text = models.TextField()
+    tokens = models.PositiveIntegerField()
+    page = models.PositiveIntegerField(null=True)
+    heading = models.CharField(max_length=300, blank=True)
+    words = models.GeneratedField(
+        expression=SearchVector("heading", "text", config="english"),
+        output_field=SearchVectorField(),
+        db_persist=True,
+    )
+
+    objects = ChunkQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["place", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["place", "position"], name="files_one_chunk_a_position"),
+            models.UniqueConstraint(fields=["id", "tenant", "dataset"], name="files_chunk_and_tenant"),
+        ]
+        indexes = [
+            GinIndex(fields=["words"], name="files_chunk_words"),
+            models.Index(fields=["tenant", "dataset"], name="files_chunk_dataset"),
+        ]
+
+    def __str__(self) -> str:
+        return f"chunk {self.position}"
+
+
+class ChunkVector(models.Model):
+    """A chunk's vector in one generation of its dataset's index."""
+
+    chunk = models.ForeignKey(
+        Chunk, models.DO_NOTHING, related_name="vectors", db_index=False, db_constraint=False
+    )
+    tenant = models.ForeignKey(
+        Tenant, models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    dataset = models.ForeignKey(
+        Dataset, models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    generation = models.PositiveIntegerField()
+    dimensions = models.PositiveSmallIntegerField()
+    vector = HalfVectorField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["chunk", "generation"], name="files_one_vector_a_generation")
+        ]
+        indexes = [models.Index(fields=["tenant", "dataset", "generation"], name="files_vector_dataset")]
+
+    def __str__(self) -> str:
+        return f"{self.chunk_id}/{self.generation}"

@@ -1,0 +1,158 @@
+"""Files, and their places in datasets: the rows by which ingestion knows what is left to do."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from files.models.datasets import Dataset
+from gtapi.ids import object_id
+from tenants.models import InferenceKey, Tenant
+
+
+def file_id() -> str:
+    return object_id("file-")
+
+
+def batch_id() -> str:
+    return object_id("vsfb_")
+
+
+class File(models.Model):
+    """Bytes in storage. ``filename`` is what the client said, and never part of a path.
+
+    ``origin`` is the route by which it came, since each has words of its own for a file's state.
+    """
+
+    class Origin(models.TextChoices):
+        FILES = "files", "/files"
+        DATASET = "dataset", "/datasets/{id}/files"
+        CONVERSATION = "conversation", "/conversations/files"
+
+    id = models.CharField(primary_key=True, max_length=40, default=file_id, editable=False)
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="files")
+    key = models.ForeignKey(
+        InferenceKey, models.SET_NULL, null=True, related_name="files", help_text="Empty: an operator's."
+    )
+    origin = models.CharField(max_length=20, choices=Origin.choices)
+    purpose = models.CharField(max_length=20)
+    filename = models.CharField(max_length=255)
+    content_type = models.CharField(max_length=130, blank=True)
+    bytes = models.BigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    path = models.CharField(max_length=200, unique=True, help_text="Its name in storage")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [models.UniqueConstraint(fields=["id", "tenant"], name="files_file_and_tenant")]
+        indexes = [
+            models.Index(fields=["tenant"], include=["bytes"], name="files_file_use"),
+            models.Index(fields=["key", "-created_at"], name="files_file_key"),
+        ]
+
+    def __str__(self) -> str:
+        return self.filename
+
+
+class FileBatch(models.Model):
+    """Files that were attached to a dataset together."""
+
+    id = models.CharField(primary_key=True, max_length=40, default=batch_id, editable=False)
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="+")
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="batches")
+    cancelled = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class DatasetFile(models.Model):
+    """A file in a dataset. The row is the truth of its ingestion: whoever works on it holds its lease.
+
+    ``attempts`` counts extractions that died or failed for a reason that may pass, ``worker_deaths`` leases that
+    ran out. ``digest`` is the SHA-256 of a file that was uploaded straight into the dataset, where the same
+    content has one row; attached files leave it empty.
+    """
+
+    class State(models.TextChoices):
+        UPLOADED = "uploaded"
+        PROCESSING = "processing"
+        READY = "ready"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    class Stage(models.TextChoices):
+        EXTRACTING = "extracting"
+        TRANSCRIBING = "transcribing"
+        CHUNKING = "chunking"
+        EMBEDDING = "embedding"
+        STORING = "storing"
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="+")
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="places")
+    file = models.ForeignKey(File, models.CASCADE, related_name="places")
+    batch = models.ForeignKey(FileBatch, models.SET_NULL, null=True, related_name="places")
+    digest = models.CharField(max_length=64, blank=True)
+    attributes = models.JSONField(default=dict, blank=True)
+    chunking = models.JSONField(null=True, blank=True, help_text="As the client asked for it; empty: ours.")
+
+    state = models.CharField(max_length=10, choices=State.choices, default=State.UPLOADED)
+    stage = models.CharField(max_length=20, choices=Stage.choices, blank=True)
+    progress = models.PositiveSmallIntegerField(default=0, help_text="0 to 100")
+    error_code = models.CharField(max_length=60, blank=True)
+    error_message = models.TextField(blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    worker_deaths = models.PositiveSmallIntegerField(default=0)
+    lease = models.UUIDField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    retry_at = models.DateTimeField(null=True, help_text="Not to be claimed before")
+
+    characters = models.BigIntegerField(default=0)
+    tokens = models.BigIntegerField(default=0)
+    chunk_count = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        verbose_name = "file"
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "file"], name="files_one_place_a_file"),
+            models.UniqueConstraint(
+                fields=["dataset", "digest"], condition=~Q(digest=""), name="files_one_place_a_content"
+            ),
+            models.UniqueConstraint(fields=["id", "tenant", "dataset"], name="files_place_and_tenant"),
+            models.CheckConstraint(condition=Q(progress__lte=100), name="files_progress_in_percent"),
+        ]
+        indexes = [
+            # What is left to do, by tenant.
+            models.Index(
+                fields=["tenant", "id"],
+                condition=Q(state__in=["uploaded", "processing"]),
+                name="files_place_waiting",
+            ),
+            models.Index(fields=["dataset", "-created_at"], name="files_place_dataset"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.file} in {self.dataset}"
+
+
+class UploadKey(models.Model):
+    """An ``Idempotency-Key`` and what it was used for; ``fingerprint`` tells whether it was the same thing."""
+
+    key = models.ForeignKey(InferenceKey, models.CASCADE, related_name="+")
+    idempotency_key = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64)
+    file = models.ForeignKey(File, models.CASCADE, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["key", "idempotency_key"], name="files_one_use_a_upload_key")
+        ]
+
+    def __str__(self) -> str:
+        return self.idempotency_key

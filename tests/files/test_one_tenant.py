@@ -1,0 +1,77 @@
+"""No row of the files' tables joins two tenants: PostgreSQL itself refuses it."""
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from files.models import Chunk, ChunkVector, Dataset, DatasetFile, File, FileBatch
+from inference.models import Conversation
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def refused(change) -> None:
+    def changed() -> None:
+        with transaction.atomic():
+            change()
+            connection.check_constraints()
+
+    with pytest.raises(IntegrityError):
+        changed()
+
+
+@pytest.fixture
+def ours():
+    return factories.tenant()
+
+
+@pytest.fixture
+def theirs():
+    return factories.tenant()
+
+
+def test_a_file_cannot_be_put_into_another_tenants_dataset(ours, theirs):
+    file, dataset = factories.file(ours), factories.dataset(theirs)
+    refused(lambda: DatasetFile.objects.create(tenant=ours, dataset=dataset, file=file))
+    refused(lambda: DatasetFile.objects.create(tenant=theirs, dataset=dataset, file=file))
+    refused(lambda: FileBatch.objects.create(tenant=ours, dataset=dataset))
+
+
+def test_a_file_cannot_belong_to_another_tenants_key(ours, theirs):
+    refused(lambda: factories.file(ours, key=factories.key(theirs).row))
+
+
+def test_nothing_moves_to_another_tenant(ours, theirs):
+    place = factories.place(factories.dataset(ours))
+    refused(lambda: File.objects.filter(pk=place.file_id).update(tenant=theirs))
+    refused(lambda: DatasetFile.objects.filter(pk=place.pk).update(tenant=theirs))
+    refused(lambda: Dataset.objects.filter(pk=place.dataset_id).update(tenant=theirs))
+
+
+def test_a_chunk_is_of_its_files_tenant_and_dataset(ours, theirs):
+    place, other = factories.place(factories.dataset(ours)), factories.dataset(ours)
+    refused(lambda: factories.chunk(place, tenant=theirs))
+    refused(lambda: factories.chunk(place, dataset=other))
+    chunk = factories.chunk(place, vector=[1.0, 0.0])
+    refused(lambda: ChunkVector.objects.filter(chunk=chunk).update(tenant=theirs))
+
+
+def test_a_conversation_cannot_have_another_tenants_files(ours, theirs):
+    key = factories.key(ours).row
+    refused(lambda: Conversation.objects.create(tenant=ours, key=key, dataset=factories.dataset(theirs)))
+
+
+def test_chunks_and_vectors_go_with_their_file(ours):
+    place = factories.place(factories.dataset(ours))
+    factories.chunk(place, vector=[1.0, 0.0])
+    place.delete()
+    connection.check_constraints()
+    assert not Chunk.objects.filter(tenant=ours).exists()
+    assert not ChunkVector.objects.filter(tenant=ours).exists()
+
+
+def test_everything_goes_with_the_tenant(ours):
+    factories.chunk(factories.place(factories.dataset(ours)), vector=[1.0, 0.0])
+    ours.delete()
+    connection.check_constraints()
+    assert not Chunk.objects.filter(tenant=ours.pk).exists()
