@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from gtapi.checks import invalid
 from gtapi.crypto import unseal
 from inference.routing import Target
-from inference.shapes.checks import invalid
 
 JSON = dict[str, Any]
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from inference.shapes.checks import (
+from gtapi.checks import (
     Check,
     integer,
     invalid,

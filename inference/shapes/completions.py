@@ -6,11 +6,11 @@ from typing import Any
 
 import orjson
 
+from gtapi.checks import Check, integer, invalid, missing, number, of_type, run, wrong_type
 from gtapi.errors import BadRequest
 from gtapi.ids import object_id
 from inference.shapes import chat_answer as part
 from inference.shapes.chat_request import check_stop, check_stream_options
-from inference.shapes.checks import Check, integer, invalid, missing, number, of_type, run, wrong_type
 
 JSON = dict[str, Any]
 

@@ -3,31 +3,16 @@
 An item is a message as OpenAI's Responses API writes it; in the thread it stands as a chat message.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
+from gtapi.checks import invalid, missing, of_type, one_of, wrong_type
 from inference.models import Conversation, Item
-from inference.shapes.checks import invalid, missing, of_type, one_of, wrong_type
 
 JSON = dict[str, Any]
 
 MAX_ITEMS = 20
-MAX_METADATA = 16
 ROLES = ("user", "assistant", "system", "developer")
-
-
-def check_metadata(metadata: Any) -> dict[str, str]:
-    """Return metadata: up to 16 pairs, names of up to 64 characters, values of up to 512."""
-    if metadata is None:
-        return {}
-    of_type(dict)("metadata", metadata)
-    if len(metadata) > MAX_METADATA:
-        raise invalid("metadata", f"expected at most {MAX_METADATA} pairs, but got {len(metadata)}")
-    for name, value in metadata.items():
-        of_type(str)(f"metadata.{name}", value)
-        if len(name) > 64 or len(value) > 512:
-            raise invalid("metadata", "a name has at most 64 characters, a value at most 512")
-    return dict(metadata)
 
 
 def conversation_object(conversation: Conversation) -> JSON:
@@ -189,14 +174,3 @@ def _content_part(part: JSON, *, written: bool) -> JSON:
     if kind == "refusal":
         return {"type": "refusal", "refusal": part["refusal"]}
     return {}
-
-
-def page(objects: Sequence[JSON], *, has_more: bool) -> JSON:
-    """Return a page of a list."""
-    return {
-        "object": "list",
-        "data": list(objects),
-        "first_id": objects[0]["id"] if objects else None,
-        "last_id": objects[-1]["id"] if objects else None,
-        "has_more": has_more,
-    }

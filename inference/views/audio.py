@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 
+from gtapi.checks import model_name, one_of
 from gtapi.errors import UpstreamFailed
 from gtapi.forms import received_form
 from gtapi.request import APIRequest
@@ -28,7 +29,6 @@ from inference.shapes.audio import (
     transcript,
     transcript_writer,
 )
-from inference.shapes.checks import model_name, one_of
 from inference.shapes.typed_events import token_usage
 from inference.streaming import metered_bytes
 from inference.views.events import EventsView

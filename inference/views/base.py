@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from gtapi.checks import model_name
 from inference import policy
 from inference.endpoints import Endpoint
 from inference.providers import ADAPTERS
 from inference.providers.base import Adapter, Upstream
 from inference.routing import Target
-from inference.shapes.checks import model_name
 from tenants.views import KeyedView
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from django.db import Error
 from django.http.response import HttpResponseBase
 
+from gtapi.checks import invalid
 from gtapi.database import in_thread
 from gtapi.errors import PermissionDenied
 from gtapi.request import APIRequest
@@ -16,7 +17,6 @@ from inference.models import Turn
 from inference.routing import Target
 from inference.shapes.chat import ChunkWriter, MessageCollector, completion, written
 from inference.shapes.chat_request import check_chat
-from inference.shapes.checks import invalid
 from inference.views.generation import GenerationView
 
 logger = logging.getLogger(__name__)

@@ -4,24 +4,22 @@ from typing import Any
 
 from django.db import transaction
 
+from gtapi.checks import check_metadata, invalid, missing, of_type
 from gtapi.database import in_thread
 from gtapi.errors import NotFound
+from gtapi.pagination import Paging, page
 from gtapi.request import APIRequest
 from gtapi.responses import JSONResponse
 from inference import threads
 from inference.models import Conversation, Item
-from inference.shapes.checks import invalid, missing, of_type, one_of
 from inference.shapes.conversations import (
-    check_metadata,
     conversation_object,
     item_objects,
     messages_of,
-    page,
 )
 from tenants.views import KeyedView
 
 JSON = dict[str, Any]
-MAX_LIMIT = 100
 #: Longest name of an end user, in characters.
 MAX_USER = 200
 
@@ -102,22 +100,13 @@ class ItemsView(ConversationView):
     route = "/conversations/{id}/items"
 
     async def get(self, request: APIRequest, conversation_id: str) -> JSONResponse:
-        limit, order, after = _paging(request)
-        return JSONResponse(
-            await in_thread(self._list, conversation_id, self.user(request), limit, order, after)
-        )
+        paging = Paging.of(request)
+        return JSONResponse(await in_thread(self._list, conversation_id, self.user(request), paging))
 
-    def _list(self, conversation_id: str, user: str, limit: int, order: str, after: str) -> JSON:
+    def _list(self, conversation_id: str, user: str, paging: Paging) -> JSON:
         conversation = self.owned(conversation_id, user)
         objects = [built for item in threads.history(conversation) for built in item_objects(item)]
-        if order == "desc":
-            objects.reverse()
-        if after:
-            places = [at for at, built in enumerate(objects) if built["id"] == after]
-            if not places:
-                raise invalid("after", "there is no such item")
-            objects = objects[places[0] + 1 :]
-        return page(objects[:limit], has_more=len(objects) > limit)
+        return page(*paging.cut(objects))
 
     async def post(self, request: APIRequest, conversation_id: str) -> JSONResponse:
         body = await request.json()
@@ -161,12 +150,3 @@ class ItemView(ConversationView):
             if any(built["id"] == item_id for built in item_objects(item)):
                 return item
         raise NotFound(f"There is no item '{item_id}' in this conversation.")
-
-
-def _paging(request: APIRequest) -> tuple[int, str, str]:
-    limit = request.GET.get("limit") or "20"
-    if not limit.isdecimal() or len(limit) > len(str(MAX_LIMIT)) or not 1 <= int(limit) <= MAX_LIMIT:
-        raise invalid("limit", f"expected an integer between 1 and {MAX_LIMIT}")
-    order = request.GET.get("order") or "desc"
-    one_of(("asc", "desc"))("order", order)
-    return int(limit), order, request.GET.get("after") or ""

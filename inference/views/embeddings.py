@@ -1,5 +1,6 @@
 """``POST /embeddings``."""
 
+from gtapi.checks import model_name
 from gtapi.errors import UpstreamFailed
 from gtapi.request import APIRequest
 from gtapi.responses import JSONResponse
@@ -7,7 +8,6 @@ from inference import tokens
 from inference.context import upstream_body
 from inference.endpoints import ENDPOINTS
 from inference.metering import estimate, meter_tokens
-from inference.shapes.checks import model_name
 from inference.shapes.embeddings import check_embeddings, embeddings, inputs
 from inference.views.base import TargetView
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from django.http.response import HttpResponseBase
 
+from gtapi.checks import model_name
 from gtapi.errors import UpstreamFailed
 from gtapi.request import APIRequest
 from gtapi.responses import JSONResponse
 from inference.metering import estimate, meter_tokens
 from inference.routing import Target
-from inference.shapes.checks import model_name
 from inference.views.events import EventsView, Writer
 
 JSON = dict[str, Any]

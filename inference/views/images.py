@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 
+from gtapi.checks import missing, one_of
 from gtapi.database import in_thread
 from gtapi.errors import UpstreamFailed
 from gtapi.forms import ReceivedForm, received_form
@@ -18,7 +19,6 @@ from inference.endpoints import ENDPOINTS
 from inference.metering import meter_tokens
 from inference.providers.base import Adapter, Body, Upstream
 from inference.routing import Target
-from inference.shapes.checks import missing, one_of
 from inference.shapes.images import OUTPUT_FORMATS, check_generation, image_writer, images, media_type
 from inference.shapes.typed_events import token_usage
 from inference.views.uploads import UploadView, check_integer, flag

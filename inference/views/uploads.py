@@ -4,12 +4,12 @@ import re
 from collections.abc import Collection
 from typing import Any
 
+from gtapi.checks import integer, invalid, number
 from gtapi.errors import BadRequest
 from gtapi.forms import ReceivedForm
 from inference.context import ROUTING_FIELDS
 from inference.providers.base import Form, Upload
 from inference.routing import Target
-from inference.shapes.checks import integer, invalid, number
 from inference.views.events import EventsView
 
 JSON = dict[str, Any]

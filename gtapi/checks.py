@@ -10,6 +10,11 @@ from gtapi.errors import BadRequest
 
 Check = Callable[[str, Any], None]
 
+#: Most pairs of metadata, most characters of a name there, and of a value.
+MAX_PAIRS = 16
+MAX_PAIR_NAME = 64
+MAX_PAIR_VALUE = 512
+
 _NAMES = {
     bool: "a boolean",
     int: "an integer",
@@ -94,6 +99,22 @@ def run(checks: Mapping[str, Check], body: Mapping[str, Any]) -> None:
     for name, value in body.items():
         if value is not None and (check := checks.get(name)) is not None:
             check(name, value)
+
+
+def check_metadata(metadata: Any) -> dict[str, str]:
+    """Return metadata: up to 16 pairs, names of up to 64 characters, values of up to 512."""
+    if metadata is None:
+        return {}
+    of_type(dict)("metadata", metadata)
+    if len(metadata) > MAX_PAIRS:
+        raise invalid("metadata", f"expected at most {MAX_PAIRS} pairs, but got {len(metadata)}")
+    for name, value in metadata.items():
+        of_type(str)(f"metadata.{name}", value)
+        if len(name) > MAX_PAIR_NAME or len(value) > MAX_PAIR_VALUE:
+            raise invalid(
+                "metadata", f"a name has at most {MAX_PAIR_NAME} characters, a value at most {MAX_PAIR_VALUE}"
+            )
+    return dict(metadata)
 
 
 def model_name(body: Mapping[str, Any]) -> str:
