@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from files.api_urls import urlpatterns as files_urlpatterns
 from inference.views.audio import SpeechView, TranscriptionsView, TranslationsView
 from inference.views.chat import ChatCompletionsView
 from inference.views.completions import CompletionsView
@@ -18,6 +19,7 @@ from inference.views.moderations import ModerationsView
 from inference.views.reference import DescriptionView, ReferenceView
 
 urlpatterns = [
+    *files_urlpatterns,
     path("conversations", ConversationsView.as_view()),
     path("conversations/<str:conversation_id>", ConversationDetailView.as_view()),
     path("conversations/<str:conversation_id>/items", ItemsView.as_view()),

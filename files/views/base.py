@@ -1,0 +1,37 @@
+"""What the routes of datasets share: which dataset a request means, and that its key may use it."""
+
+from typing import ClassVar
+
+from files.models import Dataset
+from gtapi.errors import NotFound
+from tenants.views import KeyedView
+
+
+def no_dataset(dataset_id: str) -> NotFound:
+    """Return the error for a dataset that does not exist, is another tenant's, hidden, or not granted."""
+    return NotFound(
+        f"The dataset '{dataset_id}' does not exist or you do not have access to it.",
+        code="dataset_not_found",
+    )
+
+
+class DatasetView(KeyedView):
+    """A view of datasets, or of one: to look needs one scope, to change another."""
+
+    scope = "datasets:read"
+    scopes: ClassVar[dict[str, str]] = {"POST": "datasets:write", "DELETE": "datasets:write"}
+
+    def dataset(self, dataset_id: str, *, lock: bool = False) -> Dataset:
+        """Return a dataset that is granted to the key.
+
+        Raises:
+            NotFound: there is none, whatever the reason.
+        """
+        rows = Dataset.objects.granted_to(self.auth.id).filter(tenant=self.auth.tenant_id)
+        if lock:
+            rows = rows.select_for_update(of=("self",))
+        # PostgreSQL takes no NUL, not even to look for one.
+        found = None if "\0" in dataset_id else rows.filter(pk=dataset_id).first()
+        if found is None:
+            raise no_dataset(dataset_id)
+        return found
