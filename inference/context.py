@@ -1,14 +1,19 @@
 """From what a client sent to what the provider gets: the agent's part, and nothing that routes."""
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from gtapi.checks import invalid
 from gtapi.crypto import unseal
+from inference.providers.base import Upload
 from inference.routing import Target
 
 JSON = dict[str, Any]
 
+ENDING = re.compile(r"[A-Za-z0-9]{1,10}")
+MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,63}/[A-Za-z0-9][A-Za-z0-9.+-]{0,63}")
 #: Fields by which some servers let a request choose its model, address or credential. Those are the operator's
 #: to choose, so they never pass.
 ROUTING_FIELDS = frozenset(
@@ -110,3 +115,14 @@ def _with_own_audio(messages: list[JSON], tenant_id: int) -> list[JSON]:
             message = {**message, "audio": {"id": known}}  # noqa: PLW2901 - a copy, the client's own stays
         opened.append(message)
     return opened
+
+
+def unnamed_upload(field: str, filename: str, content_type: str, path: Path) -> Upload:
+    """Return a file for a provider, which gets the name's ending alone: by it providers tell the format.
+
+    The client's own name for a file may say more than the provider needs to know.
+    """
+    ending = filename.rpartition(".")[2]
+    named = f"file.{ending}" if ENDING.fullmatch(ending) and ending != filename else "file"
+    media_type = content_type if MEDIA_TYPE.fullmatch(content_type) else "application/octet-stream"
+    return Upload(field, named, media_type, path)

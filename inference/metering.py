@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from inference.shapes.audio import heard_ms
+from inference.shapes.typed_events import token_usage
 from tenants.ledger import Entry
 
 JSON = dict[str, Any]
@@ -28,3 +30,15 @@ async def estimate(entry: Entry | None, count: Callable[[], tuple[int, int]]) ->
     if entry is not None:
         entry.estimated = True
     return {"prompt_tokens": prompt, "completion_tokens": answered, "total_tokens": prompt + answered}
+
+
+async def meter_sound(entry: Entry | None, answer: JSON, length_ms: Callable[[], int]) -> None:
+    """Write into a record how long the sound of a transcript was: as the provider says, else as the file does."""
+    if entry is None:
+        return
+    said = token_usage(answer.get("usage"))
+    meter_tokens(entry, said or {})
+    entry.audio_ms = heard_ms(answer)
+    if not entry.audio_ms:
+        entry.audio_ms = await asyncio.to_thread(length_ms)
+        entry.estimated = said is None

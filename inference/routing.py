@@ -49,7 +49,8 @@ def upstream_of(provider: Provider) -> Upstream:
     )
 
 
-def _of_entry(entry: CatalogEntry) -> Target:
+def entry_target(entry: CatalogEntry) -> Target:
+    """Return what a catalog entry stands for."""
     return Target(
         id=entry.pk,
         name=entry.name,
@@ -90,7 +91,7 @@ def load_targets(tenant_id: int) -> tuple[int, dict[str, Target]]:
     """Read all of a tenant's targets by name; the loader of ``known_targets``."""
     entries = CatalogEntry.objects.filter(tenant=tenant_id).select_related("provider")
     agents: QuerySet[Agent] = Agent.objects.filter(tenant=tenant_id).select_related("live__catalog__provider")
-    targets = [*map(_of_entry, entries), *map(_of_agent, agents)]
+    targets = [*map(entry_target, entries), *map(_of_agent, agents)]
     return tenant_id, {target.name: target for target in sorted(targets, key=lambda target: target.name)}
 
 

@@ -1,7 +1,7 @@
 """``POST /audio/speech``, ``/audio/transcriptions`` and ``/audio/translations``."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from gtapi.responses import JSONResponse, Stream
 from inference import sound, tokens
 from inference.context import upstream_body
 from inference.endpoints import ENDPOINTS
-from inference.metering import estimate, meter_tokens
+from inference.metering import estimate, meter_sound, meter_tokens
 from inference.providers.base import Adapter, Upstream
 from inference.shapes.audio import (
     SPEECH_TYPES,
@@ -24,7 +24,6 @@ from inference.shapes.audio import (
     TRANSCRIPT_FORMATS,
     TRANSLATION_FORMATS,
     check_speech,
-    heard_ms,
     speech_writer,
     transcript,
     transcript_writer,
@@ -102,32 +101,20 @@ class TranscriptionsView(UploadView):
                 return await self._events(adapter.events(*call), await asyncio.to_thread(length_ms))
             if response_format in TEXT_FORMATS:
                 text = await adapter.text(*call)
-                await self._meter({}, length_ms)
+                await meter_sound(self.entry, {}, length_ms)
                 return HttpResponse(text.encode(), content_type="text/plain; charset=utf-8")
             answer = await adapter.answer(*call)
-            await self._meter(answer, length_ms)
+            await meter_sound(self.entry, answer, length_ms)
         return JSONResponse(transcript(answer, response_format, self.task))
 
     async def _events(self, chunks: AsyncGenerator[list[JSON], None], length_ms: int) -> HttpResponseBase:
         writer = transcript_writer()
 
         async def usage() -> JSON:
-            await self._meter({"usage": writer.usage}, lambda: length_ms)
+            await meter_sound(self.entry, {"usage": writer.usage}, lambda: length_ms)
             return {}
 
         return await self.stream(chunks, writer, usage, writer.done)
-
-    async def _meter(self, answer: JSON, length_ms: Callable[[], int]) -> None:
-        """Write into the record how long the sound was: as the provider says, else as the file does."""
-        if self.entry is None:
-            return
-        used = answer.get("usage")
-        said = token_usage(used)
-        meter_tokens(self.entry, said or {})
-        self.entry.audio_ms = heard_ms(answer)
-        if not self.entry.audio_ms:
-            self.entry.audio_ms = await asyncio.to_thread(length_ms)
-            self.entry.estimated = said is None
 
 
 class TranslationsView(TranscriptionsView):

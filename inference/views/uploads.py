@@ -1,20 +1,17 @@
 """The shape that the routes with uploads share: a form in, JSON, text or events out."""
 
-import re
 from collections.abc import Collection
 from typing import Any
 
 from gtapi.checks import integer, invalid, number
 from gtapi.errors import BadRequest
 from gtapi.forms import ReceivedForm
-from inference.context import ROUTING_FIELDS
-from inference.providers.base import Form, Upload
+from inference.context import ROUTING_FIELDS, unnamed_upload
+from inference.providers.base import Form
 from inference.routing import Target
 from inference.views.events import EventsView
 
 JSON = dict[str, Any]
-ENDING = re.compile(r"[A-Za-z0-9]{1,10}")
-MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,63}/[A-Za-z0-9][A-Za-z0-9.+-]{0,63}")
 
 
 class UploadView(EventsView):
@@ -39,8 +36,7 @@ class UploadView(EventsView):
         kept = [(name, value) for name, value in changed.items() if value is not None]
         kept += [(name, value) for name, value in form.fields if _passes(name, changed)]
         files = [
-            # The client's own name for a file may say more than the provider needs to know.
-            Upload(file.field, _file_name(file.filename), _media_type(file.content_type), file.path)
+            unnamed_upload(file.field, file.filename, file.content_type, file.path)
             for file in form.files
             if _passes(file.field, changed)
         ]
@@ -50,16 +46,6 @@ class UploadView(EventsView):
 def _passes(name: str, changed: Collection[str]) -> bool:
     base = name.partition("[")[0].casefold()
     return base not in ROUTING_FIELDS and base not in changed
-
-
-def _file_name(given: str) -> str:
-    """Return a name that keeps the ending, by which providers tell the format."""
-    ending = given.rpartition(".")[2]
-    return f"file.{ending}" if ENDING.fullmatch(ending) and ending != given else "file"
-
-
-def _media_type(given: str) -> str:
-    return given if MEDIA_TYPE.fullmatch(given) else "application/octet-stream"
 
 
 def flag(form: ReceivedForm, name: str) -> bool:

@@ -1,0 +1,276 @@
+"""What the files' app gets from models: in a process that is no web process, with the services it opens itself."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from math import hypot
+
+import pytest
+import pytest_asyncio
+
+from files.backends import Caller, Spoken, embedder, transcriber
+from gtapi.database import in_thread
+from gtapi.errors import (
+    APIError,
+    BadRequest,
+    ContextLengthExceeded,
+    ModelNotFound,
+    RateLimited,
+    UpstreamFailed,
+)
+from inference import backends
+from inference.upstream import connected
+from tenants.ledger import recording
+from tenants.models import UsageRecord
+from tests import answers, factories
+
+SOON = 20
+
+
+@pytest.fixture(autouse=True)
+def database_access(django_db_blocker):
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def services():
+    async with connected(), recording():
+        yield
+
+
+@pytest.fixture
+def entry(world):
+    return factories.catalog(world.provider, "embedder", capabilities=["embed"], published=False)
+
+
+@pytest.fixture
+def listener(world):
+    return factories.catalog(world.provider, "listener", capabilities=["transcribe"])
+
+
+@pytest.fixture
+def caller(world):
+    return Caller(world.tenant.pk, world.key.row.pk, "req_of_the_caller")
+
+
+@pytest.fixture
+def record(world, worker) -> Callable[[], Awaitable[UsageRecord]]:
+    """Waits for the one record of the test's tenant; more are a failure."""
+
+    async def wait() -> UsageRecord:
+        deadline = time.monotonic() + SOON
+        while time.monotonic() < deadline:
+            rows = await in_thread(list, UsageRecord.objects.filter(tenant_id=world.tenant.pk))
+            if rows:
+                (row,) = rows
+                return row
+            await asyncio.sleep(0.1)
+        raise AssertionError("no record")
+
+    return wait
+
+
+def vectors(*given, **more):
+    data = [{"object": "embedding", "index": at, "embedding": vector} for at, vector in enumerate(given)]
+    return answers.answer(
+        {"object": "list", "data": data, "usage": {"prompt_tokens": 5, "total_tokens": 5}, **more}
+    )
+
+
+async def test_texts_become_vectors_of_length_1_in_their_order(upstream, entry, caller):
+    upstream.script(entry.model, vectors([3.0, 4.0], [0.0, 100_000.0], [0.0, 0.0]))
+    made = await embedder()(caller, "embedder", ["a", "b", "c"], query=False)
+    assert made == [[0.6, 0.8], [0.0, 1.0], [0.0, 0.0]]
+    assert upstream.last(entry.model).json["input"] == ["a", "b", "c"]
+
+
+async def test_the_order_is_the_providers_indexes_and_not_that_of_its_list(upstream, entry, caller):
+    data = [{"index": 1, "embedding": [0.0, 1.0]}, {"index": 0, "embedding": [1.0, 0.0]}]
+    upstream.script(entry.model, answers.answer({"data": data}))
+    assert await backends.embed(caller, "embedder", ["a", "b"], query=False) == [[1.0, 0.0], [0.0, 1.0]]
+
+
+async def test_many_texts_go_in_several_requests_and_make_one_record(upstream, entry, caller, record):
+    full = [[1.0, 0.0]] * backends.MAX_TEXTS
+    upstream.script(entry.model, vectors(*full), vectors([0.0, 1.0]))
+    texts = [f"text {number}" for number in range(backends.MAX_TEXTS + 1)]
+    made = await backends.embed(caller, "embedder", texts, query=False)
+    assert len(made) == len(texts)
+    assert made[-1] == [0.0, 1.0]
+    sent = [request.json["input"] for request in upstream.received(entry.model)]
+    assert [len(texts) for texts in sent] == [backends.MAX_TEXTS, 1]
+    row = await record()
+    assert (row.route, row.model, row.provider, row.raw_model) == (
+        "/embeddings", "embedder", entry.provider.name, entry.model,
+    )  # fmt: skip
+    assert (row.request_id, row.key_id, row.status) == ("req_of_the_caller", caller.key_id, 200)
+    assert (row.input_tokens, row.estimated) == (10, False)
+
+
+async def test_long_texts_are_sent_in_smaller_groups(upstream, entry, caller):
+    upstream.script(entry.model, vectors([1.0]), vectors([1.0]))
+    long = "x" * (backends.MAX_CHARACTERS - 1)
+    assert len(await backends.embed(caller, "embedder", [long, "ab"], query=False)) == 2
+
+
+async def test_nothing_is_asked_for_no_texts(upstream, entry, caller):
+    assert await backends.embed(caller, "embedder", [], query=True) == []
+    assert upstream.received(entry.model) == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [[1.0, 0.0]],
+        [[1.0, 0.0], [1.0]],
+        [[1.0, 0.0], [1e39, 0.0]],
+        [[1.0, 0.0], [None, 0.0]],
+        [[1.0, 0.0], "%%%"],
+        [[1.0, 0.0], []],
+        [[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]],
+    ],
+    ids=["too-few", "lengths", "infinite", "null", "garbage", "empty", "too-many"],
+)
+async def test_vectors_that_are_not_one_of_a_kind_for_each_text_are_refused(
+    upstream, entry, caller, data, record
+):
+    upstream.script(entry.model, vectors(*data))
+    with pytest.raises(UpstreamFailed):
+        await backends.embed(caller, "embedder", ["a", "b"], query=False)
+    row = await record()
+    assert row.status == 502
+
+
+async def test_a_provider_that_changes_its_vectors_between_requests_is_refused(upstream, entry, caller):
+    upstream.script(entry.model, vectors(*[[1.0, 0.0]] * backends.MAX_TEXTS), vectors([1.0]))
+    with pytest.raises(UpstreamFailed):
+        await backends.embed(caller, "embedder", ["a"] * (backends.MAX_TEXTS + 1), query=False)
+
+
+async def test_tokens_that_nobody_reported_are_estimated(upstream, entry, caller, record):
+    upstream.script(entry.model, vectors([1.0], usage=None))
+    await backends.embed(caller, "embedder", ["a few words of text"], query=False)
+    row = await record()
+    assert row.estimated
+    assert row.input_tokens > 0
+
+
+@pytest.mark.parametrize(
+    ("play", "kind", "status"),
+    [
+        (answers.answer(answers.error_body(), 429), RateLimited, 429),
+        (answers.answer(answers.error_body(code="context_length_exceeded"), 400), ContextLengthExceeded, 400),
+        (answers.closed(), UpstreamFailed, 502),
+    ],
+    ids=["busy", "too-long", "away"],
+)
+async def test_a_providers_fault_is_raised_and_recorded(upstream, entry, caller, record, play, kind, status):
+    upstream.script(entry.model, play)
+    with pytest.raises(kind):
+        await backends.embed(caller, "embedder", ["a"], query=False)
+    row = await record()
+    assert row.status == status
+
+
+async def test_names_that_cannot_embed_are_refused_for_good(world, entry, caller, upstream):
+    other = await in_thread(factories.tenant)
+    stranger = Caller(other.pk, 0, "req_x")
+    for who, name, kind in (
+        (caller, "nobody", ModelNotFound),
+        (caller, "support", ModelNotFound),
+        (caller, "fast", BadRequest),
+        (stranger, "embedder", ModelNotFound),
+    ):
+        with pytest.raises(kind) as raised:
+            await backends.embed(who, name, ["a"], query=False)
+        assert 400 <= raised.value.status < 500
+    assert upstream.received(entry.model) == []
+
+
+async def test_an_operators_call_is_recorded_without_a_key(upstream, entry, world, record):
+    upstream.script(entry.model, vectors([1.0]))
+    await backends.embed(Caller(world.tenant.pk, 0, ""), "embedder", ["a"], query=True)
+    row = await record()
+    assert row.key_id == 0
+
+
+# Recordings
+
+
+def transcript(text, *starts, **more):
+    segments = [{"id": at, "start": start, "text": f" {said}"} for at, (start, said) in enumerate(starts)]
+    return answers.answer({"text": text, "segments": segments, "duration": 9.5, **more})
+
+
+@pytest.fixture
+def recording_file(tmp_path):
+    path = tmp_path / "upload"
+    path.write_bytes(b"RIFF....")
+    return path
+
+
+async def test_a_recording_is_told_by_stretches(upstream, listener, caller, recording_file, record):
+    upstream.script(listener.model, transcript("One. Two.", (0.0, "One."), (4.5, "Two.")))
+    said = await transcriber()(caller, "listener", recording_file, "secret name.wav", "audio/wav")
+    assert said == [Spoken("One.", 0.0), Spoken("Two.", 4.5)]
+    received = upstream.last(listener.model)
+    assert received.fields("response_format") == ["verbose_json"]
+    (file,) = [part for part in received.form if part.filename is not None]
+    assert (file.filename, file.content_type, file.data) == ("file.wav", "audio/wav", b"RIFF....")
+    row = await record()
+    assert (row.route, row.model, row.audio_ms) == ("/audio/transcriptions", "listener", 9500)
+
+
+async def test_a_model_that_knows_no_stretches_is_asked_for_the_text(
+    upstream, listener, caller, recording_file, record
+):
+    refused = answers.answer(answers.error_body(param="response_format"), 400)
+    upstream.script(listener.model, refused, answers.answer({"text": " All of it. "}))
+    said = await backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
+    assert said == [Spoken("All of it.", 0.0)]
+    row = await record()
+    assert (row.model, row.status) == ("listener", 200)
+
+
+@pytest.mark.parametrize("segments", [None, [], [{"start": 0}], [{"text": "One.", "start": 0}], "garbage"])
+async def test_stretches_that_say_less_than_the_text_are_not_used(
+    upstream, listener, caller, recording_file, segments
+):
+    upstream.script(listener.model, answers.answer({"text": "One. Two. Three.", "segments": segments}))
+    said = await backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
+    assert said == [Spoken("One. Two. Three.", 0.0)]
+
+
+async def test_silence_says_nothing(upstream, listener, caller, recording_file):
+    upstream.script(listener.model, answers.answer({"text": "", "segments": []}))
+    assert await backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav") == []
+
+
+async def test_a_recording_that_is_refused_twice_is_refused(upstream, listener, caller, recording_file):
+    upstream.script(listener.model, answers.answer(answers.error_body(), 400))
+    with pytest.raises(BadRequest):
+        await backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
+    assert len(upstream.received(listener.model)) == 2
+
+
+async def test_a_busy_provider_is_asked_once(upstream, listener, caller, recording_file):
+    upstream.script(listener.model, answers.answer(answers.error_body(), 503))
+    with pytest.raises(APIError) as raised:
+        await backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
+    assert raised.value.status >= 500
+    assert len(upstream.received(listener.model)) == 1
+
+
+async def test_without_a_name_there_has_to_be_one_model_that_listens(world, caller, recording_file):
+    with pytest.raises(BadRequest, match="no model"):
+        await backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
+    for name in ("one", "two"):
+        await in_thread(partial(factories.catalog, world.provider, name, capabilities=["transcribe"]))
+    with pytest.raises(BadRequest, match="more than one"):
+        await backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
+
+
+def test_length_1_means_length_1():
+    assert hypot(*backends._unit([1e30, 1e30])) == pytest.approx(1)
