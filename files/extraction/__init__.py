@@ -1,0 +1,35 @@
+"""Text out of files that nobody vouches for.
+
+``extract`` reads a file in a process of its own, with limits, no network and none of the gateway's secrets. What
+works there is ``files.extraction.__main__``, without Django; a format is a small module and a line in
+``files.extraction.formats``.
+"""
+
+from pathlib import Path
+
+from files.extraction.detection import detect
+from files.extraction.sections import ExtractionError, Section
+
+__all__ = ["ExtractionError", "Section", "extract", "kind"]
+
+
+def kind(path: Path, filename: str, content_type: str) -> str:
+    """Say how a file is to be read: ``audio`` is transcribed, of a ``document`` the text is extracted.
+
+    Its content decides, then the ending of its name, then what the client declared.
+
+    Raises:
+        ExtractionError: empty_file, unsupported_file.
+    """
+    return "audio" if detect(path, filename, content_type) == "audio" else "document"
+
+
+def extract(path: Path, filename: str, content_type: str) -> list[Section]:
+    """Return the text of a document, in its order; blocks for seconds, so call it in a thread.
+
+    Raises:
+        ExtractionError: see its ``code`` and whether it is ``passing``.
+    """
+    from files.extraction.reader import read
+
+    return read(path, detect(path, filename, content_type))

@@ -1,0 +1,34 @@
+"""The formats that are read: each a module with a function ``sections(path, name)``.
+
+They get a file and its format's name and give sections, in a process of its own whose limits are not their concern.
+"""
+
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from pathlib import Path
+
+from files.extraction.sections import Section
+
+Extractor = Callable[[Path, str], Iterable[Section]]
+
+#: What detection calls a format, and the module that reads it, imported when a file of it comes.
+FORMATS = {
+    "csv": "table",
+    "docx": "office",
+    "email": "office",
+    "epub": "office",
+    "html": "office",
+    "json": "data",
+    "markdown": "markdown",
+    "odt": "office",
+    "pdf": "pdf",
+    "pptx": "office",
+    "rtf": "office",
+    "text": "text",
+    "xlsx": "office",
+}
+
+
+def extractor(name: str) -> Extractor:
+    found: Extractor = import_module(f"{__name__}.{FORMATS[name]}").sections
+    return found

@@ -1,0 +1,31 @@
+"""JSON, as one line a value, which says where it stands: ``users[0].name: Ann``."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from files.extraction.formats.text import decode
+from files.extraction.sections import ExtractionError, Section
+
+
+def sections(path: Path, name: str) -> Iterator[Section]:
+    try:
+        value = json.loads(decode(path.read_bytes()))
+    except RecursionError:
+        raise ExtractionError("file_too_complex", "The JSON is nested too deeply.") from None
+    except ValueError:
+        raise ExtractionError("broken_file", "The file is not valid JSON.") from None
+    yield Section("\n".join(_lines(value, "")))
+
+
+def _lines(value: Any, place: str) -> Iterator[str]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _lines(item, f"{place}.{key}" if place else key)
+    elif isinstance(value, list) and value:
+        for at, item in enumerate(value):
+            yield from _lines(item, f"{place}[{at}]")
+    else:
+        said = value if isinstance(value, str) else json.dumps(value)
+        yield f"{place}: {said}" if place else said
