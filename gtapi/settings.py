@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import environ
+from cryptography.fernet import Fernet, MultiFernet
 from django.core.exceptions import ImproperlyConfigured
 
 from gtapi.home import home
@@ -37,6 +38,13 @@ ENCRYPTION_KEYS = _secret_list("ENCRYPTION_KEYS")
 if not KEY_PEPPERS or not ENCRYPTION_KEYS:
     # Without a pepper every key would be refused, and without a key no credential could be kept.
     raise ImproperlyConfigured("KEY_PEPPERS and ENCRYPTION_KEYS need at least one value each.")
+try:
+    # Before anything is served: the first request that needs a credential would come too late.
+    MultiFernet([Fernet(key) for key in ENCRYPTION_KEYS])
+except ValueError:
+    raise ImproperlyConfigured(
+        "ENCRYPTION_KEYS has to be a comma-separated list of Fernet keys (32 bytes, url-safe base64)."
+    ) from None
 
 DEBUG = env.bool("DEBUG", default=False)
 #: Hosts that the admin answers on. The API binds hosts to tenants by itself, the health pages answer on any.
@@ -295,7 +303,14 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"without_tracebacks": {"()": "gtapi.log.WithoutTracebacks"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["without_tracebacks"],
+        }
+    },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},

@@ -84,12 +84,9 @@ class Demo:
 def curl(facts: Mapping[str, Any]) -> str:
     """A command line that works as pasted."""
     start = ["curl", "-H", f"Authorization: Bearer {facts.get('api_key', '')}"]
-    models = facts.get("models", [])
-    if not models:
+    if MODEL not in facts.get("models", []):
+        # What else there is may not chat.
         return shlex.join([*start, f"{facts['base_url']}/v1/models"])
-    body = {
-        "model": MODEL if MODEL in models else models[0],
-        "messages": [{"role": "user", "content": QUESTION}],
-    }
+    body = {"model": MODEL, "messages": [{"role": "user", "content": QUESTION}]}
     sent = ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
     return shlex.join([*start, f"{facts['base_url']}/v1/chat/completions", *sent])

@@ -147,12 +147,12 @@ class Launcher:
             return ["--provider-url", self.options.provider_url]
         if not self.options.local_models:
             why = "the local ones are switched off (LOCAL_MODELS=0)"
-        elif not LocalModels.installed():
-            why = "the packages of the local ones are not installed (requirements/local.txt)"
         else:
             models = LocalModels(self.home, self.alive, self.signals.pause)
-            self._start(models)
-            return ["--local-models-url", models.base_url]
+            if models.installed():
+                self._start(models)
+                return ["--local-models-url", models.base_url]
+            why = "the packages of the local ones are not installed (requirements/local.txt)"
         self.console.say(f"There are no models: {why}, and DEMO_PROVIDER_BASE_URL is not set.")
         return []
 

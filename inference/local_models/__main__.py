@@ -29,6 +29,9 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
+    if arguments.list:
+        print("\n".join(filter(available, MODELS)))  # noqa: T201
+        return 0
     # The engine holds the interpreter while it loads, so until then a signal has to end the process by itself.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
@@ -50,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on, without log-in")
     parser.add_argument("--data", type=Path, default=home / "models", help="folder for the weights (250 MB)")
     parser.add_argument("--threads", type=int, default=min(2, cores), help="CPU threads for each model")
+    parser.add_argument("--list", action="store_true", help="print what the installed ones can do, and end")
     return parser
 
 

@@ -39,6 +39,15 @@ class Operation:
     event: str = "type"
     #: Whether its streams report usage only when asked.
     stream_usage: bool = False
+    #: What makes the events of a whole answer, where some servers give one to whoever asks for a stream.
+    whole: Callable[[JSON], list[JSON]] | None = None
+
+
+def _transcript_events(answer: JSON) -> list[JSON]:
+    return [
+        {"type": "transcript.text.delta", "delta": answer["text"]},
+        {**answer, "type": "transcript.text.done"},
+    ]
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -47,7 +56,7 @@ OPERATIONS: dict[str, Operation] = {
     "embeddings": Operation("/embeddings", "data"),
     "moderations": Operation("/moderations", "results"),
     "speech": Operation("/audio/speech"),
-    "transcriptions": Operation("/audio/transcriptions", "text"),
+    "transcriptions": Operation("/audio/transcriptions", "text", whole=_transcript_events),
     "translations": Operation("/audio/translations", "text"),
     "image_generations": Operation("/images/generations", "data"),
     "image_edits": Operation("/images/edits", "data"),
@@ -58,6 +67,8 @@ TEXT_FIELDS = {"text", "type"}
 EVENTS = "text/event-stream"
 #: Types of what is no content but an error or an error page.
 NO_CONTENT = {"application/json", "text/html"}
+#: Types of a whole answer that says what a stream would have said.
+WHOLE = {"application/json", "text/plain"}
 
 
 @lru_cache(maxsize=256)
@@ -84,6 +95,26 @@ def _object(upstream: Upstream, data: bytes, given: Collection[str], field: str)
     if answer.get("error") or not isinstance(answer.get(field), str if field in TEXT_FIELDS else list):
         raise faults.from_answer(upstream, answer, given)
     return answer
+
+
+def _said(
+    upstream: Upstream,
+    response: aiohttp.ClientResponse,
+    data: bytes,
+    given: Collection[str],
+    called: Operation,
+) -> JSON:
+    """Return a whole answer of ``WHOLE`` as the object that it is, or would be."""
+    if response.content_type in NO_CONTENT:
+        return _object(upstream, data, given, called.answer)
+    return {called.answer: data.decode(errors="replace")}
+
+
+def _is_expected(kind: str, called: Operation, *, events: bool) -> bool:
+    """Tell whether a media type is one that an answer may have: events, or content that is no text."""
+    if events:
+        return kind == EVENTS or (called.whole is not None and kind in WHOLE)
+    return kind not in NO_CONTENT and not kind.startswith("text/")
 
 
 def _objects(
@@ -123,6 +154,10 @@ class OpenAICompatible:
             body = _with_stream_options(upstream, body)
         async with aclosing(_arrivals(upstream, operation, body, given, events=True)) as arrivals:
             response = await anext(arrivals)
+            if called.whole is not None and response.content_type != EVENTS:
+                data = b"".join([received async for received in arrivals])
+                yield called.whole(_said(upstream, response, data, given, called))
+                return
             parser = EventParser()
             async for received in arrivals:
                 try:
@@ -279,10 +314,10 @@ async def _arrivals(
         if response.status != 200:
             data = await _beginning(response)
             raise faults.from_status(upstream, response.status, response.headers, data, given)
-        kind = response.content_type
-        if kind != EVENTS if events else kind in NO_CONTENT or kind.startswith("text/"):
+        called = OPERATIONS[operation]
+        if not _is_expected(response.content_type, called, events=events):
             data = await _beginning(response)
-            _object(upstream, data, given, OPERATIONS[operation].answer)
+            _object(upstream, data, given, called.answer)
             raise UpstreamFailed(detail=f"{upstream.name}: a whole answer where a stream was asked for")
         take = _taker(upstream, response)
         yield response

