@@ -23,6 +23,8 @@ MAX_FIELDS = 200
 #: Bytes of all fields together. They are kept in memory; among them may be samples of voices.
 MAX_TEXT_BYTES = 16 * 1024 * 1024
 MAX_PART_HEADER_BYTES = 8 * 1024
+#: Bytes of a form beside its file, where the file itself has a limit.
+MAX_AROUND_FILE = 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -63,8 +65,9 @@ class ReceivedForm:
 class _Receiver:
     """Gets the parser's calls; what they leave in ``pending`` is written to the disk between two reads."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, file_limit: int | None) -> None:
         self.form = ReceivedForm()
+        self._file_limit = file_limit
         #: Pieces of files in their order; None closes one.
         self.pending: list[tuple[BufferedWriter, bytes | None]] = []
         self.ended = False
@@ -127,6 +130,8 @@ class _Receiver:
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self._file is not None and self._writer is not None:
             self._file.size += end - start
+            if self._file_limit is not None and self._file.size > self._file_limit:
+                raise RequestTooLarge(self._file_limit, "The file")
             self.pending.append((self._writer, data[start:end]))
             return
         self._text_bytes += end - start
@@ -168,12 +173,15 @@ class _Receiver:
 
 
 @asynccontextmanager
-async def received_form(request: APIRequest) -> AsyncIterator[ReceivedForm]:
+async def received_form(request: APIRequest, *, file_limit: int | None = None) -> AsyncIterator[ReceivedForm]:
     """Read a form and keep its files for as long as the context lasts.
+
+    Where there is a ``file_limit``, it holds for each file in place of ``MAX_UPLOAD_BYTES`` for the whole.
 
     Raises:
         UnsupportedMediaType: the body is no form.
-        RequestTooLarge: it is larger than ``MAX_UPLOAD_BYTES``, or its fields are than ``MAX_TEXT_BYTES``.
+        RequestTooLarge: it is larger than ``MAX_UPLOAD_BYTES``, or its fields are than ``MAX_TEXT_BYTES``, or a
+            file is than ``file_limit``.
         Unavailable: there is no room for it.
         BadRequest: it is broken, or has too many fields.
         ClientLeft: the client closed its connection.
@@ -184,9 +192,9 @@ async def received_form(request: APIRequest) -> AsyncIterator[ReceivedForm]:
     if not options.get(b"boundary"):
         raise BadRequest("The header 'Content-Type' of a form has to name its boundary.", code="invalid_form")
     with _folder() as folder:
-        receiver = _Receiver(Path(folder))
+        receiver = _Receiver(Path(folder), file_limit)
         try:
-            await _receive(request, receiver, options[b"boundary"])
+            await _receive(request, receiver, options[b"boundary"], file_limit)
         except OSError as error:
             raise _no_room(error) from error
         finally:
@@ -208,7 +216,8 @@ def _no_room(error: OSError) -> Unavailable:
     return Unavailable("The upload could not be kept. Please try again.", detail=str(error))
 
 
-async def _receive(request: APIRequest, receiver: _Receiver, boundary: bytes) -> None:
+async def _receive(request: APIRequest, receiver: _Receiver, boundary: bytes, file_limit: int | None) -> None:
+    limit = settings.MAX_UPLOAD_BYTES if file_limit is None else file_limit + MAX_AROUND_FILE
     loop = asyncio.get_running_loop()
     names = ("part_begin", "part_data", "part_end", "header_field", "header_value", "header_end")
     callbacks = {
@@ -216,7 +225,7 @@ async def _receive(request: APIRequest, receiver: _Receiver, boundary: bytes) ->
     }
     try:
         parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
-        async for part in request.body_parts(settings.MAX_UPLOAD_BYTES):
+        async for part in request.body_parts(limit):
             parser.write(part)
             if receiver.pending:
                 await loop.run_in_executor(None, receiver.write)

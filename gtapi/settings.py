@@ -204,6 +204,11 @@ SERVICES = [
     "inference.upstream.connected",
 ]
 
+#: Largest file that is kept, in bytes; most files of a tenant, and most bytes of all of them together.
+#: A tenant may have limits of its own in their place.
+FILES_MAX_BYTES = env.int("FILES_MAX_BYTES", default=128 * 1024 * 1024)
+FILES_MAX_COUNT = env.int("FILES_MAX_COUNT", default=100_000)
+FILES_MAX_STORED_BYTES = env.int("FILES_MAX_STORED_BYTES", default=100 * 1024**3)
 #: Who embeds and transcribes for the app `files`, see files.backends.
 FILES_EMBEDDER = "inference.backends.embed"
 FILES_TRANSCRIBER = "inference.backends.transcribe"

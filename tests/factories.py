@@ -13,7 +13,7 @@ from files.models import Chunk, ChunkVector, Dataset, DatasetFile, DatasetGrant,
 from files.models.chunks import vector_text
 from inference.models import Agent, CatalogEntry, Grant, InferenceTarget, Provider
 from tenants.models import InferenceKey, Tenant
-from tenants.scopes import SCOPES
+from tenants.scopes import SCOPES, expand
 
 #: Unlike anything that a gateway could write by itself, so that a leak is found.
 CREDENTIAL = "sk-credential-of-the-provider"
@@ -87,6 +87,11 @@ def key(
     row, plain = InferenceKey.objects.issue(of, name or unique("key"), scopes, expires_at=expires_at)
     grant(row, *allow)
     return Key(row, plain)
+
+
+def scopes_without(scope: str) -> list[str]:
+    """All scopes but one, and those that include it."""
+    return [name for name in SCOPES if scope not in expand([name])]
 
 
 def grant(to: InferenceKey, *targets: InferenceTarget) -> None:

@@ -13,6 +13,7 @@ from tests.wire import chat
 CAPABILITIES = ("chat", "embed", "transcribe", "speech", "image", "moderate")
 PNG = b64encode(b"\x89PNG\r\n\x1a\n" + bytes(64)).decode()
 SOUND = ("hello.wav", b"RIFF" + bytes(64), "audio/wav")
+NOTES = ("notes.txt", b"The office opens at nine.", "text/plain")
 PICTURE = ("cat.png", b"\x89PNG\r\n\x1a\n" + bytes(64), "image/png")
 
 
@@ -171,6 +172,8 @@ ROUTES = [
             ("DELETE", "/conversations/conv_1/items/msg_1", None),
         )
     ),
+    Route("POST", "/files", "files:write", {"data": {"purpose": "assistants"}, "files": {"file": NOTES}}),
+    Route("GET", "/files/file-none", "files:read"),
 ]  # fmt: skip
 #: Those that call a provider.
 CALLING = [route for route in ROUTES if route.play]

@@ -127,8 +127,7 @@ def test_a_key_on_another_tenants_host_opens_nothing(world, call, route, path):
 
 @EACH_ROUTE
 def test_a_key_without_the_scope_is_told_which_one(upstream, world, call, route, path):
-    others = [name for name in factories.SCOPES if name != route.scope]
-    limited = factories.key(world.tenant, [world.fast], others)
+    limited = factories.key(world.tenant, [world.fast], factories.scopes_without(route.scope))
     error = envelope(call(route, path, limited.plain), 403, "insufficient_scope")
     assert route.scope in error["message"]
     assert upstream.received(world.raw) == []

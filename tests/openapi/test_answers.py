@@ -243,18 +243,24 @@ def test_a_field_whose_name_cannot_be_sent_on_is_refused(site):
         envelope(response, 400, "invalid_form")
 
 
-def localised(source: str, conversation: str, item: str) -> str:
-    return source.replace("my-model", "fast").replace("conv_0", conversation).replace("msg_0", item)
+def localised(source: str, kept: dict[str, str]) -> str:
+    for name, known in {"my-model": "fast", **kept}.items():
+        source = source.replace(name, known)
+    return source
 
 
 @pytest.fixture
-def kept(site) -> tuple[str, str]:
-    """A conversation and an item of it."""
+def kept(site) -> dict[str, str]:
+    """What the examples name, and what stands for it: a conversation, an item of it, a file."""
     conversation = site.conversation()
     body = {"items": [{"role": "user", "content": "Hello"}]}
-    return conversation, site.client.post(f"/conversations/{conversation}/items", json=body).json()[
-        "first_id"
-    ]
+    item = site.client.post(f"/conversations/{conversation}/items", json=body).json()["first_id"]
+    notes = {
+        "data": {"purpose": "assistants"},
+        "files": {"file": ("notes.txt", b"The office opens at nine.")},
+    }
+    file = site.client.post("/files", **notes).json()["id"]
+    return {"conv_0": conversation, "msg_0": item, "file-0": file}
 
 
 EXAMPLES = [route for route in ROUTES.values() if "python" in route.examples]
@@ -266,17 +272,19 @@ def test_the_python_example_runs(site, kept, route, tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_BASE_URL", site.base_url)
     monkeypatch.setenv("OPENAI_API_KEY", site.world.key.plain)
-    before = {name: b"RIFF" + bytes(64) for name in ("hello.mp3", "hallo.mp3", "lighthouse.png")}
+    before = {
+        name: b"RIFF" + bytes(64) for name in ("hello.mp3", "hallo.mp3", "lighthouse.png", "handbook.pdf")
+    }
     for name, data in before.items():
         (tmp_path / name).write_bytes(data)
-    exec(compile(localised(route.examples["python"], *kept), route.name, "exec"), {})
+    exec(compile(localised(route.examples["python"], kept), route.name, "exec"), {})
     after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert capsys.readouterr().out or after != before
 
 
 @pytest.mark.parametrize("route", EXAMPLES, ids=lambda route: route.name)
 def test_the_curl_example_works(site, kept, route):
-    source = localised(route.examples["curl"], *kept)
+    source = localised(route.examples["curl"], kept)
     request = curl(
         source.replace("$OPENAI_BASE_URL", site.base_url).replace("$OPENAI_API_KEY", site.world.key.plain)
     )

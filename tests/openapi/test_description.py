@@ -86,7 +86,7 @@ def test_each_route_has_the_methods_that_are_described_and_no_others(site, base)
 
 @EACH_ROUTE
 def test_each_route_asks_for_the_scope_that_is_described(site, route):
-    others = [scope for scope in factories.SCOPES if scope != route.scope]
+    others = factories.scopes_without(route.scope)
     address, request = site.base_url + filled(route.path), example(route)
     without = {"authorization": f"Bearer {factories.key(site.world.tenant, [site.world.fast], others).plain}"}
     refused = PLAIN.request(route.method, address, headers=without, **request)

@@ -1,0 +1,50 @@
+"""How much a tenant may keep: a file's size, how many files, and all of them together."""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db.models import Count, Sum
+
+from files.models import File
+from gtapi.errors import PermissionDenied, RequestTooLarge
+from tenants.models import Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a tenant may keep: bytes of a file, files, and bytes of all of them."""
+
+    file_bytes: int
+    files: int
+    stored_bytes: int
+
+    @classmethod
+    def of(cls, tenant_id: int) -> "Limits":
+        """Return a tenant's limits; where it has none of its own they are the installation's."""
+        own = Tenant.objects.values_list("max_file_bytes", "max_files", "max_stored_bytes").get(pk=tenant_id)
+        general = (settings.FILES_MAX_BYTES, settings.FILES_MAX_COUNT, settings.FILES_MAX_STORED_BYTES)
+        return cls(*(least if mine is None else mine for mine, least in zip(own, general, strict=True)))
+
+    def check_size(self, size: int) -> None:
+        """Raise ``RequestTooLarge`` for a file that is larger than any may be."""
+        if size > self.file_bytes:
+            raise RequestTooLarge(self.file_bytes, "The file")
+
+    def check_room(self, tenant_id: int, size: int) -> None:
+        """Refuse a file of ``size`` bytes where there is no room for it.
+
+        Raises:
+            PermissionDenied: the tenant has as many files as it may, or they would be too large together.
+        """
+        used = File.objects.filter(tenant=tenant_id).order_by().aggregate(n=Count("pk"), size=Sum("bytes"))
+        if used["n"] >= self.files:
+            raise PermissionDenied(
+                f"There are {used['n']:,} files already, and the limit is {self.files:,}. Delete some first.",
+                code="file_limit_reached",
+            )
+        if (used["size"] or 0) + size > self.stored_bytes:
+            raise PermissionDenied(
+                f"With this file all files would be larger than the limit of {self.stored_bytes:,} bytes together."
+                " Delete some first.",
+                code="storage_limit_reached",
+            )

@@ -1,0 +1,77 @@
+"""What clients see of files: one row, two faces.
+
+A file that came by our own routes says ``uploaded``, ``processing``, ``ready`` or ``failed``; OpenAI's clients know
+``uploaded``, ``processed`` and ``error``. What more there is to say stands in keys of our own, which are the same
+in both.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from files.models import DatasetFile, File
+
+JSON = dict[str, Any]
+State = DatasetFile.State
+
+#: What a client may say that a file is for.
+PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data")
+#: What OpenAI's clients can read; some of them only OpenAI itself makes.
+ALL_PURPOSES = (*PURPOSES, "assistants_output", "batch_output", "fine-tune-results")
+
+_OWN = {
+    State.UPLOADED: "uploaded",
+    State.PROCESSING: "processing",
+    State.READY: "ready",
+    State.FAILED: "failed",
+    State.CANCELLED: "failed",
+}
+_OPENAI = {
+    State.UPLOADED: "uploaded",
+    State.PROCESSING: "uploaded",
+    State.READY: "processed",
+    State.FAILED: "error",
+    State.CANCELLED: "error",
+}
+#: Of several places the one that says most about the file: what is still going on, then what went well.
+_TELLING = (State.PROCESSING, State.UPLOADED, State.READY, State.FAILED, State.CANCELLED)
+
+
+def telling_place(places: Iterable[DatasetFile]) -> DatasetFile | None:
+    """Return the place whose state is the file's: where it was uploaded to, or the one that says most."""
+    found = sorted(places, key=lambda place: (not place.digest, _TELLING.index(State(place.state)), place.pk))
+    return found[0] if found else None
+
+
+def file_object(file: File, place: DatasetFile | None, *, own: bool) -> JSON:
+    """Return a file, in our ``own`` words or in OpenAI's; ``place`` is the one whose state is told.
+
+    A file in no dataset waits for nothing: it counts as processed.
+    """
+    state = State(place.state) if place else State.READY
+    error = error_of(place) if place else None
+    return {
+        "id": file.pk,
+        "object": "file",
+        "bytes": file.bytes,
+        "created_at": int(file.created_at.timestamp()),
+        "filename": file.filename,
+        "purpose": file.purpose,
+        "status": (_OWN if own else _OPENAI)[state],
+        "status_details": error["message"] if error else None,
+        "progress": place.progress if place else 100,
+        "stage": (place.stage or None) if place else None,
+        "error": error,
+        "dataset_id": place.dataset_id if place and not place.dataset.hidden else None,
+    }
+
+
+def error_of(place: DatasetFile) -> JSON | None:
+    """Return why a file could not be processed: a code of a closed list, and a sentence."""
+    if place.state == State.CANCELLED:
+        return {"code": "cancelled", "message": "The processing of this file was cancelled."}
+    if place.state != State.FAILED:
+        return None
+    return {
+        "code": place.error_code or "internal_error",
+        "message": place.error_message or "The file could not be processed.",
+    }

@@ -1,0 +1,288 @@
+"""What becomes of an upload: bytes in storage, and rows that say whose they are and where they belong.
+
+All of it is synchronous and called in threads. The bytes are stored before the row, so that no row is without
+them; bytes whose row never came are removed by a sweep.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from files import storage
+from files.limits import Limits
+from files.models import Dataset, DatasetFile, File, FileBatch, UploadKey
+from gtapi.errors import Conflict, NotFound
+
+JSON = dict[str, Any]
+#: How long an ``Idempotency-Key`` is remembered.
+REMEMBERED = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """An upload on the disk. The file at ``path`` is moved away when it is kept."""
+
+    path: Path
+    filename: str
+    content_type: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What an upload became; ``created`` is false where the same content was there already."""
+
+    file: File
+    place: DatasetFile | None
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An upload, and what is to become of it; ``key_id`` is None for an operator's."""
+
+    tenant_id: int
+    key_id: int | None
+    origin: File.Origin
+    incoming: Incoming
+    purpose: str = "assistants"
+    dataset: Dataset | None = None
+    attributes: JSON = field(default_factory=dict)
+    chunking: JSON | None = None
+    idempotency_key: str = ""
+
+    @property
+    def filename(self) -> str:
+        return storage.clean_filename(self.incoming.filename)
+
+    def fingerprint(self, digest: str) -> str:
+        """Return what tells whether two uploads are the same one."""
+        said = [
+            self.origin, self.dataset.pk if self.dataset else None, self.purpose, self.filename,
+            self.attributes, self.chunking, digest,
+        ]  # fmt: skip
+        return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def no_file(file_id: str) -> NotFound:
+    """Return the one answer for a file that does not exist, or is not for this key."""
+    return NotFound(f"There is no file '{file_id}'.", code="file_not_found")
+
+
+def readable(key_id: int, tenant_id: int, user: str = "") -> QuerySet[File]:
+    """Return the files that a key may see: the one door to them.
+
+    They are those that it uploaded by itself or into its own conversations, and those of datasets that are
+    granted to it. Of a conversation that is an end user's, only the one of that user.
+    """
+    places = DatasetFile.objects.filter(file=OuterRef("pk"))
+    granted = places.filter(dataset__hidden=False, dataset__grants__key=key_id)
+    # Conversations are of an app above this one and reached by name.
+    spoken = places.filter(dataset__conversation__key=key_id, dataset__conversation__user__in=["", user])
+    return File.objects.filter(
+        Q(origin=File.Origin.FILES, key=key_id)
+        | Q(Exists(spoken), origin=File.Origin.CONVERSATION)
+        | Q(Exists(granted)),
+        tenant=tenant_id,
+    )
+
+
+def removable(key_id: int, tenant_id: int, user: str = "") -> QuerySet[File]:
+    """Return the files that a key may delete: its own, and what came with datasets that are granted to it."""
+    foreign = DatasetFile.objects.filter(file=OuterRef("pk")).exclude(dataset__grants__key=key_id)
+    return (
+        readable(key_id, tenant_id, user)
+        .exclude(Q(Exists(foreign), origin=File.Origin.DATASET))
+        .exclude(~Q(key=key_id), origin=File.Origin.FILES)
+    )
+
+
+def keep(
+    tenant_id: int,
+    key_id: int | None,
+    origin: File.Origin,
+    incoming: Incoming,
+    *,
+    purpose: str = "assistants",
+    dataset: Dataset | None = None,
+    attributes: JSON | None = None,
+    chunking: JSON | None = None,
+    idempotency_key: str = "",
+) -> Kept:
+    """Keep an upload, in a dataset where one is given, and have it processed there.
+
+    The same content again in the same dataset is the file that is there. An ``idempotency_key`` that was used for
+    the same upload within a day gives what that one gave.
+
+    Raises:
+        RequestTooLarge: the file is larger than the tenant's files may be.
+        PermissionDenied: the tenant has too many files, or they would be too large together.
+        Conflict: the ``idempotency_key`` was used for another upload.
+        NotFound: the dataset has been deleted.
+    """
+    upload = Upload(
+        tenant_id, key_id, origin, incoming, purpose, dataset, attributes or {}, chunking, idempotency_key
+    )
+    digest = storage.digest(incoming.path)
+    return recorded(upload, digest) or stored(upload, digest, storage.put(incoming.path))
+
+
+def stored(upload: Upload, digest: str, name: str) -> Kept:
+    """Record an upload whose bytes are in storage under ``name``; they go again where they are not needed."""
+    kept = None
+    try:
+        kept = recorded(upload, digest, name)
+    finally:
+        if kept is None or not kept.created:
+            storage.discard([name])
+    if kept is None:
+        raise RuntimeError("an upload with its bytes became nothing")
+    return kept
+
+
+@transaction.atomic
+def recorded(upload: Upload, digest: str, name: str = "") -> Kept | None:
+    """Write an upload's rows; without the bytes' ``name`` return None where the bytes are needed first.
+
+    One upload of a tenant at a time gets here, so that limits hold and nothing is kept twice. Raises as ``keep``.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"files of tenant {upload.tenant_id}"]
+        )
+    known = _remembered(upload, digest)
+    if known is not None:
+        return known
+    known = _same_content(upload, digest)
+    if known is None:
+        limits = Limits.of(upload.tenant_id)
+        limits.check_size(upload.incoming.size)
+        limits.check_room(upload.tenant_id, upload.incoming.size)
+        if not name:
+            return None
+        known = _created(upload, digest, name)
+    if upload.idempotency_key and upload.key_id is not None:
+        UploadKey.objects.create(
+            key_id=upload.key_id,
+            idempotency_key=upload.idempotency_key,
+            fingerprint=upload.fingerprint(digest),
+            file=known.file,
+        )
+    return known
+
+
+def _remembered(upload: Upload, digest: str) -> Kept | None:
+    """Return what the upload's ``Idempotency-Key`` stands for, if it was used before."""
+    if not upload.idempotency_key or upload.key_id is None:
+        return None
+    used = UploadKey.objects.filter(key=upload.key_id, idempotency_key=upload.idempotency_key)
+    used.filter(created_at__lt=timezone.now() - REMEMBERED).delete()
+    row = used.select_related("file").first()
+    if row is None:
+        return None
+    if row.fingerprint != upload.fingerprint(digest) or row.file is None:
+        raise Conflict(
+            "This 'Idempotency-Key' was used for another upload. Use a new one for each.",
+            code="idempotency_conflict",
+            headers={"x-should-retry": "false"},
+        )
+    place = row.file.places.filter(dataset=upload.dataset).first() if upload.dataset else None
+    return Kept(row.file, place, created=False)
+
+
+def _same_content(upload: Upload, digest: str) -> Kept | None:
+    if upload.dataset is None:
+        return None
+    place = upload.dataset.places.select_related("file").filter(digest=digest).first()
+    return Kept(place.file, place, created=False) if place else None
+
+
+def _created(upload: Upload, digest: str, name: str) -> Kept:
+    file = File.objects.create(
+        tenant_id=upload.tenant_id,
+        key_id=upload.key_id,
+        origin=upload.origin,
+        purpose=upload.purpose,
+        filename=upload.filename,
+        content_type=storage.media_type(upload.incoming.content_type, upload.filename),
+        bytes=upload.incoming.size,
+        sha256=digest,
+        path=name,
+    )
+    if upload.dataset is None:
+        return Kept(file, None, created=True)
+    place = _placed(
+        upload.dataset, file, digest=digest, attributes=upload.attributes, chunking=upload.chunking
+    )
+    return Kept(file, place, created=True)
+
+
+@transaction.atomic
+def attach(
+    dataset: Dataset,
+    file: File,
+    *,
+    attributes: JSON | None = None,
+    chunking: JSON | None = None,
+    batch: FileBatch | None = None,
+) -> DatasetFile:
+    """Put a file into a dataset and have it processed there; where it is there already, return its place.
+
+    Raises:
+        NotFound: the file or the dataset has been deleted.
+    """
+    if not File.objects.select_for_update(no_key=True).filter(pk=file.pk).exists():
+        raise no_file(file.pk)
+    place = dataset.places.select_related("file").filter(file=file).first()
+    if place is not None:
+        return place
+    return _placed(dataset, file, attributes=attributes or {}, chunking=chunking, batch=batch)
+
+
+def _placed(dataset: Dataset, file: File, **fields: Any) -> DatasetFile:
+    # Whoever deletes the dataset waits for this row, or this one finds that it is gone.
+    if not Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk).exists():
+        raise NotFound(
+            f"The dataset '{dataset.pk}' does not exist or you do not have access to it.",
+            code="dataset_not_found",
+        )
+    return DatasetFile.objects.create(tenant_id=dataset.tenant_id, dataset=dataset, file=file, **fields)
+
+
+@transaction.atomic
+def detach(place: DatasetFile) -> None:
+    """Take a file out of a dataset; one that came with it and is nowhere else is removed."""
+    file = File.objects.select_for_update().filter(pk=place.file_id).first()
+    if file is None:
+        return
+    DatasetFile.objects.filter(pk=place.pk).delete()
+    if file.origin != File.Origin.FILES and not file.places.exists():
+        remove(file)
+
+
+@transaction.atomic
+def remove(file: File) -> None:
+    """Delete a file everywhere: its rows now, its bytes after the commit."""
+    name = file.path
+    File.objects.filter(pk=file.pk).delete()
+    transaction.on_commit(lambda: storage.discard([name]))
+
+
+@transaction.atomic
+def remove_dataset(dataset: Dataset) -> None:
+    """Delete a dataset with the files that came with it and are nowhere else."""
+    if not Dataset.objects.select_for_update().filter(pk=dataset.pk).exists():
+        return
+    elsewhere = DatasetFile.objects.filter(file=OuterRef("pk")).exclude(dataset=dataset)
+    files = File.objects.exclude(origin=File.Origin.FILES).filter(~Exists(elsewhere), places__dataset=dataset)
+    names = dict(files.values_list("pk", "path"))
+    File.objects.filter(pk__in=names).delete()
+    Dataset.objects.filter(pk=dataset.pk).delete()
+    transaction.on_commit(lambda: storage.discard(names.values()))

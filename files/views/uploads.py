@@ -1,0 +1,82 @@
+"""What the routes share that take a file: how a form becomes a file that is kept."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+from files import storage, uploads
+from files.limits import Limits
+from files.uploads import Incoming, Kept, Upload
+from gtapi.checks import invalid, missing
+from gtapi.database import in_thread
+from gtapi.errors import BadRequest
+from gtapi.forms import ReceivedForm, received_form
+from gtapi.request import APIRequest
+from tenants.views import KeyedView
+
+P = ParamSpec("P")
+T = TypeVar("T")
+MAX_IDEMPOTENCY_KEY = 255
+#: Storage may be slow and far away, and must not hold up the threads of the database.
+_movers = ThreadPoolExecutor(max_workers=8, thread_name_prefix="storage")
+
+
+async def with_storage(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run ``function``, which reads or writes storage and no database, in a thread for such work."""
+    return await asyncio.get_running_loop().run_in_executor(_movers, lambda: function(*args, **kwargs))
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A form with one file in it, which lies on the disk."""
+
+    form: ReceivedForm
+    incoming: Incoming
+    idempotency_key: str
+
+
+class UploadView(KeyedView):
+    """A route to which a file is sent."""
+
+    @asynccontextmanager
+    async def received(self, request: APIRequest) -> AsyncIterator[Received]:
+        """Receive a form with one file, under the name ``file``.
+
+        Raises:
+            RequestTooLarge: the file is larger than the tenant's may be.
+            BadRequest: there is no file, an empty one, or more than one.
+        """
+        idempotency_key = self._idempotency_key(request)
+        limits = await in_thread(Limits.of, self.auth.tenant_id)
+        async with received_form(request, file_limit=limits.file_bytes) as form:
+            yield Received(form, _only_file(form), idempotency_key)
+
+    def _idempotency_key(self, request: APIRequest) -> str:
+        given = request.header(b"idempotency-key")
+        if len(given) > MAX_IDEMPOTENCY_KEY or "\0" in given:
+            raise BadRequest(f"The header 'Idempotency-Key' has at most {MAX_IDEMPOTENCY_KEY} characters.")
+        return given
+
+    async def keep(self, upload: Upload) -> Kept:
+        """Keep an upload as ``uploads.keep`` does, without holding a connection while bytes move."""
+        digest = await with_storage(storage.digest, upload.incoming.path)
+        kept = await in_thread(uploads.recorded, upload, digest)
+        if kept is None:
+            name = await with_storage(storage.put, upload.incoming.path)
+            kept = await in_thread(uploads.stored, upload, digest, name)
+        return kept
+
+
+def _only_file(form: ReceivedForm) -> Incoming:
+    files = [file for file in form.files if file.filename or file.size]
+    if len(files) > 1:
+        raise invalid("file", "expected one file, but got several")
+    if not files or not form.files_of("file"):
+        raise missing("file")
+    (file,) = files
+    if file.size == 0:
+        raise invalid("file", "the file is empty")
+    return Incoming(file.path, file.filename, file.content_type, file.size)
