@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from files.models import Dataset
+from files.models.datasets import DatasetQuerySet
 from gtapi.errors import NotFound
 from tenants.views import KeyedView
 
@@ -21,13 +22,17 @@ class DatasetView(KeyedView):
     scope = "datasets:read"
     scopes: ClassVar[dict[str, str]] = {"POST": "datasets:write", "DELETE": "datasets:write"}
 
+    def datasets(self) -> DatasetQuerySet:
+        """Return the datasets that are granted to the key."""
+        return Dataset.objects.granted_to(self.auth.id).filter(tenant=self.auth.tenant_id)
+
     def dataset(self, dataset_id: str, *, lock: bool = False) -> Dataset:
         """Return a dataset that is granted to the key.
 
         Raises:
             NotFound: there is none, whatever the reason.
         """
-        rows = Dataset.objects.granted_to(self.auth.id).filter(tenant=self.auth.tenant_id)
+        rows = self.datasets()
         if lock:
             rows = rows.select_for_update(of=("self",))
         # PostgreSQL takes no NUL, not even to look for one.

@@ -174,6 +174,11 @@ ROUTES = [
     ),
     Route("POST", "/files", "files:write", {"data": {"purpose": "assistants"}, "files": {"file": NOTES}}),
     Route("GET", "/files/file-none", "files:read"),
+    Route("GET", "/datasets", "datasets:read"),
+    Route("POST", "/datasets", "datasets:write", {"json": {"name": "handbook"}}),
+    Route("GET", "/datasets/ds_none", "datasets:read"),
+    Route("POST", "/datasets/ds_none", "datasets:write", {"json": {"title": "Handbook"}}),
+    Route("DELETE", "/datasets/ds_none", "datasets:write"),
 ]  # fmt: skip
 #: Those that call a provider.
 CALLING = [route for route in ROUTES if route.play]

@@ -27,6 +27,9 @@ class Site:
     def conversation(self) -> str:
         return self.client.post("/conversations").json()["id"]
 
+    def dataset(self) -> str:
+        return self.client.post("/datasets", json={"name": "handbook"}).json()["id"]
+
 
 @pytest.fixture(scope="session")
 def site(gateway, upstream, django_db_blocker) -> Iterator[Site]:

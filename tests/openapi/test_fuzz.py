@@ -46,7 +46,9 @@ def cases(operation):
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
 def test_no_request_is_answered_with_anything_undescribed(site, operation):
     names = st.sampled_from(["fast", "support", "no-such-model"])
-    conversation = st.sampled_from([site.conversation(), "conv_none"])
+    owned = {"conversations": site.conversation, "datasets": site.dataset}
+    make = owned.get(operation.path.split("/")[1])
+    known_ids = st.sampled_from([make(), "none"]) if make else st.just("none")
 
     @settings(
         max_examples=EACH,
@@ -56,13 +58,13 @@ def test_no_request_is_answered_with_anything_undescribed(site, operation):
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate, Phase.shrink] if CASES else [Phase.generate],
     )
-    @given(case=cases(operation), name=names, known=st.booleans(), thread=conversation)
-    def hold(case, name, known, thread) -> None:
+    @given(case=cases(operation), name=names, known=st.booleans(), known_id=known_ids)
+    def hold(case, name, known, known_id) -> None:
         # What is made up would hardly ever name something that exists.
         if known and isinstance(case.body, dict) and "model" in case.body:
             case.body = {**case.body, "model": name}
-        if known and case.path_parameters and operation.path.startswith("/conversations"):
-            case.path_parameters = {**case.path_parameters, "id": thread}
+        if known and case.path_parameters and make:
+            case.path_parameters = {**case.path_parameters, "id": known_id}
         TRIED[operation.label] += 1
         case.call_and_validate(
             base_url=site.base_url, headers=site.world.authorization, checks=CHECKS, timeout=30

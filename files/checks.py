@@ -1,0 +1,78 @@
+"""Checks of what clients say about datasets and the files in them; see ``gtapi.checks``."""
+
+from typing import Any
+
+from gtapi.checks import (
+    MAX_PAIR_NAME,
+    MAX_PAIR_VALUE,
+    MAX_PAIRS,
+    integer,
+    invalid,
+    missing,
+    of_type,
+    one_of,
+    wrong_type,
+)
+
+JSON = dict[str, Any]
+#: Tokens of a chunk, and how many of them the next one repeats, where a client does not say.
+CHUNK_TOKENS = 400
+CHUNK_OVERLAP = 50
+MIN_CHUNK_TOKENS = 100
+MAX_CHUNK_TOKENS = 4096
+
+
+def check_attributes(attributes: Any, name: str = "attributes") -> JSON:
+    """Return a file's attributes: up to 16 pairs, whose values are strings, numbers or booleans."""
+    if attributes is None:
+        return {}
+    of_type(dict)(name, attributes)
+    if len(attributes) > MAX_PAIRS:
+        raise invalid(name, f"expected at most {MAX_PAIRS} pairs, but got {len(attributes)}")
+    for key, value in attributes.items():
+        if not isinstance(value, str | int | float):
+            raise wrong_type(f"{name}.{key}", "a string, a number or a boolean", value)
+        if len(key) > MAX_PAIR_NAME or (isinstance(value, str) and len(value) > MAX_PAIR_VALUE):
+            raise invalid(
+                name, f"a name has at most {MAX_PAIR_NAME} characters, a text at most {MAX_PAIR_VALUE}"
+            )
+    return dict(attributes)
+
+
+def check_chunking(strategy: Any, name: str = "chunking_strategy") -> JSON | None:
+    """Return how a file is to be cut, as ``DatasetFile.chunking`` has it; None leaves it to us.
+
+    It is OpenAI's object: ``{"type": "static", "static": {"max_chunk_size_tokens", "chunk_overlap_tokens"}}``.
+    """
+    if strategy is None:
+        return None
+    of_type(dict)(name, strategy)
+    if strategy.get("type") is None:
+        raise missing(f"{name}.type")
+    one_of(("auto", "static"))(f"{name}.type", strategy["type"])
+    if strategy["type"] == "auto":
+        return None
+    given = strategy.get("static")
+    of_type(dict)(f"{name}.static", given)
+    sizes = {}
+    for field, least, most in (
+        ("max_chunk_size_tokens", MIN_CHUNK_TOKENS, MAX_CHUNK_TOKENS),
+        ("chunk_overlap_tokens", 0, MAX_CHUNK_TOKENS // 2),
+    ):
+        if given.get(field) is None:
+            raise missing(f"{name}.static.{field}")
+        integer(least, most)(f"{name}.static.{field}", given[field])
+        sizes[field] = given[field]
+    if sizes["chunk_overlap_tokens"] * 2 > sizes["max_chunk_size_tokens"]:
+        raise invalid(
+            f"{name}.static.chunk_overlap_tokens", "it is more than half of 'max_chunk_size_tokens'"
+        )
+    return {"type": "static", "static": sizes}
+
+
+def chunking_object(chunking: JSON | None) -> JSON:
+    """Return how a file is cut, in OpenAI's shape."""
+    return chunking or {
+        "type": "static",
+        "static": {"max_chunk_size_tokens": CHUNK_TOKENS, "chunk_overlap_tokens": CHUNK_OVERLAP},
+    }
