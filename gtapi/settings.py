@@ -212,6 +212,8 @@ FILES_MAX_STORED_BYTES = env.int("FILES_MAX_STORED_BYTES", default=100 * 1024**3
 #: Who embeds and transcribes for the app `files`, see files.backends.
 FILES_EMBEDDER = "inference.backends.embed"
 FILES_TRANSCRIBER = "inference.backends.transcribe"
+#: Seconds that a search waits for its question's vector; after them the words alone are searched.
+SEARCH_EMBEDDING_SECONDS = env.float("SEARCH_EMBEDDING_SECONDS", default=10.0)
 
 # --- Celery -----------------------------------------------------------------------------------------------
 

@@ -9,10 +9,29 @@ from typing import Any
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
+from django.db.models import F, Func, Value
 
 from files.models.datasets import Dataset
 from files.models.files import DatasetFile
 from tenants.models import Tenant
+
+#: Printers' signs that PostgreSQL takes for letters in some locales, and what stands for each of them.
+PRINTED = (
+    "\u2018\u2019\u201a\u201b\u2010\u2011\u201c\u201d\u201e\u00ab\u00bb\u2039\u203a\u2026\u2013\u2014\u2022\u00b7\u00a0\u202f"
+    "\u3000\u3001\u3002\uff0c\uff1a\uff1b\uff01\uff1f\uff08\uff09"
+)
+PLAIN = "''''--" + '"' * 5 + " " * (len(PRINTED) - 11)
+_plain = str.maketrans(PRINTED, PLAIN)
+
+
+def plain(text: str) -> str:
+    """Return a text as the words of chunks are read from it."""
+    return text.translate(_plain)
+
+
+def _plain_column(name: str) -> Func:
+    signs = Value(PRINTED), Value(PLAIN)
+    return Func(F(name), *signs, function="translate", output_field=models.TextField())
 
 
 class HalfVectorField(models.Field):  # type: ignore[type-arg] # cannot be subscripted at run time
@@ -51,7 +70,7 @@ class Chunk(models.Model):
     page = models.PositiveIntegerField(null=True)
     heading = models.CharField(max_length=300, blank=True)
     words = models.GeneratedField(
-        expression=SearchVector("heading", "text", config="english"),
+        expression=SearchVector(_plain_column("heading"), _plain_column("text"), config="english"),
         output_field=SearchVectorField(),
         db_persist=True,
     )
@@ -66,7 +85,8 @@ class Chunk(models.Model):
         ]
         indexes = [
             GinIndex(fields=["words"], name="files_chunk_words"),
-            models.Index(fields=["tenant", "dataset"], name="files_chunk_dataset"),
+            # With these two more it tells by itself in which file a chunk is.
+            models.Index(fields=["tenant", "dataset", "place", "id"], name="files_chunk_dataset"),
         ]
 
     def __str__(self) -> str:

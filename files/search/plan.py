@@ -1,0 +1,179 @@
+"""The one statement that finds passages: by vectors, by words, and both fused by their ranks.
+
+Whatever it reads names the tenant, the datasets, the generation that each dataset shows and the state ``ready``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from files.models.chunks import vector_text
+from files.search.sql import SQL, joined, sql
+from files.search.words import Question
+
+#: Hits of each list that are fused.
+POOL = 100
+#: Chunks by which it is told how rare a word is.
+SAMPLE = 1_000
+#: The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009).
+SMOOTHING = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is searched: a tenant's datasets, and which of their files."""
+
+    tenant_id: int
+    dataset_ids: tuple[str, ...]
+    files: SQL
+
+    def places(self) -> SQL:
+        """Return the condition on ``p``, the files' places."""
+        return sql(
+            "p.tenant_id = {} AND p.dataset_id = ANY({}) AND p.state = 'ready' AND {}",
+            self.tenant_id,
+            list(self.dataset_ids),
+            self.files,
+        )
+
+    def chunks(self) -> SQL:
+        """Return the tables and conditions of the chunks ``c`` in these places."""
+        return sql(
+            "files_datasetfile p JOIN files_chunk c ON c.place_id = p.id AND c.tenant_id = p.tenant_id"
+            " AND c.dataset_id = p.dataset_id WHERE {} AND c.tenant_id = {} AND c.dataset_id = ANY({})",
+            self.places(),
+            self.tenant_id,
+            list(self.dataset_ids),
+        )
+
+    def sample(self, chunks: int) -> SQL:
+        """Return a SELECT of the ``words`` of chunks that stand at equal distances in all ``chunks`` of them.
+
+        So a question is weighed alike each time, and files of all ages are in it.
+        """
+        step = SQL(str(max(1, -(-chunks // SAMPLE))))
+        places = sql(
+            "SELECT p.id, sum(p.chunk_count) OVER (ORDER BY p.id) - p.chunk_count AS first,"
+            " sum(p.chunk_count) OVER (ORDER BY p.id) AS next FROM files_datasetfile p WHERE {}",
+            self.places(),
+        )
+        return sql(
+            "SELECT c.words FROM ({}) place CROSS JOIN LATERAL"
+            " generate_series((first + {} - 1) / {} * {}, next - 1, {}) at"
+            " JOIN files_chunk c ON c.place_id = place.id AND c.position = at - first AND c.tenant_id = {}"
+            " AND c.dataset_id = ANY({})",
+            places,
+            step,
+            step,
+            step,
+            step,
+            self.tenant_id,
+            list(self.dataset_ids),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A question's vector, and the datasets that it is compared with: those whose vectors ``embedding`` made."""
+
+    embedding: str
+    dataset_ids: tuple[str, ...]
+    vector: list[float]
+    exact: bool
+
+    @property
+    def dimensions(self) -> int:
+        return len(self.vector)
+
+    @property
+    def distance(self) -> SQL:
+        """The cosine distance of ``v``'s vector, spelled as the index is."""
+        cast = SQL(f"halfvec({self.dimensions})")
+        return sql("(v.vector::{}) <=> {}::{}", cast, vector_text(self.vector), cast)
+
+
+def near(scope: Scope, probe: Probe) -> SQL:
+    """Return a SELECT of ``id``, ``list`` and ``rank`` of the chunks whose vectors are nearest."""
+    shown = sql(
+        "d.id = v.dataset_id AND d.tenant_id = v.tenant_id AND d.generation = v.generation"
+        " AND d.indexed_embedding = {}",
+        probe.embedding,
+    )
+    found = sql(
+        "SELECT v.chunk_id AS id, {} AS distance FROM files_chunkvector v JOIN files_dataset d ON {}"
+        " JOIN files_chunk c ON c.id = v.chunk_id AND c.tenant_id = v.tenant_id AND c.dataset_id = v.dataset_id"
+        " JOIN files_datasetfile p ON p.id = c.place_id AND p.tenant_id = c.tenant_id"
+        " AND p.dataset_id = c.dataset_id"
+        " WHERE v.tenant_id = {} AND v.dataset_id = ANY({}) AND v.dimensions = {} AND {}",
+        probe.distance,
+        shown,
+        scope.tenant_id,
+        list(probe.dataset_ids),
+        SQL(str(probe.dimensions)),
+        scope.places(),
+    )
+    if probe.exact:
+        # Behind OFFSET no index on the vectors can be taken: all candidates are compared.
+        nearest = sql("SELECT * FROM ({} OFFSET 0) all_of_them ORDER BY distance, id LIMIT {}", found, POOL)
+    else:
+        nearest = sql("{} ORDER BY {} LIMIT {}", found, probe.distance, POOL)
+    return sql(
+        "SELECT id, row_number() OVER (ORDER BY distance, id) AS rank FROM ({}) near WHERE distance <> 'NaN'",
+        nearest,
+    )
+
+
+def worded(scope: Scope, question: Question, chunks: int) -> SQL:
+    """Return a SELECT of ``id`` and ``rank`` of the chunks whose words fit best."""
+    matched = sql(
+        "SELECT c.id, c.words || ''::tsvector AS words FROM {} AND c.words @@ ({}) OFFSET 0",
+        scope.chunks(),
+        question.query(chunks),
+    )
+    ranked = sql("SELECT id, {} AS worth FROM ({}) matched", question.rank(sql("words")), matched)
+    return sql(
+        "SELECT id, row_number() OVER (ORDER BY worth DESC, id) AS rank FROM"
+        " ({} ORDER BY worth DESC, id LIMIT {}) ranked",
+        ranked,
+        POOL,
+    )
+
+
+def statement(
+    scope: Scope, probes: Sequence[Probe], question: Question | None, lists: Sequence[SQL], limit: int
+) -> SQL:
+    """Return the statement that fuses ``lists`` and reads the passages that come first."""
+    hits = joined(" UNION ALL ", (sql("SELECT id, rank FROM ({}) hits", found) for found in lists))
+    fused = sql(
+        "SELECT id, sum(1.0 / ({} + rank)) AS fused FROM ({}) hits GROUP BY id ORDER BY fused DESC, id LIMIT {}",
+        SMOOTHING,
+        hits,
+        limit,
+    )
+    cases = joined(
+        " ",
+        (
+            sql(
+                "WHEN d.indexed_embedding = {} AND v.dimensions = {} THEN 1 - ({})",
+                probe.embedding,
+                probe.dimensions,
+                probe.distance,
+            )
+            for probe in probes
+        ),
+    )
+    similarity = sql("CASE {} END", cases) if probes else sql("NULL::float8")
+    coverage = question.coverage(sql("(c.words || ''::tsvector)")) if question else sql("NULL::float8")
+    return sql(
+        "WITH fused AS MATERIALIZED ({}) SELECT c.id, c.dataset_id, p.file_id, f.filename, p.attributes, c.text,"
+        " c.tokens, c.page, c.heading, c.position, fused.fused::float8, {} AS similarity, {} AS coverage FROM fused"
+        " JOIN files_chunk c ON c.id = fused.id AND c.tenant_id = {}"
+        " JOIN files_datasetfile p ON p.id = c.place_id AND p.tenant_id = c.tenant_id"
+        " JOIN files_dataset d ON d.id = c.dataset_id AND d.tenant_id = c.tenant_id"
+        " JOIN files_file f ON f.id = p.file_id AND f.tenant_id = p.tenant_id"
+        " LEFT JOIN files_chunkvector v ON v.chunk_id = c.id AND v.generation = d.generation"
+        " AND v.tenant_id = c.tenant_id ORDER BY fused.fused DESC, c.id",
+        fused,
+        similarity,
+        coverage,
+        scope.tenant_id,
+    )

@@ -1,0 +1,216 @@
+"""What a search does, from a question to passages."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from files.backends import Caller, embedder
+from files.models import Dataset
+from files.models.chunks import plain
+from files.search import plan, words
+from files.search.filters import condition
+from files.search.plan import Probe, Scope
+from files.search.relevance import relevance
+from files.search.sql import SQL, sql
+from gtapi.checks import integer, one_of
+from gtapi.database import in_thread
+from gtapi.errors import APIError
+
+logger = logging.getLogger(__name__)
+
+MODES = ("hybrid", "vector", "text")
+#: Most passages that a search returns.
+MAX_LIMIT = 50
+#: Characters of a question that are embedded; of a longer one, its beginning and its end.
+MAX_EMBEDDED = 4_000
+#: Characters of a question whose words are looked at.
+MAX_READ = 50_000
+#: Chunks up to which all vectors are compared, and an index of vectors is not asked.
+EXACT = 10_000
+#: How often a search begins anew because a dataset took up vectors of another entry meanwhile.
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk that a search found.
+
+    ``score`` (0 to 1) orders the passages of one search. ``relevance`` (0 to 1) can be compared between searches.
+    ``similarity`` is the cosine of the vectors' angle, None where the passage was compared by words alone.
+    """
+
+    chunk_id: int
+    dataset_id: str
+    file_id: str
+    filename: str
+    attributes: dict[str, Any]
+    text: str
+    tokens: int
+    page: int | None
+    heading: str
+    position: int
+    score: float
+    relevance: float
+    similarity: float | None
+
+
+async def search(
+    caller: Caller,
+    dataset_ids: Sequence[str],
+    query: str,
+    *,
+    limit: int = 10,
+    file_ids: Sequence[str] | None = None,
+    filters: dict[str, Any] | None = None,
+    mode: str = "hybrid",
+) -> list[Passage]:
+    """Return the passages of a tenant's datasets that fit best, the best first.
+
+    Only files that are ready are searched. Where a dataset has no vectors, or its embedding entry does not answer,
+    its words alone are searched.
+
+    Args:
+        caller: who asks; datasets of other tenants find nothing.
+        dataset_ids: the datasets; whether the caller may search them is for the caller's code to know.
+        query: the question. What stands in double quotes has to be in the passages that its words find.
+        limit: most passages that are returned.
+        file_ids: the files that are searched; None for all.
+        filters: what the files' attributes have to be, in OpenAI's shape; see ``files.search.filters``.
+        mode: ``hybrid``, ``vector`` or ``text``.
+
+    Raises:
+        BadRequest: filters, mode or limit are not what they have to be.
+    """
+    one_of(MODES)("mode", mode)
+    integer(1)("limit", limit)
+    scope = Scope(caller.tenant_id, tuple(map(_clean, dataset_ids)), _files(file_ids, filters))
+    wanted = _Wanted(scope, plain(_clean(query))[:MAX_READ].strip(), min(limit, MAX_LIMIT), mode)
+    if not wanted.query or not dataset_ids:
+        return []
+    for _ in range(ATTEMPTS):
+        searched = await in_thread(_searched, scope)
+        if not searched:
+            break
+        probes = await _probes(caller, wanted.query, searched) if mode != "text" else []
+        found = await in_thread(_found, wanted, searched, probes)
+        if found is not None:
+            return found
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is searched for, and where."""
+
+    scope: Scope
+    query: str
+    limit: int
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Searched:
+    """A dataset that holds what can be found: the entry that made its vectors, and how many chunks there are."""
+
+    id: str
+    embedding: str
+    chunks: int
+
+
+def _files(file_ids: Sequence[str] | None, filters: dict[str, Any] | None) -> SQL:
+    attributes = condition(filters, SQL("p.attributes"))
+    if file_ids is None:
+        return attributes
+    return sql("p.file_id = ANY({}) AND {}", list(map(_clean, file_ids)), attributes)
+
+
+def _clean(text: str) -> str:
+    """Return a text that PostgreSQL takes: without NUL and halves of surrogate pairs."""
+    return text.replace("\0", " ").encode("utf-8", "replace").decode()
+
+
+def _searched(scope: Scope) -> list[_Searched]:
+    statement = sql(
+        "SELECT d.id, d.indexed_embedding, COALESCE(sum(p.chunk_count), 0) FROM files_dataset d"
+        " JOIN files_datasetfile p ON p.dataset_id = d.id AND p.tenant_id = d.tenant_id"
+        " WHERE d.tenant_id = {} AND {} GROUP BY d.id ORDER BY d.id",
+        scope.tenant_id,
+        scope.places(),
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement.text, statement.values)
+        return [_Searched(id_, embedding, int(chunks)) for id_, embedding, chunks in cursor.fetchall()]
+
+
+def _moved(tenant_id: int, searched: Sequence[_Searched]) -> bool:
+    """Tell whether one of these datasets shows vectors of another entry by now, or is gone."""
+    datasets = Dataset.objects.filter(tenant=tenant_id, pk__in=[dataset.id for dataset in searched])
+    now = dict(datasets.values_list("pk", "indexed_embedding"))
+    return now != {dataset.id: dataset.embedding for dataset in searched}
+
+
+async def _probes(caller: Caller, query: str, searched: Sequence[_Searched]) -> list[Probe]:
+    """Return the question's vector by each embedding entry that answers."""
+    names = sorted({dataset.embedding for dataset in searched} - {""})
+    made = await asyncio.gather(*(_embedded(caller, name, query) for name in names))
+    probes = []
+    for name, vector in zip(names, made, strict=True):
+        if vector and any(vector):
+            datasets = [dataset for dataset in searched if dataset.embedding == name]
+            exact = sum(dataset.chunks for dataset in datasets) <= EXACT
+            probes.append(Probe(name, tuple(dataset.id for dataset in datasets), vector, exact))
+    return probes
+
+
+async def _embedded(caller: Caller, name: str, query: str) -> list[float] | None:
+    half = MAX_EMBEDDED // 2
+    text = query if len(query) <= MAX_EMBEDDED else f"{query[:half]} {query[-half:]}"
+    try:
+        async with asyncio.timeout(settings.SEARCH_EMBEDDING_SECONDS):
+            (vector,) = await embedder()(caller, name, [text], query=True)
+    except (APIError, TimeoutError) as error:
+        said = error.detail or error.message if isinstance(error, APIError) else "no answer in time"
+        logger.warning("tenant %d is searched without vectors of %s: %s", caller.tenant_id, name, said)
+        return None
+    return vector
+
+
+def _found(wanted: _Wanted, searched: Sequence[_Searched], probes: Sequence[Probe]) -> list[Passage] | None:
+    """Return the passages; None where a dataset has gone over to another embedding entry meanwhile."""
+    scope = wanted.scope
+    compared = {dataset_id for probe in probes for dataset_id in probe.dataset_ids}
+    # What cannot be compared by vectors is searched by words, whatever was asked for.
+    by_words = [dataset for dataset in searched if wanted.mode != "vector" or dataset.id not in compared]
+    question = words.read(wanted.query, scope.sample(sum(dataset.chunks for dataset in searched)))
+    lists = [plan.near(scope, probe) for probe in probes]
+    if question is not None and by_words:
+        worded = replace(scope, dataset_ids=tuple(dataset.id for dataset in by_words))
+        lists.append(plan.worded(worded, question, sum(dataset.chunks for dataset in by_words)))
+    if not lists:
+        return []
+    made = plan.statement(scope, probes, question, lists, wanted.limit)
+    with transaction.atomic(), connection.cursor() as cursor:
+        if any(not probe.exact for probe in probes):
+            cursor.execute("SET LOCAL hnsw.iterative_scan = strict_order")
+        cursor.execute(made.text, made.values)
+        rows = cursor.fetchall()
+    # Looked at last: what changes after it does not concern these passages.
+    if probes and _moved(scope.tenant_id, searched):
+        return None
+    best = len(lists) / (plan.SMOOTHING + 1)
+    return [_passage(row, best) for row in rows]
+
+
+def _passage(row: tuple[Any, ...], best: float) -> Passage:
+    chunk_id, dataset_id, file_id, filename, attributes, *rest = row
+    text, tokens, page, heading, position, fused, similarity, coverage = rest
+    return Passage(
+        chunk_id, dataset_id, file_id, filename, json.loads(attributes), text, tokens, page, heading, position,
+        score=min(1.0, fused / best), relevance=relevance(similarity, coverage), similarity=similarity,
+    )  # fmt: skip

@@ -1,0 +1,281 @@
+"""What a search finds, in a real PostgreSQL."""
+
+import asyncio
+
+import pytest
+
+from files.backends import Caller
+from files.models import ChunkVector, Dataset, DatasetFile
+from files.models.chunks import vector_text
+from files.search import search
+from gtapi.errors import BadRequest
+from tests import factories
+
+pytestmark = pytest.mark.usefixtures("own_embedder")
+
+
+@pytest.fixture(autouse=True)
+def database_access(django_db_blocker):
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture
+def tenant():
+    return factories.tenant()
+
+
+@pytest.fixture
+def dataset(tenant):
+    return factories.dataset(tenant, embedding="embedder")
+
+
+@pytest.fixture
+def words(tenant):
+    """A dataset without vectors."""
+    return factories.dataset(tenant)
+
+
+def find(query, *datasets, tenant=None, **more):
+    caller = Caller((tenant or datasets[0].tenant).pk, 0, "req_test")
+    return asyncio.run(search(caller, [dataset.pk for dataset in datasets], query, **more))
+
+
+def texts(passages):
+    return [passage.text for passage in passages]
+
+
+def test_the_passage_that_answers_comes_first(dataset, shelf):
+    place = shelf(
+        dataset, "A cat sleeps.", "The ship sails at noon.", "Bread is baked here.", filename="a.txt"
+    )
+    found = find("When does the ship sail?", dataset)
+    first = found[0]
+    assert first.text == "The ship sails at noon."
+    assert (first.dataset_id, first.file_id, first.filename) == (dataset.pk, place.file_id, "a.txt")
+    assert (first.position, first.page, first.heading, first.attributes) == (1, None, "", {})
+    assert first.score == pytest.approx(1.0)
+    assert first.similarity == pytest.approx(1.0)
+    assert found == sorted(found, key=lambda passage: -passage.score)
+    assert all(0 <= passage.relevance <= 1 for passage in found)
+
+
+def test_a_natural_question_finds_by_words_alone(words, shelf):
+    shelf(words, "Employees get 28 days of holiday per year.", "The office opens at eight.")
+    for question in ("How many days of holidays do employees get each year?", "holiday", "HOLIDAYS!"):
+        assert texts(find(question, words)) == ["Employees get 28 days of holiday per year."]
+
+
+def test_rare_words_weigh_more_than_common_ones(words, shelf):
+    shelf(
+        words, *(f"The report of the year {year} is on the table." for year in range(1990, 2020)), "Kumquat."
+    )
+    assert texts(find("the report on the kumquat of the year", words))[0] == "Kumquat."
+
+
+def test_what_stands_in_quotes_has_to_be_there(words, shelf):
+    shelf(words, "The cat saw the black dog.", "The dog saw the black cat.")
+    assert texts(find('where is the "black cat"', words)) == ["The dog saw the black cat."]
+    assert texts(find("\u201cblack dog\u201d", words)) == ["The cat saw the black dog."]
+    assert find('"black moon"', words) == []
+
+
+def test_headings_are_searched(words, shelf):
+    place = shelf(words, "Nothing to see.")
+    factories.chunk(place, "Twenty-eight days.", heading="Holidays")
+    assert texts(find("holidays", words)) == ["Twenty-eight days."]
+
+
+def test_modes(dataset, shelf):
+    shelf(dataset, "A cat.", "Something else.")
+    assert texts(find("cats", dataset, mode="text")) == ["A cat."]
+    assert texts(find("cats", dataset, mode="vector")) == ["A cat.", "Something else."]
+    assert texts(find("something", dataset, mode="vector")) == ["Something else.", "A cat."]
+    with pytest.raises(BadRequest):
+        find("cats", dataset, mode="magic")
+
+
+def test_a_text_search_asks_for_no_vector(dataset, shelf, own_embedder):
+    shelf(dataset, "A cat.")
+    find("cat", dataset, mode="text")
+    assert own_embedder.CALLS == []
+    find("cat", dataset)
+    assert own_embedder.CALLS == [("embedder", ["cat"], True)]
+
+
+def test_nothing_is_embedded_where_nothing_can_be_found(dataset, own_embedder):
+    factories.place(dataset, state=DatasetFile.State.PROCESSING)
+    assert find("cat", dataset) == []
+    assert own_embedder.CALLS == []
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "vector"])
+def test_without_its_embedding_entry_a_dataset_is_searched_by_words(tenant, shelf, caplog, mode):
+    away = factories.dataset(tenant, embedding="away")
+    shelf(away, "A cat.", "A dog.")
+    assert texts(find("the cat", away, mode=mode)) == ["A cat."]
+    assert "searched without vectors of away: it is away" in caplog.text
+
+
+def test_an_embedding_entry_that_does_not_answer_in_time_is_not_waited_for(dataset, shelf, settings, caplog):
+    shelf(dataset, "A cat.")
+    settings.SEARCH_EMBEDDING_SECONDS = 0.05
+    settings.FILES_EMBEDDER = "tests.files.test_search.never"
+    assert texts(find("cat", dataset)) == ["A cat."]
+    assert "no answer in time" in caplog.text
+
+
+async def never(caller, name, texts, *, query):
+    await asyncio.Event().wait()
+
+
+def test_datasets_of_several_embeddings_are_searched_together(tenant, dataset, words, shelf, own_embedder):
+    wide = factories.dataset(tenant, embedding="wide")
+    shelf(dataset, "A cat on a mat.", "A dog.")
+    shelf(wide, "The cat of the house.", "A river.")
+    shelf(words, "Cats are cats.", "No animal.")
+    found = find("cat", dataset, wide, words)
+    assert set(texts(found)[:3]) == {"A cat on a mat.", "The cat of the house.", "Cats are cats."}
+    assert {name for name, _, _ in own_embedder.CALLS} == {"embedder", "wide"}
+    assert {p.text: p.similarity for p in found}["Cats are cats."] is None
+    assert {p.text: p.similarity for p in found}["The cat of the house."] == pytest.approx(1)
+
+
+# What is not to be found
+
+
+def test_another_tenant_finds_nothing_whatever_it_names(tenant, dataset, words, shelf):
+    shelf(dataset, "The canary sings.")
+    shelf(words, "The canary sings.")
+    intruder = factories.tenant()
+    own = factories.dataset(intruder, embedding="embedder")
+    shelf(own, "A stone.")
+    for mode in ("hybrid", "vector", "text"):
+        found = find("canary", own, dataset, words, tenant=intruder, mode=mode)
+        assert "canary" not in str(found)
+
+
+def test_only_files_that_are_ready_are_searched(dataset, shelf):
+    for state in DatasetFile.State.values:
+        shelf(dataset, f"The cat is {state}.", state=state)
+    for mode in ("hybrid", "vector", "text"):
+        assert texts(find("the cat", dataset, mode=mode)) == ["The cat is ready."]
+
+
+def test_a_deleted_file_is_found_no_more(dataset, shelf):
+    place = shelf(dataset, "A cat.")
+    shelf(dataset, "A cat, too.")
+    place.delete()
+    assert texts(find("cat", dataset)) == ["A cat, too."]
+
+
+def test_only_the_datasets_that_are_named_are_searched(tenant, dataset, shelf):
+    other = factories.dataset(tenant, embedding="embedder")
+    shelf(dataset, "A cat.")
+    shelf(other, "Another cat.")
+    assert texts(find("cat", dataset)) == ["A cat."]
+    assert asyncio.run(search(Caller(tenant.pk, 0, ""), [], "cat")) == []
+
+
+def test_a_conversations_dataset_is_searched_like_any(tenant, shelf):
+    hidden = factories.dataset(tenant, hidden=True)
+    shelf(hidden, "A cat.")
+    assert texts(find("cat", hidden)) == ["A cat."]
+
+
+def next_generation(dataset: Dataset, text: str) -> None:
+    """Give every chunk a vector of the next generation, all of them that of `text`."""
+    from tests.files.embedding import vector
+
+    for chunk in dataset.chunks.all():
+        ChunkVector.objects.create(
+            chunk=chunk, tenant_id=chunk.tenant_id, dataset_id=chunk.dataset_id,
+            generation=dataset.generation + 1, dimensions=8, vector=vector_text(vector(text)),
+        )  # fmt: skip
+
+
+def test_a_generation_that_is_not_shown_is_not_searched(dataset, shelf):
+    shelf(dataset, "cat", "dog")
+    next_generation(dataset, "moon")
+    assert find("moon", dataset, mode="vector")[0].similarity == pytest.approx(0)
+    Dataset.objects.filter(pk=dataset.pk).update(generation=2)
+    assert [p.similarity for p in find("moon", dataset, mode="vector")] == [pytest.approx(1)] * 2
+
+
+def test_vectors_are_not_compared_with_those_of_another_entry(dataset, shelf, settings):
+    """The dataset goes over to a new entry while the question is embedded by the old one."""
+    shelf(dataset, "cat", "dog")
+    next_generation(dataset, "cat")
+    settings.FILES_EMBEDDER = "tests.files.test_search.embed_and_swap"
+    swaps.append(dataset.pk)
+    found = find("cat", dataset, mode="vector")
+    assert [p.similarity for p in found] == [pytest.approx(1), pytest.approx(1)]
+
+
+swaps: list[str] = []
+
+
+async def embed_and_swap(caller, name, texts, *, query):
+    from gtapi.database import in_thread
+    from tests.files.embedding import embed
+
+    if swaps:
+        rows = Dataset.objects.filter(pk=swaps.pop())
+        await in_thread(lambda: rows.update(generation=2, indexed_embedding="new", embedding="new"))
+    return await embed(caller, name, texts, query=query)
+
+
+# Odd questions
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", " \n\t ", "\0", "what is it?", '""', '"the"', "'", "\\", "a' | b & !c:*", "%s %d {} {0}", "\ud800",
+     "🐈‍⬛ мяу 猫", "(((", "x" * 3000, "; DROP TABLE files_chunk; --", '"' * 501, "cat & | !"],
+)  # fmt: skip
+@pytest.mark.parametrize("mode", ["hybrid", "vector", "text"])
+def test_any_question_has_an_answer(dataset, shelf, query, mode):
+    shelf(dataset, "A cat.")
+    assert len(find(query, dataset, mode=mode)) <= 1
+
+
+def test_questions_of_other_scripts_find(words, shelf):
+    shelf(words, "Кошка спит.", "Die Straße ist naß.", "猫 が 好き", "Other.")
+    assert texts(find("где кошка", words)) == ["Кошка спит."]
+    assert texts(find("Straße", words)) == ["Die Straße ist naß."]
+    assert texts(find("猫", words)) == ["猫 が 好き"]
+
+
+def test_a_long_question_is_answered(dataset, shelf, own_embedder):
+    shelf(dataset, "A cat.", "A dog.")
+    filler = " ".join(f"word{number}" for number in range(2000))
+    assert texts(find(f"{filler} cat", dataset))[0] == "A cat."
+    ((_, (embedded,), _),) = own_embedder.CALLS
+    assert len(embedded) <= 4_001
+
+
+def test_equal_passages_come_in_the_same_order_each_time(dataset, words, shelf):
+    for each in (dataset, words):
+        for _ in range(6):
+            shelf(each, "The very same cat.")
+    for mode in ("hybrid", "vector", "text"):
+        ids = [p.chunk_id for p in find("cat", dataset, words, mode=mode)]
+        assert ids == [p.chunk_id for p in find("cat", dataset, words, mode=mode)]
+        assert len(set(ids)) == len(ids)
+
+
+def test_as_many_passages_as_asked_for(words, shelf):
+    shelf(words, *(f"Cat number {number}." for number in range(60)))
+    assert len(find("cat", words)) == 10
+    assert len(find("cat", words, limit=3)) == 3
+    assert len(find("cat", words, limit=1000)) == 50
+    with pytest.raises(BadRequest):
+        find("cat", words, limit=0)
+
+
+def test_files_can_be_named(tenant, dataset, shelf):
+    one, two = shelf(dataset, "A cat."), shelf(dataset, "Another cat.")
+    assert texts(find("cat", dataset, file_ids=[two.file_id])) == ["Another cat."]
+    assert find("cat", dataset, file_ids=[]) == []
+    assert find("cat", dataset, file_ids=["file-x", "\0"]) == []
+    assert len(find("cat", dataset, file_ids=[one.file_id, two.file_id])) == 2
