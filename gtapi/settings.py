@@ -214,6 +214,13 @@ FILES_EMBEDDER = "inference.backends.embed"
 FILES_TRANSCRIBER = "inference.backends.transcribe"
 #: Seconds that a search waits for its question's vector; after them the words alone are searched.
 SEARCH_EMBEDDING_SECONDS = env.float("SEARCH_EMBEDDING_SECONDS", default=10.0)
+#: Async context managers that live as long as a worker is at work on files.
+INGEST_SERVICES = [
+    "tenants.ledger.recording",
+    "inference.upstream.connected",
+]
+#: Seconds after which a file whose worker gives no sign any more is taken up by another one.
+INGEST_LEASE_SECONDS = env.float("INGEST_LEASE_SECONDS", default=30.0)
 
 # --- Celery -----------------------------------------------------------------------------------------------
 
@@ -237,7 +244,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 1,
     "socket_keepalive": True,
 }
+#: Work on files takes long, and would hold up what is short.
+CELERY_TASK_ROUTES = {"files.tasks.ingest": {"queue": "ingest"}}
 CELERY_BEAT_SCHEDULE = {
+    "ingest-what-waits": {"task": "files.tasks.ingest", "schedule": 2.0, "options": {"expires": 10}},
     "drain-usage": {"task": "tenants.tasks.drain_usage", "schedule": 1.0, "options": {"expires": 5}},
     "maintain-usage-partitions": {
         "task": "tenants.tasks.maintain_partitions",

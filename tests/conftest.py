@@ -21,7 +21,7 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connections  # noqa: E402
 
 from tests import answers, factories  # noqa: E402
-from tests.gateway import Gateway, Worker  # noqa: E402
+from tests.gateway import Gateway, Ingest, Worker  # noqa: E402
 from tests.upstream import Upstream  # noqa: E402
 
 
@@ -81,6 +81,13 @@ def start_gateway(database) -> Iterator[Callable[..., Gateway]]:
 def worker(database) -> Iterator[Worker]:
     """A Celery worker with beat, shared by all tests."""
     with Worker() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def ingest(worker) -> Iterator[Ingest]:
+    """A worker that makes uploaded files ready, shared by all tests; beat wakes it every two seconds."""
+    with Ingest() as running:
         yield running
 
 

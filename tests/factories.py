@@ -1,5 +1,6 @@
 """Rows for tests, committed, so that the running gateway sees them. Every name is unique to its test."""
 
+import hashlib
 import itertools
 import secrets
 from collections.abc import Iterable, Sequence
@@ -7,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.utils.text import slugify
 
 from files.models import Chunk, ChunkVector, Dataset, DatasetFile, DatasetGrant, File
@@ -114,6 +117,15 @@ def file(of: Tenant, **fields: Any) -> File:
         "sha256": secrets.token_hex(32), "path": unique("files/nowhere"), **fields,
     }  # fmt: skip
     return File.objects.create(tenant=of, **values)
+
+
+def upload(into: Dataset, data: bytes = b"Some words.", **fields: Any) -> DatasetFile:
+    """A file that was uploaded into a dataset, bytes and all, and waits to be processed."""
+    path = default_storage.save(unique("files/upload"), ContentFile(data))
+    digest = hashlib.sha256(data).hexdigest()
+    named = {"filename": fields.pop("filename", "notes.txt"), "content_type": fields.pop("content_type", "")}
+    held = file(into.tenant, path=path, bytes=len(data), sha256=digest, **named)
+    return place(into, file=held, state=DatasetFile.State.UPLOADED, progress=0, **fields)
 
 
 def place(into: Dataset, **fields: Any) -> DatasetFile:

@@ -84,3 +84,27 @@ class Worker(Program):
 
     def answers(self) -> bool:
         return "ready." in self.last_words()
+
+
+class Ingest(Program):
+    """Celery's worker for files, with two processes; a lease is short, so that a killed one is soon replaced."""
+
+    def __init__(self, name: str = "ingest", **variables: str) -> None:
+        super().__init__(name, environment.LOGS / f"{name}.log")
+        self.variables = variables
+
+    def command(self) -> list[str]:
+        return [
+            sys.executable, "-m", "celery", "--app", "gtapi", "worker", "--queues", "ingest", "--concurrency", "2",
+            "--hostname", f"{self.name}@%h", "--loglevel", "INFO",
+        ]  # fmt: skip
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "INGEST_LEASE_SECONDS": "4", **self.variables}
+
+    def answers(self) -> bool:
+        return "ready." in self.last_words()
+
+    def said(self) -> str:
+        """What its processes wrote to their log."""
+        return Path(self.log).read_text(errors="replace")

@@ -2,6 +2,7 @@
 
 from django.core.validators import RegexValidator
 from django.db import models
+from django.db.models import F, Q
 from django.utils import timezone
 
 from gtapi.ids import object_id
@@ -32,7 +33,9 @@ class Dataset(models.Model):
     ``embedding`` is the name of a catalog entry of the tenant that can embed; empty means text search alone. It
     is a name and no key, since the catalog lives in an app above this one. The vectors that a search uses are
     those of ``generation``, made by ``indexed_embedding``; while the two names differ a next generation is made,
-    and takes the place of this one when it is whole.
+    and takes the place of this one when it is whole. It is ``next_generation``, made by ``next_embedding``; with
+    an empty name that is only the highest number of a generation that there was. ``stale_vectors`` says that there
+    may be vectors of no use any more.
     """
 
     id = models.CharField(primary_key=True, max_length=40, default=dataset_id, editable=False)
@@ -42,6 +45,11 @@ class Dataset(models.Model):
     embedding = models.CharField(max_length=200, blank=True)
     indexed_embedding = models.CharField(max_length=200, blank=True, editable=False)
     generation = models.PositiveIntegerField(default=1, editable=False)
+    next_embedding = models.CharField(max_length=200, blank=True, default="", db_default="", editable=False)
+    next_generation = models.PositiveIntegerField(default=1, db_default=1, editable=False)
+    stale_vectors = models.BooleanField(default=False, db_default=False, editable=False)
+    index_failures = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
+    index_retry_at = models.DateTimeField(null=True, editable=False)
     index_error = models.TextField(blank=True, editable=False)
     index_lease = models.UUIDField(null=True, editable=False)
     index_lease_until = models.DateTimeField(null=True, editable=False)
@@ -63,6 +71,16 @@ class Dataset(models.Model):
             ),
             # What a composite foreign key refers to.
             models.UniqueConstraint(fields=["id", "tenant"], name="files_dataset_and_tenant"),
+        ]
+        indexes = [
+            # Those whose vectors are not the wanted ones, or not all of use.
+            models.Index(
+                fields=["id"],
+                condition=~Q(embedding=F("indexed_embedding"))
+                | ~Q(next_embedding="")
+                | Q(stale_vectors=True),
+                name="files_dataset_to_index",
+            )
         ]
 
     def __str__(self) -> str:

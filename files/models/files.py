@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
 from files.models.datasets import Dataset
@@ -70,9 +71,9 @@ class FileBatch(models.Model):
 class DatasetFile(models.Model):
     """A file in a dataset. The row is the truth of its ingestion: whoever works on it holds its lease.
 
-    ``attempts`` counts extractions that died or failed for a reason that may pass, ``worker_deaths`` leases that
-    ran out. ``digest`` is the SHA-256 of a file that was uploaded straight into the dataset, where the same
-    content has one row; attached files leave it empty.
+    ``attempts`` counts extractions that died or failed for a reason that may pass, ``provider_errors`` a model's
+    failures that may, and ``worker_deaths`` leases that ran out. ``digest`` is the SHA-256 of a file that was
+    uploaded straight into the dataset, where the same content has one row; attached files leave it empty.
     """
 
     class State(models.TextChoices):
@@ -104,6 +105,7 @@ class DatasetFile(models.Model):
     error_message = models.TextField(blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     worker_deaths = models.PositiveSmallIntegerField(default=0)
+    provider_errors = models.PositiveSmallIntegerField(default=0, db_default=0)
     lease = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
     retry_at = models.DateTimeField(null=True, help_text="Not to be claimed before")
@@ -127,17 +129,31 @@ class DatasetFile(models.Model):
             models.CheckConstraint(condition=Q(progress__lte=100), name="files_progress_in_percent"),
         ]
         indexes = [
-            # What is left to do, by tenant.
+            # What is left to do, by tenant, and from when on somebody may claim it.
             models.Index(
-                fields=["tenant", "id"],
+                "tenant",
+                Coalesce(Greatest("retry_at", "lease_until"), "created_at"),
+                "id",
                 condition=Q(state__in=["uploaded", "processing"]),
                 name="files_place_waiting",
             ),
+            # What is in work.
+            models.Index(fields=["tenant"], condition=Q(lease__isnull=False), name="files_place_leased"),
             models.Index(fields=["dataset", "-created_at"], name="files_place_dataset"),
         ]
 
     def __str__(self) -> str:
         return f"{self.file} in {self.dataset}"
+
+
+class IngestTurn(models.Model):
+    """When a tenant last had its turn: among those whose files wait, the one that waited longest is next."""
+
+    tenant = models.OneToOneField(Tenant, models.CASCADE, primary_key=True, related_name="+")
+    served_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.tenant_id}: {self.served_at}"
 
 
 class UploadKey(models.Model):

@@ -14,7 +14,7 @@ from gtapi.stack.embedded import Stack
 from gtapi.stack.environment import wants_own_postgres, wants_own_redis
 from gtapi.stack.errors import Interrupted, StackError
 from gtapi.stack.locks import FileLock
-from gtapi.stack.parts import Beat, LocalModels, Web, Worker, listen_on
+from gtapi.stack.parts import Beat, Ingest, LocalModels, Web, Worker, listen_on
 from gtapi.stack.processes import Program, Server, die_with_parent
 from gtapi.stack.signals import Signals
 from gtapi.stack.watch import Watch
@@ -79,6 +79,7 @@ class Launcher:
             self.stack.note("launcher", "ready")
             self._fill_database()
             self._start(Worker(self.home, self.alive, self.signals.pause))
+            self._start(Ingest(self.home, self.alive, self.signals.pause))
             self._start(Beat(self.home, self.alive, self.signals.pause))
             self._start(web)
             demo = Demo(self.home, web.url, self.console)

@@ -104,16 +104,25 @@ class Web(Part):
         return _is_healthy(f"{self.url}/healthz")
 
 
-class Worker(Part):
-    """Celery's worker, which writes usage records into the database."""
+class CeleryWorker(Part):
+    """A worker of Celery's on one queue, with two processes."""
 
     stops = ((signal.SIGTERM, 10.0), (signal.SIGQUIT, 3.0))
 
-    def __init__(self, home: Home, alive: FileLock, pause: Pause) -> None:
-        super().__init__("Worker", home, alive, pause)
+    def __init__(self, name: str, queue: str, home: Home, alive: FileLock, pause: Pause, *more: str) -> None:
+        super().__init__(name, home, alive, pause)
         # A name of its own among those that may share one Redis.
-        self.node = f"worker-{hashlib.sha256(os.fsencode(home.root)).hexdigest()[:8]}@gtapi"
-        options = ("--queues", "celery", "--concurrency", "2", "--loglevel", "WARNING", "--without-mingle")
+        self.node = f"{name.lower()}-{hashlib.sha256(os.fsencode(home.root)).hexdigest()[:8]}@gtapi"
+        options = (
+            "--queues",
+            queue,
+            "--concurrency",
+            "2",
+            "--loglevel",
+            "WARNING",
+            "--without-mingle",
+            *more,
+        )
         self.arguments = (
             "celery",
             "-A",
@@ -135,6 +144,20 @@ class Worker(Part):
                 return bool(client.control.ping(destination=[self.node], timeout=0.3))
         except (OperationalError, OSError):
             return False
+
+
+class Worker(CeleryWorker):
+    """Writes usage records into the database, and does what else is short."""
+
+    def __init__(self, home: Home, alive: FileLock, pause: Pause) -> None:
+        super().__init__("Worker", "celery", home, alive, pause)
+
+
+class Ingest(CeleryWorker):
+    """Makes uploaded files ready. A process that has grown is replaced when it is idle."""
+
+    def __init__(self, home: Home, alive: FileLock, pause: Pause) -> None:
+        super().__init__("Ingest", "ingest", home, alive, pause, "--max-memory-per-child", "400000")
 
 
 class Beat(Part):

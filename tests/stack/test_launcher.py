@@ -89,7 +89,8 @@ def test_no_models_are_said_in_a_sentence(run):
     ("name", "words"),
     [
         ("Web", "gunicorn"),
-        ("Worker", "celery -A gtapi worker"),
+        ("Worker", "--hostname worker-"),
+        ("Ingest", "--hostname ingest-"),
         ("Beat", "celery -A gtapi beat"),
         ("Redis", "redis-server"),
         ("PostgreSQL", "/postgres -D"),
@@ -121,7 +122,9 @@ def test_second_launcher_of_the_same_home_gives_one_sentence(run, home):
 def test_sigterm_stops_all_parts_the_web_server_first(run, home):
     assert run.end(signal.SIGTERM) == 0
     stopped = [line.split("] ")[1] for line in run.lines if line.endswith(" stopped")]
-    assert stopped == [f"{part} stopped" for part in ("Web", "Beat", "Worker", "PostgreSQL", "Redis")]
+    assert stopped == [
+        f"{part} stopped" for part in ("Web", "Beat", "Ingest", "Worker", "PostgreSQL", "Redis")
+    ]
     assert processes(home) == {}
 
 

@@ -1,0 +1,105 @@
+"""A file's bytes as a path, and threads that nobody has to wait for."""
+
+import asyncio
+import logging
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from django.conf import settings
+from django.core.files.storage import default_storage
+
+from files.ingestion.errors import Passing
+from gtapi.stack.locks import FileLock
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PREFIX = "gtapi-ingest-"
+LOCK = "lock"
+#: Seconds that a folder gets between its making and its lock.
+YOUNG = 60.0
+
+
+@asynccontextmanager
+async def fetched(name: str) -> AsyncIterator[Path]:
+    """Give the path of a file in storage: its own where storage is a folder, else that of a copy.
+
+    Raises Passing where the bytes cannot be had.
+    """
+    try:
+        path = Path(default_storage.path(name))
+    except NotImplementedError:
+        async with _copied(name) as copy:
+            yield copy
+        return
+    if not await in_own_thread(path.is_file):
+        logger.warning("there is no file %s in storage", name)
+        raise Passing("storage_failed")
+    yield path
+
+
+@asynccontextmanager
+async def _copied(name: str) -> AsyncIterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=settings.UPLOAD_TEMP_DIR))
+    lock = FileLock(folder / LOCK)
+    lock.take()
+    try:
+        try:
+            path = await in_own_thread(_copy, name, folder / "file")
+        except Exception as error:
+            # Each kind of storage has errors of its own.
+            logger.warning("the file %s cannot be fetched: %s", name, type(error).__name__)
+            raise Passing("storage_failed") from error
+        yield path
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+
+
+def _copy(name: str, path: Path) -> Path:
+    with default_storage.open(name) as source, path.open("wb") as target:
+        shutil.copyfileobj(source, target, 1024 * 1024)
+    return path
+
+
+def sweep() -> None:
+    """Remove the copies of processes that were killed."""
+    folders = Path(settings.UPLOAD_TEMP_DIR or tempfile.gettempdir()).glob(f"{PREFIX}*")
+    for folder in folders:
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > YOUNG and FileLock(folder / LOCK).free():
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+async def in_own_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run ``function`` in a thread that the process may leave behind when it stops."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)  # type: ignore[arg-type] # there is one where there is no error
+
+    def call() -> None:
+        result, failure = None, None
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+            failure = error
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=call, name="ingest", daemon=True).start()
+    return await done

@@ -1,0 +1,61 @@
+"""A tenant with a model that embeds, and a look at what becomes of files."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from files.models import DatasetFile
+from tests import factories
+from tests.answers import answer
+from tests.upstream import Play, Wire
+
+TERMINAL = ("ready", "failed", "cancelled")
+
+
+def eventually(true: Callable[[], object], seconds: float = 40) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.03)
+
+
+def state(place: DatasetFile) -> DatasetFile:
+    """The row as it is now."""
+    return DatasetFile.objects.get(pk=place.pk)
+
+
+def ended(*places: DatasetFile) -> list[DatasetFile]:
+    """The rows once all of them have come to an end."""
+    pks = [place.pk for place in places]
+    eventually(lambda: DatasetFile.objects.filter(pk__in=pks, state__in=TERMINAL).count() == len(pks))
+    return [state(place) for place in places]
+
+
+def embeddings(dimensions: int = 3, wait: float = 0) -> Play:
+    """Answers each text with a vector made of its letters, after so many seconds."""
+
+    async def play(wire: Wire) -> None:
+        texts = wire.received.json["input"]
+        vectors = [
+            [1.0 + ord(letter) % 7 for letter in text.ljust(dimensions)[:dimensions]] for text in texts
+        ]
+        data = [{"object": "embedding", "index": n, "embedding": v} for n, v in enumerate(vectors)]
+        usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
+        await answer({"object": "list", "data": data, "model": "x", "usage": usage}, wait=wait)(wire)
+
+    return play
+
+
+@pytest.fixture
+def embedder(world, upstream):
+    """A catalog entry that embeds, in the test's own tenant."""
+    entry = factories.catalog(world.provider, "embedder", capabilities=["embed"])
+    upstream.script(entry.model, embeddings())
+    return entry
+
+
+@pytest.fixture
+def dataset(world, embedder):
+    """A dataset that is searched by meaning."""
+    return factories.dataset(world.tenant, embedding="embedder")
