@@ -1,11 +1,12 @@
-/* A closed-loop load generator for chat completions, whole and streamed: one thread, epoll, keep-alive.
+/* A closed-loop load generator for the API's POST routes: one thread, epoll, keep-alive.
  *
- *   load -u HOST:PORT -p PATH -k KEY -b BODY [-c CONNECTIONS] [-d SECONDS] [-n REQUESTS] [-l LEAK]
+ *   load -u HOST:PORT -p PATH -k KEY -b BODY [-c CONNECTIONS] [-d SECONDS] [-n REQUESTS] [-l LEAK] [-e FILE]
  *
  * Each connection sends its next request as soon as its answer is complete. Prints one JSON object: counts, times
  * in microseconds (whole answer, first event of a stream, age of each chunk by the "@" stamp of the upstream), and
  * what is wrong with the answers: a status other than 200, transport errors, streams without [DONE], broken frames,
- * and LEAK seen in a header or a body.
+ * and LEAK seen in a header or a body. Without FILE the answers have to be chat completions, whole or streamed; with
+ * it every body has to be what is in the file, byte by byte.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -35,6 +36,7 @@ typedef struct {
     char *line;                  /* the body's line so far */
     int line_len, line_cap;
     int events, done;            /* of the stream at hand */
+    long taken, wrong;           /* bytes of the body so far, and whether they are not those of FILE */
     long long started;
 } connection;
 
@@ -43,6 +45,8 @@ static long ok, bad_status, transport_errors, truncated, broken, leaks, events, 
 static char complaint[300];
 static const char *leak = "bench-raw";
 static char *request;
+static char *expected;
+static long expected_len;
 static int request_len, poller;
 static struct sockaddr_in address;
 
@@ -108,7 +112,7 @@ static int send_next(connection *c)
         return -1;
     c->busy = 1;
     c->part = HEAD;
-    c->head_len = c->line_len = c->events = c->done = 0;
+    c->head_len = c->line_len = c->events = c->done = c->taken = c->wrong = 0;
     c->started = now_us();
     sent++;
     if (send(c->fd, request, request_len, MSG_NOSIGNAL) == request_len)
@@ -165,6 +169,12 @@ static void take_line(connection *c)
 
 static void take_body(connection *c, const char *data, int len)
 {
+    if (expected && c->status == 200) {
+        if (c->taken + len > expected_len || memcmp(expected + c->taken, data, len))
+            c->wrong = 1;
+        c->taken += len;
+        return;
+    }
     for (int i = 0; i < len; i++) {
         if (c->line_len + 2 > c->line_cap) {
             c->line_cap = c->line_cap ? 2 * c->line_cap : 4096;
@@ -191,7 +201,10 @@ static void finish(connection *c, int complete)
         bad_status++;
     else if (c->is_stream && !c->done)
         truncated++;
-    else
+    else if (expected && (c->wrong || c->taken != expected_len)) {
+        broken++;
+        complain("another body", c->head);
+    } else
         ok++;
     add(&latency, now_us() - c->started);
 }
@@ -290,13 +303,25 @@ static int readable(connection *c)
     return 1;
 }
 
+static void expect(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    if (!file || fseek(file, 0, SEEK_END) || (expected_len = ftell(file)) < 0)
+        perror(path), exit(2);
+    rewind(file);
+    expected = malloc(expected_len + 1);
+    if (fread(expected, 1, expected_len, file) != (size_t)expected_len)
+        perror(path), exit(2);
+    fclose(file);
+}
+
 int main(int argc, char **argv)
 {
     const char *where = "127.0.0.1:8000", *path = "/v1/chat/completions", *key = "none", *body = "{}";
     int connections = 1, option;
     double seconds = 5;
     long most = 1L << 60;
-    while ((option = getopt(argc, argv, "u:p:k:b:c:d:n:l:")) > 0)
+    while ((option = getopt(argc, argv, "u:p:k:b:c:d:n:l:e:")) > 0)
         switch (option) {
         case 'u': where = optarg; break;
         case 'p': path = optarg; break;
@@ -306,6 +331,7 @@ int main(int argc, char **argv)
         case 'd': seconds = atof(optarg); break;
         case 'n': most = atol(optarg); break;
         case 'l': leak = optarg; break;
+        case 'e': expect(optarg); break;
         default: return 2;
         }
     signal(SIGPIPE, SIG_IGN);

@@ -5,10 +5,12 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from benchmarks import machine
 from benchmarks.contestants import BUILD, Contestant
+from benchmarks.routes import Route
 
 MESSAGES = [
     {"role": "system", "content": "You are a helpful assistant."},
@@ -28,8 +30,17 @@ class Load:
     delay: int = 0
     chunks: int = 0
     requests: int | None = None
+    #: Another route than chat, with a file of what has to come back.
+    route: Route | None = None
+    expected: Path | None = None
+
+    @property
+    def path(self) -> str:
+        return self.route.path if self.route else "/chat/completions"
 
     def body(self, model: str) -> dict[str, Any]:
+        if self.route:
+            return {"model": model, **self.route.asked}
         body: dict[str, Any] = {"model": model, "messages": MESSAGES, "seed": self.delay}
         if self.chunks:
             body |= {"stream": True, "stream_options": {"include_usage": True}, "max_tokens": self.chunks}
@@ -73,14 +84,16 @@ def run(contestant: Contestant, load: Load, beside: dict[str, list[int]] | None 
     command = [
         str(BUILD / "load"),
         *("-u", contestant.address),
-        *("-p", "/api/tenant/v1/chat/completions"),
+        *("-p", f"/api/tenant/v1{load.path}"),
         *("-k", contestant.key),
-        *("-b", json.dumps(load.body(contestant.model))),
+        *("-b", json.dumps(load.body(contestant.model), separators=(",", ":"))),
         *("-c", str(load.connections)),
         *("-d", str(load.seconds)),
     ]
     if load.requests is not None:
         command += ["-n", str(load.requests)]
+    if load.expected:
+        command += ["-e", str(load.expected)]
     if not contestant.pids:
         command += ["-l", "no-such-text"]
     others = beside or {}

@@ -2,18 +2,21 @@
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from statistics import median
 
 from benchmarks.contestants import Contestant
 from benchmarks.measure import Outcome
+from benchmarks.routes import KINDS, ROUTES, chat_beside
 
 #: The gateway's CPU for a whole answer, as a part of the naive one's.
 MOST_OF_NAIVE = 0.12
 #: CPU microseconds an event of a stream.
 MOST_US = 60.0
+#: CPU of a request for embeddings or speech without its bytes, as a part of a whole chat's.
+MOST_OF_CHAT = 1.0
 
 GATEWAY, NAIVE, DIRECT = "gateway", "naive", "direct"
 Value = Callable[[Outcome], float]
@@ -27,6 +30,8 @@ class Results:
     held: dict[str, tuple[Outcome, float]] = field(default_factory=dict)
     #: CPU milliseconds a second of each process tree while nothing is asked of it, by name.
     at_rest: dict[str, float] = field(default_factory=dict)
+    #: Bytes of an answer, by the name of its route and size.
+    bytes: dict[str, int] = field(default_factory=dict)
 
     def add(self, contestant: Contestant, load: str, outcome: Outcome) -> None:
         self.outcomes.setdefault(contestant.name, {}).setdefault(load, []).append(outcome)
@@ -49,6 +54,10 @@ class Results:
         return found + [
             f"{name}, held: {flaw}" for name, (one, _) in self.held.items() if (flaw := one.flaws())
         ]
+
+
+def _ms(outcome: Outcome) -> float:
+    return outcome.cpu_ms
 
 
 def _beside(name: str) -> Value:
@@ -113,6 +122,60 @@ def table(results: Results) -> list[str]:
     ]
 
 
+def _spread(values: Sequence[float], digits: int) -> str:
+    return f"{median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def _lines(results: Results, kind: str) -> list[tuple[float, float]]:
+    """The straight line through the smallest and the largest of one kind of answer, round by round.
+
+    Returns:
+        CPU ms of a request without its bytes, and CPU ms a KiB of the answer.
+    """
+    smallest, *_, largest = [route.name for route in ROUTES if route.kind == kind]
+    first, last = results.bytes[smallest] / 1024, results.bytes[largest] / 1024
+    lines = []
+    for low, high in zip(*(results.values(GATEWAY, name, _ms) for name in (smallest, largest)), strict=True):
+        slope = (high - low) / (last - first)
+        lines.append((low - slope * first, slope))
+    return lines
+
+
+def _of_chat(results: Results, kind: str, values: Sequence[float]) -> list[float]:
+    chats = results.values(GATEWAY, chat_beside(kind), _ms)
+    return [value / chat for value, chat in zip(values, chats, strict=True)]
+
+
+def routes_tables(results: Results) -> list[str]:
+    """What the other routes cost beside a whole chat, size by size, and what of it is their bytes."""
+    sizes = ["| | KiB | CPU ms a request | of a chat's | requests/s |", "|---|---|---|---|---|"]
+    for route in ROUTES:
+        costs = results.values(GATEWAY, route.name, _ms)
+        rate = median(results.values(GATEWAY, route.name, lambda outcome: float(outcome.seen["rate"])))
+        kib = results.bytes[route.name] / 1024
+        ratio = _spread(_of_chat(results, route.kind, costs), 2)
+        sizes.append(f"| {route.name} | {kib:.1f} | {median(costs):.3f} | {ratio} | {rate:.0f} |")
+    kinds = ["| | a request without its bytes, CPU ms | of a chat's | CPU us a KiB |", "|---|---|---|---|"]
+    for kind in KINDS:
+        fixed, slopes = zip(*_lines(results, kind), strict=True)
+        ratio = _spread(_of_chat(results, kind, fixed), 2)
+        slope = _spread([1000 * slope for slope in slopes], 2)
+        kinds.append(f"| {kind} | {median(fixed):.3f} | {ratio} | {slope} |")
+    return [*sizes, "", *kinds]
+
+
+def route_verdicts(results: Results) -> list[tuple[bool, str]]:
+    """Whether each kind of answer costs no more than a chat and its own bytes."""
+    judged = []
+    for kind in KINDS:
+        ratios = _of_chat(results, kind, [fixed for fixed, _ in _lines(results, kind)])
+        words = (
+            f"CPU of {kind} without the bytes, of a chat's: {_spread(ratios, 2)}; at most {MOST_OF_CHAT:.0f}"
+        )
+        judged.append((median(ratios) <= MOST_OF_CHAT, words))
+    return judged
+
+
 def verdicts(results: Results, held: int) -> list[tuple[bool, str]]:
     part, spread = _ratio(results, "saturated", lambda outcome: outcome.cpu_ms)
     event = results.values(GATEWAY, "stream", lambda outcome: outcome.event_us)
@@ -128,6 +191,7 @@ def verdicts(results: Results, held: int) -> list[tuple[bool, str]]:
             median(event) <= MOST_US,
             f"CPU us an event: {median(event):.1f} ({min(event):.1f} to {max(event):.1f}); at most {MOST_US:.0f}",
         ),
+        *route_verdicts(results),
         (live == whole == held, f"streams held at once by one process: {live}, whole: {whole}; all {held}"),
         (not flaws, "answers that were wrong: " + ("; ".join(flaws[:3]) if flaws else "none")),
     ]
@@ -150,6 +214,15 @@ def written(results: Results, held: int) -> tuple[str, bool]:
         "",
         f"At rest, CPU ms a second: {resting}. What stands beside a request has its share of this in it, the",
         "larger the fewer requests there are a second.",
+        "",
+        "## Embeddings and speech",
+        "",
+        "32 clients, each kind right after whole chats that it is compared with. The lower table has the straight line through the",
+        "smallest and the largest of each kind: what a request costs by itself, and what a KiB of its answer adds.",
+        "",
+        *routes_tables(results),
+        "",
+        "## Targets",
         "",
         *(f"- {'met' if met else 'MISSED'}: {text}" for met, text in judged),
         "",

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from base64 import urlsafe_b64encode
+from dataclasses import replace
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -25,6 +26,7 @@ sys.path.insert(0, str(CHECKOUT))
 from benchmarks import machine, report  # noqa: E402 - the checkout has to be on the path
 from benchmarks.contestants import NAME, RAW, Contestant, Field  # noqa: E402
 from benchmarks.measure import SETTLE, Load, Outcome, PeakMemory, run  # noqa: E402
+from benchmarks.routes import ROUTES, UnexpectedAnswerError, chat_beside, expected  # noqa: E402
 
 #: Streams that one process has to hold.
 HELD = 500
@@ -67,9 +69,10 @@ def fill_database(port: int) -> str:
         api_key="bench-raw-credential",
     )
     entry = CatalogEntry.objects.create(
-        tenant=tenant, provider=provider, name=NAME, model=RAW, capabilities=["chat"]
+        tenant=tenant, provider=provider, name=NAME, model=RAW, capabilities=["chat", "embed", "speech"]
     )
-    key, plain = InferenceKey.objects.issue(tenant, "bench", ["inference:chat"])
+    scopes = ["inference:chat", "inference:embed", "inference:speech"]
+    key, plain = InferenceKey.objects.issue(tenant, "bench", scopes)
     Grant.objects.create(key=key, target_id=entry.pk)
     connection.close()
     connection.close_pool()  # type: ignore[attr-defined]
@@ -77,12 +80,29 @@ def fill_database(port: int) -> str:
 
 
 def loads(quick: bool) -> dict[str, Load]:
-    short = 1.0 if quick else 4.0
+    short = 1.0 if quick else 3.0
     return {
         "saturated": Load(connections=32, seconds=short),
         "low": Load(connections=1, seconds=short, delay=5),
-        "stream": Load(connections=16, seconds=2 if quick else 10, delay=10, chunks=50),
+        "stream": Load(connections=16, seconds=2 if quick else 8, delay=10, chunks=50),
     }
+
+
+def route_loads(field: Field, gateway: Contestant, provider: Contestant, quick: bool) -> dict[str, Load]:
+    """The loads of the routes beside chat, by name, each kind after chats to compare it with.
+
+    Ends the program where one is not answered as it should be.
+    """
+    whole = Load(connections=32, seconds=0.5 if quick else 1.5)
+    found: dict[str, Load] = {}
+    try:
+        for route in ROUTES:
+            found.setdefault(chat_beside(route.kind), whole)
+            answer = expected(route, gateway, provider, field.folder)
+            found[route.name] = replace(whole, route=route, expected=answer)
+    except (UnexpectedAnswerError, OSError) as error:
+        sys.exit(f"{gateway.name} does not answer as it should: {error}\n{field.last_words()}")
+    return found
 
 
 def measure(field: Field, contestants: list[Contestant], rounds: int, quick: bool) -> report.Results:
@@ -97,11 +117,15 @@ def measure(field: Field, contestants: list[Contestant], rounds: int, quick: boo
             if flaws := run(contestant, warm_up).flaws():
                 sys.exit(f"{contestant.name} does not answer as it should: {flaws}\n{field.last_words()}")
         machine.pin(contestant.pids, own)
+    gateway, *_, provider = contestants
+    routes = route_loads(field, gateway, provider, quick)
+    results.bytes = {name: load.expected.stat().st_size for name, load in routes.items() if load.expected}
     results.at_rest = at_rest({**beside, **{one.name: one.pids for one in contestants if one.pids}})
     for number in range(rounds):
         # Who goes first changes from round to round.
         for contestant in contestants if number % 2 == 0 else contestants[::-1]:
-            for name, load in loads(quick).items():
+            more = routes if contestant is gateway else {}
+            for name, load in {**loads(quick), **more}.items():
                 counted = beside if name == "saturated" and contestant.pids else None
                 results.add(contestant, name, run(contestant, load, counted))
         print(f"round {number + 1} of {rounds}", file=sys.stderr)

@@ -2,9 +2,11 @@
  *
  *   upstream PORT
  *
- * Every POST is a chat completion. Ordinary fields of the request steer the answer, so that any gateway passes
- * them on: "seed" is the delay in milliseconds (before a whole answer, or before each chunk of a stream), and
- * "max_tokens" is the number of chunks of a stream. Each chunk's text carries "@" and the 16 digits of the
+ * A POST to /embeddings gets a vector of "dimensions" numbers (1536) for each text of "input", a POST to /audio/speech a KiB of
+ * sound for each character of "input", and every other one a chat completion. Ordinary fields of the request steer
+ * the answer, so that any gateway passes them on: "encoding_format" as everywhere, "seed" is the delay in
+ * milliseconds (before a whole chat, or before each chunk of a stream), and "max_tokens" is the number of chunks of
+ * a stream. Each chunk's text carries "@" and the 16 digits of the
  * monotonic clock in microseconds at which it was sent: the load generator reads from it how long it travelled.
  * Whatever a client must not see (model, id, fingerprint, request id) contains "bench-raw".
  *
@@ -25,6 +27,16 @@
 #include <unistd.h>
 
 #define MAX_CONNECTIONS 8192
+#define MAX_READY 64
+#define MAX_DIMENSIONS 4096
+
+/* A whole answer, head and body, made once: what it is ('c' chat, 'f' and 'b' vectors, 's' sound) and how much. */
+typedef struct {
+    char what;
+    int count, dimensions;
+    char *data;
+    size_t len;
+} answer;
 
 enum kind { IDLE, WHOLE, STREAM };
 
@@ -33,6 +45,7 @@ typedef struct connection {
     char *in;              /* what was received and not yet handled */
     size_t in_len, in_cap;
     enum kind kind;        /* what is being answered */
+    const answer *whole;
     int total, sent;       /* chunks of the stream */
     int delay_ms;
     int with_usage;
@@ -48,8 +61,8 @@ static int heap_len;
 static connection *graveyard[MAX_CONNECTIONS];
 static int graves;
 
-static char whole_answer[8192];
-static int whole_len;
+static answer ready[MAX_READY];
+static int ready_count;
 static const char STREAM_HEAD[] =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nx-request-id: bench-raw-request\r\n"
     "Transfer-Encoding: chunked\r\n\r\n";
@@ -142,24 +155,102 @@ static int write_all(connection *c, const char *data, size_t len)
 
 /* --- answers --- */
 
-static void prepare_whole_answer(void)
+static size_t put_chat(char *body)
 {
-    char body[4096];
-    int n = sprintf(body,
+    size_t n = sprintf(body,
         "{\"id\":\"chatcmpl-bench-raw-000001\",\"object\":\"chat.completion\",\"created\":1790000000,"
         "\"model\":\"bench-raw-model\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\","
         "\"content\":\"");
     for (int i = 0; i < 60; i++)
         n += sprintf(body + n, "word%02d ", i);
-    n += sprintf(body + n,
+    return n + sprintf(body + n,
         "\",\"refusal\":null,\"annotations\":[]},\"logprobs\":null,\"finish_reason\":\"stop\"}],"
         "\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":60,\"total_tokens\":72,"
         "\"prompt_tokens_details\":{\"cached_tokens\":0,\"audio_tokens\":0},"
         "\"completion_tokens_details\":{\"reasoning_tokens\":0,\"audio_tokens\":0}},"
         "\"service_tier\":\"default\",\"system_fingerprint\":\"fp_bench-raw\"}");
-    whole_len = sprintf(whole_answer,
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nx-request-id: bench-raw-request\r\n"
-        "Content-Length: %d\r\n\r\n%s", n, body);
+}
+
+static unsigned scattered(unsigned at)
+{
+    at *= 2654435761u;
+    return at ^ at >> 15;
+}
+
+static size_t put_base64(char *out, const unsigned char *data, size_t len)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t n = 0;
+    for (size_t i = 0; i < len; i += 3) {
+        unsigned bits = data[i] << 16 | (i + 1 < len ? data[i + 1] << 8 : 0) | (i + 2 < len ? data[i + 2] : 0);
+        out[n++] = digits[bits >> 18];
+        out[n++] = digits[bits >> 12 & 63];
+        out[n++] = i + 1 < len ? digits[bits >> 6 & 63] : '=';
+        out[n++] = i + 2 < len ? digits[bits & 63] : '=';
+    }
+    return n;
+}
+
+/* Vectors of small numbers with as many digits as those of a real model. */
+static size_t put_embeddings(char *body, int count, int dimensions, int as_base64)
+{
+    static float vector[MAX_DIMENSIONS];
+    size_t n = sprintf(body, "{\"object\":\"list\",\"data\":[");
+    for (int i = 0; i < count; i++) {
+        n += sprintf(body + n, "%s{\"object\":\"embedding\",\"index\":%d,\"embedding\":", i ? "," : "", i);
+        for (int j = 0; j < dimensions; j++)
+            vector[j] = (scattered(i * dimensions + j) / 4294967296.0 - .5) / 8;
+        if (as_base64) {
+            body[n++] = '"';
+            n += put_base64(body + n, (unsigned char *)vector, dimensions * sizeof *vector);
+            body[n++] = '"';
+        } else {
+            for (int j = 0; j < dimensions; j++)
+                n += sprintf(body + n, "%c%.17g", j ? ',' : '[', vector[j]);
+            body[n++] = ']';
+        }
+        body[n++] = '}';
+    }
+    return n + sprintf(body + n,
+        "],\"model\":\"bench-raw-model\",\"usage\":{\"prompt_tokens\":%d,\"total_tokens\":%d}}", 8 * count, 8 * count);
+}
+
+static size_t put_sound(char *out, int kib)
+{
+    size_t n = 0;
+    for (int left = kib; left > 0; left -= 16) {
+        int take = (left < 16 ? left : 16) * 1024;
+        n += sprintf(out + n, "%x\r\n", take);
+        for (int i = 0; i < take; i++)
+            out[n++] = scattered(left * 1024 + i) >> 24;
+        n += sprintf(out + n, "\r\n");
+    }
+    return n + sprintf(out + n, "0\r\n\r\n");
+}
+
+/* The answer of this kind and size, made when it is first asked for. */
+static const answer *get_ready(char what, int count, int dimensions)
+{
+    for (int i = 0; i < ready_count; i++)
+        if (ready[i].what == what && ready[i].count == count && ready[i].dimensions == dimensions)
+            return ready + i;
+    if (ready_count == MAX_READY || dimensions > MAX_DIMENSIONS)
+        exit(1);
+    answer *made = ready + ready_count++;
+    char *body = malloc(8192 + (size_t)count * (what == 's' ? 1100 : 40 * dimensions + 100));
+    char length[64] = "Transfer-Encoding: chunked";
+    size_t n = what == 'c' ? put_chat(body) : what == 's' ? put_sound(body, count)
+        : put_embeddings(body, count, dimensions, what == 'b');
+    if (what != 's')
+        sprintf(length, "Content-Length: %zu", n);
+    *made = (answer){.what = what, .count = count, .dimensions = dimensions, .data = malloc(n + 256)};
+    made->len = sprintf(made->data,
+        "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nx-request-id: bench-raw-request\r\n%s\r\n\r\n",
+        what == 's' ? "audio/mpeg" : "application/json", length);
+    memcpy(made->data + made->len, body, n);
+    made->len += n;
+    free(body);
+    return made;
 }
 
 static int put_event(char *out, const char *data)
@@ -203,7 +294,7 @@ static int step(connection *c)
     char out[4096];
     if (c->kind == WHOLE) {
         c->kind = IDLE;
-        return write_all(c, whole_answer, whole_len);
+        return write_all(c, c->whole->data, c->whole->len);
     }
     if (write_all(c, out, next_event(c, out)) < 0)
         return -1;
@@ -252,13 +343,51 @@ static int is_true(const char *body, const char *name)
     return at && !strncmp(at + strlen(name) + strspn(at + strlen(name), " :"), "true", 4);
 }
 
+/* How many characters a text has, or how many texts a list: they hold no quotes. */
+static int size_of(const char *body, const char *name)
+{
+    const char *at = strstr(body, name);
+    if (!at)
+        return 1;
+    at += strlen(name);
+    at += strspn(at, " :");
+    int is_list = *at == '[', quotes = 0;
+    const char *end = is_list ? strchr(at, ']') : strchr(at + 1, '"');
+    if (!end)
+        return 1;
+    if (!is_list)
+        return end - at - 1;
+    while (at < end)
+        quotes += *at++ == '"';
+    return quotes / 2;
+}
+
+/* Whether a request, which begins with its method and path, is for this route. */
+static int is_for(const char *request, const char *route)
+{
+    const char *end = strchr(request + 5, ' ');
+    size_t n = strlen(route);
+    return end && end - request > (long)n && !strncmp(end - n, route, n);
+}
+
 static int begin_answer(connection *c, const char *body)
 {
     requests++;
+    c->kind = WHOLE;
+    if (is_for(c->in, "/audio/speech")) {
+        c->whole = get_ready('s', size_of(body, "\"input\""), 0);
+        return step(c);
+    }
+    if (is_for(c->in, "/embeddings")) {
+        int count = strstr(body, "\"input\":[") ? size_of(body, "\"input\"") : 1;
+        char what = strstr(body, "\"base64\"") ? 'b' : 'f';
+        c->whole = get_ready(what, count, number(body, "\"dimensions\"", 1536));
+        return step(c);
+    }
+    c->whole = get_ready('c', 0, 0);
     c->with_usage = is_true(body, "\"include_usage\"");
     c->delay_ms = number(body, "\"seed\"", 0);
     if (!is_true(body, "\"stream\"")) {
-        c->kind = WHOLE;
         if (!c->delay_ms)
             return step(c);
         timer_set(c, c->delay_ms);
@@ -362,7 +491,6 @@ int main(int argc, char **argv)
     if (argc != 2)
         return fprintf(stderr, "usage: upstream PORT\n"), 2;
     signal(SIGPIPE, SIG_IGN);
-    prepare_whole_answer();
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     struct sockaddr_in address = {

@@ -84,13 +84,28 @@ def embeddings(answer: JSON, name: str, *, base64: bool) -> JSON | None:
 
 def _vector(given: Any, *, base64: bool) -> str | list[float] | None:
     """Return a vector as base64 of little-endian 32-bit floats, or as a list; None for what is no vector."""
+    if isinstance(given, list):
+        if not given or not _are_numbers(given):
+            return None
+        if not base64:
+            return given
     try:
         floats = array("f", b64decode(given, validate=True) if isinstance(given, str) else given)
     except (TypeError, ValueError, OverflowError):
         return None
-    # One number that is infinite, or none at all, makes the sum so.
-    if not floats or not isfinite(sum(floats)):
+    if not floats or not _are_finite(floats):
         return None
     if base64:
         return given if isinstance(given, str) else b64encode(floats.tobytes()).decode()
     return floats.tolist()
+
+
+def _are_numbers(given: list[Any]) -> bool:
+    # One number that is infinite, or none at all, makes the sum so.
+    return set(map(type, given)) <= {float, int} and isfinite(sum(given))
+
+
+def _are_finite(floats: "array[float]") -> bool:
+    # The byte with most of the exponent tells at once of every number that is not a huge one.
+    highest = floats.tobytes()[3::4]
+    return (0x7F not in highest and 0xFF not in highest) or all(map(isfinite, floats))

@@ -62,6 +62,21 @@ def test_curl_gets_floats_when_it_says_nothing(upstream, studio, studio_http):
         assert "encoding_format" not in upstream.last(studio.raw).json
 
 
+@pytest.mark.parametrize("encoding", ["float", "base64"])
+def test_numbers_as_large_as_they_may_be_are_numbers(upstream, studio, lenient, encoding):
+    largest = struct.unpack("<f", bytes.fromhex("ffff7f7f"))[0]
+    for vector in ([largest, -largest, 0.1], base64_floats(largest, -largest, 0.1)):
+        upstream.script(studio.raw, answer(embedded(vector)))
+        got = (
+            lenient.embeddings.create(model="fast", input="Hello", encoding_format=encoding).data[0].embedding
+        )
+        if encoding == "base64":
+            got = struct.unpack("<3f", b64decode(got))
+        assert [struct.pack("<f", one) for one in got] == [
+            struct.pack("<f", one) for one in (largest, -largest, 0.1)
+        ]
+
+
 def test_a_list_in_another_order_is_put_right(upstream, studio, studio_http):
     turned = embedded([2.0], [1.0])
     for index, item in zip((1, 0), turned["data"], strict=True):
@@ -80,6 +95,11 @@ def test_a_list_in_another_order_is_put_right(upstream, studio, studio_http):
         [{"embedding": [0.5]}, {"embedding": None}],
         [{"embedding": [0.5]}, {"embedding": ["x"]}],
         [{"embedding": [0.5]}, {"embedding": [[0.5]]}],
+        [{"embedding": [0.5]}, {"embedding": [0.5, True]}],
+        [{"embedding": [0.5]}, {"embedding": [0.5, None]}],
+        [{"embedding": [0.5]}, {"embedding": base64_floats(0.5, float("inf"))}],
+        [{"embedding": [0.5]}, {"embedding": base64_floats(float("nan"), 0.5)}],
+        [{"embedding": [0.5]}, {"embedding": base64_floats(-float("inf"))}],
         [{"embedding": [0.5]}, {"embedding": "AAA"}],
         [{"embedding": [0.5]}, {"embedding": "AAAA"}],
         [{"embedding": [0.5]}, {"embedding": "no base64!"}],
