@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from inference.models import Agent, CatalogEntry, Grant, Provider
+from inference.models import PASSAGE_TOKENS, PASSAGES, Agent, CatalogEntry, Grant, Provider
 from inference.providers.base import Timeouts, Upstream
 from tenants.models import InferenceKey
 from tenants.policy import PolicyCache, watch
@@ -29,6 +29,12 @@ class Target:
     instructions: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     forced: Mapping[str, Any] = field(default_factory=dict)
+    #: The data that an agent answers from, and how much of it a question is given.
+    dataset_ids: tuple[str, ...] = ()
+    passages: int = PASSAGES
+    passage_tokens: int = PASSAGE_TOKENS
+    relevance: float = 0.0
+    unknown_answer: str = ""
 
 
 def upstream_of(provider: Provider) -> Upstream:
@@ -84,6 +90,11 @@ def _of_agent(agent: Agent) -> Target:
         instructions=version.instructions,
         parameters=version.parameters,
         forced=version.forced,
+        dataset_ids=tuple(version.dataset_ids),
+        passages=version.passages,
+        passage_tokens=version.passage_tokens,
+        relevance=version.relevance,
+        unknown_answer=version.unknown_answer,
     )
 
 

@@ -25,6 +25,8 @@ class KeyFacts:
     scopes: frozenset[str]
     expires_at: float | None
     revoked: bool
+    #: Whether the tenant keeps the passages that answers were given.
+    record_answers: bool
     digest: bytes = field(repr=False)
 
     @classmethod
@@ -40,6 +42,7 @@ class KeyFacts:
             scopes=expand(key.scopes),
             expires_at=key.expires_at.timestamp() if key.expires_at else None,
             revoked=key.revoked_at is not None,
+            record_answers=key.tenant.record_answers,
             digest=bytes(key.digest),
         )
 

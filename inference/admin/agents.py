@@ -28,6 +28,14 @@ else:
     _Dropdown = DropdownFilter
 
 
+#: The fields by which an agent answers from data.
+DATA = ("datasets", "passages", "passage_tokens", "relevance", "unknown_answer")
+DATA_HELP = (
+    "Every question is searched for in these datasets, and the model is given the passages that fit best. The"
+    " answer carries them as citations. A key that may call the agent needs no access to its datasets."
+)
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number there")
 
@@ -78,10 +86,15 @@ class AgentForm(TenantForm[Agent]):
 
     class Meta:
         model = Agent
-        fields = ("name", "catalog", "instructions", "parameters", "forced", "datasets")
+        fields = ("name", "catalog", "instructions", "parameters", "forced", *DATA)
         labels = {"name": "Alias"}
         help_texts = {"name": "What clients send as the model, such as support-assistant."}
-        widgets = {"datasets": CheckRows(empty="This tenant has no dataset yet.")}
+        widgets = {
+            "datasets": CheckRows(empty="This tenant has no dataset yet."),
+            "unknown_answer": UnfoldAdminTextareaWidget(
+                {"rows": 2, "placeholder": "I am sorry, I do not know that."}
+            ),
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -98,7 +111,7 @@ class AgentForm(TenantForm[Agent]):
                 self.tenant.pk,
             )
         datasets: Any = self.fields["datasets"]
-        datasets.queryset = self.tenant.datasets.all()
+        datasets.queryset = self.tenant.datasets.filter(hidden=False)
 
 
 class StateFilter(_Dropdown):
@@ -140,7 +153,8 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
         state = ("state",) if obj else ()
         return [
             (None, {"fields": ("tenant", "name", *state)}),
-            ("Draft", {"fields": ("catalog", "instructions", "parameters", "forced", "datasets")}),
+            ("Draft", {"fields": ("catalog", "instructions", "parameters", "forced")}),
+            ("Data of the draft", {"fields": DATA, "description": DATA_HELP}),
         ]
 
     def response_post_save_add(self, request: HttpRequest, obj: Agent) -> HttpResponseRedirect:

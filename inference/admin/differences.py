@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from files.models import Dataset
-from inference.models import Agent, AgentVersion, CatalogEntry
+from inference.models import PASSAGE_TOKENS, PASSAGES, Agent, AgentVersion, CatalogEntry
 
 #: Unchanged lines that are shown around a change.
 CONTEXT = 2
@@ -59,8 +59,17 @@ class Names:
                 "Parameters": _json(source.parameters),
                 "Forced parameters": _json(source.forced),
                 "Datasets": "\n".join(datasets),
+                "Passages": _number(source.passages, PASSAGES, datasets),
+                "Tokens of passages": _number(source.passage_tokens, PASSAGE_TOKENS, datasets),
+                "Least relevance": _number(source.relevance, 0, datasets),
+                "Answer when nothing is found": source.unknown_answer,
             }
         )
+
+
+def _number(value: float, default: float, datasets: list[str]) -> str:
+    """Return a number; nothing where an agent without data has what all have."""
+    return f"{value:.10g}" if datasets or value != default else ""
 
 
 def _json(value: Any) -> str:

@@ -255,6 +255,10 @@ class _OneTenant:
             "instructions": spec.instructions,
             "parameters": dict(spec.parameters),
             "forced": dict(spec.forced),
+            "passages": spec.passages,
+            "passage_tokens": spec.passage_tokens,
+            "relevance": spec.relevance,
+            "unknown_answer": spec.unknown_answer,
         }
         changed, problems = store(row, values, spec.path, {"name": "alias"})
         if problems:

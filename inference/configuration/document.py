@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from inference.configuration import reading
 from inference.configuration.errors import ConfigurationError, Problem
 from inference.configuration.fields import Fields
-from inference.models import Capability
+from inference.models import PASSAGE_TOKENS, PASSAGES, Capability
 from inference.providers import ADAPTERS
 from inference.providers.base import Timeouts
 from tenants.models import normalise_host
@@ -63,6 +63,10 @@ class AgentSpec:
     datasets: tuple[str, ...]
     parameters: Mapping[str, Any]
     forced: Mapping[str, Any]
+    passages: int
+    passage_tokens: int
+    relevance: float
+    unknown_answer: str
     published: bool | None
 
 
@@ -217,6 +221,10 @@ def _agent(fields: Fields) -> AgentSpec:
         datasets=fields.texts("datasets"),
         parameters=fields.json("parameters"),
         forced=fields.json("forced"),
+        passages=fields.whole("passages", PASSAGES),
+        passage_tokens=fields.whole("passage_tokens", PASSAGE_TOKENS),
+        relevance=fields.number("relevance", 0.0),
+        unknown_answer=fields.text("unknown_answer"),
         published=_published(fields),
     )
     fields.close()

@@ -11,7 +11,7 @@ from files.models import Dataset
 from inference.configuration.document import DEFAULT_CAPABILITIES, DEFAULT_KIND, KEEP
 from inference.configuration.errors import ConfigurationError, Problem, unknown
 from inference.configuration.reading import escape
-from inference.models import Agent, CatalogEntry, Provider
+from inference.models import PASSAGE_TOKENS, PASSAGES, Agent, CatalogEntry, Provider
 from inference.providers.base import Timeouts
 from tenants.models import InferenceKey, Tenant
 from tenants.scopes import DEFAULT_PRESET, PRESETS
@@ -165,9 +165,23 @@ def _agent(row: Agent) -> JSON:
             "datasets": [dataset.name for dataset in row.datasets.all()],
             "parameters": row.parameters,
             "forced": row.forced,
+            "passages": row.passages,
+            "passage_tokens": row.passage_tokens,
+            "relevance": int(row.relevance) if row.relevance.is_integer() else row.relevance,
+            "unknown_answer": row.unknown_answer,
             "published": published,
         },
-        {"instructions": "", "datasets": [], "parameters": {}, "forced": {}, "published": True},
+        {
+            "instructions": "",
+            "datasets": [],
+            "parameters": {},
+            "forced": {},
+            "passages": PASSAGES,
+            "passage_tokens": PASSAGE_TOKENS,
+            "relevance": 0,
+            "unknown_answer": "",
+            "published": True,
+        },
     )
 
 

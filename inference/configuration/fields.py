@@ -154,6 +154,14 @@ class Fields:
             return default
         return number
 
+    def whole(self, name: str, default: int) -> int:
+        """Read a whole number."""
+        number = self.number(name, default)
+        if number % 1:
+            self.note(name, "this has to be a whole number")
+            return default
+        return int(number)
+
     def moment(self, name: str) -> datetime | None:
         """Read a date or a date with time; see ``as_moment``."""
         value = self._take(name)

@@ -5,6 +5,8 @@ from inference.models.explanations import Explanation
 from inference.models.targets import (
     HEADER_NAME,
     NAME,
+    PASSAGE_TOKENS,
+    PASSAGES,
     RESERVED_HEADERS,
     Agent,
     AgentContent,
@@ -20,6 +22,8 @@ from inference.models.targets import (
 __all__ = [
     "HEADER_NAME",
     "NAME",
+    "PASSAGES",
+    "PASSAGE_TOKENS",
     "RESERVED_HEADERS",
     "Agent",
     "AgentContent",

@@ -22,6 +22,9 @@ NAME = RegexValidator(
     "Start with a letter or digit; letters, digits and . _ : / @ + - may follow.",
 )
 HEADER_NAME = RegexValidator(r"\A[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z", "This is no name of an HTTP header.")
+#: How many passages of its data a question is given, and how many tokens of them, unless an agent says otherwise.
+PASSAGES = 5
+PASSAGE_TOKENS = 1500
 #: Headers that the gateway sets by itself.
 RESERVED_HEADERS = {
     "host",
@@ -204,13 +207,13 @@ class AgentContent(models.Model):
         "forced parameters", default=dict, blank=True, help_text="Values that a client cannot change."
     )
     passages = models.PositiveSmallIntegerField(
-        default=5,
+        default=PASSAGES,
         validators=[MinValueValidator(1), MaxValueValidator(50)],
         help_text="Most passages of its data that a question is given.",
     )
     passage_tokens = models.PositiveIntegerField(
         "tokens of passages",
-        default=1500,
+        default=PASSAGE_TOKENS,
         validators=[MinValueValidator(50), MaxValueValidator(1_000_000)],
         help_text="Most tokens that all passages together may take.",
     )
@@ -232,7 +235,8 @@ class AgentContent(models.Model):
 
     def content(self) -> dict[str, Any]:
         """Return the content's fields by name."""
-        return {name: getattr(self, name) for name in self.CONTENT}
+        # A row that was just written may hold 1 where the database gives back 1.0, which JSON tells apart.
+        return {**{name: getattr(self, name) for name in self.CONTENT}, "relevance": float(self.relevance)}
 
 
 class Agent(AgentContent, InferenceTarget):

@@ -71,7 +71,7 @@ def fields(response: HttpResponse) -> dict[str, Any]:
             data[bound.html_name] = [str(one) for one in value]
         elif value is True:
             data[bound.html_name] = "on"
-        elif value not in (None, False) and not isinstance(value, dict):
+        elif value is not None and value is not False and not isinstance(value, dict):
             data[bound.html_name] = str(bound.field.prepare_value(value))
     return data
 

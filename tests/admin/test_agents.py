@@ -72,6 +72,37 @@ class TestForm:
         assert problem in text(response)
         assert response.context["adminform"].form[field].value() == value
 
+    def test_the_data_of_a_draft_is_chosen_and_published(self, operator, world):
+        dataset = Dataset.objects.create(tenant=world.tenant, name="handbook")
+        hidden = Dataset.objects.create(tenant=world.tenant, name="of-a-thread", hidden=True)
+        page = operator.get(change(world.support))
+        assert "handbook" in text(page)
+        assert "of-a-thread" not in text(page)
+        data = {**fields(page), "datasets": [dataset.pk], "passages": "3", "passage_tokens": "900"}
+        data |= {"relevance": "0.5", "unknown_answer": "Ask HR."}
+        assert (
+            "datasets"
+            in operator.post(change(world.support), {**data, "datasets": [hidden.pk]})
+            .context["adminform"]
+            .form.errors
+        )
+        operator.post(change(world.support), data)
+        shown = text(operator.get(url("inference_agent_publish_page", world.support.pk)))
+        for changed in ("handbook", "Least relevance", "0.5", "Answer when nothing is found", "Ask HR."):
+            assert changed in shown
+        world.support.refresh_from_db()
+        version = world.support.publish()
+        assert (version.passages, version.passage_tokens, version.relevance) == (3, 900, 0.5)
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [("passages", "0"), ("passages", "51"), ("passage_tokens", "49"), ("relevance", "1.01")],
+    )
+    def test_what_is_out_of_range_is_refused(self, operator, world, field, value):
+        data = {**fields(operator.get(change(world.support))), field: value}
+        errors = operator.post(change(world.support), data).context["adminform"].form.errors
+        assert set(errors) == {field}
+
     def test_a_saved_draft_does_not_reach_clients(self, operator, world):
         data = {**fields(operator.get(change(world.support))), "instructions": "Answer at length."}
         operator.post(change(world.support), data)

@@ -35,6 +35,19 @@ def test_a_changed_list_of_datasets_is_a_change(agent):
     assert agent.has_unpublished_changes()
 
 
+def test_how_its_data_is_used_is_versioned_and_restored(agent):
+    agent.passages, agent.relevance, agent.unknown_answer = 3, 1, "Ask somebody else."
+    agent.save()
+    assert agent.has_unpublished_changes()
+    version = agent.publish()
+    assert (version.passages, version.relevance, version.unknown_answer) == (3, 1.0, "Ask somebody else.")
+    # 1 and 1.0 are one number, though not in JSON.
+    assert not agent.has_unpublished_changes()
+    agent.restore()
+    agent.refresh_from_db()
+    assert (agent.passages, agent.relevance, agent.unknown_answer) == (5, 0.0, "")
+
+
 def test_restoring_brings_back_the_version_before_the_live_one_and_its_draft(agent):
     agent.instructions = "Answer in verse."
     agent.parameters = {"temperature": 1}

@@ -103,6 +103,17 @@ def test_each_change_is_a_line_that_names_its_fields(configuration, slug, whole)
     assert configuration.apply(changed) == "No changes.\n"
 
 
+def test_what_an_agent_does_with_its_data_is_applied_and_versioned(configuration, slug, whole):
+    more = "passages: 3, passage_tokens: 900, relevance: 1, unknown_answer: Ask HR."
+    changed = whole.replace("alias: support,", f"alias: support, {more},")
+    fields = "passages, passage_tokens, relevance, unknown_answer"
+    assert configuration.apply(changed).splitlines()[0] == f"~ agent {slug}/support: {fields} (version 2)"
+    assert configuration.apply(changed) == "No changes.\n"
+    live = Agent.objects.get(tenant__slug=slug, name="support").live
+    given = (live.passages, live.passage_tokens, live.relevance, live.unknown_answer)
+    assert given == (3, 900, 1.0, "Ask HR.")
+
+
 def test_a_dry_run_prints_the_same_and_changes_nothing(configuration, slug):
     text = f"tenants: [{{slug: {slug}, keys: [{{name: web}}]}}]"
     expected = [f"+ tenant {slug}", f"+ key {slug}/web"]

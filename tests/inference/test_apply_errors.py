@@ -194,6 +194,25 @@ BLANK = "This field cannot be blank."
         ("5}", "true}", "providers[0].timeouts.connect", "this has to be a number"),
         ("5}", "0}", "providers[0].timeouts.connect", "Ensure this value is greater than or equal to 0.1."),
         ("{connect: 5}", "[5]", "providers[0].timeouts", "this has to be a mapping of fields"),
+        ("datasets: [handbook]", "passages: 2.5", "agents[0].passages", "this has to be a whole number"),
+        (
+            "datasets: [handbook]",
+            "passages: 51",
+            "agents[0].passages",
+            "Ensure this value is less than or equal to 50.",
+        ),
+        (
+            "datasets: [handbook]",
+            "passage_tokens: all",
+            "agents[0].passage_tokens",
+            "this has to be a number",
+        ),
+        (
+            "datasets: [handbook]",
+            "relevance: 1.5",
+            "agents[0].relevance",
+            "Ensure this value is less than or equal to 1.",
+        ),
         (
             "https://llm",
             "https://me:secret@llm",

@@ -87,6 +87,10 @@ def fill(slug: str, seed: int) -> Tenant:
             instructions=chance.text(),
             parameters={"stop": chance.json(), chance.text(): chance.json()},
             forced={chance.text(): chance.json()},
+            passages=chance.random.choice([5, 1, 50]),
+            passage_tokens=chance.random.choice([1500, 50, 1_000_000]),
+            relevance=chance.random.choice([0, 1, 0.25]),
+            unknown_answer=chance.text(),
         )
         agent.datasets.set(chance.some(datasets))
         if number:
@@ -129,6 +133,7 @@ def state(slug: str) -> dict[str, list]:
                 a.parameters,
                 a.forced,
                 {d.name for d in a.datasets.all()},
+                (a.passages, a.passage_tokens, a.relevance, a.unknown_answer),
             )
             for a in agents
         ],
