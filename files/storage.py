@@ -19,6 +19,8 @@ MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,63}/[A-Za-z0-9][A-Za-z0-9.
 UNKNOWN = "application/octet-stream"
 MAX_FILENAME = 255
 MAX_ENDING = 20
+#: Types of what a browser would run if it were to show it.
+ACTIVE = re.compile(r".*(html|xml|script|svg|flash)", re.IGNORECASE)
 #: Formatting characters that turn the direction of writing: ``gpj.exe`` would read ``exe.jpg``.
 _TURNING = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -33,6 +35,15 @@ class OnDisk(DjangoFile):  # type: ignore[type-arg] # not generic at run time
     def temporary_file_path(self) -> str:
         """Return where it lies; Django moves what has this method."""
         return str(self._path)
+
+
+def opened(name: str) -> "DjangoFile[bytes]":
+    """Open a stored file for reading.
+
+    Raises:
+        FileNotFoundError: there is none of that name.
+    """
+    return default_storage.open(name, "rb")
 
 
 def digest(path: Path) -> str:
@@ -70,6 +81,11 @@ def clean_filename(given: str) -> str:
     if len(name) <= MAX_FILENAME or not stem or len(ending) > MAX_ENDING:
         return name[:MAX_FILENAME]
     return f"{stem[: MAX_FILENAME - len(ending) - 1]}{dot}{ending}"
+
+
+def harmless(content_type: str) -> str:
+    """Return the media type under which a file is handed out: nothing that a browser would run."""
+    return UNKNOWN if ACTIVE.match(content_type) or not content_type else content_type
 
 
 def media_type(given: str, filename: str) -> str:

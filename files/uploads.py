@@ -94,14 +94,21 @@ def readable(key_id: int, tenant_id: int, user: str = "") -> QuerySet[File]:
     )
 
 
-def removable(key_id: int, tenant_id: int, user: str = "") -> QuerySet[File]:
-    """Return the files that a key may delete: its own, and what came with datasets that are granted to it."""
-    foreign = DatasetFile.objects.filter(file=OuterRef("pk")).exclude(dataset__grants__key=key_id)
-    return (
-        readable(key_id, tenant_id, user)
-        .exclude(Q(Exists(foreign), origin=File.Origin.DATASET))
-        .exclude(~Q(key=key_id), origin=File.Origin.FILES)
+def visible_places(key_id: int) -> QuerySet[DatasetFile]:
+    """Return the places of files that a key may know of: in datasets that are granted to it, and in its threads."""
+    return DatasetFile.objects.filter(
+        Q(dataset__hidden=False, dataset__grants__key=key_id) | Q(dataset__conversation__key=key_id)
     )
+
+
+def removable(file: File, key_id: int) -> bool:
+    """Tell whether a key that can see a file may delete it.
+
+    It is the key's own, or it came with a dataset and is in none that is not granted to the key.
+    """
+    if file.origin != File.Origin.DATASET:
+        return file.key_id == key_id
+    return not DatasetFile.objects.filter(file=file).exclude(pk__in=visible_places(key_id)).exists()
 
 
 def keep(

@@ -6,6 +6,7 @@ from files.api_urls import urlpatterns as files_urlpatterns
 from inference.views.audio import SpeechView, TranscriptionsView, TranslationsView
 from inference.views.chat import ChatCompletionsView
 from inference.views.completions import CompletionsView
+from inference.views.conversation_files import ConversationFilesView
 from inference.views.conversations import (
     ConversationDetailView,
     ConversationsView,
@@ -21,6 +22,8 @@ from inference.views.reference import DescriptionView, ReferenceView
 urlpatterns = [
     *files_urlpatterns,
     path("conversations", ConversationsView.as_view()),
+    # Before a conversation's own address, which would take it for an id.
+    path("conversations/files", ConversationFilesView.as_view()),
     path("conversations/<str:conversation_id>", ConversationDetailView.as_view()),
     path("conversations/<str:conversation_id>/items", ItemsView.as_view()),
     path("conversations/<str:conversation_id>/items/<str:item_id>", ItemView.as_view()),

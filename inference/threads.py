@@ -8,6 +8,8 @@ import orjson
 from django.db import transaction
 from django.utils import timezone
 
+from files import uploads
+from files.models import Dataset
 from gtapi.errors import NotFound
 from inference import tokens
 from inference.models import Conversation, Item, Turn
@@ -29,14 +31,44 @@ def find(key_id: int, conversation_id: str, user: str, *, lock: bool = False) ->
     Raises:
         NotFound: there is none, or it is another key's, or another user's of this key.
     """
-    rows = Conversation.objects.of(key_id)
-    if lock:
-        rows = rows.select_for_update()
-    # PostgreSQL takes no NUL, not even to look for one.
-    conversation = None if "\0" in conversation_id else rows.filter(pk=conversation_id).first()
-    if conversation is None or (conversation.user and conversation.user != user):
+    conversation = owned(key_id, conversation_id, lock=lock)
+    if conversation.user and conversation.user != user:
         raise no_conversation(conversation_id)
     return conversation
+
+
+def owned(key_id: int, conversation_id: str, *, lock: bool = False) -> Conversation:
+    """Return a key's conversation, whichever end user it is for; raises as ``find``."""
+    rows = Conversation.objects.of(key_id)
+    if lock:
+        rows = rows.select_for_update(of=("self",))
+    # PostgreSQL takes no NUL, not even to look for one.
+    conversation = None if "\0" in conversation_id else rows.filter(pk=conversation_id).first()
+    if conversation is None:
+        raise no_conversation(conversation_id)
+    return conversation
+
+
+def files_of(conversation: Conversation) -> Dataset:
+    """Return the dataset that holds a thread's files; the first upload, which holds the thread's lock, makes it."""
+    if conversation.dataset is None:
+        conversation.dataset = Dataset.objects.create(
+            tenant_id=conversation.tenant_id,
+            name=conversation.pk,
+            embedding=conversation.tenant.embedding,
+            hidden=True,
+        )
+        conversation.save(update_fields=["dataset"])
+    return conversation.dataset
+
+
+@transaction.atomic
+def remove(conversation: Conversation) -> None:
+    """Delete a thread with its files."""
+    dataset = conversation.dataset
+    conversation.delete()
+    if dataset is not None:
+        uploads.remove_dataset(dataset)
 
 
 def history(conversation: Conversation) -> list[Item]:

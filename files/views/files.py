@@ -1,27 +1,77 @@
 """The routes under ``/files``: OpenAI's own, for the files of a key and of the datasets that are granted to it."""
 
-from typing import Any, ClassVar
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from typing import IO, Any, ClassVar
 
-from files import uploads
+from django.db.models import Prefetch, QuerySet
+from django.utils.http import content_disposition_header
+
+from files import storage, uploads
 from files.models import File
-from files.shapes import PURPOSES, file_object, telling_place
-from files.uploads import Kept, Upload
-from files.views.uploads import UploadView
+from files.shapes import ALL_PURPOSES, PURPOSES, file_object, telling_place
+from files.uploads import Upload
+from files.views.uploads import UploadView, told, with_storage
 from gtapi.checks import missing, one_of
 from gtapi.database import in_thread
+from gtapi.errors import PermissionDenied, Unavailable, translate
+from gtapi.pagination import Paging, page
 from gtapi.request import APIRequest
-from gtapi.responses import JSONResponse
+from gtapi.responses import JSONResponse, Stream
 from tenants.views import KeyedView
 
+logger = logging.getLogger(__name__)
+
 JSON = dict[str, Any]
-#: Longest name of an end user, in characters.
-MAX_USER = 200
+#: Files in a page of a list, as OpenAI has it: by default all.
+MAX_FILES = 10_000
+#: Bytes that are read and sent at once.
+PIECE = 256 * 1024
 
 
-class FilesView(UploadView):
-    route = "/files"
+class FileOwnerView(KeyedView):
+    """What the routes share: which files a key may see."""
+
     scope = "files:read"
+
+    def files(self, request: APIRequest) -> QuerySet[File]:
+        """Return the files that the key may see for the end user that the query names."""
+        user = request.GET.get("user") or ""
+        # PostgreSQL takes no NUL, not even to look for one.
+        if "\0" in user:
+            return File.objects.none()
+        places = uploads.visible_places(self.auth.id).select_related("dataset")
+        return uploads.readable(self.auth.id, self.auth.tenant_id, user).prefetch_related(
+            Prefetch("places", queryset=places)
+        )
+
+    def file(self, request: APIRequest, file_id: str) -> File:
+        """Return a file that the key may see.
+
+        Raises:
+            NotFound: there is none, whatever the reason.
+        """
+        found = None if "\0" in file_id else self.files(request).filter(pk=file_id).first()
+        if found is None:
+            raise uploads.no_file(file_id)
+        return found
+
+
+class FilesView(UploadView, FileOwnerView):
+    route = "/files"
     scopes: ClassVar[dict[str, str]] = {"POST": "files:write"}
+
+    async def get(self, request: APIRequest) -> JSONResponse:
+        paging = Paging.of(request, default=MAX_FILES, most=MAX_FILES)
+        if (purpose := request.GET.get("purpose")) is not None:
+            one_of(ALL_PURPOSES)("purpose", purpose)
+        return JSONResponse(await in_thread(self._list, request, paging, purpose))
+
+    def _list(self, request: APIRequest, paging: Paging, purpose: str | None) -> JSON:
+        files = self.files(request)
+        found, more = paging.select(files.filter(purpose=purpose) if purpose else files)
+        return page([file_object(file, telling_place(file.places.all()), own=False) for file in found], more)
 
     async def post(self, request: APIRequest) -> JSONResponse:
         async with self.received(request) as received:
@@ -40,36 +90,79 @@ class FilesView(UploadView):
             return JSONResponse(told(await self.keep(upload)))
 
 
-class FileView(KeyedView):
+class FileView(FileOwnerView):
     """One file, in the words of the route by which it came."""
 
     route = "/files/{id}"
-    scope = "files:read"
     scopes: ClassVar[dict[str, str]] = {"DELETE": "files:write"}
 
     async def get(self, request: APIRequest, file_id: str) -> JSONResponse:
-        return JSONResponse(await in_thread(self._get, file_id, request.GET.get("user") or ""))
+        return JSONResponse(await in_thread(self._get, request, file_id))
 
-    def _get(self, file_id: str, user: str) -> JSON:
-        file = self.file(file_id, user)
-        place = telling_place(file.places.select_related("dataset"))
-        return file_object(file, place, own=file.origin != File.Origin.FILES)
+    def _get(self, request: APIRequest, file_id: str) -> JSON:
+        file = self.file(request, file_id)
+        return file_object(file, telling_place(file.places.all()), own=file.origin != File.Origin.FILES)
 
-    def file(self, file_id: str, user: str) -> File:
-        """Return a file that the key may see.
+    async def delete(self, request: APIRequest, file_id: str) -> JSONResponse:
+        await in_thread(self._delete, request, file_id)
+        return JSONResponse({"id": file_id, "object": "file", "deleted": True})
 
-        Raises:
-            NotFound: there is none, whatever the reason.
-        """
-        # PostgreSQL takes no NUL, not even to look for one.
-        if "\0" in file_id or "\0" in user:
-            raise uploads.no_file(file_id)
-        found = uploads.readable(self.auth.id, self.auth.tenant_id, user).filter(pk=file_id).first()
-        if found is None:
-            raise uploads.no_file(file_id)
-        return found
+    def _delete(self, request: APIRequest, file_id: str) -> None:
+        file = self.file(request, file_id)
+        if not uploads.removable(file, self.auth.id):
+            raise PermissionDenied(
+                "This file is also another key's. It can be taken out of the dataset, but not deleted.",
+                code="file_of_another_key",
+            )
+        uploads.remove(file)
 
 
-def told(kept: Kept) -> JSON:
-    """Return what the answer to an upload says of it."""
-    return file_object(kept.file, kept.place, own=kept.file.origin != File.Origin.FILES)
+class FileContentView(FileOwnerView):
+    """A file's bytes, as they were uploaded: to be saved and never to be shown."""
+
+    route = "/files/{id}/content"
+
+    async def get(self, request: APIRequest, file_id: str) -> Stream:
+        file = await in_thread(self.file, request, file_id)
+        try:
+            opened = await with_storage(storage.opened, file.path)
+        except FileNotFoundError:
+            logger.warning("%s is not in storage, or was deleted just now", file_id)
+            raise uploads.no_file(file_id) from None
+        except Exception as error:
+            raise _unreachable(error) from error
+        response = Stream(self._sent(opened), storage.harmless(file.content_type))
+        response.headers["content-length"] = str(file.bytes)
+        response.headers["content-disposition"] = (
+            content_disposition_header(as_attachment=True, filename=file.filename) or "attachment"
+        )
+        response.headers["x-content-type-options"] = "nosniff"
+        # The admin has the same origin: whatever a browser makes of it, it runs nothing.
+        response.headers["content-security-policy"] = "default-src 'none'; sandbox"
+        return response
+
+    async def _sent(self, opened: IO[bytes]) -> AsyncGenerator[bytes, None]:
+        """Yield a file in pieces; its usage record is durable before the last one."""
+        try:
+            piece = await with_storage(opened.read, PIECE)
+            while piece:
+                following = await with_storage(opened.read, PIECE)
+                if not following:
+                    await self.record()
+                yield piece
+                piece = following
+        except (asyncio.CancelledError, GeneratorExit):
+            await self.record_abandoned()
+            raise
+        except Exception as error:
+            self.note(translate(_unreachable(error)))
+            await self.record()
+            raise _unreachable(error) from error
+        finally:
+            opened.close()
+
+
+def _unreachable(error: Exception) -> Unavailable:
+    return Unavailable(
+        "The file cannot be read at the moment.", detail=f"{type(error).__name__}: {error}"[:500]
+    )

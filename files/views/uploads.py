@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from files import storage, uploads
 from files.limits import Limits
+from files.models import File
+from files.shapes import file_object
 from files.uploads import Incoming, Kept, Upload
 from gtapi.checks import invalid, missing
 from gtapi.database import in_thread
@@ -19,6 +21,7 @@ from tenants.views import KeyedView
 
 P = ParamSpec("P")
 T = TypeVar("T")
+JSON = dict[str, Any]
 MAX_IDEMPOTENCY_KEY = 255
 #: Storage may be slow and far away, and must not hold up the threads of the database.
 _movers = ThreadPoolExecutor(max_workers=8, thread_name_prefix="storage")
@@ -80,3 +83,8 @@ def _only_file(form: ReceivedForm) -> Incoming:
     if file.size == 0:
         raise invalid("file", "the file is empty")
     return Incoming(file.path, file.filename, file.content_type, file.size)
+
+
+def told(kept: Kept) -> JSON:
+    """Return what the answer to an upload says of it, in the words of its route."""
+    return file_object(kept.file, kept.place, own=kept.file.origin != File.Origin.FILES)

@@ -92,8 +92,9 @@ class ConversationDetailView(ConversationView):
         await in_thread(self._delete, conversation_id, self.user(request))
         return JSONResponse({"id": conversation_id, "object": "conversation.deleted", "deleted": True})
 
+    @transaction.atomic
     def _delete(self, conversation_id: str, user: str) -> None:
-        self.owned(conversation_id, user).delete()
+        threads.remove(self.owned(conversation_id, user, lock=True))
 
 
 class ItemsView(ConversationView):

@@ -173,12 +173,21 @@ ROUTES = [
         )
     ),
     Route("POST", "/files", "files:write", {"data": {"purpose": "assistants"}, "files": {"file": NOTES}}),
+    Route("GET", "/files", "files:read"),
     Route("GET", "/files/file-none", "files:read"),
     Route("GET", "/datasets", "datasets:read"),
     Route("POST", "/datasets", "datasets:write", {"json": {"name": "handbook"}}),
     Route("GET", "/datasets/ds_none", "datasets:read"),
     Route("POST", "/datasets/ds_none", "datasets:write", {"json": {"title": "Handbook"}}),
     Route("DELETE", "/datasets/ds_none", "datasets:write"),
+    Route("DELETE", "/files/file-none", "files:write"),
+    Route("GET", "/files/file-none/content", "files:read"),
+    Route("POST", "/datasets/ds_none/files", "files:write", {"files": {"file": NOTES}}),
+    Route("GET", "/datasets/ds_none/files", "datasets:read"),
+    Route("GET", "/datasets/ds_none/files/file-none", "datasets:read"),
+    Route("DELETE", "/datasets/ds_none/files/file-none", "files:write"),
+    Route("POST", "/conversations/files", "files:write",
+          {"files": {"file": NOTES}}, how="in conv_none"),
 ]  # fmt: skip
 #: Those that call a provider.
 CALLING = [route for route in ROUTES if route.play]

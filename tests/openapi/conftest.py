@@ -30,6 +30,17 @@ class Site:
     def dataset(self) -> str:
         return self.client.post("/datasets", json={"name": "handbook"}).json()["id"]
 
+    def path(self, route) -> str:
+        """A route's path, about a conversation or a dataset that is there."""
+        if route.path.startswith("/datasets/{id}"):
+            return route.path.replace("{id}", self.dataset())
+        return route.path.replace("{id}", self.conversation()) if "/{id}" in route.path else route.path
+
+    def headers(self, route) -> dict[str, str]:
+        """The headers that a route cannot do without."""
+        needed = [p["name"] for p in route.parameters if p["in"] == "header" and p.get("required")]
+        return {name: self.conversation() for name in needed}
+
 
 @pytest.fixture(scope="session")
 def site(gateway, upstream, django_db_blocker) -> Iterator[Site]:

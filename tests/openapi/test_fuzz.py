@@ -65,6 +65,8 @@ def test_no_request_is_answered_with_anything_undescribed(site, operation):
             case.body = {**case.body, "model": name}
         if known and case.path_parameters and make:
             case.path_parameters = {**case.path_parameters, "id": known_id}
+        if known and operation.path == "/conversations/files":
+            case.headers = {**case.headers, "X-GT-Conversation-Id": site.conversation()}
         TRIED[operation.label] += 1
         case.call_and_validate(
             base_url=site.base_url, headers=site.world.authorization, checks=CHECKS, timeout=30

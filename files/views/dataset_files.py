@@ -1,0 +1,73 @@
+"""The routes under ``/datasets/{id}/files``: uploads straight into a dataset."""
+
+from typing import Any, ClassVar
+
+from files import uploads
+from files.models import DatasetFile, File
+from files.shapes import file_object
+from files.uploads import Upload
+from files.views.base import DatasetView
+from files.views.uploads import UploadView, told
+from gtapi.database import in_thread
+from gtapi.pagination import Paging, page
+from gtapi.request import APIRequest
+from gtapi.responses import JSONResponse
+
+JSON = dict[str, Any]
+
+
+class DatasetFilesView(UploadView, DatasetView):
+    route = "/datasets/{id}/files"
+    scopes: ClassVar[dict[str, str]] = {"POST": "files:write"}
+
+    async def get(self, request: APIRequest, dataset_id: str) -> JSONResponse:
+        return JSONResponse(await in_thread(self._list, dataset_id, Paging.of(request)))
+
+    def _list(self, dataset_id: str, paging: Paging) -> JSON:
+        places = self.dataset(dataset_id).places.select_related("file", "dataset")
+        found, more = paging.select(places, key="file_id")
+        return page([file_object(place.file, place, own=False) for place in found], more)
+
+    async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
+        dataset = await in_thread(self.dataset, dataset_id)
+        async with self.received(request) as received:
+            upload = Upload(
+                self.auth.tenant_id,
+                self.auth.id,
+                File.Origin.DATASET,
+                received.incoming,
+                dataset=dataset,
+                idempotency_key=received.idempotency_key,
+            )
+            return JSONResponse(told(await self.keep(upload)))
+
+
+class DatasetFileView(DatasetView):
+    """One file of a dataset, and how far it is processed there."""
+
+    route = "/datasets/{id}/files/{file_id}"
+    scopes: ClassVar[dict[str, str]] = {"DELETE": "files:write"}
+
+    def place(self, dataset_id: str, file_id: str) -> DatasetFile:
+        """Return a file's place in a dataset that is granted to the key.
+
+        Raises:
+            NotFound: there is no such dataset, or no such file in it.
+        """
+        places = self.dataset(dataset_id).places.select_related("file", "dataset")
+        # PostgreSQL takes no NUL, not even to look for one.
+        found = None if "\0" in file_id else places.filter(file=file_id).first()
+        if found is None:
+            raise uploads.no_file(file_id)
+        return found
+
+    async def get(self, request: APIRequest, dataset_id: str, file_id: str) -> JSONResponse:
+        return JSONResponse(await in_thread(self._get, dataset_id, file_id))
+
+    def _get(self, dataset_id: str, file_id: str) -> JSON:
+        place = self.place(dataset_id, file_id)
+        return file_object(place.file, place, own=True)
+
+    async def delete(self, request: APIRequest, dataset_id: str, file_id: str) -> JSONResponse:
+        await in_thread(lambda: uploads.detach(self.place(dataset_id, file_id)))
+        return JSONResponse({"id": file_id, "object": "file", "deleted": True})

@@ -1,0 +1,51 @@
+"""``/conversations/files``: uploads into a thread, which is named by a header."""
+
+from django.db import transaction
+
+from files.models import Dataset, File
+from files.uploads import Upload
+from files.views.uploads import UploadView, told
+from gtapi.checks import missing
+from gtapi.database import in_thread
+from gtapi.errors import PermissionDenied
+from gtapi.request import APIRequest
+from gtapi.responses import JSONResponse
+from inference import threads
+from inference.views.chat import CONVERSATION, CONVERSATION_SCOPE
+from inference.views.conversations import ConversationView
+
+
+class ConversationFilesView(UploadView, ConversationView):
+    """What is uploaded here is searched when the thread goes on."""
+
+    route = "/conversations/files"
+    scope = "files:write"
+
+    async def post(self, request: APIRequest) -> JSONResponse:
+        conversation_id = request.header(CONVERSATION.encode())
+        if not conversation_id:
+            raise missing("X-GT-Conversation-Id")
+        if CONVERSATION_SCOPE not in self.auth.scopes:
+            raise PermissionDenied(
+                f"This API key lacks the scope '{CONVERSATION_SCOPE}', which '{CONVERSATION}' needs."
+            )
+        # Whether it is the key's at all shows before the file is sent, whose form may name the end user.
+        await in_thread(threads.owned, self.auth.id, conversation_id)
+        async with self.received(request) as received:
+            user = self.user(request, {"user": received.form.get("user")})
+            dataset = await in_thread(self._dataset, conversation_id, user)
+            upload = Upload(
+                self.auth.tenant_id,
+                self.auth.id,
+                File.Origin.CONVERSATION,
+                received.incoming,
+                dataset=dataset,
+                idempotency_key=received.idempotency_key,
+            )
+            response = JSONResponse(told(await self.keep(upload)))
+        response.headers[CONVERSATION] = conversation_id
+        return response
+
+    @transaction.atomic
+    def _dataset(self, conversation_id: str, user: str) -> Dataset:
+        return threads.files_of(self.owned(conversation_id, user, lock=True))
