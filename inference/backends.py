@@ -58,8 +58,9 @@ async def embed(caller: Caller, name: str, texts: Sequence[str], *, query: bool)
         return []
     vectors: list[list[float]] = []
     async with _metered(caller, name, ENDPOINTS["embeddings"]) as model:
-        for batch in _batches(texts):
-            vectors += await _embed(model, batch)
+        side = model.target.query_side if query else model.target.passage_side
+        for batch in _batches([side.prefix + text for text in texts]):
+            vectors += await _embed(model, batch, side.input_type)
         if len({len(vector) for vector in vectors}) != 1:
             raise UpstreamFailed(detail=f"{model.upstream.name}: vectors of several lengths")
     return [_unit(vector) for vector in vectors]
@@ -83,8 +84,10 @@ def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
     yield batch
 
 
-async def _embed(model: _Model, texts: list[str]) -> list[list[float]]:
+async def _embed(model: _Model, texts: list[str], input_type: str) -> list[list[float]]:
     body: JSON = {"model": model.target.raw_model, "input": texts, "encoding_format": "float"}
+    if input_type:
+        body["input_type"] = input_type
     answer = await model.adapter.answer(model.upstream, "embeddings", body, {"input"})
     built = embeddings(answer, model.target.name, base64=False)
     if built is None or len(built["data"]) != len(texts):

@@ -13,6 +13,14 @@ from tenants.policy import PolicyCache, watch
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """How a model is told that a text is a question, or a passage: nothing, for most."""
+
+    prefix: str = ""
+    input_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """What a published name stands for. ``unavailable`` says, for operators, why no client can reach it."""
 
@@ -35,6 +43,8 @@ class Target:
     passage_tokens: int = PASSAGE_TOKENS
     relevance: float = 0.0
     unknown_answer: str = ""
+    query_side: Side = Side()
+    passage_side: Side = Side()
 
 
 def upstream_of(provider: Provider) -> Upstream:
@@ -67,6 +77,8 @@ def entry_target(entry: CatalogEntry) -> Target:
         raw_model=entry.model,
         context_window=entry.context_window,
         upstream=upstream_of(entry.provider),
+        query_side=Side(entry.query_prefix, entry.query_input_type),
+        passage_side=Side(entry.passage_prefix, entry.passage_input_type),
     )
 
 

@@ -22,10 +22,22 @@ class CatalogEntryForm(TenantForm[CatalogEntry]):
 
     class Meta:
         model = CatalogEntry
-        fields = ("name", "provider", "model", "capabilities", "context_window", "published")
+        fields = (
+            "name",
+            "provider",
+            "model",
+            "capabilities",
+            "context_window",
+            "published",
+            *CatalogEntry.SIDES,
+        )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for side in CatalogEntry.SIDES:
+            if side in self.fields:
+                # The blank at the end of "query: " belongs to it.
+                self.fields[side].strip = False  # type: ignore[attr-defined]
         if "provider" not in self.fields:
             return
         provider: Any = self.fields["provider"]
@@ -65,6 +77,15 @@ class CatalogEntryAdmin(TenantOwnedAdmin[CatalogEntry]):
         return [
             (None, {"fields": ("tenant", "name", "published", *used)}),
             ("Behind the name", {"fields": ("provider", "model", "capabilities", "context_window")}),
+            (
+                "Questions and passages",
+                {
+                    "fields": (CatalogEntry.SIDES[:2], CatalogEntry.SIDES[2:]),
+                    "description": "For models that embed questions otherwise than passages, such as E5: how "
+                    "they are told which of them a text is. Most models need nothing.",
+                    "classes": ("collapse",),
+                },
+            ),
         ]
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:

@@ -234,6 +234,10 @@ class _OneTenant:
             "model": spec.model,
             "capabilities": list(spec.capabilities),
             "context_window": spec.context_window,
+            "query_prefix": spec.query_prefix,
+            "passage_prefix": spec.passage_prefix,
+            "query_input_type": spec.query_input_type,
+            "passage_input_type": spec.passage_input_type,
             "published": spec.published,
         }
         if self._store("catalog", row, values, spec.path):

@@ -151,6 +151,9 @@ def _document(models: Models | None) -> Document:
     (tenant,) = data["tenants"]
     ids = models.ids if models else {}
     variables = {f"{capability.upper()}_MODEL": ids.get(capability, "") for capability in MODELS}
+    # Ours is told which side of a search a text is on; another one may refuse the field.
+    ours = models is not None and models.ids.get("embed") == MODELS["embed"]
+    variables |= {"QUERY_TYPE": "query" if ours else "", "PASSAGE_TYPE": "passage" if ours else ""}
     if models is None:
         tenant["providers"] = []
     else:

@@ -43,6 +43,10 @@ class CatalogSpec:
     capabilities: tuple[str, ...]
     context_window: int | None
     published: bool
+    query_prefix: str
+    passage_prefix: str
+    query_input_type: str
+    passage_input_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +205,10 @@ def _catalog(fields: Fields) -> CatalogSpec:
         else DEFAULT_CAPABILITIES,
         context_window=int(fields.number("context_window", 0)) or None,
         published=fields.switch("published", True),
+        query_prefix=fields.text("query_prefix"),
+        passage_prefix=fields.text("passage_prefix"),
+        query_input_type=fields.text("query_input_type"),
+        passage_input_type=fields.text("passage_input_type"),
     )
     fields.close()
     return spec

@@ -144,8 +144,14 @@ def _entry(row: CatalogEntry) -> JSON:
             "capabilities": row.capabilities,
             "context_window": row.context_window,
             "published": row.published,
+            **{side: getattr(row, side) for side in CatalogEntry.SIDES},
         },
-        {"capabilities": list(DEFAULT_CAPABILITIES), "context_window": None, "published": True},
+        {
+            "capabilities": list(DEFAULT_CAPABILITIES),
+            "context_window": None,
+            "published": True,
+            **dict.fromkeys(CatalogEntry.SIDES, ""),
+        },
     )
 
 

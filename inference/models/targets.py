@@ -55,6 +55,11 @@ def _timeout(default: float, help_text: str) -> "models.FloatField[float, float]
     )
 
 
+def _side(help_text: str) -> "models.CharField[str, str]":
+    """How a model that embeds questions otherwise than passages is told which of them a text is."""
+    return models.CharField(max_length=200, blank=True, default="", db_default="", help_text=help_text)
+
+
 def check_base_url(value: str) -> None:
     """Refuse what is no address of a server. Host names without dots are common inside a cluster."""
     try:
@@ -159,6 +164,8 @@ class InferenceTarget(models.Model):
 class CatalogEntry(InferenceTarget):
     """A provider's model under a public name."""
 
+    SIDES: ClassVar = ("query_prefix", "passage_prefix", "query_input_type", "passage_input_type")
+
     provider = models.ForeignKey(Provider, models.RESTRICT, related_name="catalog")
     model = models.CharField(
         "raw model id", max_length=200, help_text="The provider's own id. Clients never see it."
@@ -172,6 +179,10 @@ class CatalogEntry(InferenceTarget):
     published = models.BooleanField(
         default=True, help_text="While this is off, only agents can use the entry."
     )
+    query_prefix = _side("What is put before a question that a dataset is searched with, such as «query: »")
+    passage_prefix = _side("What is put before a passage of a dataset, such as «passage: »")
+    query_input_type = _side("The input_type that is sent with questions, such as «query» or «search_query»")
+    passage_input_type = _side("The input_type that is sent with passages, such as «passage» or «document»")
 
     class Meta:
         verbose_name = "catalog entry"

@@ -26,6 +26,14 @@ class TestCatalogEntry:
             True,
         )
 
+    def test_a_prefix_keeps_the_blank_at_its_end(self, operator, world):
+        address = url("inference_catalogentry_change", world.fast.pk)
+        data = {**fields(operator.get(address)), "query_prefix": "query: ", "passage_input_type": "passage"}
+        assert operator.post(address, data).status_code == 302
+        world.fast.refresh_from_db()
+        assert (world.fast.query_prefix, world.fast.passage_prefix) == ("query: ", "")
+        assert (world.fast.query_input_type, world.fast.passage_input_type) == ("", "passage")
+
     def test_providers_of_another_tenant_are_neither_offered_nor_accepted(self, operator, world):
         other = factories.world("http://127.0.0.1:9/v1")
         address = url("inference_catalogentry_add", tenant=world.tenant.pk)

@@ -23,7 +23,8 @@ WHOLE = """\
              timeouts: {{connect: 1, first_byte: 2, between_chunks: 3, total: 4.5}}}}
         catalog:
           - {{name: fast, provider: main, model: raw/fast, capabilities: [chat]}}
-          - {{name: embedder, provider: main, model: raw-embed, capabilities: [embed], published: false}}
+          - {{name: embedder, provider: main, model: raw-embed, capabilities: [embed], published: false,
+             query_prefix: "query: ", passage_prefix: "passage: ", query_input_type: q, passage_input_type: p}}
         datasets:
           - {{name: handbook, embedding: embedder}}
         agents:
@@ -59,6 +60,8 @@ def test_a_file_makes_all_that_it_names(configuration, slug, whole):
     assert (*timeouts, provider.total_timeout) == (1, 2, 3, 4.5)
     embedder = CatalogEntry.objects.get(tenant=tenant, name="embedder")
     assert (embedder.model, embedder.capabilities, embedder.published) == ("raw-embed", ["embed"], False)
+    assert (embedder.query_prefix, embedder.passage_prefix) == ("query: ", "passage: ")
+    assert (embedder.query_input_type, embedder.passage_input_type) == ("q", "p")
     agent = Agent.objects.get(tenant=tenant, name="support")
     assert (agent.catalog.name, agent.instructions, agent.live.number) == ("fast", "You are …", 1)
     assert (agent.parameters, agent.forced) == ({"temperature": 0.2}, {"max_tokens": 500})

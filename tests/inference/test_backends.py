@@ -86,6 +86,25 @@ async def test_texts_become_vectors_of_length_1_in_their_order(upstream, entry, 
     assert upstream.last(entry.model).json["input"] == ["a", "b", "c"]
 
 
+async def test_a_model_is_told_what_is_a_question_and_what_a_passage(upstream, entry, caller):
+    upstream.script(entry.model, vectors([1.0]))
+    await backends.embed(caller, "embedder", ["a"], query=True)
+    assert "input_type" not in upstream.last(entry.model).json
+    for name, value in (
+        ("query_prefix", "query: "),
+        ("passage_prefix", "passage: "),
+        ("passage_input_type", "doc"),
+    ):
+        setattr(entry, name, value)
+    await in_thread(entry.save)
+    await backends.embed(caller, "embedder", ["a"], query=True)
+    assert upstream.last(entry.model).json["input"] == ["query: a"]
+    assert "input_type" not in upstream.last(entry.model).json
+    await backends.embed(caller, "embedder", ["a"], query=False)
+    assert upstream.last(entry.model).json["input"] == ["passage: a"]
+    assert upstream.last(entry.model).json["input_type"] == "doc"
+
+
 async def test_the_order_is_the_providers_indexes_and_not_that_of_its_list(upstream, entry, caller):
     data = [{"index": 1, "embedding": [0.0, 1.0]}, {"index": 0, "embedding": [1.0, 0.0]}]
     upstream.script(entry.model, answers.answer({"data": data}))

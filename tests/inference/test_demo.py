@@ -69,6 +69,8 @@ def test_the_first_time_makes_a_tenant_that_its_key_can_use():
     assert (provider.name, provider.base_url, provider.api_key) == ("local", LOCAL, "")
     models = CatalogEntry.objects.filter(tenant__slug="demo").values_list("name", "model")
     assert dict(models) == ENTRIES
+    embedder = CatalogEntry.objects.get(tenant__slug="demo", name="demo-embeddings")
+    assert (embedder.query_input_type, embedder.passage_input_type) == ("query", "passage")
     assert all(agent.published for agent in Agent.objects.filter(tenant__slug="demo"))
 
 

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from files.models import Dataset, DatasetGrant
-from inference.models import Agent, Capability, Provider
+from inference.models import Agent, Capability, CatalogEntry, Provider
 from tenants.models import InferenceKey, Tenant
 from tenants.scopes import PRESETS, SCOPES
 from tests import factories
@@ -72,6 +72,8 @@ def fill(slug: str, seed: int) -> Tenant:
             chance.text().strip()[:200] or "raw",
             ["chat", *chance.some(set(Capability.values) - {"chat"})],
             published=chance.random.random() < 0.5,
+            query_prefix=chance.random.choice(["", "query: "]),
+            passage_input_type=chance.random.choice(["", "document"]),
         )
         for number in range(3)
     ]
@@ -122,7 +124,11 @@ def state(slug: str) -> dict[str, list]:
             tenant.targets.exclude(catalogentry=None)
             .order_by("name")
             .values_list(
-                "name", "catalogentry__model", "catalogentry__provider__name", "catalogentry__published"
+                "name",
+                "catalogentry__model",
+                "catalogentry__provider__name",
+                "catalogentry__published",
+                *(f"catalogentry__{side}" for side in CatalogEntry.SIDES),
             )
         ),
         "agents": [
