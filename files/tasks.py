@@ -3,10 +3,9 @@
 import logging
 
 from celery import shared_task
-from django.db import InterfaceError, OperationalError
-from psycopg_pool import PoolTimeout
 
 from files.ingestion import run
+from files.ingestion.claims import AWAY
 
 logger = logging.getLogger(__name__)
 
@@ -18,5 +17,5 @@ def ingest() -> None:
     """Work on the files that wait, and on datasets that want another index."""
     try:
         run.run()
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
+    except AWAY as error:
         logger.warning("files are not processed: %s", type(error).__name__)

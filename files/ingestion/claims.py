@@ -11,8 +11,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Greatest, Now
+from psycopg_pool import PoolTimeout
 
 from files.ingestion.errors import SENTENCES, Failed, Passing
 from files.models import DatasetFile
@@ -75,6 +76,10 @@ TURN = """
     INSERT INTO files_ingestturn (tenant_id, served_at) VALUES (%s, clock_timestamp())
     ON CONFLICT (tenant_id) DO UPDATE SET served_at = excluded.served_at
 """
+
+
+#: What it looks like when the database is away; the next attempt may fare better.
+AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 
 class Lost(Exception):

@@ -4,37 +4,40 @@ import logging
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from django.conf import settings
 from django.db import connections
-
-from files.ingestion import claims
-from files.ingestion.claims import Claim
 
 logger = logging.getLogger(__name__)
 
 #: Beats in the time of a lease: some may be missed.
 BEATS = 4
 
+Held = TypeVar("Held")
 
-class Heartbeat:
-    """Extends what is held, and calls ``lost`` (in its own thread) for each file that is not ours any more."""
 
-    def __init__(self, lost: Callable[[Claim], None]) -> None:
+class Heartbeat(Generic[Held]):
+    """Extends what is held, and calls ``lost`` (in its own thread) for each of it that is not ours any more.
+
+    ``alive`` extends leases in the database, and returns those that are still ours.
+    """
+
+    def __init__(self, alive: Callable[[set[Held]], set[Held]], lost: Callable[[Held], None]) -> None:
+        self._alive = alive
         self._lost = lost
-        self._held: set[Claim] = set()
+        self._held: set[Held] = set()
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat_for_ever, name="heartbeat", daemon=True)
 
-    def hold(self, claim: Claim) -> None:
+    def hold(self, one: Held) -> None:
         with self._lock:
-            self._held.add(claim)
+            self._held.add(one)
 
-    def drop(self, claim: Claim) -> None:
+    def drop(self, one: Held) -> None:
         with self._lock:
-            self._held.discard(claim)
+            self._held.discard(one)
 
     def _beat_for_ever(self) -> None:
         while not self._over.wait(settings.INGEST_LEASE_SECONDS / BEATS):
@@ -48,7 +51,7 @@ class Heartbeat:
     def _beat(self) -> None:
         with self._lock:
             held = set(self._held)
-        for gone in held - claims.alive(held):
+        for gone in held - self._alive(held):
             with self._lock:
                 still_held = gone in self._held
             if still_held:

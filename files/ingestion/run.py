@@ -1,21 +1,25 @@
 """One run of a worker's process: it works until nothing is left to claim, for some minutes at most.
 
 Reading a document takes a core and memory, so a process reads one at a time, and claims the next one only when it
-can begin with it. Waiting for models takes neither: the files before it are embedded meanwhile.
+can begin with it. Waiting for models takes neither: the files before it are embedded meanwhile, and a dataset gets
+another index beside them.
 """
 
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
 from time import monotonic
+from typing import Any
 
 from django.conf import settings
 from django.db import connections
 from django.utils.module_loading import import_string
 
-from files.ingestion import claims, scratch, work
-from files.ingestion.claims import Claim
+from files.ingestion import claims, generations, reindex, scratch, work
+from files.ingestion.claims import AWAY, Claim
+from files.ingestion.generations import Index
 from files.ingestion.heartbeat import Heartbeat
 from files.ingestion.stopping import when_stopping
 from files.ingestion.waking import wake
@@ -26,10 +30,11 @@ logger = logging.getLogger(__name__)
 #: Files that a process has in its hands, and those of them that may be of one tenant.
 AT_ONCE = 4
 OF_ONE_TENANT = 3
-#: Seconds after which a run claims nothing more; the next message begins another one.
+#: Seconds after which a run begins with nothing more; the next message makes another one.
 RUN_SECONDS = 300.0
-#: Seconds between two looks for work while other files are still in work.
+#: Seconds between two looks for files while others are still in work, and for datasets to index.
 LOOK_SECONDS = 0.5
+INDEX_SECONDS = 2.0
 
 
 def run() -> None:
@@ -38,92 +43,126 @@ def run() -> None:
     Raises what the database raises where it is away.
     """
     try:
-        first = claims.claim()
+        claim = claims.claim()
+        index = generations.claim()
     finally:
         connections.close_all()
-    if first is not None:
-        # Where there is one there may be more, for others too.
+    if claim is not None:
+        # Where there is one file there may be more, for others too.
         wake()
-        asyncio.run(_work_from(first))
+    if claim is not None or index is not None:
+        asyncio.run(_work_from(claim, index))
 
 
-async def _work_from(first: Claim) -> None:
-    await _Run().run(first)
+async def _work_from(claim: Claim | None, index: Index | None) -> None:
+    async with AsyncExitStack() as services:
+        for path in settings.INGEST_SERVICES:
+            await services.enter_async_context(import_string(path)())
+        run = _Run()
+        services.callback(when_stopping(run.stop))
+        with run.files, run.indexes:
+            run.begin(claim, index)
+            await asyncio.to_thread(scratch.sweep)
+            await run.work()
 
 
 class _Run:
     def __init__(self) -> None:
-        self._tasks: dict[Claim, asyncio.Task[None]] = {}
+        self._tasks: dict[Claim | Index, asyncio.Task[None]] = {}
         self._reading: set[Claim] = set()
         self._changed = asyncio.Event()
         self._stopping = False
         self._until = monotonic() + RUN_SECONDS
+        self._next_index = monotonic() + INDEX_SECONDS
         self._loop = asyncio.get_running_loop()
+        self.files = Heartbeat(claims.alive, self._lost)
+        self.indexes = Heartbeat(generations.alive, self._lost)
 
-    async def run(self, first: Claim) -> None:
-        async with AsyncExitStack() as services:
-            for path in settings.INGEST_SERVICES:
-                await services.enter_async_context(import_string(path)())
-            services.callback(when_stopping(self._stop))
-            with Heartbeat(self._lost) as heartbeat:
-                self._begin(first, heartbeat)
-                await asyncio.to_thread(scratch.sweep)
-                await self._work(heartbeat)
-
-    async def _work(self, heartbeat: Heartbeat) -> None:
+    async def work(self) -> None:
+        """Begin with whatever there is, until there is nothing left in work."""
         while True:
-            if self._may_begin():
-                claim = await in_thread(claims.claim, self._crowding())
-                if claim is not None:
-                    self._begin(claim, heartbeat)
-                    continue
+            claim, index = await self._found()
+            self.begin(claim, index)
             if not self._tasks:
                 return
-            await self._change()
+            if claim is None:
+                await self._change()
 
-    def _may_begin(self) -> bool:
-        over = self._stopping or monotonic() > self._until
-        return not over and not self._reading and len(self._tasks) < AT_ONCE
+    async def _found(self) -> tuple[Claim | None, Index | None]:
+        if self._over():
+            return None, None
+        claim = index = None
+        try:
+            if not self._reading and len(self._claims()) < AT_ONCE:
+                claim = await in_thread(claims.claim, self._crowding())
+            if not self._indexing() and monotonic() > self._next_index:
+                self._next_index = monotonic() + INDEX_SECONDS
+                index = await in_thread(generations.claim)
+        except AWAY as error:
+            logger.warning("nothing can be claimed: %s", type(error).__name__)
+        if self._over():
+            # The worker is to stop: a task that is cancelled before its first step could give nothing back.
+            if claim is not None:
+                await in_thread(claims.release, claim)
+            if index is not None:
+                await in_thread(generations.release, index, whole=False)
+            return None, None
+        return claim, index
+
+    def _over(self) -> bool:
+        return self._stopping or monotonic() > self._until
 
     async def _change(self) -> None:
-        """Wait until there is room for another file; with room, until it is time to look again."""
+        """Wait until something has come to its end; with room for more, until it is time to look again."""
         self._changed.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(LOOK_SECONDS):
                 await self._changed.wait()
 
+    def _claims(self) -> list[Claim]:
+        return [held for held in self._tasks if isinstance(held, Claim)]
+
+    def _indexing(self) -> bool:
+        return len(self._tasks) > len(self._claims())
+
     def _crowding(self) -> list[int]:
         """Tenants that have as much of this process as one may have."""
-        held = Counter(claim.tenant_id for claim in self._tasks)
+        held = Counter(claim.tenant_id for claim in self._claims())
         return [tenant for tenant, files in held.items() if files >= OF_ONE_TENANT]
 
-    def _begin(self, claim: Claim, heartbeat: Heartbeat) -> None:
-        def read() -> None:
-            self._reading.discard(claim)
-            self._changed.set()
+    def begin(self, claim: Claim | None, index: Index | None) -> None:
+        """Begin with a file and with a dataset, where there are such."""
+        if claim is not None:
+            self._reading.add(claim)
+            self._begin(claim, self.files, work.process(claim, lambda: self._has_read(claim)))
+        if index is not None:
+            self._begin(index, self.indexes, reindex.index(index, self._until))
 
+    def _begin(self, held: Any, heartbeat: Heartbeat[Any], doing: Coroutine[Any, Any, None]) -> None:
         def end(_: asyncio.Task[None]) -> None:
-            heartbeat.drop(claim)
-            self._tasks.pop(claim, None)
-            read()
+            heartbeat.drop(held)
+            self._tasks.pop(held, None)
+            self._has_read(held)
 
-        heartbeat.hold(claim)
-        self._reading.add(claim)
-        task = self._loop.create_task(work.process(claim, read))
-        self._tasks[claim] = task
-        task.add_done_callback(end)
+        heartbeat.hold(held)
+        self._tasks[held] = self._loop.create_task(doing)
+        self._tasks[held].add_done_callback(end)
 
-    def _lost(self, claim: Claim) -> None:
-        """Called by the heartbeat's thread."""
-        self._loop.call_soon_threadsafe(self._cancel, claim)
+    def _has_read(self, held: Any) -> None:
+        self._reading.discard(held)
+        self._changed.set()
 
-    def _cancel(self, claim: Claim) -> None:
-        if task := self._tasks.get(claim):
-            logger.info("file %s is in other hands", claim.place_id)
+    def _lost(self, held: Claim | Index) -> None:
+        """Called by a heartbeat's thread."""
+        self._loop.call_soon_threadsafe(self._cancel, held)
+
+    def _cancel(self, held: Claim | Index) -> None:
+        if task := self._tasks.get(held):
             task.cancel()
 
-    def _stop(self) -> None:
-        logger.info("the worker stops: %d files are given back", len(self._tasks))
+    def stop(self) -> None:
+        """Give back what is in work, and begin with nothing more."""
+        logger.info("the worker stops: %d files and datasets are given back", len(self._tasks))
         self._stopping = True
         for task in self._tasks.values():
             task.cancel()

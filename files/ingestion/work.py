@@ -7,14 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from django.db import InterfaceError, OperationalError
-from psycopg_pool import PoolTimeout
-
 from files.backends import Caller, Spoken, transcriber
 from files.chunking import Piece, pieces
 from files.extraction import ExtractionError, Section, extract, kind
 from files.ingestion import claims, embedding
-from files.ingestion.claims import Claim, Lost
+from files.ingestion.claims import AWAY, Claim, Lost
 from files.ingestion.errors import Failed, Passing
 from files.ingestion.scratch import fetched, in_own_thread
 from files.ingestion.storing import Outdated, store
@@ -35,7 +32,6 @@ STRETCH = 120.0
 DATABASE_WAIT = 5.0
 #: Seconds between attempts to store what is ready to be stored.
 STORE_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
-AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 Read = Callable[[], None]
 

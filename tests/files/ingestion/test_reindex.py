@@ -1,0 +1,129 @@
+"""A dataset gets another model: a generation of vectors beside the one that is shown, and then in its place."""
+
+import threading
+
+import pytest
+
+from files.models import Chunk, ChunkVector, Dataset
+from tests import factories
+from tests.answers import answer, error_body
+from tests.files.ingestion.conftest import embeddings, ended, eventually
+from tests.upstream import Wire
+
+
+@pytest.fixture
+def other(world, upstream):
+    """Another model of the tenant, whose vectors have other dimensions."""
+    entry = factories.catalog(world.provider, "other", capabilities=["embed"])
+    upstream.script(entry.model, embeddings(dimensions=5))
+    return entry
+
+
+def ask_for(dataset: Dataset, embedding: str) -> None:
+    Dataset.objects.filter(pk=dataset.pk).update(embedding=embedding)
+
+
+def shown(dataset: Dataset) -> tuple[str, int]:
+    dataset.refresh_from_db()
+    return dataset.indexed_embedding, dataset.generation
+
+
+def dimensions(dataset: Dataset) -> dict[int, set[int]]:
+    """The dimensions of a dataset's vectors, by generation."""
+    found: dict[int, set[int]] = {}
+    for generation, size in ChunkVector.objects.filter(dataset=dataset).values_list(
+        "generation", "dimensions"
+    ):
+        found.setdefault(generation, set()).add(size)
+    return found
+
+
+def settled(dataset: Dataset) -> bool:
+    dataset.refresh_from_db()
+    return not dataset.stale_vectors and dataset.index_lease is None and not dataset.next_embedding
+
+
+def test_new_model_takes_the_old_ones_place_when_its_index_is_whole(ingest, dataset, other):
+    ended(*(factories.upload(dataset, f"Passage {n}.".encode()) for n in range(3)))
+    ask_for(dataset, "other")
+    eventually(lambda: shown(dataset) == ("other", 2))
+    eventually(lambda: settled(dataset))
+    assert dimensions(dataset) == {2: {5}}
+    assert (
+        ChunkVector.objects.filter(dataset=dataset).count()
+        == Chunk.objects.filter(dataset=dataset).count()
+        == 3
+    )
+
+
+def test_what_becomes_ready_meanwhile_is_in_the_next_generation_too(ingest, dataset, other, upstream):
+    ended(factories.upload(dataset, b"The first passage."))
+    go, asked = threading.Event(), threading.Event()
+
+    async def held(wire: Wire) -> None:
+        asked.set()
+        while not go.is_set():
+            await wire.pause(0.02)
+        await embeddings(dimensions=5)(wire)
+
+    upstream.script(other.model, held, embeddings(dimensions=5))
+    ask_for(dataset, "other")
+    assert asked.wait(30)
+    [late] = ended(factories.upload(dataset, b"A passage that comes late."))
+    assert late.state == "ready"
+    assert shown(dataset) == ("embedder", 1)
+    # It can be found by the index that is shown.
+    assert ChunkVector.objects.filter(chunk__place=late, generation=1, dimensions=3).exists()
+    go.set()
+    eventually(lambda: shown(dataset) == ("other", 2))
+    assert ChunkVector.objects.filter(chunk__place=late, generation=2, dimensions=5).exists()
+
+
+def test_vectors_that_are_there_are_kept_by_the_next_attempt(ingest, dataset, other, upstream):
+    text = "\n\n".join(f"{n}. " + "The harbour lies to the north. " * 80 for n in range(40))
+    ended(factories.upload(dataset, text.encode()))
+    chunks = Chunk.objects.filter(dataset=dataset).count()
+    assert chunks > 64
+    upstream.script(
+        other.model, embeddings(dimensions=5), answer(error_body(), 503), embeddings(dimensions=5)
+    )
+    ask_for(dataset, "other")
+    eventually(lambda: Dataset.objects.get(pk=dataset.pk).index_error)
+    assert shown(dataset) == ("embedder", 1)
+    assert Dataset.objects.get(pk=dataset.pk).index_retry_at is not None
+    Dataset.objects.filter(pk=dataset.pk).update(index_retry_at=None)
+    eventually(lambda: shown(dataset) == ("other", 2))
+    assert dataset.index_error == ""
+    sent = [len(received.json["input"]) for received in upstream.received(other.model)]
+    assert sent == [64, chunks - 64, chunks - 64]
+
+
+def test_words_alone_need_no_vectors(ingest, dataset):
+    ended(factories.upload(dataset, b"A passage."))
+    ask_for(dataset, "")
+    eventually(lambda: shown(dataset) == ("", 2))
+    eventually(lambda: settled(dataset))
+    assert dimensions(dataset) == {}
+
+
+def test_model_that_fails_is_said_and_given_up_for_the_next_one(ingest, dataset, other):
+    ended(factories.upload(dataset, b"A passage."))
+    ask_for(dataset, "nowhere")
+    eventually(lambda: Dataset.objects.get(pk=dataset.pk).index_error)
+    assert shown(dataset) == ("embedder", 1)
+    assert "'nowhere' does not exist" in dataset.index_error
+    ask_for(dataset, "other")
+    eventually(lambda: shown(dataset)[0] == "other")
+    eventually(lambda: settled(dataset))
+    assert dataset.index_error == ""
+
+
+def test_change_that_is_taken_back_leaves_nothing_behind(ingest, dataset, other, upstream):
+    ended(factories.upload(dataset, b"A passage."))
+    ask_for(dataset, "nowhere")
+    eventually(lambda: Dataset.objects.get(pk=dataset.pk).index_error)
+    ask_for(dataset, "embedder")
+    eventually(lambda: settled(dataset))
+    assert shown(dataset) == ("embedder", 1)
+    assert dataset.index_error == ""
+    assert dimensions(dataset) == {1: {3}}
