@@ -122,6 +122,9 @@ def words_for(body: JSON) -> str:
     if wanted.get("type") == "json_object":
         return '{"name": "Bonn", "people": 335000}'
     last = body["messages"][-1]
+    if text_of(last) == "What did I say?":
+        # What of the conversation reached the model.
+        return " ".join(text_of(one) for one in body["messages"][:-1] if one["role"] == "user")
     return SUNNY if last["role"] == "tool" else f"You said: {text_of(last)}"
 
 

@@ -33,7 +33,7 @@ class Served:
 
 @contextmanager
 def serving(log: Path) -> Iterator[Served]:
-    """Run PostgreSQL, Redis, the provider and the gateway, with one tenant that publishes every model.
+    """Run PostgreSQL, Redis, the provider, the gateway and its workers, with one tenant that publishes every model.
 
     ``log`` is where the gateway's log is when all has ended.
     """
@@ -45,7 +45,7 @@ def serving(log: Path) -> Iterator[Served]:
     from django.core.management import call_command
     from django.db import connection
 
-    from tests.gateway import Gateway
+    from tests.gateway import Gateway, Ingest, Worker
     from tests.upstream import Upstream
 
     with environment.postgres, environment.redis:
@@ -58,7 +58,7 @@ def serving(log: Path) -> Iterator[Served]:
             connection.close_pool()  # type: ignore[attr-defined]
             gateway = Gateway(workers=1)
             try:
-                with gateway:
+                with gateway, Worker(), Ingest():
                     yield Served(gateway.url, *keys)
             finally:
                 shutil.copy(gateway.log, log)
@@ -71,7 +71,7 @@ def _publish(upstream: "Upstream") -> tuple[str, str]:  # noqa: F821 - it cannot
     from clients.provider import IMPATIENT, MODELS
     from tests import factories
 
-    tenant = factories.tenant(slug="clients", name="Clients")
+    tenant = factories.tenant(slug="clients", name="Clients", embedding="embedder")
     patient = factories.provider(tenant, upstream.base_url)
     impatient = factories.provider(tenant, upstream.base_url, total_timeout=1, first_byte_timeout=1)
     entries = []

@@ -255,6 +255,92 @@ def one_text_and_several(facts):
     assert [result["flagged"] for result in answer["results"]] == [False, True]
 
 
+NOTES = upload(b"The office opens at nine.\n\nLunch is at noon.\n", ".txt")
+QUESTION = "When does the office open?"
+
+
+def wait_for(facts, file):
+    """Ask for a file until it is processed, as the guide has it."""
+    while file["status"] in ("uploaded", "processing"):
+        time.sleep(0.2)
+        file = curl(facts, f"/files/{file['id']}").json
+    return file
+
+
+@check("conversations")
+def thread_that_remembers(facts):
+    thread = curl(facts, "/conversations", "-X", "POST").json["id"]
+    go_on = ["-H", f"X-GT-Conversation-Id: {thread}"]
+    for text, said in (("I am Ada.", "You said: I am Ada."), ("What did I say?", "I am Ada.")):
+        body = {"model": "chat", "messages": [{"role": "user", "content": text}]}
+        answer = post(facts, "/chat/completions", body, *go_on)
+        assert answer.headers["x-gt-conversation-id"] == thread
+        assert answer.json["choices"][0]["message"]["content"] == said
+    assert len(curl(facts, f"/conversations/{thread}/items").json["data"]) == 4
+    assert curl(facts, f"/conversations/{thread}", "-X", "DELETE").json["deleted"] is True
+    curl(facts, f"/conversations/{thread}").error(404, "conversation_not_found")
+
+
+@check("files")
+def made_read_and_deleted(facts):
+    made = curl(facts, "/files", "-F", "purpose=assistants", "-F", f"file=@{NOTES}").json
+    assert (made["object"], made["status"]) == ("file", "processed")
+    assert made["id"] in [file["id"] for file in curl(facts, "/files").json["data"]]
+    assert curl(facts, f"/files/{made['id']}/content").body == NOTES.read_bytes()
+    assert curl(facts, f"/files/{made['id']}", "-X", "DELETE").json["deleted"] is True
+    curl(facts, f"/files/{made['id']}").error(404, "file_not_found")
+
+
+@check("files")
+def file_of_a_conversation(facts):
+    thread = curl(facts, "/conversations", "-X", "POST").json["id"]
+    go_on = ["-H", f"X-GT-Conversation-Id: {thread}"]
+    made = curl(facts, "/conversations/files", *go_on, "-F", f"file=@{NOTES}").json
+    assert wait_for(facts, made)["status"] == "ready"
+    curl(facts, "/conversations/files", "-F", f"file=@{NOTES}").error(400, "missing_conversation")
+
+
+@check("datasets")
+def upload_poll_and_search(facts):
+    made = post(facts, "/datasets", {"name": f"curl-{time.monotonic_ns()}"}).json
+    place = f"/datasets/{made['id']}"
+    file = curl(facts, f"{place}/files", "-F", f"file=@{NOTES}").json
+    done = wait_for(facts, file)
+    assert (done["status"], done["progress"]) == ("ready", 100)
+    assert [one["id"] for one in curl(facts, f"{place}/files").json["data"]] == [file["id"]]
+    again = curl(facts, f"{place}/files", "-F", f"file=@{NOTES}")
+    assert (again.status, again.json["id"], again.json["status"]) == (200, file["id"], "ready")
+    found = post(facts, f"{place}/search", {"query": QUESTION}).json["data"]
+    assert found[0]["file_id"] == file["id"]
+    assert curl(facts, place, "-X", "DELETE").json["deleted"] is True
+    curl(facts, place).error(404, "dataset_not_found")
+
+
+@check("datasets")
+def broken_file_fails_with_a_sentence(facts):
+    made = post(facts, "/datasets", {"name": f"curl-{time.monotonic_ns()}"}).json
+    broken = upload(b"%PDF-1.7\nno more", ".pdf")
+    done = wait_for(facts, curl(facts, f"/datasets/{made['id']}/files", "-F", f"file=@{broken}").json)
+    assert done["status"] == "failed"
+    assert done["error"]["code"]
+    assert done["error"]["message"].endswith(".")
+
+
+@check("vector stores")
+def file_in_a_store_and_search(facts):
+    store = post(facts, "/vector_stores", {"name": "office"}).json["id"]
+    file = curl(facts, "/files", "-F", "purpose=assistants", "-F", f"file=@{NOTES}").json["id"]
+    place = f"/vector_stores/{store}/files"
+    state = post(facts, place, {"file_id": file}).json
+    while state["status"] == "in_progress":
+        time.sleep(0.2)
+        state = curl(facts, f"{place}/{file}").json
+    assert (state["object"], state["status"]) == ("vector_store.file", "completed")
+    found = post(facts, f"/vector_stores/{store}/search", {"query": QUESTION}).json
+    assert "opens at nine" in found["data"][0]["content"][0]["text"]
+    assert curl(facts, f"/vector_stores/{store}", "-X", "DELETE").json["deleted"] is True
+
+
 @check("errors")
 def no_key_a_wrong_one_and_a_limited_one(facts):
     curl(facts, "/models", key="").error(401, "invalid_api_key")

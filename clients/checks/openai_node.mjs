@@ -7,6 +7,7 @@ import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
 import { z } from "zod";
 
 import { check, main, rejected, took } from "./harness.mjs";
+import "./openai_node_data.mjs";
 
 const USER = [{ role: "user", content: "Hello" }];
 const SAID = "The quick brown fox.";

@@ -12,8 +12,10 @@ from harness import check, main, raised, raised_async, took
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "e2e"))
 
 import openai
+import openai_python_data  # noqa: F401 - registers its checks
 import sdk_checks
-from openai import AsyncOpenAI, OpenAI
+from openai import AsyncOpenAI
+from openai_python_client import client, lenient
 from pydantic import BaseModel
 
 USER = [{"role": "user", "content": "Hello"}]
@@ -48,21 +50,10 @@ SHARED = {
     "speech_that_breaks_is_an_error": "speech",
     "images": "images",
     "what_a_model_cannot_do": "errors",
+    "conversations": "conversations",
+    "chats_in_a_conversation": "conversations",
+    "files": "files",
 }
-
-
-def client(facts: Any, kind: Any = OpenAI, **options: Any) -> Any:
-    given = {"max_retries": 0, "timeout": 30, "_strict_response_validation": True, **options}
-    return kind(base_url=facts.base_url, api_key=facts.api_key, **given)
-
-
-def lenient(facts: Any, kind: Any = OpenAI) -> Any:
-    """Return a client that checks no shapes, as it is by default.
-
-    Its strict types know neither vectors as base64, which it asks for itself, nor the open end of a streamed
-    completion, which OpenAI sends too.
-    """
-    return client(facts, kind, _strict_response_validation=False)
 
 
 def shared(function: Any) -> Any:

@@ -405,6 +405,47 @@ def check_stream_that_breaks_is_an_error(sdk, **_):
         assert error.code == "upstream_error", error.body
 
 
+def check_conversations(sdk, **_):
+    made = sdk.conversations.create(
+        metadata={"topic": "bikes"}, items=[{"type": "message", "role": "user", "content": "Hello"}]
+    )
+    assert made.id.startswith("conv_")
+    assert sdk.conversations.retrieve(made.id) == made
+    assert sdk.conversations.update(made.id, metadata={"topic": "cars"}).metadata == {"topic": "cars"}
+    (item,) = sdk.conversations.items.list(made.id)
+    assert item.content[0].text == "Hello"
+    assert sdk.conversations.items.retrieve(item.id, conversation_id=made.id) == item
+    assert sdk.conversations.items.delete(item.id, conversation_id=made.id).id == made.id
+    assert sdk.conversations.delete(made.id).deleted
+    raised(openai.NotFoundError, sdk.conversations.retrieve, made.id)
+
+
+def check_chats_in_a_conversation(sdk, **_):
+    thread = sdk.conversations.create().id
+    go_on = {"X-GT-Conversation-Id": thread}
+    sdk.chat.completions.create(model="whole", messages=USER, extra_headers=go_on)
+    list(sdk.chat.completions.create(model="stream", messages=USER, stream=True, extra_headers=go_on))
+    items = list(sdk.conversations.items.list(thread, order="asc", limit=3))
+    assert [item.content[0].text for item in items] == [
+        "Hello",
+        "Hello there.",
+        "Hello",
+        "Grüße aus 東京 🗼!",
+    ]
+
+
+def check_files(sdk, **_):
+    made = sdk.files.create(file=("notes.txt", b"The office opens at nine."), purpose="assistants")
+    assert made.id.startswith("file-")
+    assert (made.object, made.filename, made.bytes, made.purpose) == ("file", "notes.txt", 25, "assistants")
+    assert sdk.files.wait_for_processing(made.id, poll_interval=0.1).status == "processed"
+    assert made.id in [file.id for file in sdk.files.list(limit=1)]
+    assert sdk.files.content(made.id).content == b"The office opens at nine."
+    assert sdk.files.delete(made.id).deleted
+    error = raised(openai.NotFoundError, sdk.files.retrieve, made.id)
+    assert error.request_id.startswith("req_")
+
+
 CHECKS = {name.removeprefix("check_"): f for name, f in list(globals().items()) if name.startswith("check_")}
 
 
