@@ -297,7 +297,7 @@ def file_of_a_conversation(facts):
     go_on = ["-H", f"X-GT-Conversation-Id: {thread}"]
     made = curl(facts, "/conversations/files", *go_on, "-F", f"file=@{NOTES}").json
     assert wait_for(facts, made)["status"] == "ready"
-    curl(facts, "/conversations/files", "-F", f"file=@{NOTES}").error(400, "missing_conversation")
+    curl(facts, "/conversations/files", "-F", f"file=@{NOTES}").error(400, "missing_required_parameter")
 
 
 @check("datasets")
