@@ -8,7 +8,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.signing import BadSignature, TimestampSigner
 
-from gtapi.errors import NotFound
+from gtapi.errors import NotFound, Unavailable
 from inference.shapes.images import decode
 
 FOLDER = "images"
@@ -16,13 +16,22 @@ _signer = TimestampSigner(salt="inference.images", sep="~")
 
 
 def keep(b64_json: str) -> str | None:
-    """Store an image and return the signed name under which it can be fetched; None where it is no image."""
+    """Store an image and return the signed name under which it can be fetched; None where it is no image.
+
+    Raises:
+        Unavailable: storage does not take it.
+    """
     decoded = decode(b64_json)
     if decoded is None:
         return None
     data, ending = decoded
     name = f"{token_hex(16)}.{ending}"
-    default_storage.save(f"{FOLDER}/{name}", ContentFile(data))
+    try:
+        default_storage.save(f"{FOLDER}/{name}", ContentFile(data))
+    except Exception as error:  # each storage has errors of its own, and a disk may be full
+        raise Unavailable(
+            "The image could not be kept. Please try again.", detail=f"{type(error).__name__}: {error}"[:500]
+        ) from error
     return _signer.sign(name)
 
 

@@ -14,7 +14,7 @@ from files.shapes import file_object
 from files.uploads import Incoming, Kept, Upload
 from gtapi.checks import invalid, missing
 from gtapi.database import in_thread
-from gtapi.errors import BadRequest
+from gtapi.errors import BadRequest, Unavailable
 from gtapi.forms import ReceivedForm, received_form
 from gtapi.request import APIRequest
 from tenants.views import KeyedView
@@ -68,7 +68,13 @@ class UploadView(KeyedView):
         digest = await with_storage(storage.digest, upload.incoming.path)
         kept = await in_thread(uploads.recorded, upload, digest)
         if kept is None:
-            name = await with_storage(storage.put, upload.incoming.path)
+            try:
+                name = await with_storage(storage.put, upload.incoming.path)
+            except Exception as error:  # each storage has errors of its own, and a disk may be full
+                raise Unavailable(
+                    "The upload could not be kept. Please try again.",
+                    detail=f"{type(error).__name__}: {error}"[:500],
+                ) from error
             kept = await in_thread(uploads.stored, upload, digest, name)
         return kept
 
