@@ -97,6 +97,18 @@ def add(conversation: Conversation, messages: Sequence[JSON], request_id: str) -
     )
 
 
+def answer_limit(body: JSON) -> int | None:
+    """Return how many tokens an answer may have, where the client says so."""
+    limit: int | None = body.get("max_completion_tokens") or body.get("max_tokens")
+    return limit
+
+
+def room_for(window: int, answer: int | None, messages: list[JSON], *texts: str) -> int:
+    """Return how many of a model's tokens these messages, these texts and the answer leave."""
+    left = window - (answer or min(ANSWER_TOKENS, window // 4))
+    return left - sum(map(tokens.estimate, texts)) - tokens.estimate_messages(messages)
+
+
 @dataclass(slots=True)
 class Arrival:
     """A turn that has been numbered and waits for its answer: what its prompt is made of."""
@@ -110,19 +122,21 @@ class Arrival:
     added: list[JSON]
     #: Ids of the messages that this request takes the place of, once it is complete.
     superseded: list[str]
+    #: The hidden dataset that holds the thread's files, where it has any.
+    dataset_id: str | None
     #: The system text that came with the request, to be kept.
     given_system: list[JSON]
     left_out: int = 0
 
-    def cut_to(self, window: int | None, answer: int | None, instructions: str) -> None:
+    def cut_to(self, window: int | None, answer: int | None, *texts: str) -> None:
         """Leave out the oldest messages until prompt and answer fit into ``window`` tokens.
 
-        System text and what is new stay, and the prompt does not begin in the middle of an exchange.
+        System text and what is new stay, as do ``texts`` that the prompt has besides, and the prompt does not begin
+        in the middle of an exchange.
         """
         if window is None:
             return
-        room = window - (answer or min(ANSWER_TOKENS, window // 4))
-        room -= tokens.estimate(instructions) + tokens.estimate_messages([*self.system, *self.added])
+        room = room_for(window, answer, [*self.system, *self.added], *texts)
         sizes = [tokens.estimate_messages([message]) for message in self.earlier]
         cut = 0
         while cut < len(sizes) and sum(sizes[cut:]) > room:
@@ -135,6 +149,11 @@ class Arrival:
     def prompt(self) -> list[JSON]:
         """Return all messages for the model."""
         return [*self.system, *self.earlier, *self.added]
+
+
+def prompted(message: JSON) -> JSON:
+    """Return a message of a thread as a prompt has it: which files it was made from is no part of that."""
+    return {name: value for name, value in message.items() if name != "citations"}
 
 
 @transaction.atomic
@@ -172,9 +191,10 @@ def begin(key_id: int, conversation_id: str, body: JSON, request_id: str) -> Arr
         turn_id=turn.pk,
         conversation_id=conversation.pk,
         system=given_system or conversation.system,
-        earlier=[item.message for item in items[:kept]],
+        earlier=[prompted(item.message) for item in items[:kept]],
         added=added,
         superseded=[item.pk for item in items[kept:]],
+        dataset_id=conversation.dataset_id,
         given_system=given_system,
     )
 

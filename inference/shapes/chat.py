@@ -1,6 +1,7 @@
 """Whole chat completions and streamed ones, as OpenAI's clients read them (chat/object, chat/streaming)."""
 
 import time
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,19 +9,20 @@ import orjson
 
 from gtapi.ids import object_id
 from inference.shapes import chat_answer as part
+from inference.shapes.citations import Sources
 
 JSON = dict[str, Any]
 
 
-def completion(answer: JSON, name: str, tenant_id: int) -> JSON:
-    """Return a whole answer under the name that the client asked for."""
+def completion(answer: JSON, name: str, tenant_id: int, sources: Sources | None = None) -> JSON:
+    """Return a whole answer under the name that the client asked for, with what it was made from."""
     built: JSON = {
         "id": object_id("chatcmpl-"),
         "object": "chat.completion",
         "created": int(time.time()),
         "model": name,
         "choices": [
-            _choice(choice, position, tenant_id)
+            _choice(choice, position, tenant_id, sources)
             for position, choice in enumerate(answer["choices"])
             if isinstance(choice, dict)
         ],
@@ -32,9 +34,11 @@ def completion(answer: JSON, name: str, tenant_id: int) -> JSON:
     return built
 
 
-def _choice(choice: JSON, position: int, tenant_id: int) -> JSON:
+def _choice(choice: JSON, position: int, tenant_id: int, sources: Sources | None) -> JSON:
     given = choice.get("message")
     message = _message(given if isinstance(given, dict) else {}, tenant_id)
+    if sources is not None:
+        _add(message, sources.fields(message["content"] or ""))
     index = choice.get("index")
     return {
         "index": index if isinstance(index, int) else position,
@@ -67,6 +71,12 @@ def _message(given: JSON, tenant_id: int) -> JSON:
     if given.get("annotations"):
         message["annotations"] = part.annotations(given["annotations"])
     return message
+
+
+def _add(to: JSON, fields: JSON) -> None:
+    """Add lists to those that a message or delta has."""
+    for name, values in fields.items():
+        to[name] = [*to.get(name, ()), *values]
 
 
 def written(message: JSON) -> str:
@@ -109,6 +119,26 @@ class MessageCollector:
         return message
 
 
+class Citing:
+    """Follows what each choice of a stream says, so that its last delta can say what that was made from."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._said: defaultdict[int, list[str]] = defaultdict(list)
+        self._annotated: Counter[int] = Counter()
+
+    def hear(self, index: int, delta: JSON) -> None:
+        if delta.get("content"):
+            self._said[index].append(delta["content"])
+        self._annotated[index] += len(delta.get("annotations", ()))
+
+    def fields(self, index: int, delta: JSON) -> JSON:
+        """Return the fields for the last delta of a choice, which has been heard."""
+        heard = self._annotated[index]
+        elsewhere = heard > len(delta.get("annotations", ()))
+        return self._sources.fields("".join(self._said[index]), after=heard if elsewhere else 0)
+
+
 class ChunkWriter:
     """Turns a provider's chunks into ours, as the bytes of events.
 
@@ -117,7 +147,13 @@ class ChunkWriter:
     """
 
     def __init__(
-        self, name: str, tenant_id: int, *, include_usage: bool, collector: "MessageCollector | None" = None
+        self,
+        name: str,
+        tenant_id: int,
+        *,
+        include_usage: bool,
+        collector: "MessageCollector | None" = None,
+        sources: Sources | None = None,
     ) -> None:
         self.usage: JSON | None = None
         self.collector = collector
@@ -127,6 +163,7 @@ class ChunkWriter:
         #: By index of a choice: whether it has called tools, and whether it has finished.
         self._begun: dict[int, bool] = {}
         self._finished: set[int] = set()
+        self._citing = Citing(sources) if sources is not None else None
         self._frame: JSON = {
             "id": object_id("chatcmpl-"),
             "object": "chat.completion.chunk",
@@ -169,6 +206,8 @@ class ChunkWriter:
                 self.text.append(content)
                 if self.collector is not None:
                     self.collector.add({"content": content})
+                if self._citing is not None:
+                    self._citing.hear(0, delta)
                 return self._before + orjson.dumps(content) + self._after
         built = [self._choice(choice, at) for at, choice in enumerate(choices) if isinstance(choice, dict)]
         return self._event(built, chunk) if built else b""
@@ -183,9 +222,13 @@ class ChunkWriter:
             self.collector.add(delta)
         if delta.get("tool_calls"):
             self._begun[index] = True
+        if self._citing is not None:
+            self._citing.hear(index, delta)
         reason = choice.get("finish_reason")
         if reason is not None:
             reason = part.finish_reason(reason, called_tools=self._begun[index])
+            if self._citing is not None and index not in self._finished:
+                _add(delta, self._citing.fields(index, delta))
             self._finished.add(index)
         return {
             "index": index,
@@ -232,7 +275,8 @@ class ChunkWriter:
         missing = sorted(self._begun.keys() - self._finished)
         for index in missing:
             reason = "tool_calls" if self._begun[index] else "stop"
-            choice = {"index": index, "delta": {}, "logprobs": None, "finish_reason": reason}
+            delta = self._citing.fields(index, {}) if self._citing is not None else {}
+            choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
             events += self._event([choice], {})
         if self._include_usage:
             events += b"data: " + orjson.dumps({**self._frame, "choices": [], "usage": usage}) + b"\n\n"

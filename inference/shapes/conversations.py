@@ -159,7 +159,19 @@ def _content(message: JSON) -> list[JSON]:
     built = [_content_part(part, written=written) for part in parts]
     if message.get("refusal"):
         built.append({"type": "refusal", "refusal": message["refusal"]})
-    return [part for part in built if part]
+    built = [part for part in built if part]
+    if message.get("citations") and built and built[0]["type"] == "output_text":
+        built[0]["annotations"] = _file_citations(message["citations"])
+    return built
+
+
+def _file_citations(citations: list[JSON]) -> list[JSON]:
+    """Return the files that an answer was made from, each once, as the Responses API writes them."""
+    names = {citation["file_id"]: citation["filename"] for citation in citations}
+    return [
+        {"type": "file_citation", "file_id": file_id, "filename": filename, "index": at}
+        for at, (file_id, filename) in enumerate(names.items())
+    ]
 
 
 def _content_part(part: JSON, *, written: bool) -> JSON:

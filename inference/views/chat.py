@@ -1,6 +1,7 @@
 """``POST /chat/completions``."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import Error
@@ -17,7 +18,8 @@ from inference.models import Turn
 from inference.routing import Target
 from inference.shapes.chat import ChunkWriter, MessageCollector, completion, written
 from inference.shapes.chat_request import check_chat
-from inference.views.generation import GenerationView
+from inference.shapes.citations import without_citations
+from inference.views.data import DataView
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ CONVERSATION_SCOPE = "conversations:write"
 KEPT = ("role", "content", "refusal", "tool_calls", "audio")
 
 
-class ChatCompletionsView(GenerationView):
+class ChatCompletionsView(DataView):
     """A chat; with ``X-GT-Conversation-Id`` one that goes on where the conversation stands."""
 
     endpoint = ENDPOINTS["chat"]
@@ -51,25 +53,45 @@ class ChatCompletionsView(GenerationView):
         check_chat(body)
 
     async def begin(self, request: APIRequest, target: Target, body: JSON) -> JSON:
+        body["messages"] = without_citations(body["messages"])
         conversation_id = request.header(CONVERSATION.encode())
-        if not conversation_id:
-            return body
-        if (body.get("n") or 1) != 1:
-            raise invalid("n", "a conversation takes one answer")
-        self.arrival = await in_thread(self._arrive, conversation_id, target, body, request.request_id)
-        return {**body, "messages": self.arrival.prompt()}
+        if conversation_id:
+            if (body.get("n") or 1) != 1:
+                raise invalid("n", "a conversation takes one answer")
+            self.arrival = await in_thread(self._arrive, conversation_id, target, body, request.request_id)
+            body = {**body, "messages": self.arrival.prompt()}
+        dataset_ids = target.dataset_ids
+        if self.arrival is not None and self.arrival.dataset_id:
+            dataset_ids = (*dataset_ids, self.arrival.dataset_id)
+        return await self._informed(request, target, body, dataset_ids) if dataset_ids else body
 
     def _arrive(self, conversation_id: str, target: Target, body: JSON, request_id: str) -> threads.Arrival:
         arrival = threads.begin(self.auth.id, conversation_id, body, request_id)
-        limit = body.get("max_completion_tokens") or body.get("max_tokens")
-        arrival.cut_to(target.context_window, limit, target.instructions)
+        if not target.dataset_ids and not arrival.dataset_id:
+            arrival.cut_to(target.context_window, threads.answer_limit(body), target.instructions)
         return arrival
 
+    async def _informed(
+        self, request: APIRequest, target: Target, body: JSON, dataset_ids: Sequence[str]
+    ) -> JSON:
+        """Search for what answers the question; of a thread, leave out what has no room besides it."""
+        arrival = self.arrival
+        if arrival is None:
+            await self.look_up(request, target, dataset_ids, body, body["messages"])
+            return body
+        staying = [*arrival.system, *arrival.added]
+        section = await self.look_up(request, target, dataset_ids, body, staying)
+        if target.context_window is None:
+            return body
+        limit = threads.answer_limit(body)
+        await in_thread(arrival.cut_to, target.context_window, limit, target.instructions, section)
+        return {**body, "messages": arrival.prompt()}
+
     def prepare(self, target: Target, body: JSON) -> JSON:
-        return upstream_chat(target, body, self.auth.tenant_id)
+        return self.with_evidence(upstream_chat(target, body, self.auth.tenant_id))
 
     def build(self, answer: JSON, name: str) -> JSON:
-        return completion(answer, name, self.auth.tenant_id)
+        return completion(answer, name, self.auth.tenant_id, self.sources)
 
     def writer(self, name: str, body: JSON) -> ChunkWriter:
         options = body.get("stream_options") or {}
@@ -78,6 +100,7 @@ class ChatCompletionsView(GenerationView):
             self.auth.tenant_id,
             include_usage=bool(options.get("include_usage")),
             collector=MessageCollector() if self.arrival else None,
+            sources=self.sources,
         )
 
     def count(self, sent: JSON, text: str) -> tuple[int, int]:
@@ -93,6 +116,8 @@ class ChatCompletionsView(GenerationView):
             message = answer.collector.message() if answer.collector else {}
         else:
             message = {name: answer["message"][name] for name in KEPT if answer["message"].get(name)}
+        if self.sources is not None and message.get("content"):
+            message["citations"] = self.sources.kept()
         await in_thread(threads.complete, self.arrival, message)
         self.arrival = None
 

@@ -2,19 +2,20 @@
 
 from typing import Any
 
+from gtapi.request import APIRequest
 from inference import tokens
 from inference.context import upstream_body, upstream_chat
 from inference.endpoints import ENDPOINTS
 from inference.routing import Target
 from inference.shapes.completions import CompletionWriter, chat_messages, check_completions, text_completion
-from inference.views.generation import GenerationView
+from inference.views.data import DataView
 
 JSON = dict[str, Any]
 #: Parameters that a chat does not know. Those that would change the answer have been refused by then.
 OF_COMPLETIONS = {"prompt", "suffix", "echo", "best_of", "logprobs"}
 
 
-class CompletionsView(GenerationView):
+class CompletionsView(DataView):
     endpoint = ENDPOINTS["completions"]
 
     def operation(self, target: Target) -> str:
@@ -23,11 +24,19 @@ class CompletionsView(GenerationView):
     def check(self, body: JSON) -> None:
         check_completions(body)
 
+    async def begin(self, request: APIRequest, target: Target, body: JSON) -> JSON:
+        if target.kind != "agent":
+            return body
+        chat = {name: value for name, value in body.items() if name not in OF_COMPLETIONS}
+        chat["messages"] = chat_messages(body)
+        if target.dataset_ids:
+            await self.look_up(request, target, target.dataset_ids, chat, chat["messages"])
+        return chat
+
     def prepare(self, target: Target, body: JSON) -> JSON:
         if target.kind != "agent":
             return upstream_body(target, body)
-        chat = {name: value for name, value in body.items() if name not in OF_COMPLETIONS}
-        return upstream_chat(target, {**chat, "messages": chat_messages(body)}, self.auth.tenant_id)
+        return self.with_evidence(upstream_chat(target, body, self.auth.tenant_id))
 
     def build(self, answer: JSON, name: str) -> JSON:
         return text_completion(answer, name)

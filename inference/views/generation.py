@@ -10,6 +10,8 @@ from gtapi.errors import UpstreamFailed
 from gtapi.request import APIRequest
 from gtapi.responses import JSONResponse
 from inference.metering import estimate, meter_tokens
+from inference.providers.base import Adapter
+from inference.ready import Answering
 from inference.routing import Target
 from inference.views.events import EventsView, Writer
 
@@ -51,6 +53,10 @@ class GenerationView(EventsView):
         """Return the body to go on with; a route that keeps conversations puts their history into it."""
         return body
 
+    def answering(self, adapter: Adapter) -> Answering:
+        """Return who answers once the body is ready."""
+        return adapter
+
     async def post(self, request: APIRequest) -> HttpResponseBase:
         body = await request.json()
         name = model_name(body)
@@ -58,11 +64,12 @@ class GenerationView(EventsView):
         self.check(body)
         operation, given = self.operation(target), body.keys()
         sent = self.prepare(target, await self.begin(request, target, body))
+        answering = self.answering(adapter)
         if body.get("stream"):
             writer = self.writer(name, body)
-            chunks = adapter.events(upstream, operation, sent, given)
+            chunks = answering.events(upstream, operation, sent, given)
             return await self.stream(chunks, writer, lambda: self._usage(writer, sent))
-        built = self.build(await adapter.answer(upstream, operation, sent, given), name)
+        built = self.build(await answering.answer(upstream, operation, sent, given), name)
         if not built["choices"]:
             raise UpstreamFailed(detail=f"{upstream.name}: an answer without choices")
         if "usage" not in built:

@@ -1,0 +1,42 @@
+"""Answers that need no model: a text that the operator wrote, in the place of a provider's answer."""
+
+from collections.abc import AsyncGenerator, Collection
+from typing import Any, Protocol
+
+from inference.providers.base import Body, Upstream
+
+JSON = dict[str, Any]
+NOTHING_USED: JSON = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+
+
+class Answering(Protocol):
+    """Whoever gives a chat's answer: an adapter, or what stands in for one. See ``providers.base.Adapter``."""
+
+    async def answer(
+        self, upstream: Upstream, operation: str, body: Body, given: Collection[str]
+    ) -> JSON: ...
+
+    def events(
+        self, upstream: Upstream, operation: str, body: Body, given: Collection[str]
+    ) -> AsyncGenerator[list[JSON], None]: ...
+
+
+class Ready:
+    """Gives a text as the answer, as often as the request asks for one; it uses no tokens."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    async def answer(self, upstream: Upstream, operation: str, body: Body, given: Collection[str]) -> JSON:
+        return {"choices": self._choices("message", body), "usage": NOTHING_USED}
+
+    async def events(
+        self, upstream: Upstream, operation: str, body: Body, given: Collection[str]
+    ) -> AsyncGenerator[list[JSON], None]:
+        yield [{"choices": [choice]} for choice in self._choices("delta", body)]
+        yield [{"choices": [], "usage": NOTHING_USED}]
+
+    def _choices(self, field: str, body: Body) -> list[JSON]:
+        count = body.get("n") or 1 if isinstance(body, dict) else 1
+        said = {"role": "assistant", "content": self._text}
+        return [{"index": at, field: said, "finish_reason": "stop"} for at in range(count)]
