@@ -8,6 +8,7 @@ from typing import TypeVar
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
+from files import uploads
 from files.models import Dataset
 from inference.configuration import references
 from inference.configuration.document import (
@@ -161,7 +162,7 @@ class _OneTenant:
         self.catalog = {
             row.name: row for row in CatalogEntry.objects.filter(tenant=tenant).select_related("provider")
         }
-        self.datasets = {row.name: row for row in Dataset.objects.filter(tenant=tenant)}
+        self.datasets = {row.name: row for row in Dataset.objects.visible().filter(tenant=tenant)}
         self.agents = {
             row.name: row
             for row in Agent.objects.filter(tenant=tenant)
@@ -245,7 +246,8 @@ class _OneTenant:
 
     def _dataset(self, spec: DatasetSpec) -> None:
         row = self.datasets.get(spec.name) or Dataset(tenant=self.tenant, name=spec.name)
-        if self._store("dataset", row, {"embedding": spec.embedding}, spec.path):
+        values = {"title": spec.title, "embedding": spec.embedding, "metadata": dict(spec.metadata)}
+        if self._store("dataset", row, values, spec.path):
             self.datasets[spec.name] = row
 
     def _agent(self, spec: AgentSpec) -> None:
@@ -341,7 +343,7 @@ class _OneTenant:
                     )
                 )
                 continue
-            self.datasets.pop(name).delete()
+            uploads.remove_dataset(self.datasets.pop(name))
             self._note("-", "dataset", name, note="" if self.yes else "needs --yes")
 
     def _prune_providers(self) -> None:

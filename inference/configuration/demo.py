@@ -116,8 +116,8 @@ def uses(base_url: str) -> bool:
 def names() -> list[str]:
     """Return the names that the demo key may call and that are published, agents first."""
     granted = {"tenant__slug": SLUG, "grants__key__name": KEY, "grants__key__revoked_at": None}
-    agents = Agent.objects.filter(**granted).exclude(live=None)
-    entries = CatalogEntry.objects.filter(**granted, published=True)
+    agents = Agent.objects.filter(**granted).exclude(live=None).order_by("name")
+    entries = CatalogEntry.objects.filter(**granted, published=True).order_by("name")
     return [*agents.values_list("name", flat=True), *entries.values_list("name", flat=True)]
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from gtapi.checks import check_metadata
+from gtapi.errors import BadRequest
 from inference.configuration import reading
 from inference.configuration.errors import ConfigurationError, Problem
 from inference.configuration.fields import Fields
@@ -53,7 +55,9 @@ class CatalogSpec:
 class DatasetSpec:
     path: str
     name: str
+    title: str
     embedding: str
+    metadata: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +219,14 @@ def _catalog(fields: Fields) -> CatalogSpec:
 
 
 def _dataset(fields: Fields) -> DatasetSpec:
-    spec = DatasetSpec(fields.path, fields.name("name"), fields.text("embedding"))
+    metadata = fields.json("metadata")
+    try:
+        check_metadata(metadata)
+    except BadRequest as error:
+        fields.note("metadata", error.message)
+    spec = DatasetSpec(
+        fields.path, fields.name("name"), fields.text("title"), fields.text("embedding"), metadata
+    )
     fields.close()
     return spec
 

@@ -94,7 +94,9 @@ def _tenant(tenant: Tenant) -> JSON:
             "active": tenant.active,
             "providers": [_provider(row) for row in Provider.objects.filter(tenant=tenant).order_by("name")],
             "catalog": [_entry(row) for row in entries],
-            "datasets": [_dataset(row) for row in Dataset.objects.filter(tenant=tenant).order_by("name")],
+            "datasets": [
+                _dataset(row) for row in Dataset.objects.visible().filter(tenant=tenant).order_by("name")
+            ],
             "agents": [_agent(row) for row in agents.order_by("name")],
             "keys": [_key(row) for row in keys],
         },
@@ -156,7 +158,10 @@ def _entry(row: CatalogEntry) -> JSON:
 
 
 def _dataset(row: Dataset) -> JSON:
-    return _without_defaults({"name": row.name, "embedding": row.embedding}, {"embedding": ""})
+    return _without_defaults(
+        {"name": row.name, "title": row.title, "embedding": row.embedding, "metadata": row.metadata},
+        {"title": "", "embedding": "", "metadata": {}},
+    )
 
 
 def _agent(row: Agent) -> JSON:

@@ -23,7 +23,9 @@ def stored(slug: str) -> Stored:
     """Read the names that a tenant has; none where there is no such tenant."""
     return Stored(
         providers=frozenset(Provider.objects.filter(tenant__slug=slug).values_list("name", flat=True)),
-        datasets=frozenset(Dataset.objects.filter(tenant__slug=slug).values_list("name", flat=True)),
+        datasets=frozenset(
+            Dataset.objects.visible().filter(tenant__slug=slug).values_list("name", flat=True)
+        ),
         agents=frozenset(Agent.objects.filter(tenant__slug=slug).values_list("name", flat=True)),
         catalog={
             name: frozenset(capabilities)
