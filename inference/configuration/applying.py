@@ -246,7 +246,11 @@ class _OneTenant:
 
     def _dataset(self, spec: DatasetSpec) -> None:
         row = self.datasets.get(spec.name) or Dataset(tenant=self.tenant, name=spec.name)
-        values = {"title": spec.title, "embedding": spec.embedding, "metadata": dict(spec.metadata)}
+        values: dict[str, object] = {
+            "title": spec.title,
+            "embedding": spec.embedding,
+            "metadata": dict(spec.metadata),
+        }
         if self._store("dataset", row, values, spec.path):
             self.datasets[spec.name] = row
 
