@@ -53,6 +53,7 @@ SHARED = {
     "conversations": "conversations",
     "chats_in_a_conversation": "conversations",
     "files": "files",
+    "vector_stores": "vector stores",
 }
 
 
