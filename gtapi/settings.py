@@ -197,8 +197,6 @@ IMAGE_URL_SECONDS = env.int("IMAGE_URL_SECONDS", default=3600)
 USAGE_SPOOL_DIR = Path(env.str("USAGE_SPOOL_DIR", default=str(home.spool)))
 #: Days that usage records are kept, in whole months; 0 keeps all of them.
 USAGE_RETENTION_DAYS = env.int("USAGE_RETENTION_DAYS", default=400)
-#: Days that the passages are kept that answers were given, where a tenant wants them kept; 0 keeps all of them.
-EXPLANATION_RETENTION_DAYS = env.int("EXPLANATION_RETENTION_DAYS", default=30)
 #: Async context managers that live as long as a web process does, in the order in which they start.
 SERVICES = [
     "tenants.policy.watching",
@@ -211,6 +209,17 @@ SERVICES = [
 FILES_MAX_BYTES = env.int("FILES_MAX_BYTES", default=128 * 1024 * 1024)
 FILES_MAX_COUNT = env.int("FILES_MAX_COUNT", default=100_000)
 FILES_MAX_STORED_BYTES = env.int("FILES_MAX_STORED_BYTES", default=100 * 1024**3)
+
+#: Seconds of processor time that reading one file may take, and seconds after which it is given up in any case.
+EXTRACTION_SECONDS = env.int("EXTRACTION_SECONDS", default=30)
+EXTRACTION_DEADLINE_SECONDS = env.float("EXTRACTION_DEADLINE_SECONDS", default=90.0)
+#: Memory of the process that reads a file, in bytes of addresses: a third of it is taken before there is a file.
+EXTRACTION_MEMORY_BYTES = env.int("EXTRACTION_MEMORY_BYTES", default=1536 * 1024 * 1024)
+#: Characters of text in one file; a file with more fails.
+EXTRACTION_MAX_CHARACTERS = env.int("EXTRACTION_MAX_CHARACTERS", default=10_000_000)
+#: Where such a process has its own files; by default the system's folder for them.
+EXTRACTION_TEMP_DIR: str | None = env.str("EXTRACTION_TEMP_DIR", default=None)
+
 #: Who embeds and transcribes for the app `files`, see files.backends.
 FILES_EMBEDDER = "inference.backends.embed"
 FILES_TRANSCRIBER = "inference.backends.transcribe"
@@ -260,11 +269,6 @@ CELERY_BEAT_SCHEDULE = {
         "task": "inference.tasks.remove_expired_images",
         "schedule": 600.0,
         "options": {"expires": 300},
-    },
-    "prune-explanations": {
-        "task": "inference.tasks.prune_explanations",
-        "schedule": 3600.0,
-        "options": {"expires": 600},
     },
     "prune-policy-changes": {
         "task": "tenants.tasks.prune_policy_changes",

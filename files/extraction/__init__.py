@@ -7,7 +7,7 @@ works there is ``files.extraction.__main__``, without Django; a format is a smal
 
 from pathlib import Path
 
-from files.extraction.detection import detect
+from files.extraction.detection import ending_of, sniff_file
 from files.extraction.sections import ExtractionError, Section
 
 __all__ = ["ExtractionError", "Section", "extract", "kind"]
@@ -16,12 +16,13 @@ __all__ = ["ExtractionError", "Section", "extract", "kind"]
 def kind(path: Path, filename: str, content_type: str) -> str:
     """Say how a file is to be read: ``audio`` is transcribed, of a ``document`` the text is extracted.
 
-    Its content decides, then the ending of its name, then what the client declared.
+    Its content decides, then the ending of its name, then what the client declared. Only the file's beginning is
+    looked at, so this is cheap and safe; ``extract`` may still find that it cannot be read.
 
     Raises:
         ExtractionError: empty_file, unsupported_file.
     """
-    return "audio" if detect(path, filename, content_type) == "audio" else "document"
+    return "audio" if sniff_file(path, ending_of(filename), content_type) == "audio" else "document"
 
 
 def extract(path: Path, filename: str, content_type: str) -> list[Section]:
@@ -30,6 +31,7 @@ def extract(path: Path, filename: str, content_type: str) -> list[Section]:
     Raises:
         ExtractionError: see its ``code`` and whether it is ``passing``.
     """
+    # What starts the process is for Django's side alone, and the process imports this package, too.
     from files.extraction.reader import read
 
-    return read(path, detect(path, filename, content_type))
+    return read(path, filename, content_type)

@@ -1,35 +1,194 @@
 """The process that reads a file, as the one who waits for it sees it."""
 
-import json
+import contextlib
+import dataclasses
+import logging
+import os
+import selectors
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import IO, Any
 
-from files.extraction.sections import ExtractionError, Section
+import orjson
+from django.conf import settings
+
+from files.extraction.detection import ending_of
+from files.extraction.limits import Limits
+from files.extraction.sections import MESSAGES, ExtractionError, Section
+
+logger = logging.getLogger(__name__)
 
 CODE = Path(__file__).resolve().parent.parent.parent
+#: What a process that reads files gets of the environment. Nothing here is a secret.
+PASSED_ON = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "TESSDATA_PREFIX", "TZ")
+PREFIX = "gtapi-extract-"
+#: Seconds after which a folder of this prefix belongs to nobody any more.
+_LEFT_BEHIND = 3600
+_STDERR_KEPT = 8192
+#: By this the system says that a library could not be loaded for want of memory.
+_NO_MEMORY = b"cannot allocate memory"
+#: The signals of a limit that was reached. Where memory is refused, the library aborts, mostly without a word.
+_LIMITS = {-signal.SIGXCPU, -signal.SIGXFSZ, -signal.SIGABRT}
 
 
-def read(path: Path, name: str) -> list[Section]:
+def read(path: Path, filename: str, content_type: str) -> list[Section]:
     """Return the sections that a process of its own finds in a file. Raises ExtractionError."""
-    command = [sys.executable, "-m", "files.extraction", str(path.resolve()), name]
-    with tempfile.TemporaryDirectory(prefix="gtapi-extract-") as folder:
+    limits = Limits(
+        settings.EXTRACTION_SECONDS,
+        settings.EXTRACTION_DEADLINE_SECONDS,
+        settings.EXTRACTION_MEMORY_BYTES,
+        settings.EXTRACTION_MAX_CHARACTERS,
+    )
+    _sweep(settings.EXTRACTION_TEMP_DIR)
+    with (
+        tempfile.TemporaryDirectory(
+            prefix=PREFIX, dir=settings.EXTRACTION_TEMP_DIR, ignore_cleanup_errors=True
+        ) as folder,
+        tempfile.TemporaryFile(dir=folder) as answer,
+    ):
+        asked = {
+            "path": str(path.resolve()),
+            "folder": folder,
+            # The name itself says something about the client, and arguments can be read by everybody.
+            "ending": ending_of(filename),
+            "content_type": content_type,
+            "parent": os.getpid(),
+            "limits": dataclasses.asdict(limits),
+        }
+        _run(asked, answer, limits)
+        answer.seek(0)
+        return _sections(answer.read(limits.answer + 1), limits)
+
+
+def _run(asked: dict[str, Any], answer: IO[bytes], limits: Limits) -> None:
+    command = [sys.executable, "-m", "files.extraction", orjson.dumps(asked).decode()]
+    hears, says = os.pipe()
+    with os.fdopen(hears, "rb", buffering=0) as stderr:
         try:
-            done = subprocess.run(
+            child = subprocess.Popen(
                 command,
                 cwd=CODE,
-                env={"PATH": "/usr/bin:/bin", "TMPDIR": folder, "HOME": folder, "LANG": "C.UTF-8"},
+                env=environment(asked["folder"]),
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=90,
-                check=False,
+                stdout=answer,
+                stderr=says,
+                start_new_session=True,
             )
-        except subprocess.TimeoutExpired:
+        except OSError:
+            logger.exception("No process could be started to read a file")
             raise ExtractionError("extraction_failed", passing=True) from None
-    if done.returncode:
-        raise ExtractionError("extraction_failed", passing=done.returncode < 0)
-    answer = json.loads(done.stdout)
-    if "code" in answer:
-        raise ExtractionError(answer["code"], answer["message"])
-    return [Section(**section) for section in answer["sections"]]
+        finally:
+            os.close(says)
+        try:
+            _attend(child, stderr, limits)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+
+
+def _attend(child: subprocess.Popen[bytes], stderr: IO[bytes], limits: Limits) -> None:
+    """Wait for a process. Raises ExtractionError where it does not end in time, or not by itself."""
+    said = _listen(child, stderr, time.monotonic() + limits.deadline)
+    if said is not None:
+        _judge(child.wait(), said)
+        return
+    # A file that had its time is at fault itself; one that got none may be read when there is less to do.
+    at_fault = _processor_seconds(child.pid) > limits.seconds / 2
+    raise ExtractionError("file_too_complex" if at_fault else "extraction_failed", passing=not at_fault)
+
+
+def environment(folder: str) -> dict[str, str]:
+    """Return the environment of a process that reads files, whose folder for files of its own this is."""
+    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    threads = {
+        "MALLOC_ARENA_MAX": "2",
+        "RAYON_NUM_THREADS": "1",
+        "TOKIO_WORKER_THREADS": "1",
+        "OMP_THREAD_LIMIT": "1",
+    }
+    return {
+        **passed,
+        **threads,
+        "TMPDIR": folder,
+        "HOME": folder,
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def _listen(child: subprocess.Popen[bytes], stderr: IO[bytes], deadline: float) -> bytes | None:
+    """Return the beginning of what a process says on its stderr until it ends; None where it does not in time."""
+    kept = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(stderr, selectors.EVENT_READ)
+        while selector.select(max(0.0, deadline - time.monotonic())):
+            more = stderr.read(65536)
+            if not more:
+                break
+            kept = (kept + more)[:_STDERR_KEPT]
+    try:
+        child.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return None
+    return kept
+
+
+def _judge(status: int, said: bytes) -> None:
+    """Raise ExtractionError where a process did not end by itself."""
+    if status == 0:
+        return
+    # Nothing of what it said is logged: words of the document may be among it.
+    logger.warning("A process that read a file ended with status %s", status)
+    if status in _LIMITS or _NO_MEMORY in said:
+        raise ExtractionError("file_too_complex")
+    raise ExtractionError("extraction_failed", passing=True)
+
+
+def _processor_seconds(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _sections(data: bytes, limits: Limits) -> list[Section]:
+    """Return the answer of a process that a document may have got hold of: anything can be in it."""
+    try:
+        answer = orjson.loads(data)
+        if "code" in answer:
+            code, message = str(answer["code"]), str(answer["message"])[:500]
+            error = ExtractionError(code if code in MESSAGES else "broken_file", message)
+        else:
+            return [_section(*fields) for fields in answer["sections"]]
+    except (ValueError, TypeError, KeyError):
+        error = ExtractionError("extraction_failed", passing=True)
+    raise error
+
+
+def _section(text: Any, page: Any, heading: Any) -> Section:
+    if not isinstance(text, str) or not isinstance(heading, str) or not isinstance(page, int | None):
+        raise TypeError
+    return Section(text, page, heading)
+
+
+@cache
+def _sweep(directory: str | None) -> None:
+    """Remove folders of processes that were killed together with the one that waited for them."""
+    for folder in _folders(Path(directory or tempfile.gettempdir())):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _LEFT_BEHIND:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folders(directory: Path) -> Iterator[Path]:
+    with contextlib.suppress(OSError):
+        yield from directory.glob(f"{PREFIX}*")

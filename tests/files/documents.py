@@ -1,6 +1,8 @@
 """Documents of every kind that is read, made of plain bytes: what a test says is in them, and nothing else."""
 
+import hashlib
 import io
+import struct
 import zipfile
 import zlib
 from xml.sax.saxutils import escape
@@ -18,14 +20,14 @@ XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 def zipped(members, method=zipfile.ZIP_DEFLATED):
     """A zip archive of ``{name: text or bytes}``."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", method) as archive:
+    with zipfile.ZipFile(out, "w", method, compresslevel=1) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     return out.getvalue()
 
 
-def pdf(pages, *, trailer="", extra=()):
-    """A PDF of one list of lines a page; ``extra`` are further objects, ``trailer`` further entries of its trailer."""
+def pdf(pages, *, trailer="", sealed=lambda number, content: content):
+    """A PDF of one list of lines a page; ``sealed`` makes of an object's content what stands in the file."""
     numbers = [4 + 2 * at for at in range(len(pages))]
     kids = " ".join(f"{number} 0 R" for number in numbers)
     objects = [
@@ -35,12 +37,13 @@ def pdf(pages, *, trailer="", extra=()):
     ]
     for number, lines in zip(numbers, pages, strict=True):
         shown = "".join(f"({_pdf_text(line)}) Tj 0 -16 Td\n" for line in lines)
-        stream = zlib.compress(f"BT /F1 12 Tf 72 720 Td\n{shown}ET".encode("latin-1"))
+        drawn = f"BT /F1 12 Tf 72 720 Td\n{shown}ET".encode("latin-1")
+        stream = sealed(number + 1, zlib.compress(drawn))
         page = f"/Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {number + 1} 0 R"
         objects.append(f"<< {page} /Resources << /Font << /F1 3 0 R >> >> >>".encode())
         head = f"<< /Length {len(stream)} /Filter /FlateDecode >>\nstream\n".encode()
         objects.append(head + stream + b"\nendstream")
-    return pdf_of([*objects, *extra], trailer=trailer)
+    return pdf_of(objects, trailer=trailer)
 
 
 def pdf_of(objects, *, trailer=""):
@@ -56,6 +59,36 @@ def pdf_of(objects, *, trailer=""):
     out += (
         f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R {trailer} >>\nstartxref\n{start}\n%%EOF\n".encode()
     )
+    return bytes(out)
+
+
+def encrypted_pdf(password, lines):
+    """A PDF of one page that this password opens, in revision 2 of the standard's cipher; an empty one opens by itself."""
+    padding = bytes.fromhex("28bf4e5e4e758a4164004e56fffa01082e2e00b6d0683e802f0ca9fe6453697a")
+    user, owner = ((word.encode() + padding)[:32] for word in (password, "owner"))
+    kept = _rc4(hashlib.md5(owner).digest()[:5], user)
+    key = hashlib.md5(user + kept + struct.pack("<i", -4) + b"id").digest()[:5]
+    entries = f"/Filter /Standard /V 1 /R 2 /P -4 /O <{kept.hex()}> /U <{_rc4(key, padding).hex()}>"
+    trailer = f"/Encrypt << {entries} >> /ID [(id) (id)]"
+
+    def sealed(number, content):
+        return _rc4(hashlib.md5(key + struct.pack("<I", number)[:3] + b"\0\0").digest()[:10], content)
+
+    return pdf([lines], trailer=trailer, sealed=sealed)
+
+
+def _rc4(key, data):
+    box = list(range(256))
+    j = 0
+    for i in range(256):
+        j = (j + box[i] + key[i % len(key)]) % 256
+        box[i], box[j] = box[j], box[i]
+    out, i, j = bytearray(), 0, 0
+    for byte in data:
+        i = (i + 1) % 256
+        j = (j + box[i]) % 256
+        box[i], box[j] = box[j], box[i]
+        out.append(byte ^ box[(box[i] + box[j]) % 256])
     return bytes(out)
 
 

@@ -1,47 +1,241 @@
 """What is read out of each kind of file."""
 
+import json
+import wave
+
 import pytest
 
-from files.chunking import pieces
-from files.extraction import extract, kind
-from tests.files import documents
+from files.extraction import ExtractionError, extract, kind
+from tests.files import documents, hostile
+
+HTML = """<!doctype html><html><head><title>Staff &amp; co</title><meta name="description" content="for machines">
+<style>p {color: red}</style></head><body><p>Before any heading.</p><h1>Leave</h1><p>Thirty <b>days</b> at caf\u00e9s.</p>
+<script>alert(1)</script><h2>Sick</h2><table><tr><th>Who</th><th>Days</th></tr><tr><td>Ann</td><td>3</td></tr></table>
+<p><img alt="a chart" src="data:image/png;base64,AAAA"></p></body></html>"""
+MAIL = b"""From: ann@example.com\r\nTo: bob@example.com\r\nSubject: =?utf-8?q?Caf=C3=A9?=\r\nMIME-Version: 1.0\r
+Content-Type: text/html; charset=utf-8\r\n\r\n<p>See you <b>there</b>.</p>\r\n"""
+NOTEBOOK = {
+    "cells": [
+        {"cell_type": "markdown", "metadata": {}, "source": ["# Totals\n", "By month."]},
+        {
+            "cell_type": "code",
+            "metadata": {},
+            "outputs": [],
+            "execution_count": 1,
+            "source": ["print(1 + 1)"],
+        },
+    ],
+    "metadata": {},
+    "nbformat": 4,
+    "nbformat_minor": 5,
+}
+TABLE = "| Name | Days |\n| --- | --- |\n| Ann | 30 |"
+
+READ = {
+    "a.pdf": (
+        documents.pdf([["Leave", "Thirty (30) days."], ["Sick?"]]),
+        [(1, "", "Leave\nThirty (30) days."), (2, "", "Sick?")],
+    ),
+    "a.docx": (
+        documents.docx(
+            [
+                ("Heading1", "Leave"),
+                ("Normal", "Thirty days."),
+                ("Heading2", "By person"),
+                ("Normal", [["Name", "Days"], ["Ann", "30"]]),
+            ]
+        ),
+        [(None, "Leave", "# Leave\n\nThirty days."), (None, "Leave > By person", f"## By person\n\n{TABLE}")],
+    ),
+    "a.pptx": (
+        documents.pptx([("Plan", "First this\nthen that"), ("Costs", "None")]),
+        [(1, "Plan", "## Plan\n\nFirst this\n\nthen that"), (2, "Costs", "## Costs\n\nNone")],
+    ),
+    "a.xlsx": (
+        documents.xlsx({"Leave": [["Name", "Days"], ["Ann", 30]], "Other": [["x", 1.5]]}),
+        [(None, "Leave", f"## Leave\n\n{TABLE}"), (None, "Other", "## Other\n\n| x | 1.5 |\n| --- | --- |")],
+    ),
+    "a.odt": (
+        documents.odt([(1, "Leave"), (0, "Thirty days.")]),
+        [(None, "Leave", "# Leave\n\nThirty days.")],
+    ),
+    "a.epub": (
+        documents.epub([("One", "It began."), ("Two", "It ended.")]),
+        [(None, "One", "# One\n\nIt began."), (None, "Two", "# Two\n\nIt ended.")],
+    ),
+    "a.html": (
+        HTML.encode(),
+        [
+            (None, "Staff & co", "Before any heading."),
+            (None, "Leave", "# Leave\n\nThirty **days** at caf\u00e9s."),
+            (None, "Leave > Sick", "## Sick\n\n| Who | Days |\n| --- | --- |\n| Ann | 3 |\n\na chart"),
+        ],
+    ),
+    "a.rtf": (
+        rb"{\rtf1\ansi{\fonttbl\f0 Helvetica;}\f0 Thirty days at caf\'e9s.\par}",
+        [(None, "", "Thirty days at caf\u00e9s.")],
+    ),
+    "a.eml": (
+        MAIL,
+        [
+            (
+                None,
+                "",
+                "**Subject**: Caf\u00e9\n\n**From**: ann@example.com\n\n**To**: bob@example.com\n\nSee you there.",
+            )
+        ],
+    ),
+    "a.ipynb": (
+        json.dumps(NOTEBOOK).encode(),
+        [(None, "Totals", "# Totals\n\nBy month.\n\n```\nprint(1 + 1)\n```")],
+    ),
+    "a.rst": (b"Leave\n=====\n\nThirty days.\n", [(None, "Leave", "# Leave\n\nThirty days.")]),
+    "a.md": (
+        b"Intro\n# Leave\nThirty days.\n```sh\n# no heading\n```\n## Sick\nCall.\n# Pay\nMonthly.\n",
+        [
+            (None, "", "Intro"),
+            (None, "Leave", "# Leave\nThirty days.\n```sh\n# no heading\n```"),
+            (None, "Leave > Sick", "## Sick\nCall."),
+            (None, "Pay", "# Pay\nMonthly."),
+        ],
+    ),
+    "a.txt": (b"Thirty days.\r\nAs said.\r\n", [(None, "", "Thirty days.\nAs said.")]),
+    "a.py": (b"def days():\n    return 30\n", [(None, "", "def days():\n    return 30")]),
+    "a.csv": (b'Name,Days\n"Ann",30\n', [(None, "", TABLE)]),
+    "a.tsv": (b"Name\tDays\nAnn\t30\n", [(None, "", TABLE)]),
+    "a.json": (
+        b'{"staff": [{"name": "Ann", "days": 30, "tags": []}]}',
+        [(None, "", "staff[0].name: Ann\nstaff[0].days: 30\nstaff[0].tags: []")],
+    ),
+    "a.jsonl": (b'{"name": "Ann"}\n{"name": "Bob"}\n', [(None, "", "name: Ann\nname: Bob")]),
+}
 
 
 def read(folder, name, content, content_type=""):
-    """Return ``(heading, text)`` by page of a file with this content."""
+    """Return ``(page, heading, text)`` of each section of a file with this content."""
     file = folder / "upload"
     file.write_bytes(content)
     assert kind(file, name, content_type) == "document"
     return [(section.page, section.heading, section.text) for section in extract(file, name, content_type)]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "expected"),
-    [
-        (
-            "a.pdf",
-            documents.pdf([["Leave", "Thirty days."], ["Sick?"]]),
-            [(1, "", "Leave\nThirty days."), (2, "", "Sick?")],
-        ),
-        (
-            "a.docx",
-            documents.docx([("Heading1", "Leave"), ("Normal", "Thirty days.")]),
-            [(None, "Leave", "# Leave\n\nThirty days.")],
-        ),
-        ("a.md", b"# Leave\nThirty days.\n", [(None, "Leave", "# Leave\nThirty days.")]),
-        ("a.txt", "Thirty \u20ac".encode("utf-16"), [(None, "", "Thirty \u20ac")]),
-        ("a.csv", b"name,days\nAnn,30\n", [(None, "", "| name | days |\n| --- | --- |\n| Ann | 30 |")]),
-        ("a.json", b'{"staff": [{"name": "Ann"}]}', [(None, "", "staff[0].name: Ann")]),
-    ],
-)
-def test_text_pages_and_headings_come_out(tmp_path, name, content, expected):
+def refusal(folder, name, content, content_type=""):
+    """Return the error of a file that cannot be read, and never can."""
+    with pytest.raises(ExtractionError) as caught:
+        read(folder, name, content, content_type)
+    assert caught.value.passing is False
+    return caught.value
+
+
+@pytest.mark.parametrize("name", READ)
+def test_text_pages_and_headings_of_each_format_come_out(tmp_path, name):
+    content, expected = READ[name]
     assert read(tmp_path, name, content) == expected
 
 
-def test_pieces_have_their_size_and_the_heading_of_their_section(tmp_path):
+@pytest.mark.parametrize("name", ["a.pdf", "a.docx", "a.html", "a.rtf"])
+def test_the_content_tells_what_a_file_is_whatever_it_is_called(tmp_path, name):
+    content, expected = READ[name]
+    assert read(tmp_path, "wrong.json", content, "text/csv") == expected
+
+
+def test_a_type_that_was_declared_counts_where_nothing_else_tells(tmp_path):
+    assert read(tmp_path, "upload", b"Name,Days\nAnn,30\n", "text/csv; charset=utf-8") == [(None, "", TABLE)]
+    assert read(tmp_path, "upload", b"Name,Days\nAnn,30\n") == [(None, "", "Name,Days\nAnn,30")]
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Caf\u00e9 na\u00efve \u4e2d\u6587", "utf-8-sig"),
+        ("Caf\u00e9 na\u00efve \u4e2d\u6587", "utf-16"),
+        ("Ten words that are written without any mark", "utf-16-le"),
+        ("Caf\u00e9 \U0001f600", "utf-32"),
+        (
+            "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440! \u042d\u0442\u043e \u043e\u0431\u044b\u0447\u043d\u044b\u0439 \u0440\u0443\u0441\u0441\u043a\u0438\u0439 \u0442\u0435\u043a\u0441\u0442.",
+            "cp1251",
+        ),
+        ("\u3053\u308c\u306f\u65e5\u672c\u8a9e\u306e\u30c6\u30ad\u30b9\u30c8\u3067\u3059\u3002", "shift_jis"),
+    ],
+)
+def test_text_is_read_in_the_encoding_that_it_is_in(tmp_path, text, encoding):
+    assert read(tmp_path, "a.txt", text.encode(encoding)) == [(None, "", text)]
+
+
+def test_html_is_read_in_the_encoding_that_it_names(tmp_path):
+    page = '<html><head><meta charset="iso-8859-2"></head><body><p>\u017dlu\u0165ou\u010dk\u00fd k\u016f\u0148</p></body></html>'
+    assert read(tmp_path, "a.html", page.encode("iso-8859-2")) == [
+        (None, "", "\u017dlu\u0165ou\u010dk\u00fd k\u016f\u0148")
+    ]
+
+
+def test_nothing_that_the_database_refuses_comes_out(tmp_path):
+    [(_, _, text)] = read(tmp_path, "a.txt", b"be\0fore \xed\xa0\x80after\x07" + b" and more of it" * 20)
+    assert text.startswith("before after and")
+    [(_, _, text)] = read(tmp_path, "a.json", rb'{"a": "x\u0000y\ud800z"}')
+    assert text == "a: xyz"
+
+
+def test_a_text_that_was_cut_in_a_letter_is_still_unicode(tmp_path):
+    [(_, _, text)] = read(tmp_path, "a.txt", ("\u4e2d\u6587" * 50).encode()[:-1])
+    assert text == "\u4e2d\u6587" * 49 + "\u4e2d\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("song.wav", None),
+        ("song.mp3", b"ID3\x04\0\0" + b"\0" * 100),
+        ("song.mp3", b"\xff\xfb\x90\x64" + b"\0" * 400),
+        ("song.ogg", b"OggS\0\x02" + b"\0" * 22 + b"\x01\x13OpusHead"),
+        ("song.flac", b"fLaC\0\0\0\x22" + b"\0" * 40),
+        ("song.m4a", b"\0\0\0\x20ftypM4A \0\0\0\0"),
+        ("song.webm", b"\x1a\x45\xdf\xa3\x42\x82\x84webm\x86\x86A_OPUS"),
+    ],
+)
+def test_sound_is_known_by_its_content(tmp_path, name, content):
     file = tmp_path / "upload"
-    file.write_text("# Rules\n" + "Every day is a good day to read. " * 400)
-    made = pieces(extract(file, "rules.md", ""))
-    assert len(made) > 7
-    assert {piece.heading for piece in made} == {"Rules"}
-    assert all(0 < piece.tokens <= 400 for piece in made)
+    if content is None:
+        with wave.open(str(file), "wb") as sound:
+            sound.setnchannels(1)
+            sound.setsampwidth(2)
+            sound.setframerate(8000)
+            sound.writeframes(b"\0\0" * 8000)
+    else:
+        file.write_bytes(content)
+    assert kind(file, "upload.bin", "application/octet-stream") == "audio"
+    assert kind(file, name, "") == "audio"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "words"),
+    [
+        ("a.txt", b"", "empty_file", "empty"),
+        ("a.txt", b" \n\n ", "no_text", "No text"),
+        ("a.exe", b"MZ\x90\0" + b"\0" * 60, "unsupported_file", "programs"),
+        ("a.tar.gz", b"\x1f\x8b\x08\0" + b"\0" * 60, "unsupported_file", "Archives"),
+        ("a.zip", documents.zipped({"a.txt": "inside"}), "unsupported_file", "Archives"),
+        ("a.mp4", b"\0\0\0\x20ftypisom\0\0\0\0", "unsupported_file", "sound"),
+        ("a.webm", b"\x1a\x45\xdf\xa3\x42\x82\x84webm\x86\x86V_VP9", "unsupported_file", "sound"),
+        ("a.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "unsupported_file", "DOCX"),
+        ("a.bin", bytes(range(256)) * 10, "unsupported_file", "kind"),
+        ("a.json", b'{"a": ', "broken_file", "JSON"),
+        ("a.pdf", documents.pdf([[""]]), "no_text", "No text"),
+    ],
+)
+def test_what_cannot_be_read_says_why(tmp_path, name, content, code, words):
+    error = refusal(tmp_path, name, content)
+    assert error.code == code
+    assert words in error.message
+    assert str(tmp_path) not in error.message
+
+
+def test_text_in_images_needs_data_that_this_installation_may_not_have(tmp_path, monkeypatch):
+    monkeypatch.setenv("TESSDATA_PREFIX", str(tmp_path))
+    error = refusal(tmp_path, "a.png", hostile.make("vast.png"))
+    assert error.code in {"unsupported_file", "broken_file", "file_too_complex"}
+
+
+def test_an_unlocked_pdf_with_an_owner_is_read_and_a_locked_one_is_not(tmp_path):
+    assert refusal(tmp_path, "a.pdf", documents.encrypted_pdf("secret", ["Hidden"])).code == "encrypted_file"
+    assert read(tmp_path, "a.pdf", documents.encrypted_pdf("", ["Shown"])) == [(1, "", "Shown")]

@@ -14,18 +14,21 @@ Extractor = Callable[[Path, str], Iterable[Section]]
 #: What detection calls a format, and the module that reads it, imported when a file of it comes.
 FORMATS = {
     "csv": "table",
-    "docx": "office",
-    "email": "office",
-    "epub": "office",
-    "html": "office",
+    "docx": "document",
+    "email": "document",
+    "epub": "document",
+    "html": "html",
+    "image": "image",
     "json": "data",
     "markdown": "markdown",
-    "odt": "office",
+    "notebook": "document",
+    "odt": "document",
     "pdf": "pdf",
-    "pptx": "office",
-    "rtf": "office",
+    "pptx": "slides",
+    "rst": "document",
+    "rtf": "document",
     "text": "text",
-    "xlsx": "office",
+    "xlsx": "document",
 }
 
 

@@ -10,13 +10,25 @@ from files.extraction.sections import ExtractionError, Section
 
 
 def sections(path: Path, name: str) -> Iterator[Section]:
+    text = decode(path.read_bytes())
     try:
-        value = json.loads(decode(path.read_bytes()))
+        values = _values(text)
+        yield Section("\n".join(line for value in values for line in _lines(value, "")))
     except RecursionError:
         raise ExtractionError("file_too_complex", "The JSON is nested too deeply.") from None
     except ValueError:
         raise ExtractionError("broken_file", "The file is not valid JSON.") from None
-    yield Section("\n".join(_lines(value, "")))
+
+
+def _values(text: str) -> list[Any]:
+    """Return the value of a text, or one of each line."""
+    try:
+        return [json.loads(text)]
+    except ValueError:
+        lines = [line for line in text.splitlines() if line.strip()]
+        if len(lines) < 2:
+            raise
+        return [json.loads(line) for line in lines]
 
 
 def _lines(value: Any, place: str) -> Iterator[str]:

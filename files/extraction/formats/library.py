@@ -1,6 +1,9 @@
 """Kreuzberg, as the formats that need it call it."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import kreuzberg
 
@@ -8,22 +11,41 @@ from files.extraction.sections import ExtractionError
 
 #: Words by which the library says that a password is missing.
 _LOCKED = ("password", "encrypt", "protected")
+#: Pictures inside the text, of which only their description is text.
+_INLINE_PICTURE = re.compile(r"!\[([^\[\]\n]{0,1000})\]\(data:[^()\s]*\)")
 
 
-def read(
-    path: Path, mime_type: str, *, pages: kreuzberg.PageConfig | None = None
-) -> kreuzberg.ExtractionResult:
-    """Return a file's content as Markdown. Raises ExtractionError: encrypted_file, broken_file."""
+#: Cells of a table, which the library fills up with blanks to the width of their column.
+_ROW = re.compile(r"^\|.*\|$", re.MULTILINE)
+_FILLED_UP = re.compile(r" +(?= \|)|-+(?=--- \|)|(?<=\| ) +")
+
+
+def markdown(content: Path | bytes, mime_type: str, **options: Any) -> str:
+    """Return a file, or its content, as Markdown. Raises ExtractionError: encrypted_file, broken_file."""
+    text = _INLINE_PICTURE.sub(r"\1", _read(content, mime_type, options).content)
+    return _ROW.sub(lambda row: _FILLED_UP.sub("", row[0]), text)
+
+
+def pages(path: Path, mime_type: str) -> list[tuple[int, str]]:
+    """Return the text of a file by its pages, counted from 1. Raises ExtractionError as ``markdown``."""
+    options = {"pages": kreuzberg.PageConfig(extract_pages=True)}
+    return [(page["page_number"], page["content"]) for page in _read(path, mime_type, options).pages or ()]
+
+
+def _read(content: Path | bytes, mime_type: str, options: dict[str, Any]) -> kreuzberg.ExtractionResult:
     config = kreuzberg.ExtractionConfig(
         use_cache=False,
         enable_quality_processing=False,
         output_format="markdown",
-        pages=pages,
         concurrency=kreuzberg.ConcurrencyConfig(max_threads=1),
+        **options,
+    )
+    reading: Callable[..., kreuzberg.ExtractionResult] = (
+        kreuzberg.extract_bytes_sync if isinstance(content, bytes) else kreuzberg.extract_file_sync
     )
     try:
-        return kreuzberg.extract_file_sync(path, mime_type, config=config)
-    except kreuzberg.KreuzbergError as error:
+        return reading(content, mime_type, config=config)
+    except (kreuzberg.KreuzbergError, OSError, ValueError) as error:
         said = str(error).lower()
         raise ExtractionError(
             "encrypted_file" if any(map(said.__contains__, _LOCKED)) else "broken_file"

@@ -3,13 +3,21 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import kreuzberg
+from files.extraction import headings
+from files.extraction.formats import letters, library
+from files.extraction.sections import ExtractionError, Section
 
-from files.extraction.formats import library
-from files.extraction.sections import Section
+TYPE = "application/pdf"
 
 
 def sections(path: Path, name: str) -> Iterator[Section]:
-    result = library.read(path, "application/pdf", pages=kreuzberg.PageConfig(extract_pages=True))
-    for page in result.pages or ():
-        yield Section(page["content"], page["page_number"])
+    pages = [Section(text, number) for number, text in library.pages(path, TYPE) if text.strip()]
+    if pages:
+        yield from pages
+        return
+    recognition = letters.recognition()
+    if recognition is None:
+        raise ExtractionError(
+            "no_text", "No text was found in the file; pages that are pictures are not read."
+        )
+    yield from headings.sections(library.markdown(path, TYPE, ocr=recognition))

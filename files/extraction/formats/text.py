@@ -1,11 +1,13 @@
 """Plain text and source code, in whatever encoding."""
 
 import codecs
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import charset_normalizer
 
+from files.extraction.detection import wide
 from files.extraction.sections import Section
 
 #: The longest first, since UTF-32's mark begins as UTF-16's does.
@@ -17,20 +19,49 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
 #: Bytes of a text of no known encoding by which one is guessed.
-_SAMPLE = 65536
+_SAMPLE = 32768
+_LETTERS_BEYOND_ASCII = re.compile(r"[^\0-\x7f]+")
 
 
 def sections(path: Path, name: str) -> Iterator[Section]:
     yield Section(decode(path.read_bytes()))
 
 
-def decode(data: bytes) -> str:
-    """Return text: by its mark, as UTF-8, or in the legacy encoding that it looks like."""
+def decode(data: bytes, declared: str = "") -> str:
+    """Return text: by its mark, as UTF-8, as it was ``declared``, or in the encoding that it looks like."""
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, errors="replace")
+    unmarked = wide(data[:_SAMPLE])
+    if unmarked:
+        return data.decode(unmarked, errors="replace")
     try:
-        return data.decode()
+        return data.decode(errors="surrogatepass")
     except UnicodeDecodeError:
-        guess = charset_normalizer.from_bytes(data[:_SAMPLE]).best()
-        return data.decode(guess.encoding if guess else "cp1252", errors="replace")
+        return _damaged(data) or data.decode(_known(declared) or _guessed(data), errors="replace")
+
+
+def _damaged(data: bytes) -> str:
+    """Return a text that is UTF-8 but for a few bytes, as where it was cut; empty for others."""
+    text = data.decode(errors="replace")
+    wrong = text.count("\ufffd")
+    right = sum(map(len, _LETTERS_BEYOND_ASCII.findall(text))) - wrong
+    return text if right > 10 * wrong or (wrong == 1 and text.endswith("\ufffd")) else ""
+
+
+def _known(encoding: str) -> str:
+    """Return the name of an encoding of text; empty where there is none of that name."""
+    try:
+        found = codecs.lookup(encoding)
+    except (LookupError, ValueError):
+        return ""
+    # Some codecs of Python's make something other than text of bytes.
+    return found.name if getattr(found, "_is_text_encoding", False) else ""
+
+
+def _guessed(data: bytes) -> str:
+    """Return an encoding, guessed where the first letters are that ASCII does not have."""
+    first = next((at for at, byte in enumerate(data[: 64 * _SAMPLE]) if byte > 127), 0)
+    start = max(0, first - _SAMPLE // 2)
+    guess = charset_normalizer.from_bytes(data[start : start + _SAMPLE]).best()
+    return guess.encoding if guess else "cp1252"

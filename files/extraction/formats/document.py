@@ -1,4 +1,4 @@
-"""Documents whose headings the library finds: Word, OpenDocument, books, RTF, HTML, mail, workbooks."""
+"""Documents whose headings the library finds: Word, OpenDocument, books, RTF, mail, notebooks, workbooks."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,18 +7,18 @@ from files.extraction import headings
 from files.extraction.formats import library
 from files.extraction.sections import Section
 
-_OPEN = "application/vnd.openxmlformats-officedocument"
+_OFFICE = "application/vnd.openxmlformats-officedocument"
 TYPES = {
-    "docx": f"{_OPEN}.wordprocessingml.document",
+    "docx": f"{_OFFICE}.wordprocessingml.document",
     "email": "message/rfc822",
     "epub": "application/epub+zip",
-    "html": "text/html",
+    "notebook": "application/x-ipynb+json",
     "odt": "application/vnd.oasis.opendocument.text",
-    "pptx": f"{_OPEN}.presentationml.presentation",
+    "rst": "text/x-rst",
     "rtf": "application/rtf",
-    "xlsx": f"{_OPEN}.spreadsheetml.sheet",
+    "xlsx": f"{_OFFICE}.spreadsheetml.sheet",
 }
 
 
 def sections(path: Path, name: str) -> Iterator[Section]:
-    return headings.sections(library.read(path, TYPES[name]).content)
+    return headings.sections(library.markdown(path, TYPES[name]))

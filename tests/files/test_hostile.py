@@ -1,0 +1,44 @@
+"""What becomes of files that mean harm."""
+
+import socket
+
+import pytest
+
+from files.extraction import ExtractionError, extract, kind
+from tests.files import hostile
+
+
+def outcome(path, name):
+    """Return ``text`` or the code of the refusal, and what was read."""
+    try:
+        kind(path, name, "")
+        found = extract(path, name, "")
+    except ExtractionError as error:
+        return error.code, ""
+    return hostile.TEXT, "\n".join(section.text for section in found)
+
+
+def test_there_are_forty():
+    assert len(hostile.FILES) == 40
+
+
+@pytest.mark.parametrize("name", hostile.QUICK)
+def test_a_hostile_file_is_refused_or_gives_what_is_in_it(tmp_path, name):
+    path = tmp_path / "upload"
+    path.write_bytes(hostile.make(name))
+    code, text = outcome(path, name)
+    assert code in hostile.outcomes(name)
+    assert "root:" not in text
+    assert len(text) < 10_000_000
+
+
+@pytest.mark.parametrize("name", ["fetches.docx", "fetches.html"])
+def test_no_document_has_anything_fetched(tmp_path, monkeypatch, name):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        monkeypatch.setattr(hostile, "ADDRESS", f"http://127.0.0.1:{server.getsockname()[1]}/fetched")
+        path = tmp_path / "upload"
+        path.write_bytes(hostile.make(name))
+        assert outcome(path, name)[0] in hostile.outcomes(name)
+        with pytest.raises(BlockingIOError):
+            server.accept()

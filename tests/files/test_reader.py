@@ -1,0 +1,261 @@
+"""The process that reads strangers' files: what it cannot do, and how it ends."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import orjson
+import pytest
+
+from files.extraction import ExtractionError, extract
+from files.extraction.limits import Limits
+from files.extraction.reader import CODE, PREFIX, environment
+from tests.files import documents, hostile
+
+LIMITS = Limits(seconds=10, deadline=20, memory=1 << 30, characters=100_000)
+
+
+@pytest.fixture
+def folder(tmp_path, settings):
+    """Where the processes of this test have their folders."""
+    place = tmp_path / "work"
+    place.mkdir()
+    settings.EXTRACTION_TEMP_DIR = str(place)
+    return place
+
+
+@pytest.fixture
+def stuck(tmp_path):
+    """A file that never answers to being opened."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    return path
+
+
+@pytest.fixture
+def listener():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        yield server
+
+
+def confined(tmp_path, code, *arguments):
+    """Run code where files are read, with a document and a folder, and return what it prints."""
+    document = tmp_path / "document"
+    document.write_text("the document")
+    folder = tmp_path / "own"
+    folder.mkdir()
+    before = (
+        "import os, sys; from pathlib import Path; from files.extraction.confinement import confine;"
+        "from files.extraction.limits import Limits;"
+        f"Limits(seconds=10, deadline=20, memory={1 << 30}, characters=100_000).impose();"
+        f"held = confine(Path({str(document)!r}), Path({str(folder)!r}))\n"
+        "def attempt(call, *arguments):\n"
+        "    try: return repr(call(*arguments))\n"
+        "    except OSError as error: return type(error).__name__\n"
+    )
+    command = [sys.executable, "-c", before + code, *arguments]
+    done = subprocess.run(
+        command, cwd=CODE, env=environment(str(folder)), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def readers(path):
+    """The processes that are at work on this file."""
+    found = []
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = line.read_bytes()
+        except OSError:
+            continue
+        if b"files.extraction\0" in words and str(path).encode() in words:
+            found.append(int(line.parent.name))
+    return found
+
+
+def waits_for(pid):
+    """What a process waits for in the kernel."""
+    try:
+        return Path(f"/proc/{pid}/wchan").read_text()
+    except OSError:
+        return ""
+
+
+def eventually(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def in_thread(path):
+    """Begin to read a file, and return what will hold the error, and the thread."""
+    errors = []
+
+    def work():
+        try:
+            extract(path, "a.txt", "")
+        except ExtractionError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return errors, thread
+
+
+def test_no_secret_is_in_the_environment(tmp_path, monkeypatch):
+    for name in (
+        "DATABASE_URL",
+        "SECRET_KEY",
+        "KEY_PEPPERS",
+        "ENCRYPTION_KEYS",
+        "REDIS_URL",
+        "AWS_SECRET_ACCESS_KEY",
+    ):
+        monkeypatch.setenv(name, "a-secret")
+    assert "a-secret" not in confined(tmp_path, "print(*os.environ.values())")
+    names = confined(tmp_path.joinpath("again").mkdir() or tmp_path / "again", "print(*os.environ)")
+    assert set(names) <= {*environment(""), "LC_CTYPE", "PWD"}
+
+
+def test_all_three_confinements_hold_on_this_system(tmp_path):
+    assert confined(tmp_path, "print(*held)") == ["network", "files", "calls"]
+
+
+def test_no_network_is_reached(tmp_path, listener):
+    code = "import socket; print(attempt(socket.create_connection, ('127.0.0.1', int(sys.argv[1])), 2))"
+    assert confined(tmp_path, code, str(listener.getsockname()[1])) == ["PermissionError"]
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+
+
+def test_no_process_is_started_and_none_is_reached(tmp_path):
+    code = (
+        "print(attempt(os.fork), attempt(os.execv, '/bin/true', ['true']), attempt(os.kill, os.getppid(), 0))"
+    )
+    assert confined(tmp_path, code) == ["PermissionError"] * 3
+
+
+def test_threads_are_started_and_confined_too(tmp_path):
+    code = (
+        "import socket, threading; found = []; work = lambda: found.append(attempt(socket.socket));"
+        "thread = threading.Thread(target=work); thread.start(); thread.join(); print(*found)"
+    )
+    assert confined(tmp_path, code) == ["PermissionError"]
+
+
+def test_only_the_document_is_read_and_only_its_own_folder_is_written(tmp_path):
+    (tmp_path / "another").write_text("another's")
+    code = (
+        "print(attempt(os.listdir, '/etc'), attempt(open, '/etc/passwd'), attempt(open, sys.argv[1]),"
+        "attempt(open, f'/proc/{os.getppid()}/environ'), attempt(open, os.environ['TMPDIR'] + '/../document', 'w'))\n"
+        "print(Path(os.environ['TMPDIR'] + '/../document').read_text().split()[1])\n"
+        "print(Path(os.environ['TMPDIR'], 'new').write_text('mine'))"
+    )
+    assert confined(tmp_path, code, str(tmp_path / "another")) == ["PermissionError"] * 5 + ["document", "4"]
+
+
+def test_nothing_of_it_stays(folder, tmp_path):
+    path = tmp_path / "a.pdf"
+    path.write_bytes(documents.pdf([["Read"]]))
+    assert extract(path, "a.pdf", "")[0].text == "Read"
+    assert list(folder.iterdir()) == []
+    assert readers(path) == []
+
+
+def test_a_file_that_takes_too_long_is_given_up_and_may_be_tried_again(folder, settings, stuck):
+    settings.EXTRACTION_DEADLINE_SECONDS = 1.0
+    with pytest.raises(ExtractionError) as caught:
+        extract(stuck, "a.txt", "")
+    assert (caught.value.code, caught.value.passing) == ("extraction_failed", True)
+    assert list(folder.iterdir()) == []
+    assert readers(stuck) == []
+
+
+def test_a_file_that_takes_too_much_of_the_processor_is_refused_for_good(folder, settings, tmp_path):
+    settings.EXTRACTION_SECONDS = 1
+    path = tmp_path / "upload"
+    path.write_bytes(hostile.make("draws-itself.pdf"))
+    with pytest.raises(ExtractionError) as caught:
+        extract(path, "a.pdf", "")
+    assert (caught.value.code, caught.value.passing) == ("file_too_complex", False)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_file_that_takes_too_much_memory_is_refused_for_good(settings, tmp_path):
+    settings.EXTRACTION_MEMORY_BYTES = 1 << 30
+    path = tmp_path / "upload"
+    path.write_bytes(hostile.make("bomb.pdf"))
+    with pytest.raises(ExtractionError) as caught:
+        extract(path, "a.pdf", "")
+    assert (caught.value.code, caught.value.passing) == ("file_too_complex", False)
+
+
+def test_a_file_with_too_much_text_is_refused_for_good(settings, tmp_path):
+    settings.EXTRACTION_MAX_CHARACTERS = 1000
+    path = tmp_path / "upload"
+    path.write_text("word " * 200)
+    assert len(extract(path, "a.txt", "")[0].text) == 999
+    path.write_text("word " * 250)
+    with pytest.raises(ExtractionError, match="more text") as caught:
+        extract(path, "a.txt", "")
+    assert (caught.value.code, caught.value.passing) == ("file_too_complex", False)
+
+
+def test_a_process_that_is_killed_leaves_its_file_to_another_attempt(folder, stuck):
+    errors, thread = in_thread(stuck)
+    eventually(lambda: readers(stuck))
+    for pid in readers(stuck):
+        os.kill(pid, signal.SIGKILL)
+    thread.join(30)
+    assert [(error.code, error.passing) for error in errors] == [("extraction_failed", True)]
+    assert list(folder.iterdir()) == []
+
+
+def test_it_dies_with_the_one_who_waits_for_it(tmp_path, stuck):
+    code = (
+        "import sys; from pathlib import Path; from django.conf import settings;"
+        "settings.configure(EXTRACTION_SECONDS=60, EXTRACTION_DEADLINE_SECONDS=60.0, EXTRACTION_MEMORY_BYTES=1 << 30,"
+        "EXTRACTION_MAX_CHARACTERS=1000, EXTRACTION_TEMP_DIR=sys.argv[2]);"
+        "from files.extraction import extract; extract(Path(sys.argv[1]), 'a.txt', '')"
+    )
+    waiting = subprocess.Popen([sys.executable, "-c", code, str(stuck), str(tmp_path)], cwd=CODE)
+    try:
+        # It is confined, and so tied to the one who waits for it, before it opens the file.
+        eventually(lambda: any("wait_for_partner" in waits_for(pid) for pid in readers(stuck)))
+    finally:
+        waiting.kill()
+        waiting.wait()
+    eventually(lambda: not readers(stuck))
+
+
+def test_folders_that_a_killed_worker_left_are_removed(folder, tmp_path):
+    old, new = (folder / f"{PREFIX}{name}" for name in ("old", "new"))
+    for place in (old, new):
+        place.mkdir()
+        (place / "answer").write_text("left")
+    os.utime(old, (time.time() - 7200,) * 2)
+    path = tmp_path / "a.txt"
+    path.write_text("words")
+    extract(path, "a.txt", "")
+    assert list(folder.iterdir()) == [new]
+
+
+def test_an_answer_is_not_trusted(monkeypatch, tmp_path):
+    from files.extraction import reader
+
+    for said in (b"", b"[]", b'{"sections": [[1, null, ""]]}', b'{"sections": [["a"]]}', b'{"a": 1}'):
+        with pytest.raises(ExtractionError) as caught:
+            reader._sections(said, LIMITS)
+        assert (caught.value.code, caught.value.passing) == ("extraction_failed", True)
+    with pytest.raises(ExtractionError) as caught:
+        reader._sections(orjson.dumps({"code": "invented", "message": "x" * 9000}), LIMITS)
+    assert caught.value.code == "broken_file"
+    assert len(caught.value.message) == 500
