@@ -1,9 +1,11 @@
 """Datasets and what they find, as our own routes show them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from files.datasets import Counts
 from files.models import Dataset, DatasetFile
+from files.search import Passage
 
 JSON = dict[str, Any]
 State = DatasetFile.State
@@ -30,3 +32,29 @@ def _index_status(dataset: Dataset) -> str:
     if dataset.embedding == dataset.indexed_embedding:
         return "ready"
     return "failed" if dataset.index_error else "building"
+
+
+def results_object(dataset_id: str, query: str, passages: Sequence[Passage]) -> JSON:
+    """Return what a search found, the best first.
+
+    ``score`` is what sorts them; ``relevance`` says how well a passage answers, comparable between questions.
+    """
+    return {
+        "object": "dataset.search_results",
+        "dataset_id": dataset_id,
+        "query": query,
+        "data": [
+            {
+                "file_id": passage.file_id,
+                "filename": passage.filename,
+                "page": passage.page,
+                "heading": passage.heading,
+                "position": passage.position,
+                "text": passage.text,
+                "score": passage.score,
+                "relevance": passage.relevance,
+                "attributes": passage.attributes,
+            }
+            for passage in passages
+        ],
+    }

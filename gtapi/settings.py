@@ -197,6 +197,8 @@ IMAGE_URL_SECONDS = env.int("IMAGE_URL_SECONDS", default=3600)
 USAGE_SPOOL_DIR = Path(env.str("USAGE_SPOOL_DIR", default=str(home.spool)))
 #: Days that usage records are kept, in whole months; 0 keeps all of them.
 USAGE_RETENTION_DAYS = env.int("USAGE_RETENTION_DAYS", default=400)
+#: Days that the passages are kept that answers were given, where a tenant wants them kept; 0 keeps all of them.
+EXPLANATION_RETENTION_DAYS = env.int("EXPLANATION_RETENTION_DAYS", default=30)
 #: Async context managers that live as long as a web process does, in the order in which they start.
 SERVICES = [
     "tenants.policy.watching",
@@ -269,6 +271,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "inference.tasks.remove_expired_images",
         "schedule": 600.0,
         "options": {"expires": 300},
+    },
+    "prune-explanations": {
+        "task": "inference.tasks.prune_explanations",
+        "schedule": 3600.0,
+        "options": {"expires": 600},
     },
     "prune-policy-changes": {
         "task": "tenants.tasks.prune_policy_changes",

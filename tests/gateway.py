@@ -105,6 +105,11 @@ class Ingest(Program):
     def answers(self) -> bool:
         return "ready." in self.last_words()
 
+    def pool(self) -> list[int]:
+        """The processes that do the work."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(child) for child in children.split()]
+
     def said(self) -> str:
         """What its processes wrote to their log."""
         return Path(self.log).read_text(errors="replace")

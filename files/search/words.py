@@ -72,7 +72,7 @@ class Question:
             sql("CASE WHEN {} @@ {} THEN {} ELSE 0 END", column, word.query, word.weight / total)
             for word in self.words
         )
-        return sql("({})", joined(" + ", parts))
+        return sql("({})::float8", joined(" + ", parts))
 
 
 def _phrase(text: str) -> SQL:

@@ -188,6 +188,28 @@ ROUTES = [
     Route("DELETE", "/datasets/ds_none/files/file-none", "files:write"),
     Route("POST", "/conversations/files", "files:write",
           {"files": {"file": NOTES}}, how="in conv_none"),
+    Route("POST", "/datasets/ds_none/search", "datasets:read", {"json": {"query": "When?"}}),
+    *(
+        Route(method, f"/vector_stores{path}", f"datasets:{scope}", {} if body is None else {"json": body})
+        for method, path, scope, body in (
+            ("GET", "", "read", None),
+            ("POST", "", "write", {}),
+            ("GET", "/ds_none", "read", None),
+            ("POST", "/ds_none", "write", {"name": "Handbook"}),
+            ("DELETE", "/ds_none", "write", None),
+            ("POST", "/ds_none/search", "read", {"query": "When?"}),
+            ("GET", "/ds_none/files", "read", None),
+            ("POST", "/ds_none/files", "write", {"file_id": "file-none"}),
+            ("GET", "/ds_none/files/file-none", "read", None),
+            ("POST", "/ds_none/files/file-none", "write", {"attributes": {}}),
+            ("DELETE", "/ds_none/files/file-none", "write", None),
+            ("GET", "/ds_none/files/file-none/content", "read", None),
+            ("POST", "/ds_none/file_batches", "write", {"file_ids": ["file-none"]}),
+            ("GET", "/ds_none/file_batches/vsfb_none", "read", None),
+            ("POST", "/ds_none/file_batches/vsfb_none/cancel", "write", None),
+            ("GET", "/ds_none/file_batches/vsfb_none/files", "read", None),
+        )
+    ),
 ]  # fmt: skip
 #: Those that call a provider.
 CALLING = [route for route in ROUTES if route.play]

@@ -446,6 +446,34 @@ def check_files(sdk, **_):
     assert error.request_id.startswith("req_")
 
 
+def check_vector_stores(sdk, **_):
+    file = sdk.files.create(file=("notes.txt", b"The office opens at nine."), purpose="assistants")
+    store = sdk.vector_stores.create(name="Notes of the office", metadata={"topic": "office"})
+    assert (store.object, store.name, store.metadata) == (
+        "vector_store",
+        "Notes of the office",
+        {"topic": "office"},
+    )
+    assert sdk.vector_stores.retrieve(store.id).id == store.id
+    assert store.id in [one.id for one in sdk.vector_stores.list(limit=1)]
+    assert sdk.vector_stores.update(store.id, name="Notes").name == "Notes"
+    batch = sdk.vector_stores.file_batches.create(store.id, file_ids=[file.id])
+    assert batch.file_counts.total == 1
+    place = sdk.vector_stores.files.retrieve(file.id, vector_store_id=store.id)
+    assert (place.object, place.vector_store_id) == ("vector_store.file", store.id)
+    # Whether it is ready by now depends on the worker.
+    assert place.status in ("in_progress", "completed")
+    assert [one.id for one in sdk.vector_stores.files.list(store.id)] == [file.id]
+    changed = sdk.vector_stores.files.update(file.id, vector_store_id=store.id, attributes={"year": 2026})
+    assert changed.attributes == {"year": 2026}
+    years = {"type": "eq", "key": "year", "value": 1999}
+    assert sdk.vector_stores.search(store.id, query="When does it open?", filters=years).data == []
+    assert sdk.vector_stores.files.delete(file.id, vector_store_id=store.id).deleted
+    assert sdk.vector_stores.delete(store.id).deleted
+    raised(openai.NotFoundError, sdk.vector_stores.retrieve, store.id)
+    assert sdk.files.delete(file.id).deleted
+
+
 CHECKS = {name.removeprefix("check_"): f for name, f in list(globals().items()) if name.startswith("check_")}
 
 

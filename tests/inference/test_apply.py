@@ -26,7 +26,7 @@ WHOLE = """\
           - {{name: embedder, provider: main, model: raw-embed, capabilities: [embed], published: false,
              query_prefix: "query: ", passage_prefix: "passage: ", query_input_type: q, passage_input_type: p}}
         datasets:
-          - {{name: handbook, embedding: embedder}}
+          - {{name: handbook, title: "The handbook", embedding: embedder, metadata: {{team: people}}}}
         agents:
           - {{alias: support, catalog: fast, instructions: "You are …", datasets: [handbook],
              parameters: {{temperature: 0.2}}, forced: {{max_tokens: 500}}, published: true}}
@@ -88,7 +88,8 @@ def test_each_change_is_a_line_that_names_its_fields(configuration, slug, whole)
         .replace("${UPSTREAM_KEY}", "sk-second")
         .replace("total: 4.5", "total: 9")
         .replace("raw/fast", "raw/faster")
-        .replace("embedding: embedder", "")
+        .replace("embedding: embedder, ", "")
+        .replace("team: people", "team: staff")
         .replace("0.2", "0.3")
         .replace("2099-12-31", "2098-12-31")
         .replace("[support, fast]", "[support]")
@@ -98,7 +99,7 @@ def test_each_change_is_a_line_that_names_its_fields(configuration, slug, whole)
         f"~ tenant {slug}: name",
         f"~ provider {slug}/main: base_url, api_key, timeouts.total",
         f"~ catalog {slug}/fast: model",
-        f"~ dataset {slug}/handbook: embedding",
+        f"~ dataset {slug}/handbook: embedding, metadata",
         f"~ agent {slug}/support: parameters (version 2)",
         f"~ key {slug}/web: expires_at, allow",
         "0 created, 6 changed, 0 deleted.",

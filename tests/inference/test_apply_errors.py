@@ -25,6 +25,8 @@ SOUND = """\
           - {{name: web, preset: openai-chat-client, scopes: [], allow: [support], datasets: []}}
 """
 
+A_STRING = "expected a string, but got an"
+
 
 @pytest.fixture
 def refused(configuration, slug):
@@ -90,6 +92,11 @@ def test_an_unknown_field_is_named_with_its_path_and_a_suggestion(refused, old, 
             "catalog: fast",
             "catalog: embedder",
             "tenants[0].agents[0].catalog: the catalog entry 'embedder' cannot chat",
+        ),
+        (
+            "embedding: embedder",
+            "metadata: {team: 5}",
+            f"tenants[0].datasets[0].metadata: Invalid type for 'metadata.team': {A_STRING} integer instead.",
         ),
         (
             "datasets: [handbook]",

@@ -3,7 +3,7 @@
 import pytest
 from django.core.management.base import CommandError
 
-from files.models import Dataset
+from files.models import Dataset, File
 from inference.models import Agent, CatalogEntry, Grant, Provider
 from tenants.models import InferenceKey, Tenant
 from tests import factories
@@ -81,6 +81,15 @@ def test_a_dataset_goes_only_with_a_yes(configuration, slug, full):
     )
     assert Agent.objects.filter(tenant__slug=slug).count() == 2
     assert InferenceKey.objects.filter(tenant__slug=slug, revoked_at=None).count() == 2
+
+
+def test_a_datasets_files_go_with_it_and_those_of_conversations_stay(configuration, slug, full):
+    tenant = Tenant.objects.get(slug=slug)
+    place = factories.place(tenant.datasets.get(name="handbook"))
+    factories.chunk(place)
+    said = factories.place(factories.dataset(tenant, hidden=True))
+    configuration.apply(LESS.format(slug=slug), "--prune", "--yes")
+    assert list(File.objects.filter(tenant=tenant)) == [said.file]
 
 
 def test_tenants_that_the_file_does_not_name_stay_as_they_are(configuration, slug, full):

@@ -78,8 +78,17 @@ def fill(slug: str, seed: int) -> Tenant:
         for number in range(3)
     ]
     datasets = [
-        Dataset.objects.create(tenant=tenant, name=f"data-{number}", embedding="") for number in range(3)
+        Dataset.objects.create(
+            tenant=tenant,
+            name=f"data-{number}",
+            title=chance.text()[:256],
+            embedding="",
+            metadata={chance.text()[:64]: chance.text()[:512]} if number else {},
+        )
+        for number in range(3)
     ]
+    # A conversation's; it is no part of the configuration.
+    Dataset.objects.create(tenant=tenant, name=factories.unique("conv"), hidden=True)
     agents = []
     for number in range(4):
         agent = factories.agent(
@@ -130,6 +139,9 @@ def state(slug: str) -> dict[str, list]:
                 "catalogentry__published",
                 *(f"catalogentry__{side}" for side in CatalogEntry.SIDES),
             )
+        ),
+        "datasets": list(
+            tenant.datasets.visible().order_by("name").values_list("name", "title", "embedding", "metadata")
         ),
         "agents": [
             (

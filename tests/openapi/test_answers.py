@@ -7,6 +7,7 @@ import re
 import jsonschema
 import pytest
 
+from files.models import DatasetFile
 from inference.openapi.assembly import EVENTS, description
 from inference.openapi.routes import routes
 from tests import answers, factories
@@ -172,10 +173,39 @@ def test_datasets_are_as_described(site):
         check(site.client.post(at, json=body), "post", "/datasets/{id}")
     taken = {"name": site.client.get(f"/datasets/{site.dataset()}").json()["name"]}
     check(site.client.post(at, json=taken), "post", "/datasets/{id}")
+    for body in ({"query": "When?"}, {"query": ""}, {"query": "When?", "filters": {"type": "odd"}}):
+        check(site.client.post(f"{at}/search", json=body), "post", "/datasets/{id}/search")
     check(site.client.delete(at), "delete", "/datasets/{id}")
     check(site.client.get(at), "get", "/datasets/{id}")
     check(site.client.post(at, json={}), "post", "/datasets/{id}")
     check(site.client.delete(at), "delete", "/datasets/{id}")
+
+
+def test_vector_stores_are_as_described(site, kept):
+    there = {"{id}": kept["ds_0"], "{file_id}": kept["file-0"], "{batch_id}": kept["vsfb_0"]}
+    store, file, batch = (f"/vector_stores{path}" for path in ("/{id}", "/{id}/files", "/{id}/file_batches"))
+    static = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0}}
+    place = DatasetFile.objects.select_related("dataset").get(dataset=kept["ds_0"], file=kept["file-0"])
+    factories.chunk(place, "The office opens at nine.")
+    calls = [
+        ("post", "/vector_stores", {"name": "A store", "chunking_strategy": static}),
+        ("post", "/vector_stores", {"expires_after": {"anchor": "last_active_at", "days": 1}}),
+        ("get", "/vector_stores", None), ("get", store, None), ("post", store, {"name": "B", "metadata": None}),
+        ("post", f"{store}/search", {"query": ["When?", "Who?"]}), ("post", f"{store}/search", {"query": 1}),
+        ("get", file, None), ("post", file, {"file_id": "{file_id}", "attributes": {"a": 1.5, "b": True}}),
+        ("post", file, {"file_id": "none"}), ("get", f"{file}/{{file_id}}", None),
+        ("post", f"{file}/{{file_id}}", {"attributes": {"a": "b"}}), ("get", f"{file}/{{file_id}}/content", None),
+        ("post", batch, {"file_ids": ["{file_id}"]}), ("get", f"{batch}/{{batch_id}}", None),
+        ("get", f"{batch}/{{batch_id}}/files", None), ("post", f"{batch}/{{batch_id}}/cancel", None),
+        ("delete", f"{file}/{{file_id}}", None), ("get", f"{file}/{{file_id}}", None), ("delete", store, None),
+        ("get", store, None),
+    ]  # fmt: skip
+    for method, path, body in calls:
+        address, said = path, json.dumps(body)
+        for name, value in there.items():
+            address, said = address.replace(name, value), said.replace(name, value)
+        given = {} if body is None else {"json": json.loads(said)}
+        check(site.client.request(method, address, **given), method, path)
 
 
 @pytest.mark.parametrize("route", ROUTES.values(), ids=lambda route: route.name)
@@ -269,7 +299,7 @@ def localised(source: str, kept: dict[str, str]) -> str:
 @pytest.fixture
 def kept(site) -> dict[str, str]:
     """What the examples name, and what stands for it: a conversation and an item of it, a file, a dataset and
-    a file in it."""
+    the files in it."""
     conversation = site.conversation()
     body = {"items": [{"role": "user", "content": "Hello"}]}
     item = site.client.post(f"/conversations/{conversation}/items", json=body).json()["first_id"]
@@ -280,7 +310,11 @@ def kept(site) -> dict[str, str]:
     file = site.client.post("/files", **notes).json()["id"]
     dataset = site.dataset()
     place = site.client.post(f"/datasets/{dataset}/files", files=notes["files"]).json()["id"]
-    return {"conv_0": conversation, "msg_0": item, "file-0": file, "ds_0": dataset, "file-1": place}
+    attached = site.client.post(f"/vector_stores/{dataset}/file_batches", json={"file_ids": [file]})
+    return {
+        "conv_0": conversation, "msg_0": item, "file-0": file, "ds_0": dataset, "file-1": place,
+        "vsfb_0": attached.json()["id"],
+    }  # fmt: skip
 
 
 EXAMPLES = [route for route in ROUTES.values() if "python" in route.examples]

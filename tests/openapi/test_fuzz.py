@@ -46,7 +46,7 @@ def cases(operation):
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
 def test_no_request_is_answered_with_anything_undescribed(site, operation):
     names = st.sampled_from(["fast", "support", "no-such-model"])
-    owned = {"conversations": site.conversation, "datasets": site.dataset}
+    owned = {"conversations": site.conversation, "datasets": site.dataset, "vector_stores": site.dataset}
     make = owned.get(operation.path.split("/")[1])
     known_ids = st.sampled_from([make(), "none"]) if make else st.just("none")
 

@@ -246,6 +246,20 @@ def test_missing_wheel_gives_one_sentence(tmp_path, package, name):
     assert done.stderr.count("\n") == 1
 
 
+def test_full_disk_gives_one_sentence(tmp_path):
+    home, path = tmp_path / "home", tmp_path / "path"
+    path.mkdir()
+    # A disk of this size can be mounted on few machines, so the run is told that it has one.
+    (path / "sitecustomize.py").write_text(
+        "import shutil; one = type(shutil.disk_usage('/'))(1_000_000_000, 990_000_000, 10_000_000)\n"
+        "shutil.disk_usage = lambda path: one\n"
+    )
+    done = manage(home, "run", "--port", str(free_port()), PYTHONPATH=str(path))
+    assert done.returncode == 1
+    assert done.stderr == f"The disk that holds {home} is full: 10 MB are free, 200 MB are needed.\n"
+    assert processes(home) == {}
+
+
 def test_home_of_another_kind_gives_one_sentence(tmp_path):
     (tmp_path / "home").write_text("not a folder")
     done = manage(tmp_path / "home", "showmigrations")

@@ -1,10 +1,12 @@
 """A tenant with a model that embeds, and a look at what becomes of files."""
 
+import threading
 import time
 from collections.abc import Callable
 
 import pytest
 
+from files.ingestion.waking import wake
 from files.models import DatasetFile
 from tests import factories
 from tests.answers import answer
@@ -25,8 +27,10 @@ def state(place: DatasetFile) -> DatasetFile:
     return DatasetFile.objects.get(pk=place.pk)
 
 
-def ended(*places: DatasetFile) -> list[DatasetFile]:
-    """The rows once all of them have come to an end."""
+def ended(*places: DatasetFile, woken: bool = True) -> list[DatasetFile]:
+    """The rows once all of them have come to an end; unless `woken`, beat alone wakes the workers."""
+    if woken:
+        wake()
     pks = [place.pk for place in places]
     eventually(lambda: DatasetFile.objects.filter(pk__in=pks, state__in=TERMINAL).count() == len(pks))
     return [state(place) for place in places]
@@ -45,6 +49,35 @@ def embeddings(dimensions: int = 3, wait: float = 0) -> Play:
         await answer({"object": "list", "data": data, "model": "x", "usage": usage}, wait=wait)(wire)
 
     return play
+
+
+class Gate:
+    """A model that lets its first requests wait until it is opened."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._open = threading.Event()
+
+    async def __call__(self, wire: Wire) -> None:
+        self._asked.set()
+        while not self._open.is_set():
+            await wire.pause(0.02)
+        await embeddings()(wire)
+
+    def reached(self) -> None:
+        assert self._asked.wait(40), "the model was not asked"
+
+    def open(self) -> None:
+        self._open.set()
+
+
+@pytest.fixture
+def gate(embedder, upstream):
+    """The model of the test's dataset, held: a file stays in the middle of its work until it is opened."""
+    made = Gate()
+    upstream.script(embedder.model, made)
+    yield made
+    made.open()
 
 
 @pytest.fixture

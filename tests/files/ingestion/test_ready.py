@@ -1,6 +1,5 @@
 """From an upload to a file that is ready, by a real worker."""
 
-from files.ingestion.waking import wake
 from files.models import Chunk, ChunkVector
 from tenants.models import UsageRecord
 from tests import factories
@@ -9,7 +8,6 @@ from tests.files.ingestion.conftest import ended, eventually
 
 def test_text_file_becomes_ready(ingest, dataset):
     place = factories.upload(dataset, b"The office opens at nine.\n\nIt closes at five.")
-    wake()
     [place] = ended(place)
     assert (place.state, place.progress, place.error_code) == ("ready", 100, "")
     chunks = list(Chunk.objects.filter(place=place))

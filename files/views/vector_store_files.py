@@ -1,0 +1,232 @@
+"""The routes of files in vector stores, one by one and in batches."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, QuerySet
+
+from files import placing, uploads
+from files.checks import check_attributes, check_chunking
+from files.datasets import Counts
+from files.ingestion import orders
+from files.models import Chunk, Dataset, DatasetFile, FileBatch
+from files.placing import Wanted
+from files.vector_store_shapes import (
+    FILTERS,
+    batch_object,
+    content_page,
+    states_of,
+    store_file_object,
+)
+from files.views.base import DatasetView
+from gtapi.checks import invalid, missing, of_type, one_of
+from gtapi.database import in_thread
+from gtapi.errors import NotFound
+from gtapi.pagination import Paging, page
+from gtapi.request import APIRequest
+from gtapi.responses import JSONResponse
+
+JSON = dict[str, Any]
+
+
+class StoreFileView(DatasetView):
+    """What the routes of files in a vector store share."""
+
+    def place(self, dataset: Dataset, file_id: str) -> DatasetFile:
+        """Return a file's place in a dataset.
+
+        Raises:
+            NotFound: the file is not in it.
+        """
+        places = dataset.places.select_related("file")
+        # PostgreSQL takes no NUL, not even to look for one.
+        found = None if "\0" in file_id else places.filter(file=file_id).first()
+        if found is None:
+            raise NotFound(f"There is no file '{file_id}' in this dataset.", code="file_not_found")
+        return found
+
+    def listed(self, request: APIRequest) -> tuple[Paging, str]:
+        """Return which part of a list of files is asked for, and in which status they have to be."""
+        status = request.GET.get("filter") or ""
+        if status:
+            one_of(FILTERS)("filter", status)
+        return Paging.of(request), status
+
+    def page(self, places: "QuerySet[DatasetFile]", paging: Paging, status: str) -> JSON:
+        if status:
+            places = places.filter(state__in=states_of(status))
+        found, has_more = paging.select(places.select_related("file"), key="file")
+        return page([store_file_object(place) for place in found], has_more)
+
+
+class StoreFilesView(StoreFileView):
+    route = "/vector_stores/{id}/files"
+
+    async def get(self, request: APIRequest, dataset_id: str) -> JSONResponse:
+        return JSONResponse(await in_thread(self._list, dataset_id, *self.listed(request)))
+
+    def _list(self, dataset_id: str, paging: Paging, status: str) -> JSON:
+        return self.page(self.dataset(dataset_id).places.all(), paging, status)
+
+    async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
+        wanted = _wanted(await request.json())
+        return JSONResponse(await in_thread(self._attach, dataset_id, wanted))
+
+    @transaction.atomic
+    def _attach(self, dataset_id: str, wanted: Wanted) -> JSON:
+        (place,) = placing.place(self.dataset(dataset_id), self.auth.id, [wanted])
+        return store_file_object(place)
+
+
+class StoreFileDetailView(StoreFileView):
+    route = "/vector_stores/{id}/files/{file_id}"
+
+    async def get(self, request: APIRequest, dataset_id: str, file_id: str) -> JSONResponse:
+        return JSONResponse(await in_thread(self._get, dataset_id, file_id))
+
+    def _get(self, dataset_id: str, file_id: str) -> JSON:
+        return store_file_object(self.place(self.dataset(dataset_id), file_id))
+
+    async def post(self, request: APIRequest, dataset_id: str, file_id: str) -> JSONResponse:
+        body = await request.json()
+        if "attributes" not in body:
+            raise missing("attributes")
+        attributes = check_attributes(body["attributes"])
+        return JSONResponse(await in_thread(self._change, dataset_id, file_id, attributes))
+
+    def _change(self, dataset_id: str, file_id: str, attributes: JSON) -> JSON:
+        place = self.place(self.dataset(dataset_id), file_id)
+        place.attributes = attributes
+        # Whoever processes the file at this moment writes the other columns.
+        place.save(update_fields=["attributes"])
+        return store_file_object(place)
+
+    async def delete(self, request: APIRequest, dataset_id: str, file_id: str) -> JSONResponse:
+        await in_thread(self._delete, dataset_id, file_id)
+        return JSONResponse({"id": file_id, "object": "vector_store.file.deleted", "deleted": True})
+
+    def _delete(self, dataset_id: str, file_id: str) -> None:
+        uploads.detach(self.place(self.dataset(dataset_id), file_id))
+
+
+class StoreFileContentView(StoreFileView):
+    route = "/vector_stores/{id}/files/{file_id}/content"
+
+    async def get(self, request: APIRequest, dataset_id: str, file_id: str) -> JSONResponse:
+        return JSONResponse(content_page(await in_thread(self._texts, dataset_id, file_id)))
+
+    def _texts(self, dataset_id: str, file_id: str) -> list[str]:
+        dataset = self.dataset(dataset_id)
+        place = self.place(dataset, file_id)
+        chunks = Chunk.objects.of(dataset.tenant_id, [dataset.pk]).filter(place=place)
+        return list(chunks.order_by("position").values_list("text", flat=True))
+
+
+class FileBatchView(StoreFileView):
+    """What the routes of batches share."""
+
+    def batch(self, dataset: Dataset, batch_id: str) -> FileBatch:
+        """Return a batch of files of a dataset.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = None if "\0" in batch_id else dataset.batches.filter(pk=batch_id).first()
+        if found is None:
+            raise NotFound(f"There is no batch '{batch_id}' in this dataset.", code="batch_not_found")
+        return found
+
+
+class FileBatchesView(FileBatchView):
+    route = "/vector_stores/{id}/file_batches"
+
+    async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
+        wanted = _batch(await request.json())
+        return JSONResponse(await in_thread(self._create, dataset_id, wanted))
+
+    @transaction.atomic
+    def _create(self, dataset_id: str, wanted: Sequence[Wanted]) -> JSON:
+        dataset = self.dataset(dataset_id)
+        batch = FileBatch.objects.create(tenant_id=dataset.tenant_id, dataset=dataset)
+        placing.place(dataset, self.auth.id, wanted, batch)
+        return _whole(batch)
+
+
+class FileBatchDetailView(FileBatchView):
+    route = "/vector_stores/{id}/file_batches/{batch_id}"
+
+    async def get(self, request: APIRequest, dataset_id: str, batch_id: str) -> JSONResponse:
+        return JSONResponse(await in_thread(self._get, dataset_id, batch_id))
+
+    def _get(self, dataset_id: str, batch_id: str) -> JSON:
+        return _whole(self.batch(self.dataset(dataset_id), batch_id))
+
+
+class FileBatchCancelView(FileBatchView):
+    route = "/vector_stores/{id}/file_batches/{batch_id}/cancel"
+
+    async def post(self, request: APIRequest, dataset_id: str, batch_id: str) -> JSONResponse:
+        return JSONResponse(await in_thread(self._cancel, dataset_id, batch_id))
+
+    @transaction.atomic
+    def _cancel(self, dataset_id: str, batch_id: str) -> JSON:
+        batch = self.batch(self.dataset(dataset_id), batch_id)
+        orders.cancel(batch)
+        return _whole(batch)
+
+
+class FileBatchFilesView(FileBatchView):
+    route = "/vector_stores/{id}/file_batches/{batch_id}/files"
+
+    async def get(self, request: APIRequest, dataset_id: str, batch_id: str) -> JSONResponse:
+        return JSONResponse(await in_thread(self._list, dataset_id, batch_id, *self.listed(request)))
+
+    def _list(self, dataset_id: str, batch_id: str, paging: Paging, status: str) -> JSON:
+        batch = self.batch(self.dataset(dataset_id), batch_id)
+        return self.page(batch.places.all(), paging, status)
+
+
+def _whole(batch: FileBatch) -> JSON:
+    states = batch.places.order_by().values_list("state").annotate(Count("pk"))
+    return batch_object(batch, Counts(dict(states), 0))
+
+
+def _wanted(said: JSON, where: str = "") -> Wanted:
+    """Return the file that an object of a body names."""
+    param = f"{where}file_id"
+    if said.get("file_id") is None:
+        raise missing(param)
+    of_type(str)(param, said["file_id"])
+    given = said.get("attributes")
+    return Wanted(
+        said["file_id"],
+        None if given is None else check_attributes(given, f"{where}attributes"),
+        check_chunking(said.get("chunking_strategy"), f"{where}chunking_strategy"),
+        param,
+    )
+
+
+def _batch(body: JSON) -> list[Wanted]:
+    """Return the files of a batch: ids with what holds for all of them, or objects of their own."""
+    files = body.get("files")
+    if files is None:
+        if body.get("file_ids") is None:
+            raise missing("file_ids")
+        found = [
+            _wanted({**body, "file_id": file_id})
+            for file_id in placing.check_ids("file_ids", body["file_ids"])
+        ]
+    else:
+        if body.get("file_ids") is not None:
+            raise invalid("files", "it cannot be there together with 'file_ids'")
+        of_type(list)("files", files)
+        if len(files) > placing.MAX_FILES:
+            raise invalid("files", f"expected at most {placing.MAX_FILES} files, but got {len(files)}")
+        for at, said in enumerate(files):
+            of_type(dict)(f"files[{at}]", said)
+        named = [_wanted(said, f"files[{at}].") for at, said in enumerate(files)]
+        found = list({one.file_id: one for one in named}.values())
+    if not found:
+        raise invalid("file_ids" if files is None else "files", "it is empty")
+    return found

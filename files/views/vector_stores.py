@@ -1,0 +1,98 @@
+"""The routes of vector stores: datasets, as OpenAI's clients see them."""
+
+from typing import Any
+
+from django.db import transaction
+
+from files import datasets, placing, uploads
+from files.checks import check_chunking
+from files.models import Dataset
+from files.vector_store_shapes import vector_store_object
+from files.views.base import DatasetView
+from gtapi.checks import check_metadata, invalid, of_type
+from gtapi.database import in_thread
+from gtapi.errors import BadRequest
+from gtapi.pagination import Paging, page
+from gtapi.request import APIRequest
+from gtapi.responses import JSONResponse
+
+JSON = dict[str, Any]
+
+
+class VectorStoresView(DatasetView):
+    route = "/vector_stores"
+
+    async def get(self, request: APIRequest) -> JSONResponse:
+        return JSONResponse(await in_thread(self._list, Paging.of(request)))
+
+    def _list(self, paging: Paging) -> JSON:
+        found, has_more = paging.select(self.datasets())
+        counted = datasets.counts(dataset.pk for dataset in found)
+        return page(
+            [vector_store_object(dataset, counted.get(dataset.pk, datasets.NOTHING)) for dataset in found],
+            has_more,
+        )
+
+    async def post(self, request: APIRequest) -> JSONResponse:
+        body = await request.json(optional=True)
+        fields = _fields(body)
+        chunking = check_chunking(body.get("chunking_strategy"))
+        file_ids = placing.check_ids("file_ids", body.get("file_ids"))
+        return JSONResponse(await in_thread(self._create, fields, file_ids, chunking))
+
+    @transaction.atomic
+    def _create(self, fields: JSON, file_ids: list[str], chunking: JSON | None) -> JSON:
+        tenant_id, key_id = self.auth.tenant_id, self.auth.id
+        title = fields.get("title", "")
+        made = datasets.create(tenant_id, key_id, wanted=title, title=title, metadata=fields.get("metadata"))
+        wanted = [placing.Wanted(file_id, chunking=chunking, param="file_ids") for file_id in file_ids]
+        placing.place(made, key_id, wanted)
+        return _whole(made)
+
+
+class VectorStoreDetailView(DatasetView):
+    route = "/vector_stores/{id}"
+
+    async def get(self, request: APIRequest, dataset_id: str) -> JSONResponse:
+        return JSONResponse(await in_thread(self._get, dataset_id))
+
+    def _get(self, dataset_id: str) -> JSON:
+        return _whole(self.dataset(dataset_id))
+
+    async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
+        fields = _fields(await request.json())
+        return JSONResponse(await in_thread(self._change, dataset_id, fields))
+
+    @transaction.atomic
+    def _change(self, dataset_id: str, fields: JSON) -> JSON:
+        return _whole(datasets.change(self.dataset(dataset_id, lock=True), **fields))
+
+    async def delete(self, request: APIRequest, dataset_id: str) -> JSONResponse:
+        await in_thread(self._delete, dataset_id)
+        return JSONResponse({"id": dataset_id, "object": "vector_store.deleted", "deleted": True})
+
+    def _delete(self, dataset_id: str) -> None:
+        uploads.remove_dataset(self.dataset(dataset_id))
+
+
+def _whole(dataset: Dataset) -> JSON:
+    return vector_store_object(dataset, datasets.count(dataset))
+
+
+def _fields(body: JSON) -> JSON:
+    """Return the fields of a dataset that a body has, checked. OpenAI's name may be anything: it is the title."""
+    fields: JSON = {}
+    if body.get("name") is not None:
+        of_type(str)("name", body["name"])
+        if len(body["name"]) > datasets.MAX_TITLE:
+            raise invalid("name", f"expected at most {datasets.MAX_TITLE} characters")
+        fields["title"] = body["name"]
+    if "metadata" in body:
+        fields["metadata"] = check_metadata(body["metadata"])
+    if body.get("expires_after") is not None:
+        raise BadRequest(
+            "Vector stores do not expire here: leave out 'expires_after', and delete what is not needed any more.",
+            param="expires_after",
+            code="unsupported_parameter",
+        )
+    return fields

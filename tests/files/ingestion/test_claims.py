@@ -1,0 +1,178 @@
+"""Who gets which file, and what somebody can still write who has lost it. All rows are rolled back."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from files.chunking import Piece
+from files.ingestion import claims, storing
+from files.ingestion.claims import Claim, Lost
+from files.ingestion.errors import Failed, Passing
+from files.models import Chunk, Dataset, DatasetFile
+from tenants.models import Tenant
+from tests import factories
+from tests.files.ingestion.conftest import state
+
+pytestmark = pytest.mark.django_db
+
+
+def waiting(dataset: Dataset, files: int) -> list[DatasetFile]:
+    """Files that have been waiting for an hour, the first one longest."""
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    return [
+        factories.place(
+            dataset, state="uploaded", progress=0, created_at=an_hour_ago + timedelta(seconds=number)
+        )
+        for number in range(files)
+    ]
+
+
+def claim(*tenants: Tenant) -> Claim | None:
+    """The next claim among these tenants."""
+    others = Tenant.objects.exclude(pk__in=[tenant.pk for tenant in tenants])
+    return claims.claim(list(others.values_list("pk", flat=True)))
+
+
+def pass_time(place: DatasetFile) -> None:
+    """Let its lease and its wait run out."""
+    ago = timezone.now() - timedelta(seconds=60)
+    DatasetFile.objects.filter(pk=place.pk, lease_until__isnull=False).update(lease_until=ago)
+    DatasetFile.objects.filter(pk=place.pk, retry_at__isnull=False).update(retry_at=ago)
+
+
+@pytest.fixture
+def tenant():
+    return factories.tenant()
+
+
+@pytest.fixture
+def place(tenant):
+    return waiting(factories.dataset(tenant), 1)[0]
+
+
+def test_oldest_file_comes_first_and_each_is_given_once(tenant):
+    places = waiting(factories.dataset(tenant), 3)
+    claimed = [claim(tenant) for _ in range(4)]
+    assert [one and one.place_id for one in claimed] == [*(place.pk for place in places), None]
+
+
+def test_tenant_with_many_files_does_not_keep_others_waiting():
+    crowded, small, third = (factories.tenant() for _ in range(3))
+    waiting(factories.dataset(crowded), 10)
+    order = []
+
+    def next_one() -> int:
+        taken = claim(crowded, small, third)
+        order.append(taken.tenant_id)
+        return taken
+
+    next_one(), next_one()
+    waiting(factories.dataset(small), 2)
+    waiting(factories.dataset(third), 1)
+    for _ in range(4):
+        next_one()
+    assert set(order[2:4]) == {small.pk, third.pk}
+    assert order[4:] == [small.pk, crowded.pk]
+
+
+def test_tenants_with_as_much_in_work_take_turns():
+    tenants = [factories.tenant() for _ in range(3)]
+    for tenant in tenants:
+        waiting(factories.dataset(tenant), 3)
+    order = []
+    for _ in range(6):
+        taken = claim(*tenants)
+        order.append(taken.tenant_id)
+        claims.fail(taken, Failed("no_text"))
+    assert order[:3] == order[3:]
+    assert len(set(order[:3])) == 3
+
+
+def test_tenant_that_is_switched_off_waits(tenant, place):
+    Tenant.objects.filter(pk=tenant.pk).update(active=False)
+    assert claim(tenant) is None
+    Tenant.objects.filter(pk=tenant.pk).update(active=True)
+    assert claim(tenant).place_id == place.pk
+
+
+def test_who_lost_the_lease_writes_nothing(tenant, place):
+    late = claim(tenant)
+    pass_time(place)
+    current = claim(tenant)
+    before = state(place)
+    assert (before.worker_deaths, before.lease) == (1, current.lease)
+    assert claims.alive([late, current]) == {current}
+    before = state(place)
+    claims.fail(late, Failed("no_text"))
+    claims.try_again(late, Passing("extraction_failed"))
+    claims.release(late)
+    with pytest.raises(Lost):
+        claims.report(late, "embedding", 50)
+    with pytest.raises(Lost):
+        storing.store(late, place.dataset, [Piece("text", 1, None, "")], [])
+    after = state(place)
+    assert vars(after) | {"_state": None} == vars(before) | {"_state": None}
+    assert not Chunk.objects.filter(place=place).exists()
+
+
+def test_child_that_dies_three_times_fails_the_file(tenant, place):
+    for attempt in (1, 2, 3):
+        assert state(place).state != "failed"
+        claims.try_again(claim(tenant), Passing("file_too_complex", "It takes too long."))
+        assert claim(tenant) is None  # not before its time
+        assert state(place).attempts == attempt
+        pass_time(place)
+    failed = state(place)
+    assert (failed.state, failed.error_code, failed.error_message) == (
+        "failed", "file_too_complex", "It takes too long.",
+    )  # fmt: skip
+    assert (failed.worker_deaths, failed.provider_errors, failed.lease) == (0, 0, None)
+    assert claim(tenant) is None
+
+
+def test_ten_dead_workers_fail_the_file(tenant, place):
+    for _ in range(10):
+        assert claim(tenant) is not None
+        pass_time(place)
+    assert claim(tenant) is None
+    failed = state(place)
+    assert (failed.state, failed.error_code, failed.worker_deaths) == ("failed", "worker_lost", 10)
+    assert failed.attempts == 0
+    assert failed.error_message
+
+
+def test_provider_that_fails_is_waited_for_about_an_hour(tenant, place):
+    waited = timedelta()
+    for count in range(1, claims.PROVIDER_ERRORS):
+        claims.try_again(claim(tenant), Passing("embedding_unavailable", provider=True))
+        waiting_now = state(place)
+        assert (waiting_now.provider_errors, waiting_now.attempts, waiting_now.lease) == (count, 0, None)
+        waited += waiting_now.retry_at - timezone.now()
+        pass_time(place)
+    assert timedelta(minutes=35) < waited < timedelta(minutes=80)
+    claims.try_again(claim(tenant), Passing("embedding_unavailable", provider=True))
+    assert (state(place).state, state(place).error_code) == ("failed", "embedding_unavailable")
+
+
+def test_provider_says_how_long_to_wait(tenant, place):
+    claims.try_again(claim(tenant), Passing("embedding_unavailable", provider=True, after=200))
+    assert state(place).retry_at - timezone.now() > timedelta(seconds=150)
+
+
+def test_progress_does_not_go_back(tenant, place):
+    held = claim(tenant)
+    for progress in (40, 60, 5):
+        claims.report(held, "embedding", progress)
+    assert state(place).progress == 60
+
+
+def test_claim_reads_only_what_waits(tenant):
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {claims.CLAIM}", [uuid4(), 30, tenant.pk])
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "files_place_waiting" in plan
+    assert "Sort" not in plan

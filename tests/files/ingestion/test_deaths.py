@@ -1,0 +1,85 @@
+"""What dies while a file is in work, and what comes of the file: it becomes ready, once."""
+
+import os
+import signal
+
+import redis as redis_client
+
+from files.ingestion.waking import publish
+from files.models import Chunk, ChunkVector, DatasetFile
+from tests import environment, factories
+from tests.files.ingestion.conftest import ended, state
+
+
+def whole(place: DatasetFile) -> bool:
+    """Whether a file has each of its chunks once, and one vector for each."""
+    chunks = list(Chunk.objects.filter(place=place).values_list("position", flat=True))
+    vectors = ChunkVector.objects.filter(chunk__place=place, generation=1).count()
+    return chunks == list(range(place.chunk_count)) and vectors == place.chunk_count > 0
+
+
+def test_file_of_a_killed_worker_becomes_ready_once(ingest, dataset, gate):
+    place = factories.upload(dataset, b"What survives is read again.")
+    gate.reached()
+    for child in ingest.pool():
+        os.kill(child, signal.SIGKILL)
+    gate.open()
+    [place] = ended(place)
+    assert (place.state, place.worker_deaths, place.attempts) == ("ready", 1, 0)
+    assert whole(place)
+
+
+def test_worker_that_is_asked_to_stop_gives_the_file_back(ingest, dataset, gate):
+    place = factories.upload(dataset, b"Handed on and not lost.")
+    gate.reached()
+    ingest.process.send_signal(signal.SIGTERM)
+    try:
+        assert ingest.process.wait(30) == 0
+        given_back = state(place)
+    finally:
+        ingest.start()
+        ingest.wait_ready()
+    assert (given_back.state, given_back.lease, given_back.worker_deaths) == ("processing", None, 0)
+    gate.open()
+    [place] = ended(place)
+    assert (place.state, place.worker_deaths) == ("ready", 0)
+    assert whole(place)
+
+
+def test_message_that_comes_three_times_changes_nothing(ingest, dataset):
+    places = [factories.upload(dataset, f"Passage {n}.".encode()) for n in range(6)]
+    for _ in range(3):
+        for _ in places:
+            publish()
+    places = ended(*places)
+    assert all(place.state == "ready" and whole(place) and place.worker_deaths == 0 for place in places)
+    assert Chunk.objects.filter(dataset=dataset).count() == 6
+
+
+def test_flushed_redis_loses_no_file(ingest, dataset):
+    broker = redis_client.Redis.from_url(environment.redis.url)
+    before = factories.upload(dataset, b"Uploaded before.")
+    broker.flushall()
+    after = factories.upload(dataset, b"Uploaded afterwards.")
+    broker.close()
+    assert [place.state for place in ended(before, after, woken=False)] == ["ready", "ready"]
+
+
+def test_file_that_is_taken_out_meanwhile_leaves_nothing(ingest, dataset, gate):
+    place = factories.upload(dataset, b"Not wanted any more.")
+    gate.reached()
+    DatasetFile.objects.filter(pk=place.pk).delete()
+    gate.open()
+    [later] = ended(factories.upload(dataset, b"The next one."))
+    assert later.state == "ready"
+    assert list(Chunk.objects.filter(dataset=dataset).values_list("place", flat=True)) == [later.pk]
+
+
+def test_dataset_that_is_deleted_meanwhile_stops_nobody(ingest, world, dataset, gate):
+    place = factories.upload(dataset, b"Not wanted any more.")
+    gate.reached()
+    dataset.delete()
+    gate.open()
+    [later] = ended(factories.upload(factories.dataset(world.tenant, embedding="embedder"), b"The next one."))
+    assert later.state == "ready"
+    assert f"file {place.pk} could not be processed" not in ingest.said()

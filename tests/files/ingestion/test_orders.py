@@ -1,0 +1,119 @@
+"""What people order: a file once more, no more of a batch; and how workers are woken."""
+
+import signal
+import threading
+
+import pytest
+from django.db import transaction
+
+from files.ingestion import waking
+from files.ingestion.orders import cancel, process_again
+from files.models import Chunk, FileBatch
+from gtapi.stack.redis import Redis
+from tests import environment, factories
+from tests.answers import answer, error_body
+from tests.files.ingestion.conftest import embeddings, ended, eventually, state
+
+
+def test_file_that_failed_is_processed_again(ingest, dataset, embedder, upstream):
+    upstream.script(embedder.model, answer(error_body(), 400))
+    [place] = ended(factories.upload(dataset, b"A passage."))
+    assert place.state == "failed"
+    upstream.script(embedder.model, embeddings())
+    assert process_again(place)
+    [place] = ended(place)
+    assert (place.state, place.error_code, place.error_message) == ("ready", "", "")
+
+
+def test_file_that_is_ready_gets_its_chunks_anew(ingest, dataset):
+    [place] = ended(factories.upload(dataset, b"A passage."))
+    before = set(Chunk.objects.filter(place=place).values_list("pk", flat=True))
+    assert process_again(place)
+    assert state(place).progress < 100
+    ended(place)
+    after = set(Chunk.objects.filter(place=place).values_list("pk", flat=True))
+    assert len(after) == len(before)
+    assert not after & before
+
+
+def test_file_in_work_is_left_alone(ingest, dataset, gate):
+    place = factories.upload(dataset, b"A passage.")
+    gate.reached()
+    before = state(place).lease
+    assert not process_again(place)
+    assert state(place).lease == before
+    gate.open()
+    assert ended(place)[0].state == "ready"
+
+
+def test_cancelled_batch_stops_what_is_in_work_too(ingest, dataset, gate):
+    batch = FileBatch.objects.create(tenant=dataset.tenant, dataset=dataset)
+    [done] = ended(factories.place(dataset, batch=batch))
+    places = [factories.upload(dataset, f"Passage {n}.".encode(), batch=batch) for n in range(6)]
+    gate.reached()
+    assert cancel(batch) == 6
+    assert {state(place).state for place in places} == {"cancelled"}
+    gate.open()
+    [later] = ended(factories.upload(dataset, b"The next one."))
+    assert later.state == "ready"
+    assert {state(place).state for place in places} == {"cancelled"}
+    assert list(Chunk.objects.filter(dataset=dataset).values_list("place", flat=True)) == [later.pk]
+    assert state(done).state == "ready"
+    assert FileBatch.objects.get(pk=batch.pk).cancelled
+
+
+@pytest.fixture
+def broker(tmp_path_factory, settings):
+    """A Redis of the test's own."""
+    folder = environment.ROOT / factories.unique("b")
+    folder.mkdir(mode=0o700)
+    with Redis(folder / "redis", folder) as server:
+        settings.CELERY_BROKER_URL = server.url.replace("unix://", "redis+socket://").replace(
+            "?db=", "?virtual_host="
+        )
+        yield server
+
+
+@pytest.mark.parametrize("how", ["stopped", "silent"])
+def test_waking_does_not_wait_for_a_broker_that_is_away(broker, how):
+    waking.publish()
+    if how == "stopped":
+        broker.stop()
+    else:
+        broker.process.send_signal(signal.SIGSTOP)
+    failures = []
+
+    def publish() -> None:
+        try:
+            waking.publish()
+        except Exception as error:  # noqa: BLE001 - what it is, is the client's business
+            failures.append(error)
+
+    publishing = threading.Thread(target=publish)
+    publishing.start()
+    publishing.join(30)
+    if how == "silent":
+        broker.process.send_signal(signal.SIGCONT)
+    assert not publishing.is_alive()
+    assert failures
+
+
+def test_wake_returns_while_the_broker_is_silent(broker, caplog):
+    waker = waking._Waker()
+    broker.process.send_signal(signal.SIGSTOP)
+    try:
+        for _ in range(1000):
+            waker.wake()
+        eventually(lambda: "ingestion is not woken" in caplog.text)
+    finally:
+        broker.process.send_signal(signal.SIGCONT)
+    assert caplog.text.count("ingestion is not woken") == 1
+
+
+def test_nobody_is_woken_for_what_is_not_committed(monkeypatch):
+    woken = []
+    monkeypatch.setattr(waking._waker, "wake", lambda: woken.append(True))
+    with transaction.atomic():
+        waking.wake()
+        assert woken == []
+    assert woken == [True]

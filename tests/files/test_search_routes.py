@@ -1,0 +1,124 @@
+"""The two faces of one search: what each asks for, and what it shows of the passages."""
+
+import httpx
+import pytest
+
+from tests import factories
+from tests.wire import envelope
+
+HOLIDAYS = "Employees get 28 days of holiday per year."
+OFFICE = "The office opens at 8 and closes at 18."
+
+
+@pytest.fixture
+def store(world):
+    """A dataset with two files, which are searched by their words."""
+    made = factories.dataset(world.tenant, keys=[world.key.row])
+    leave = factories.place(made, filename="leave.pdf", attributes={"language": "en", "year": 2026})
+    factories.chunk(leave, HOLIDAYS, page=3, heading="Time off")
+    hours = factories.place(made, filename="hours.txt", attributes={"language": "de"})
+    factories.chunk(hours, OFFICE)
+    factories.chunk(hours, "On a holiday nobody works.")
+    for place in (leave, hours):
+        place.chunk_count = place.chunks.count()
+        place.save()
+    return made
+
+
+def searched(http, store, **body) -> list[dict]:
+    response = http.post(f"/datasets/{store.pk}/search", json=body)
+    assert response.status_code == 200, response.text
+    return response.json()["data"]
+
+
+def test_our_own_search_tells_where_a_passage_stands(http, store):
+    response = http.post(f"/datasets/{store.pk}/search", json={"query": "How many days of holiday?"}).json()
+    assert (response["object"], response["dataset_id"]) == ("dataset.search_results", store.pk)
+    best = response["data"][0]
+    assert {name: best[name] for name in ("filename", "page", "heading", "position", "text", "attributes")} == {
+        "filename": "leave.pdf", "page": 3, "heading": "Time off", "position": 0, "text": HOLIDAYS,
+        "attributes": {"language": "en", "year": 2026},
+    }  # fmt: skip
+    scores = [found["score"] for found in response["data"]]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= found[name] <= 1 for found in response["data"] for name in ("score", "relevance"))
+
+
+def test_a_search_is_narrowed_by_files_attributes_and_number(http, store):
+    (leave,) = store.places.filter(file__filename="leave.pdf")
+    question = {"query": "holiday", "mode": "text"}
+    assert {found["filename"] for found in searched(http, store, **question)} == {"leave.pdf", "hours.txt"}
+    only = searched(http, store, **question, file_ids=[leave.file_id])
+    assert [found["text"] for found in only] == [HOLIDAYS]
+    german = searched(http, store, **question, filters={"type": "eq", "key": "language", "value": "de"})
+    assert {found["filename"] for found in german} == {"hours.txt"}
+    for name in ("limit", "max_num_results"):
+        assert len(searched(http, store, **question, **{name: 1})) == 1
+    assert searched(http, store, **question, file_ids=[]) == []
+    assert searched(http, store, **question, file_ids=["file-none", "a"]) == []
+
+
+def test_openais_search_has_openais_shape(client, store):
+    page = client.vector_stores.search(
+        store.pk,
+        query="How many days of holiday?",
+        max_num_results=1,
+        filters={"type": "and", "filters": [{"type": "gte", "key": "year", "value": 2026}]},
+        rewrite_query=True,
+        ranking_options={"ranker": "auto", "score_threshold": 0.0},
+    )
+    assert page.object == "vector_store.search_results.page"
+    (found,) = page.data
+    assert (found.filename, found.content[0].text) == ("leave.pdf", HOLIDAYS)
+    assert found.attributes == {"language": "en", "year": 2026}
+    assert 0 < found.score <= 1
+
+
+def test_several_questions_are_answered_together_each_passage_once(client, store):
+    page = client.vector_stores.search(store.pk, query=["days of holiday", "when does the office open"])
+    texts = [found.content[0].text for found in page]
+    assert {HOLIDAYS, OFFICE} <= set(texts)
+    assert len(texts) == len(set(texts))
+    assert page.to_dict()["search_query"] == ["days of holiday", "when does the office open"]
+    assert (
+        len(client.vector_stores.search(store.pk, query=["holiday", "office"], max_num_results=2).data) == 2
+    )
+
+
+def test_what_scores_less_than_the_threshold_is_left_out(client, store):
+    scores = [found.score for found in client.vector_stores.search(store.pk, query="days of holiday")]
+    assert len(set(scores)) > 1
+    threshold = max(scores)
+    kept = client.vector_stores.search(
+        store.pk, query="days of holiday", ranking_options={"score_threshold": threshold}
+    )
+    assert [found.score for found in kept] == [score for score in scores if score >= threshold]
+
+
+def test_to_search_is_to_read_and_needs_the_grant(gateway, world, store):
+    reader = factories.key(world.tenant, scopes=["datasets:read"])
+    uploader = factories.key(world.tenant, scopes=["files:write"])
+    for face in ("datasets", "vector_stores"):
+        address = f"{gateway.base_url}/{face}/{store.pk}/search"
+        with httpx.Client(headers={"authorization": f"Bearer {reader.plain}"}) as http:
+            envelope(http.post(address, json={"query": "holiday"}), 404, "dataset_not_found")
+        with httpx.Client(headers={"authorization": f"Bearer {uploader.plain}"}) as http:
+            envelope(http.post(address, json={"query": "holiday"}), 403, "insufficient_scope")
+    store.grants.create(key=reader.row)
+    with httpx.Client(headers={"authorization": f"Bearer {reader.plain}"}) as http:
+        for face in ("datasets", "vector_stores"):
+            address = f"{gateway.base_url}/{face}/{store.pk}/search"
+            assert http.post(address, json={"query": "holiday"}).json()["data"]
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "query"), ({"query": ["a"]}, "query"), ({"query": "  "}, "query"), ({"query": "a", "limit": 0}, "limit"),
+        ({"query": "a", "limit": 51}, "limit"), ({"query": "a", "mode": "odd"}, "mode"),
+        ({"query": "a", "file_ids": "a"}, "file_ids"), ({"query": "a", "file_ids": [1]}, "file_ids[0]"),
+        ({"query": "a", "filters": {"type": "eq", "key": "a"}}, "filters.value"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_search_is_named(http, store, body, param):
+    assert envelope(http.post(f"/datasets/{store.pk}/search", json=body), 400)["param"] == param

@@ -1,0 +1,283 @@
+"""Vector stores by the official SDK, unchanged and strict, without a worker: what is written and what is said."""
+
+import openai
+import pytest
+
+from files.models import Dataset, DatasetFile, File, FileBatch
+from tests import factories
+from tests.wire import envelope
+
+State = DatasetFile.State
+NOTES = ("notes.txt", b"The office opens at nine.")
+
+
+@pytest.fixture
+def store(world) -> Dataset:
+    """A dataset that is granted to the test's key."""
+    return factories.dataset(world.tenant, keys=[world.key.row])
+
+
+@pytest.fixture
+def uploaded(client):
+    """Uploads a file of its own, and returns its id."""
+
+    def upload(text: str = "The office opens at nine.") -> str:
+        return client.files.create(file=("notes.txt", text.encode()), purpose="assistants").id
+
+    return upload
+
+
+def ended(place_id: str, **fields) -> None:
+    """Do what a worker would have done to a file in the dataset."""
+    values = {"state": State.READY, "progress": 100, **fields}
+    DatasetFile.objects.filter(file=place_id).update(**values)
+
+
+def test_a_store_is_made_listed_changed_and_deleted(client, world):
+    made = client.vector_stores.create(name="What we know", metadata={"team": "people"})
+    assert made.id.startswith("ds_")
+    assert (made.name, made.status, made.usage_bytes) == ("What we know", "completed", 0)
+    assert made.file_counts.to_dict() == {
+        "in_progress": 0, "completed": 0, "failed": 0, "cancelled": 0, "total": 0,
+    }  # fmt: skip
+    row = Dataset.objects.get(pk=made.id)
+    assert (row.name, row.title, row.metadata) == ("what-we-know", "What we know", {"team": "people"})
+    assert client.vector_stores.retrieve(made.id) == made
+    changed = client.vector_stores.update(made.id, name="Handbook", metadata=None)
+    assert (changed.name, changed.metadata) == ("Handbook", {})
+    row.refresh_from_db()
+    assert (row.name, row.title) == ("what-we-know", "Handbook")
+    more = [client.vector_stores.create().id for _ in range(4)]
+    assert [store.id for store in client.vector_stores.list(limit=2, order="asc")] == [made.id, *more]
+    gone = client.vector_stores.delete(made.id)
+    assert (gone.id, gone.deleted) == (made.id, True)
+    with pytest.raises(openai.NotFoundError):
+        client.vector_stores.retrieve(made.id)
+
+
+def test_a_store_with_files_is_in_progress_until_they_are_done(client, uploaded):
+    ids = [uploaded(text) for text in ("One.", "Two.", "Three.")]
+    made = client.vector_stores.create(name="Three", file_ids=[*ids, ids[0]])
+    assert (made.status, made.file_counts.in_progress, made.file_counts.total) == ("in_progress", 3, 3)
+    assert made.usage_bytes == len("One.Two.Three.")
+    ended(ids[0])
+    ended(ids[1], state=State.FAILED)
+    assert client.vector_stores.retrieve(made.id).status == "in_progress"
+    ended(ids[2], state=State.CANCELLED)
+    done = client.vector_stores.retrieve(made.id)
+    assert done.status == "completed"
+    assert done.file_counts.to_dict() == {
+        "in_progress": 0, "completed": 1, "failed": 1, "cancelled": 1, "total": 3,
+    }  # fmt: skip
+
+
+def test_what_cannot_be_kept_is_refused_and_nothing_is_made(http, world):
+    for body, code, param in (
+        (
+            {"expires_after": {"anchor": "last_active_at", "days": 1}},
+            "unsupported_parameter",
+            "expires_after",
+        ),
+        ({"name": 5}, "invalid_type", "name"),
+        ({"name": "x" * 257}, "invalid_value", "name"),
+        ({"file_ids": "file-1"}, "invalid_type", "file_ids"),
+        ({"file_ids": [1]}, "invalid_type", "file_ids[0]"),
+        ({"file_ids": ["a"] * 501}, "invalid_value", "file_ids"),
+        ({"chunking_strategy": {"type": "odd"}}, "invalid_value", "chunking_strategy.type"),
+        ({"metadata": {"a": []}}, "invalid_type", "metadata.a"),
+    ):
+        error = envelope(http.post("/vector_stores", json=body), 400, code)
+        assert error["param"] == param
+    envelope(http.post("/vector_stores", json={"file_ids": ["file-none"]}), 404, "file_not_found")
+    envelope(http.post("/vector_stores", json={"file_ids": ["a\u0001"]}), 404, "file_not_found")
+    assert not Dataset.objects.filter(tenant=world.tenant).exists()
+
+
+def test_a_file_is_attached_followed_changed_and_detached(client, store, uploaded):
+    file = uploaded()
+    static = {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 20}
+    attached = client.vector_stores.files.create(
+        store.pk,
+        file_id=file,
+        attributes={"language": "en", "year": 2026, "draft": True},
+        chunking_strategy={"type": "static", "static": static},
+    )
+    assert (attached.id, attached.vector_store_id, attached.status) == (file, store.pk, "in_progress")
+    assert attached.attributes == {"language": "en", "year": 2026, "draft": True}
+    assert attached.chunking_strategy.static.to_dict() == static
+    place = DatasetFile.objects.get(dataset=store, file=file)
+    assert (place.state, place.chunking) == ("uploaded", {"type": "static", "static": static})
+    ended(file)
+    assert client.vector_stores.files.retrieve(file, vector_store_id=store.pk).status == "completed"
+    changed = client.vector_stores.files.update(file, vector_store_id=store.pk, attributes={"year": 2027})
+    assert changed.attributes == {"year": 2027}
+    assert client.vector_stores.files.update(file, vector_store_id=store.pk, attributes=None).attributes == {}
+    assert client.vector_stores.files.delete(file, vector_store_id=store.pk).deleted
+    with pytest.raises(openai.NotFoundError):
+        client.vector_stores.files.retrieve(file, vector_store_id=store.pk)
+    assert client.files.retrieve(file).id == file
+
+
+def test_a_file_that_came_with_the_dataset_is_deleted_where_it_is_detached(client, store):
+    place = factories.place(store)
+    assert client.vector_stores.files.delete(place.file_id, vector_store_id=store.pk).deleted
+    assert not File.objects.filter(pk=place.file_id).exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("unsupported_file", "unsupported_file"), ("encrypted_file", "invalid_file"), ("no_text", "invalid_file"),
+        ("embedding_failed", "server_error"), ("worker_lost", "server_error"), ("", "invalid_file"),
+    ],
+)  # fmt: skip
+def test_why_a_file_failed_is_told_in_openais_codes(client, store, code, told):
+    place = factories.place(store, state=State.FAILED, error_code=code, error_message="It is so.")
+    error = client.vector_stores.files.retrieve(place.file_id, vector_store_id=store.pk).last_error
+    assert (error.code, error.message) == (told, "It is so.")
+
+
+def test_attached_again_it_stays_with_what_is_said_now(client, store, uploaded):
+    file = uploaded()
+    create = client.vector_stores.files.create
+    create(store.pk, file_id=file, attributes={"a": 1})
+    ended(file)
+    assert create(store.pk, file_id=file).status == "completed"
+    again = create(store.pk, file_id=file, attributes={"a": 2})
+    assert (again.status, again.attributes) == ("completed", {"a": 2})
+    ended(file, state=State.FAILED, error_code="no_text", error_message="There is none.")
+    tried = create(store.pk, file_id=file)
+    assert (tried.status, tried.last_error, tried.attributes) == ("in_progress", None, {"a": 2})
+    ended(file)
+    static = {"type": "static", "static": {"max_chunk_size_tokens": 200, "chunk_overlap_tokens": 0}}
+    assert create(store.pk, file_id=file, chunking_strategy=static).status == "in_progress"
+    assert store.places.count() == 1
+
+
+def test_only_files_that_the_key_may_read_can_be_attached(http, world, store, upstream):
+    others = factories.key(world.tenant).row
+    stranger = factories.world(upstream.base_url)
+    mine = factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row)
+    granted = factories.place(factories.dataset(world.tenant, keys=[world.key.row])).file
+    hidden = [
+        factories.file(world.tenant, origin=File.Origin.FILES, key=others),
+        factories.place(factories.dataset(world.tenant)).file,
+        factories.file(stranger.tenant, origin=File.Origin.FILES, key=stranger.key.row),
+    ]
+    at = f"/vector_stores/{store.pk}"
+    unknown = envelope(http.post(f"{at}/files", json={"file_id": "file-none"}), 404, "file_not_found")
+    for file in hidden:
+        error = envelope(http.post(f"{at}/files", json={"file_id": file.pk}), 404, "file_not_found")
+        assert error["message"].replace(file.pk, "X") == unknown["message"].replace("file-none", "X")
+        for body in (
+            {"file_ids": [mine.pk, file.pk]},
+            {"files": [{"file_id": mine.pk}, {"file_id": file.pk}]},
+        ):
+            envelope(http.post(f"{at}/file_batches", json=body), 404, "file_not_found")
+        envelope(http.post("/vector_stores", json={"file_ids": [mine.pk, file.pk]}), 404, "file_not_found")
+    assert not store.places.exists()
+    assert not FileBatch.objects.filter(dataset=store).exists()
+    for file in (mine, granted):
+        assert http.post(f"{at}/files", json={"file_id": file.pk}).status_code == 200
+
+
+def test_files_are_listed_by_status_and_in_pages(client, store):
+    states = (State.UPLOADED, State.PROCESSING, State.READY, State.FAILED, State.CANCELLED)
+    ids = {state: factories.place(store, state=state).file_id for state in states}
+    listed = client.vector_stores.files.list
+    assert [file.id for file in listed(store.pk, limit=2, order="asc")] == list(ids.values())
+    assert [file.id for file in listed(store.pk, limit=2)] == list(ids.values())[::-1]
+    before = listed(store.pk, before=ids[State.FAILED], order="asc", limit=2)
+    assert [file.id for file in before.data] == [ids[State.PROCESSING], ids[State.READY]]
+    for status, expected in (
+        ("in_progress", {State.UPLOADED, State.PROCESSING}), ("completed", {State.READY}),
+        ("failed", {State.FAILED}), ("cancelled", {State.CANCELLED}),
+    ):  # fmt: skip
+        assert {file.id for file in listed(store.pk, filter=status)} == {ids[state] for state in expected}
+    with pytest.raises(openai.BadRequestError) as refused:
+        listed(store.pk, filter="ready")
+    assert refused.value.param == "filter"
+
+
+def test_the_text_of_a_file_is_what_was_found_in_it(client, store):
+    place = factories.place(store)
+    for text in ("One.", "Two."):
+        factories.chunk(place, text)
+    content = client.vector_stores.files.content(place.file_id, vector_store_id=store.pk)
+    assert [(part.type, part.text) for part in content] == [("text", "One."), ("text", "Two.")]
+
+
+def test_a_batch_is_followed_and_cancelled(client, store, uploaded):
+    ids = [uploaded(text) for text in ("One.", "Two.", "Three.")]
+    create = client.vector_stores.file_batches.create
+    batch = create(store.pk, file_ids=ids, attributes={"a": 1})
+    assert (batch.status, batch.file_counts.in_progress) == ("in_progress", 3)
+    assert set(store.places.values_list("file", "batch")) == {(file, batch.id) for file in ids}
+    assert all(place.attributes == {"a": 1} for place in store.places.all())
+    ended(ids[0])
+    cancelled = client.vector_stores.file_batches.cancel(batch.id, vector_store_id=store.pk)
+    assert (cancelled.status, cancelled.file_counts.cancelled, cancelled.file_counts.completed) == (
+        "cancelled", 2, 1,
+    )  # fmt: skip
+    assert client.vector_stores.file_batches.retrieve(batch.id, vector_store_id=store.pk) == cancelled
+    listed = client.vector_stores.file_batches.list_files
+    assert {file.id for file in listed(batch.id, vector_store_id=store.pk)} == set(ids)
+    assert [file.id for file in listed(batch.id, vector_store_id=store.pk, filter="completed")] == [ids[0]]
+    again = create(
+        store.pk,
+        files=[{"file_id": ids[1], "attributes": {"b": 2}}, {"file_id": ids[2]}, {"file_id": ids[0]}],
+    )
+    assert (again.file_counts.in_progress, again.file_counts.completed) == (2, 1)
+    ended(ids[1], state=State.FAILED)
+    ended(ids[2], state=State.FAILED)
+    retrieve = client.vector_stores.file_batches.retrieve
+    assert retrieve(again.id, vector_store_id=store.pk).status == "completed"
+    ended(ids[0], state=State.FAILED)
+    assert retrieve(again.id, vector_store_id=store.pk).status == "failed"
+    attributes = dict(store.places.values_list("file", "attributes"))
+    assert attributes == {ids[0]: {"a": 1}, ids[1]: {"b": 2}, ids[2]: {"a": 1}}
+
+
+def test_a_batch_of_another_store_does_not_exist(http, store, world):
+    other = factories.dataset(world.tenant, keys=[world.key.row])
+    batch = FileBatch.objects.create(tenant=world.tenant, dataset=other)
+    at = f"/vector_stores/{store.pk}/file_batches/{batch.pk}"
+    for method, path in (("get", at), ("get", f"{at}/files"), ("post", f"{at}/cancel")):
+        envelope(http.request(method, path), 404, "batch_not_found")
+    batch.refresh_from_db()
+    assert not batch.cancelled
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("files", {}, "file_id"), ("files", {"file_id": 1}, "file_id"),
+        ("files", {"file_id": "a", "attributes": {"a": None}}, "attributes.a"),
+        ("files", {"file_id": "a", "attributes": {"a": "x" * 513}}, "attributes"),
+        ("files", {"file_id": "a", "attributes": {str(n): 1 for n in range(17)}}, "attributes"),
+        ("files", {"file_id": "a", "chunking_strategy": {}}, "chunking_strategy.type"),
+        ("files", {"file_id": "a", "chunking_strategy": {"type": "static"}}, "chunking_strategy.static"),
+        ("files", {"file_id": "a", "chunking_strategy": {"type": "static", "static": {
+            "max_chunk_size_tokens": 99, "chunk_overlap_tokens": 0}}},
+         "chunking_strategy.static.max_chunk_size_tokens"),
+        ("files", {"file_id": "a", "chunking_strategy": {"type": "static", "static": {
+            "max_chunk_size_tokens": 100, "chunk_overlap_tokens": 51}}},
+         "chunking_strategy.static.chunk_overlap_tokens"),
+        ("files/file-none", {}, "attributes"),
+        ("file_batches", {}, "file_ids"), ("file_batches", {"file_ids": []}, "file_ids"),
+        ("file_batches", {"files": []}, "files"), ("file_batches", {"files": [1]}, "files[0]"),
+        ("file_batches", {"files": [{}]}, "files[0].file_id"),
+        ("file_batches", {"files": [{"file_id": "a", "attributes": 1}]}, "files[0].attributes"),
+        ("file_batches", {"files": [{"file_id": "a"}], "file_ids": ["a"]}, "files"),
+        ("file_batches", {"file_ids": ["a"] * 501}, "file_ids"),
+        ("search", {}, "query"), ("search", {"query": ""}, "query"), ("search", {"query": []}, "query"),
+        ("search", {"query": ["a", 1]}, "query[1]"), ("search", {"query": ["a"] * 11}, "query"),
+        ("search", {"query": "x" * 10_001}, "query"), ("search", {"query": "a", "max_num_results": 51}, "max_num_results"),
+        ("search", {"query": "a", "max_num_results": 0}, "max_num_results"),
+        ("search", {"query": "a", "ranking_options": {"score_threshold": 2}}, "ranking_options.score_threshold"),
+        ("search", {"query": "a", "filters": []}, "filters"), ("search", {"query": "a", "filters": {}}, "filters.type"),
+        ("search", {"query": "a", "rewrite_query": 1}, "rewrite_query"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_request_is_named(http, store, path, body, param):
+    assert envelope(http.post(f"/vector_stores/{store.pk}/{path}", json=body), 400)["param"] == param
