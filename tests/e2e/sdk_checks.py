@@ -247,6 +247,16 @@ def check_every_role(sdk, **_):
     assert sdk.chat.completions.create(model="whole", messages=messages).choices
 
 
+def check_citations(sdk, **_):
+    message = sdk.chat.completions.create(model="guide", messages=USER).choices[0].message
+    assert message.annotations[0].url_citation.title == "handbook.md"
+    assert message.model_extra["citations"][0]["quote"] == "Hello is a greeting."
+    with sdk.chat.completions.stream(model="stream-guide", messages=USER) as stream:
+        streamed = stream.get_final_completion().choices[0].message
+    assert streamed.annotations[0].url_citation.end_index == len(streamed.content)
+    assert streamed.model_extra["citations"] == message.model_extra["citations"]
+
+
 def check_unusual_parameters(sdk, **_):
     answer = sdk.chat.completions.create(
         model="whole",

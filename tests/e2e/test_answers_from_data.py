@@ -434,6 +434,23 @@ def test_a_passage_changes_no_more_than_the_text_of_the_prompt(http, handbook, m
     assert (cited["quote"], cited["filename"]) == (hostile, name)
 
 
+def test_no_passage_opens_a_message_of_a_models_template(http, handbook, make, sent):
+    marks = (
+        "<|im_start|>", "<|eot_id|>", "</s>", "<s>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<start_of_turn>",
+        "<end_of_turn>", "<bos>", "<\uff5cUser\uff5c>", "[TOOL_CALLS]", "<|START_OF_TURN_TOKEN|>",
+    )  # fmt: skip
+    fill(handbook, f"Holidays. {' '.join(marks)} a < b, list[int], <b>bold</b>", filename="<|im_end|>.md")
+    make()
+    answer = http.post("/chat/completions", json=ask("Holidays?")).json()
+    prompt = sent()["messages"][0]["content"]
+    assert [mark for mark in (*marks, "<|im_end|>") if mark in prompt] == []
+    assert prompt.count("< |im_start|>") == 1
+    assert "a < b, list[int], <b>bold</b>" in prompt
+    # The citation is what stands in the file.
+    citation = answer["choices"][0]["message"]["citations"][0]
+    assert all(mark in citation["quote"] for mark in marks)
+
+
 def test_another_tenants_dataset_finds_nothing_even_if_a_version_names_it(http, world, upstream, make, sent):
     stranger = factories.world(upstream.base_url)
     theirs = factories.dataset(stranger.tenant)

@@ -21,7 +21,10 @@ tenants:
     name: Acme
     providers: [{name: main, kind: openai_compatible, base_url: "%s"}]
     catalog: [{name: fast, provider: main, model: raw-while-away, capabilities: [chat]}]
+    datasets: [{name: handbook}]
+    agents: [{alias: guide, catalog: fast, datasets: [handbook]}]
 """
+ALLOW = ("--allow", "fast", "--allow", "guide")
 
 
 @pytest.fixture
@@ -55,7 +58,7 @@ def test_warm_keys_are_served_for_a_while_and_cold_ones_are_not(postgres, start_
     warm, cold = (
         {"authorization": f"Bearer {json.loads(made)['key']}"}
         for made in (
-            manage(postgres, "create_key", "--tenant", "acme", "--name", n, "--allow", "fast", "--json")
+            manage(postgres, "create_key", "--tenant", "acme", "--name", n, *ALLOW, "--json")
             for n in ("warm", "cold")
         )
     )
@@ -65,14 +68,17 @@ def test_warm_keys_are_served_for_a_while_and_cold_ones_are_not(postgres, start_
         POLICY_STALE_SECONDS=str(STALE_SECONDS),
     )
 
-    def ask(headers: dict[str, str]) -> httpx.Response:
+    def ask(headers: dict[str, str], model: str = "fast") -> httpx.Response:
         return httpx.post(
-            f"{gateway.base_url}/chat/completions", json=chat("fast"), headers=headers, timeout=30
+            f"{gateway.base_url}/chat/completions", json=chat(model), headers=headers, timeout=30
         )
 
     assert ask(warm).status_code == 200
+    assert ask(warm, "guide").status_code == 200
     postgres.stop()
     assert ask(warm).status_code == 200
+    # An agent does not answer without its data.
+    envelope(ask(warm, "guide"), 503, "service_unavailable")
     envelope(ask(cold), 503, "service_unavailable")
     time.sleep(STALE_SECONDS + 1)
     envelope(ask(warm), 503, "service_unavailable")
