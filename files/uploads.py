@@ -16,6 +16,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from files import storage
+from files.ingestion.orders import process_again
+from files.ingestion.waking import wake
 from files.limits import Limits
 from files.models import Dataset, DatasetFile, File, FileBatch, UploadKey
 from gtapi.errors import Conflict, NotFound
@@ -208,7 +210,16 @@ def _same_content(upload: Upload, digest: str) -> Kept | None:
     if upload.dataset is None:
         return None
     place = upload.dataset.places.select_related("file").filter(digest=digest).first()
-    return Kept(place.file, place, created=False) if place else None
+    if place is None:
+        return None
+    _revive(place)
+    return Kept(place.file, place, created=False)
+
+
+def _revive(place: DatasetFile) -> None:
+    """Have a file that failed processed again."""
+    if place.state in (DatasetFile.State.FAILED, DatasetFile.State.CANCELLED) and process_again(place):
+        place.refresh_from_db()
 
 
 def _created(upload: Upload, digest: str, name: str) -> Kept:
@@ -242,6 +253,8 @@ def attach(
 ) -> DatasetFile:
     """Put a file into a dataset and have it processed there; where it is there already, return its place.
 
+    What failed there is processed again.
+
     Raises:
         NotFound: the file or the dataset has been deleted.
     """
@@ -249,6 +262,7 @@ def attach(
         raise no_file(file.pk)
     place = dataset.places.select_related("file").filter(file=file).first()
     if place is not None:
+        _revive(place)
         return place
     return _placed(dataset, file, attributes=attributes or {}, chunking=chunking, batch=batch)
 
@@ -260,7 +274,9 @@ def _placed(dataset: Dataset, file: File, **fields: Any) -> DatasetFile:
             f"The dataset '{dataset.pk}' does not exist or you do not have access to it.",
             code="dataset_not_found",
         )
-    return DatasetFile.objects.create(tenant_id=dataset.tenant_id, dataset=dataset, file=file, **fields)
+    place = DatasetFile.objects.create(tenant_id=dataset.tenant_id, dataset=dataset, file=file, **fields)
+    wake()
+    return place
 
 
 @transaction.atomic

@@ -7,7 +7,7 @@ from files.models import DatasetFile, File
 from files.shapes import file_object
 from files.uploads import Upload
 from files.views.base import DatasetView
-from files.views.uploads import UploadView, told
+from files.views.uploads import UploadView
 from gtapi.database import in_thread
 from gtapi.pagination import Paging, page
 from gtapi.request import APIRequest
@@ -39,7 +39,7 @@ class DatasetFilesView(UploadView, DatasetView):
                 dataset=dataset,
                 idempotency_key=received.idempotency_key,
             )
-            return JSONResponse(told(await self.keep(upload)))
+            return await self.kept(upload)
 
 
 class DatasetFileView(DatasetView):

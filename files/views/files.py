@@ -12,7 +12,7 @@ from files import storage, uploads
 from files.models import File
 from files.shapes import ALL_PURPOSES, PURPOSES, file_object, telling_place
 from files.uploads import Upload
-from files.views.uploads import UploadView, told, with_storage
+from files.views.uploads import UploadView, with_storage
 from gtapi.checks import missing, one_of
 from gtapi.database import in_thread
 from gtapi.errors import PermissionDenied, Unavailable, translate
@@ -87,7 +87,7 @@ class FilesView(UploadView, FileOwnerView):
                 purpose=purpose,
                 idempotency_key=received.idempotency_key,
             )
-            return JSONResponse(told(await self.keep(upload)))
+            return await self.kept(upload)
 
 
 class FileView(FileOwnerView):

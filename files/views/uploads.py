@@ -17,6 +17,7 @@ from gtapi.database import in_thread
 from gtapi.errors import BadRequest, Unavailable
 from gtapi.forms import ReceivedForm, received_form
 from gtapi.request import APIRequest
+from gtapi.responses import JSONResponse
 from tenants.views import KeyedView
 
 P = ParamSpec("P")
@@ -63,8 +64,8 @@ class UploadView(KeyedView):
             raise BadRequest(f"The header 'Idempotency-Key' has at most {MAX_IDEMPOTENCY_KEY} characters.")
         return given
 
-    async def keep(self, upload: Upload) -> Kept:
-        """Keep an upload as ``uploads.keep`` does, without holding a connection while bytes move."""
+    async def kept(self, upload: Upload) -> JSONResponse:
+        """Keep an upload as ``uploads.keep`` does, holding no connection while bytes move, and tell of it."""
         digest = await with_storage(storage.digest, upload.incoming.path)
         kept = await in_thread(uploads.recorded, upload, digest)
         if kept is None:
@@ -76,7 +77,7 @@ class UploadView(KeyedView):
                     detail=f"{type(error).__name__}: {error}"[:500],
                 ) from error
             kept = await in_thread(uploads.stored, upload, digest, name)
-        return kept
+        return JSONResponse(await in_thread(_told, kept))
 
 
 def _only_file(form: ReceivedForm) -> Incoming:
@@ -91,6 +92,6 @@ def _only_file(form: ReceivedForm) -> Incoming:
     return Incoming(file.path, file.filename, file.content_type, file.size)
 
 
-def told(kept: Kept) -> JSON:
+def _told(kept: Kept) -> JSON:
     """Return what the answer to an upload says of it, in the words of its route."""
     return file_object(kept.file, kept.place, own=kept.file.origin != File.Origin.FILES)

@@ -4,7 +4,7 @@ from django.db import transaction
 
 from files.models import Dataset, File
 from files.uploads import Upload
-from files.views.uploads import UploadView, told
+from files.views.uploads import UploadView
 from gtapi.checks import missing
 from gtapi.database import in_thread
 from gtapi.errors import PermissionDenied
@@ -42,7 +42,7 @@ class ConversationFilesView(UploadView, ConversationView):
                 dataset=dataset,
                 idempotency_key=received.idempotency_key,
             )
-            response = JSONResponse(told(await self.keep(upload)))
+            response = await self.kept(upload)
         response.headers[CONVERSATION] = conversation_id
         return response
 
