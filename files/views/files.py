@@ -123,6 +123,7 @@ class FileContentView(FileOwnerView):
     route = "/files/{id}/content"
 
     async def get(self, request: APIRequest, file_id: str) -> Stream:
+        request.notice_disconnect()
         file = await in_thread(self.file, request, file_id)
         try:
             opened = await with_storage(storage.opened, file.path)

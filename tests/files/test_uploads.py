@@ -1,25 +1,169 @@
-"""Files as OpenAI's clients send and see them."""
+"""Files as OpenAI's clients send, list, fetch and delete them."""
+
+import hashlib
+
+import openai
+import pytest
+from django.core.files.storage import default_storage
 
 from files.models import File
+from files.storage import clean_filename
 from tests import factories
 from tests.wire import PLAIN, envelope
 
+TEXT = b"The office opens at nine."
+
+
+def upload(client, name="notes.txt", data=TEXT, purpose="assistants"):
+    return client.files.create(file=(name, data), purpose=purpose)
+
 
 def test_the_sdk_uploads_a_file_and_finds_it_again(client, world):
-    made = client.files.create(file=("notes.txt", b"The office opens at nine."), purpose="assistants")
+    made = upload(client)
     assert (made.filename, made.bytes, made.purpose) == ("notes.txt", 25, "assistants")
-    assert made.status == "processed"
     assert client.files.retrieve(made.id) == made
     row = File.objects.get(pk=made.id)
     assert (row.tenant_id, row.key_id, row.origin) == (world.tenant.pk, world.key.row.pk, "files")
+    assert row.sha256 == hashlib.sha256(TEXT).hexdigest()
     assert client.files.wait_for_processing(made.id).status == "processed"
 
 
-def test_a_file_of_another_key_is_not_there(http, client, world, gateway):
-    made = client.files.create(file=("notes.txt", b"The office opens at nine."), purpose="assistants")
-    other = factories.key(world.tenant)
-    address = f"{gateway.base_url}/files/"
-    headers = {"authorization": f"Bearer {other.plain}"}
-    answer = envelope(PLAIN.get(address + made.id, headers=headers), 404, "file_not_found")
-    missing = envelope(PLAIN.get(address + "file-none", headers=headers), 404, "file_not_found")
-    assert answer["message"].replace(made.id, "X") == missing["message"].replace("file-none", "X")
+def test_a_file_comes_back_as_it_was_sent(client):
+    data = bytes(range(256)) * 4096
+    made = upload(client, "photo.png", data)
+    assert client.files.content(made.id).read() == data
+
+
+@pytest.mark.parametrize("purpose", ["assistants", "batch", "fine-tune", "vision", "user_data"])
+def test_each_purpose_is_kept(http, purpose):
+    made = http.post("/files", data={"purpose": purpose}, files={"file": ("a.jsonl", TEXT)}).json()
+    assert made["purpose"] == purpose
+    assert http.get("/files", params={"purpose": purpose}).json()["data"] == [made]
+    assert http.get("/files", params={"purpose": "assistants_output"}).json()["data"] == []
+
+
+def test_the_sdk_turns_the_pages_of_a_list(client):
+    made = [upload(client, f"{n}.txt", TEXT + bytes([n])).id for n in range(5)]
+    assert [file.id for file in client.files.list()] == made[::-1]
+    assert [file.id for file in client.files.list(limit=2)] == made[::-1]
+    assert [file.id for file in client.files.list(limit=2, order="asc")] == made
+    page = client.files.list(limit=2)
+    assert page.has_more
+    assert [file.id for file in page.data] == made[:2:-1]
+
+
+def test_a_deleted_file_is_gone_with_its_bytes(client):
+    made = upload(client)
+    path = File.objects.get(pk=made.id).path
+    assert default_storage.exists(path)
+    deleted = client.files.delete(made.id)
+    assert (deleted.id, deleted.deleted, deleted.object) == (made.id, True, "file")
+    assert not default_storage.exists(path)
+    for call in (client.files.retrieve, client.files.delete, client.files.content):
+        with pytest.raises(openai.NotFoundError) as caught:
+            call(made.id)
+        assert caught.value.code == "file_not_found"
+
+
+def test_the_clients_name_is_in_no_path(client):
+    made = upload(client, "../../etc/passwd")
+    assert made.filename == "passwd"
+    path = File.objects.get(pk=made.id).path
+    assert "passwd" not in path
+    assert made.id not in path
+
+
+NAMES = [
+    ("../../etc/passwd", "passwd"),
+    (r"C:\Documents\plan.docx", "plan.docx"),
+    ("/", "file"),
+    ("..", "file"),
+    ("  notes.txt ", "notes.txt"),
+    ("bell\a.txt", "bell.txt"),
+    ("gpj\u202eexe.txt", "gpjexe.txt"),
+    ("\u00dcbersicht.pdf", "Übersicht.pdf"),
+    ("U\u0308bersicht.pdf", "Übersicht.pdf"),
+    ("日本語.txt", "日本語.txt"),
+    ("a" * 300 + ".pdf", "a" * 251 + ".pdf"),
+    ("b" * 300, "b" * 255),
+    ("%2e%2e%2fpasswd", "%2e%2e%2fpasswd"),
+]
+
+
+@pytest.mark.parametrize(("name", "shown"), NAMES)
+def test_a_name_is_shown_clean(http, name, shown):
+    body = (
+        '--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nassistants\r\n'
+        f'--x\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\nText.\r\n--x--\r\n'
+    )
+    answer = http.post(
+        "/files", content=body.encode(), headers={"content-type": "multipart/form-data; boundary=x"}
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["filename"] == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [*NAMES, ("nul\0.txt", "nul.txt"), ("two\nlines.txt", "twolines.txt"), ("", "file")]
+)
+def test_a_name_is_cleaned_wherever_it_comes_from(name, shown):
+    assert clean_filename(name) == shown
+
+
+def test_a_file_is_handed_out_to_be_saved_and_never_to_be_run(http):
+    evil = b"<script>alert(1)</script>"
+    for name, kind, told in (
+        ("page.html", "text/html", "application/octet-stream"),
+        ("drawing.svg", "image/svg+xml", "application/octet-stream"),
+        ("feed.xml", "application/xml", "application/octet-stream"),
+        ("page.html", "", "application/octet-stream"),
+        ("notes.txt", "text/plain", "text/plain"),
+        ("Übersicht.pdf", "application/pdf", "application/pdf"),
+        ("x.bin", "a/b c", "application/octet-stream"),
+    ):
+        file = (name, evil, kind) if kind else (name, evil)
+        made = http.post("/files", data={"purpose": "assistants"}, files={"file": file}).json()
+        content = http.get(f"/files/{made['id']}/content")
+        assert content.content == evil
+        assert content.headers["content-type"] == told
+        assert content.headers["content-length"] == str(len(evil))
+        assert content.headers["content-disposition"].startswith("attachment; filename")
+        assert content.headers["x-content-type-options"] == "nosniff"
+        assert "sandbox" in content.headers["content-security-policy"]
+
+
+def test_the_headers_of_a_content_are_to_be_had_alone(http):
+    made = http.post("/files", data={"purpose": "assistants"}, files={"file": ("a.txt", TEXT)}).json()
+    head = http.head(f"/files/{made['id']}/content")
+    assert (head.status_code, head.headers["content-length"], head.content) == (200, str(len(TEXT)), b"")
+
+
+def test_bytes_that_are_missing_are_a_file_that_is_missing(http):
+    made = http.post("/files", data={"purpose": "assistants"}, files={"file": ("a.txt", TEXT)}).json()
+    default_storage.delete(File.objects.get(pk=made["id"]).path)
+    envelope(http.get(f"/files/{made['id']}/content"), 404, "file_not_found")
+
+
+def test_files_belong_to_their_key_alone(client, world, gateway, upstream):
+    made = upload(client)
+    strangers = (factories.key(world.tenant), factories.world(upstream.base_url).key)
+    for stranger in strangers:
+        headers = {"authorization": f"Bearer {stranger.plain}"}
+        for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/content")):
+            told = [
+                envelope(
+                    PLAIN.request(method, f"{gateway.base_url}/files/{file_id}{path}", headers=headers),
+                    404,
+                    "file_not_found",
+                )["message"].replace(file_id, "X")
+                for file_id in (made.id, "file-none")
+            ]
+            assert told[0] == told[1]
+        assert PLAIN.get(f"{gateway.base_url}/files", headers=headers).json()["data"] == []
+    assert client.files.retrieve(made.id) == made
+
+
+def test_a_rotated_key_keeps_its_files(client, world):
+    made = upload(client)
+    again = client.with_options(api_key=world.key.row.rotate())
+    assert again.files.retrieve(made.id) == made

@@ -1,0 +1,126 @@
+"""Uploads into conversations."""
+
+import pytest
+from django.core.files.storage import default_storage
+
+from files.models import Dataset, File
+from inference.models import Conversation
+from tests import factories
+from tests.wire import PLAIN, envelope
+
+TEXT = b"The office opens at nine."
+HEADER = "X-GT-Conversation-Id"
+
+
+@pytest.fixture
+def thread(http):
+    return http.post("/conversations").json()["id"]
+
+
+def upload(client, thread, content=TEXT, **more):
+    return client.post(
+        "/conversations/files", files={"file": ("notes.txt", content)}, headers={HEADER: thread}, **more
+    )
+
+
+def test_an_upload_belongs_to_its_conversation(http, thread, world):
+    world.tenant.embedding = "fast"
+    world.tenant.save()
+    answer = upload(http, thread)
+    assert answer.status_code == 200
+    assert answer.headers[HEADER] == thread
+    made = answer.json()
+    assert (made["status"], made["dataset_id"]) == ("uploaded", None)
+    dataset = Conversation.objects.get(pk=thread).dataset
+    assert (dataset.hidden, dataset.name, dataset.embedding) == (True, thread, "fast")
+    assert [place.file_id for place in dataset.places.all()] == [made["id"]]
+    assert http.get(f"/files/{made['id']}").json()["status"] in ("uploaded", "processing", "failed", "ready")
+    assert http.get(f"/files/{made['id']}/content").content == TEXT
+    assert [file["id"] for file in http.get("/files").json()["data"]] == [made["id"]]
+
+
+def test_the_same_content_again_is_the_file_that_is_there(http, thread):
+    assert upload(http, thread).json()["id"] == upload(http, thread).json()["id"]
+    second = upload(http, thread, b"Another one.").json()
+    assert Dataset.objects.filter(name=thread).count() == 1
+    assert Conversation.objects.get(pk=thread).dataset.places.count() == 2
+    assert second["status"] == "uploaded"
+
+
+def test_the_header_is_asked_for(http):
+    error = envelope(
+        http.post("/conversations/files", files={"file": ("a.txt", TEXT)}), 400, "missing_required_parameter"
+    )
+    assert error["param"] == HEADER
+
+
+def test_a_conversation_of_somebody_else_is_not_there(http, thread, world, gateway, upstream):
+    made = upload(http, thread).json()
+    strangers = (factories.key(world.tenant), factories.world(upstream.base_url).key)
+    for stranger in strangers:
+        headers = {"authorization": f"Bearer {stranger.plain}"}
+        told = [
+            envelope(
+                PLAIN.post(
+                    f"{gateway.base_url}/conversations/files",
+                    files={"file": ("a.txt", TEXT)},
+                    headers={**headers, HEADER: name},
+                ),
+                404,
+                "conversation_not_found",
+            )["message"].replace(name, "X")
+            for name in (thread, "conv_none")
+        ]
+        assert told[0] == told[1]
+        for method, path in (("GET", ""), ("GET", "/content"), ("DELETE", "")):
+            answer = PLAIN.request(method, f"{gateway.base_url}/files/{made['id']}{path}", headers=headers)
+            envelope(answer, 404, "file_not_found")
+    assert Conversation.objects.get(pk=thread).dataset.places.count() == 1
+
+
+def test_the_scope_of_conversations_is_needed_too(http, thread, world, gateway):
+    key = factories.key(world.tenant, scopes=["files:write"])
+    refused = PLAIN.post(
+        f"{gateway.base_url}/conversations/files",
+        files={"file": ("a.txt", TEXT)},
+        headers={"authorization": f"Bearer {key.plain}", HEADER: thread},
+    )
+    assert "conversations:write" in envelope(refused, 403, "insufficient_scope")["message"]
+
+
+def test_an_end_users_files_are_seen_for_that_user_alone(http):
+    thread = http.post("/conversations", json={"user": "ada"}).json()["id"]
+    for more in ({}, {"data": {"user": "eve"}}, {"params": {"user": "eve"}}):
+        envelope(upload(http, thread, **more), 404, "conversation_not_found")
+    made = upload(http, thread, params={"user": "ada"}).json()
+    named = upload(http, thread, b"Two.", data={"user": "ada"}).json()
+    for file in (made, named):
+        for user, status in (("ada", 200), ("eve", 404), ("", 404), ("a\0", 404)):
+            query = {"user": user} if user else {}
+            assert http.get(f"/files/{file['id']}", params=query).status_code == status
+            assert http.get(f"/files/{file['id']}/content", params=query).status_code == status
+        envelope(http.delete(f"/files/{file['id']}"), 404, "file_not_found")
+    assert http.get("/files").json()["data"] == []
+    assert len(http.get("/files", params={"user": "ada"}).json()["data"]) == 2
+    assert http.delete(f"/files/{made['id']}", params={"user": "ada"}).json()["deleted"]
+
+
+def test_the_files_go_with_their_conversation(http, thread):
+    made = upload(http, thread).json()
+    path = File.objects.get(pk=made["id"]).path
+    assert default_storage.exists(path)
+    assert http.delete(f"/conversations/{thread}").status_code == 200
+    envelope(http.get(f"/files/{made['id']}"), 404, "file_not_found")
+    assert not Dataset.objects.filter(name=thread).exists()
+    assert not default_storage.exists(path)
+
+
+def test_a_conversations_dataset_is_no_dataset_of_the_api(http, thread):
+    upload(http, thread)
+    dataset = Conversation.objects.get(pk=thread).dataset
+    envelope(http.get(f"/datasets/{dataset.pk}/files"), 404, "dataset_not_found")
+    assert dataset.pk not in http.get("/datasets").text
+
+
+def test_files_is_no_conversation(http):
+    assert http.get("/conversations/files").status_code == 405

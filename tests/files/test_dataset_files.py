@@ -1,0 +1,226 @@
+"""Uploads into datasets, by our own routes."""
+
+import time
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from django.conf import settings
+from django.utils import timezone
+
+from files.models import DatasetFile, File
+from tests import factories
+from tests.wire import PLAIN, envelope
+
+TEXT = b"The office opens at nine."
+SOON = 60
+
+
+def found(file_id, **fields):
+    """Puts a file into a state in which no worker has it in its hands, or takes it up."""
+    busy = fields.get("state") == "processing"
+    until = timezone.now() + timedelta(hours=1)
+    lease = {"lease": uuid4(), "lease_until": until} if busy else {"lease": None, "lease_until": None}
+    DatasetFile.objects.filter(file=file_id).update(retry_at=until, **lease, **fields)
+
+
+@pytest.fixture
+def dataset(world):
+    return factories.dataset(world.tenant, keys=[world.key.row])
+
+
+@pytest.fixture
+def upload(http, dataset):
+    def send(data=TEXT, name="notes.txt", into=None, client=http):
+        return client.post(f"/datasets/{(into or dataset).pk}/files", files={"file": (name, data)})
+
+    return send
+
+
+def test_an_upload_becomes_ready(http, upload, dataset, ingest):
+    made = upload().json()
+    assert made["status"] in ("uploaded", "processing", "ready")
+    assert made["dataset_id"] == dataset.pk
+    deadline = time.monotonic() + SOON
+    seen = [made]
+    while seen[-1]["status"] not in ("ready", "failed"):
+        assert time.monotonic() < deadline, seen[-1]
+        seen.append(http.get(f"/files/{made['id']}").json())
+    assert seen[-1] == {**made, "status": "ready", "progress": 100, "stage": None}
+    progress = [told["progress"] for told in seen]
+    assert progress == sorted(progress)
+    assert http.get(f"/datasets/{dataset.pk}/files").json()["data"] == [{**seen[-1], "status": "processed"}]
+    assert http.get(f"/datasets/{dataset.pk}/files/{made['id']}").json() == seen[-1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "own", "openai"),
+    [
+        ({"state": "uploaded"}, "uploaded", "uploaded"),
+        ({"state": "processing", "stage": "embedding", "progress": 40}, "processing", "uploaded"),
+        ({"state": "ready", "progress": 100}, "ready", "processed"),
+        (
+            {"state": "failed", "error_code": "empty_file", "error_message": "There is no text."},
+            "failed",
+            "error",
+        ),
+        ({"state": "cancelled"}, "failed", "error"),
+    ],
+)
+def test_each_state_is_told_in_both_ways(http, world, dataset, fields, own, openai):
+    place = factories.place(dataset, progress=0)
+    found(place.file_id, **{"progress": 0, **fields})
+    one, listed = http.get(f"/files/{place.file_id}").json(), http.get("/files").json()["data"]
+    assert one["status"] == own
+    assert listed == [{**one, "status": openai}]
+    assert one["stage"] == (fields.get("stage") or None)
+    assert one["progress"] == fields.get("progress", 0)
+    if own == "failed":
+        assert one["error"]["code"] == fields.get("error_code", "cancelled")
+        assert one["status_details"] == one["error"]["message"]
+    else:
+        assert one["error"] is None
+
+
+def test_a_file_of_openais_route_tells_what_becomes_of_it_in_a_dataset(client, http, world, dataset):
+    made = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
+    factories.place(dataset, file=File.objects.get(pk=made.id))
+    found(made.id, state="processing", progress=10)
+    assert client.files.retrieve(made.id).status == "uploaded"
+    assert http.get(f"/datasets/{dataset.pk}/files/{made.id}").json()["status"] == "processing"
+    found(made.id, state="failed", error_code="x", error_message="No.")
+    failed = client.files.retrieve(made.id)
+    assert (failed.status, failed.status_details) == ("error", "No.")
+    found(made.id, state="ready")
+    assert client.files.wait_for_processing(made.id).status == "processed"
+
+
+def test_the_same_content_again_is_the_file_that_is_there(upload, dataset):
+    made = upload().json()
+    found(made["id"], state="ready", progress=100, stage="")
+    again = upload(name="other-name.txt")
+    assert again.status_code == 200
+    assert again.json() == {**made, "status": "ready", "progress": 100, "stage": None}
+    assert dataset.places.count() == 1
+    assert upload(TEXT + b" Always.").json()["id"] != made["id"]
+
+
+def test_the_same_content_in_another_dataset_is_another_file(upload, world):
+    other = factories.dataset(world.tenant, keys=[world.key.row])
+    assert upload().json()["id"] != upload(into=other).json()["id"]
+
+
+def test_the_same_content_again_after_a_failure_is_processed_again(upload):
+    made = upload().json()
+    found(made["id"], state="failed", error_code="worker_lost", progress=30)
+    again = upload().json()
+    assert (again["id"], again["status"], again["error"], again["progress"]) == (
+        made["id"], "uploaded", None, 0,
+    )  # fmt: skip
+
+
+def test_no_bytes_are_left_of_what_was_there_already(upload, world):
+    upload()
+
+    def stored():
+        return {path for path in Path(settings.MEDIA_ROOT, "files").rglob("*") if path.is_file()}
+
+    before = stored()
+    upload()
+    assert stored() == before
+
+
+def test_every_key_with_a_grant_sees_a_datasets_files(upload, dataset, world, gateway):
+    made = upload().json()
+    granted, other = factories.key(world.tenant), factories.key(world.tenant)
+    dataset.grants.create(key=granted.row)
+    for key, status in ((granted, 200), (other, 404)):
+        headers = {"authorization": f"Bearer {key.plain}"}
+        for path in (f"/files/{made['id']}", f"/files/{made['id']}/content", f"/datasets/{dataset.pk}/files"):
+            assert PLAIN.get(gateway.base_url + path, headers=headers).status_code == status
+    dataset.grants.all().delete()
+    headers = world.authorization
+    envelope(PLAIN.get(f"{gateway.base_url}/files/{made['id']}", headers=headers), 404, "file_not_found")
+
+
+def test_a_dataset_that_is_not_granted_is_not_there(http, world, upstream, dataset):
+    theirs = factories.dataset(factories.world(upstream.base_url).tenant)
+    others = factories.dataset(world.tenant)
+    hidden = factories.dataset(world.tenant, keys=[world.key.row], hidden=True)
+    placed = {row.pk: factories.place(row).file_id for row in (theirs, others, hidden)}
+    told = set()
+    for dataset_id, file_id in [*placed.items(), ("ds_none", "file-none"), ("a%00b", "file-none")]:
+        for method, path in (
+            ("POST", ""), ("GET", ""), ("GET", f"/{file_id}"), ("DELETE", f"/{file_id}"),
+        ):  # fmt: skip
+            more = {"files": {"file": ("a.txt", TEXT)}} if method == "POST" else {}
+            answer = http.request(method, f"/datasets/{dataset_id}/files{path}", **more)
+            message = envelope(answer, 404, "dataset_not_found")["message"]
+            told.add(message.replace(dataset_id.replace("%00", "\0"), "X"))
+    assert len(told) == 1
+    for file_id in placed.values():
+        envelope(http.get(f"/files/{file_id}"), 404, "file_not_found")
+
+
+def test_a_file_of_another_dataset_is_not_in_this_one(http, world, dataset):
+    other = factories.place(factories.dataset(world.tenant, keys=[world.key.row]))
+    for method in ("GET", "DELETE"):
+        answer = http.request(method, f"/datasets/{dataset.pk}/files/{other.file_id}")
+        envelope(answer, 404, "file_not_found")
+    envelope(http.get(f"/datasets/{dataset.pk}/files/a%00b"), 404, "file_not_found")
+    assert File.objects.filter(pk=other.file_id).exists()
+
+
+def test_a_file_that_came_with_its_dataset_goes_when_it_is_taken_out(http, upload, dataset):
+    made = upload().json()
+    deleted = http.delete(f"/datasets/{dataset.pk}/files/{made['id']}")
+    assert deleted.json() == {"id": made["id"], "object": "file", "deleted": True}
+    envelope(http.get(f"/files/{made['id']}"), 404, "file_not_found")
+    assert not File.objects.filter(pk=made["id"]).exists()
+
+
+def test_a_file_that_came_by_itself_stays_when_it_is_taken_out(client, http, dataset):
+    made = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
+    factories.place(dataset, file=File.objects.get(pk=made.id))
+    http.delete(f"/datasets/{dataset.pk}/files/{made.id}")
+    assert client.files.retrieve(made.id).id == made.id
+    assert dataset.places.count() == 0
+
+
+def test_only_its_key_deletes_a_file_that_came_by_itself(client, world, gateway, dataset):
+    made = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
+    factories.place(dataset, file=File.objects.get(pk=made.id))
+    granted = factories.key(world.tenant)
+    dataset.grants.create(key=granted.row)
+    address, headers = f"{gateway.base_url}/files/{made.id}", {"authorization": f"Bearer {granted.plain}"}
+    assert PLAIN.get(address, headers=headers).status_code == 200
+    envelope(PLAIN.delete(address, headers=headers), 403, "file_of_another_key")
+    client.files.delete(made.id)
+    assert dataset.places.count() == 0
+
+
+def test_a_datasets_file_is_deleted_by_whoever_has_all_of_its_datasets(http, upload, world, gateway, dataset):
+    made = upload().json()
+    other = factories.dataset(world.tenant)
+    place = factories.place(other, file=File.objects.get(pk=made["id"]))
+    envelope(http.delete(f"/files/{made['id']}"), 403, "file_of_another_key")
+    place.delete()
+    assert http.delete(f"/files/{made['id']}").json()["deleted"]
+
+
+def test_a_deleted_dataset_takes_its_files_along(http, upload, dataset, client):
+    made = upload().json()
+    kept = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
+    factories.place(dataset, file=File.objects.get(pk=kept.id))
+    assert http.delete(f"/datasets/{dataset.pk}").status_code == 200
+    envelope(http.get(f"/files/{made['id']}"), 404, "file_not_found")
+    assert client.files.retrieve(kept.id).status == "processed"
+
+
+def test_a_list_comes_in_pages(http, upload, dataset):
+    made = [upload(TEXT + bytes([n])).json()["id"] for n in range(3)]
+    page = http.get(f"/datasets/{dataset.pk}/files", params={"limit": 2}).json()
+    assert ([file["id"] for file in page["data"]], page["has_more"]) == (made[:0:-1], True)
+    rest = http.get(f"/datasets/{dataset.pk}/files", params={"after": page["last_id"]}).json()
+    assert ([file["id"] for file in rest["data"]], rest["has_more"]) == (made[:1], False)
