@@ -202,7 +202,9 @@ def _remembered(upload: Upload, digest: str) -> Kept | None:
             code="idempotency_conflict",
             headers={"x-should-retry": "false"},
         )
-    place = row.file.places.filter(dataset=upload.dataset).first() if upload.dataset else None
+    if upload.dataset is None:
+        return Kept(row.file, None, created=False)
+    place = row.file.places.select_related("dataset").filter(dataset=upload.dataset).first()
     return Kept(row.file, place, created=False)
 
 
