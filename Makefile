@@ -20,7 +20,7 @@ NEEDED := local
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser lint lock bench clients fuzz
+.PHONY: help run test test-browser lint lock bench clients fuzz reliability
 
 help: ## What there is
 	@echo "make run     serve a gateway with a demo tenant on PORT (8000); Ctrl-C stops all of it"
@@ -32,6 +32,7 @@ help: ## What there is
 	@echo "make test-browser  click through the admin in a headless Chromium (CHROMIUM, or /usr/bin/chromium)"
 	@echo "make lint    ruff, mypy, missing migrations"
 	@echo "make fuzz    10,000 requests made up from the API's description; CASES=N makes it another number"
+	@echo "make reliability  kill workers, stop Redis, crowd the queue: experiments of some minutes, with a table"
 	@echo "make bench   measure what a request costs; ARGS goes to the benchmark"
 	@echo "make clients install real clients, check each against a gateway, write docs/compatibility.md;"
 	@echo "             ARGS=--list says which, ARGS=\"--only NAME\" checks one, ARGS=--help says what else"
@@ -54,6 +55,9 @@ test-browser: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	@FUZZ_CASES=$(or $(CASES),10000) exec $(BIN)/python -m pytest tests/openapi/test_fuzz.py $(ARGS)
+
+reliability: $(VENV)/.dev
+	@exec $(BIN)/python -m pytest -m slow tests/reliability $(ARGS)
 
 bench: $(VENV)/.dev
 	@exec $(BIN)/python benchmarks/run.py $(ARGS)

@@ -103,7 +103,8 @@ class Ingest(Program):
         return {**os.environ, "INGEST_LEASE_SECONDS": "4", **self.variables}
 
     def answers(self) -> bool:
-        return "ready." in self.last_words()
+        # With work to do it says much more soon after.
+        return "ready." in self.last_words(10**6)
 
     def pool(self) -> list[int]:
         """The processes that do the work."""

@@ -1,0 +1,82 @@
+"""A file's bytes on the disk: in place where storage is a folder, else a copy that goes away."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import Storage, default_storage
+
+from files.ingestion import scratch
+from files.ingestion.errors import Passing
+from gtapi.stack.locks import FileLock
+from tests import factories
+
+
+class Remote(Storage):
+    """A storage whose files have no path, as a store that speaks S3 has none."""
+
+    held: ClassVar[dict[str, bytes]] = {}
+
+    def exists(self, name):
+        return name in self.held
+
+    def _save(self, name, content):
+        self.held[name] = content.read()
+        return name
+
+    def _open(self, name, mode="rb"):
+        return ContentFile(self.held[name])
+
+
+@pytest.fixture
+def remote(settings, tmp_path):
+    """Files are elsewhere, and copies of them go into the folder that is given."""
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "default": {"BACKEND": f"{__name__}.Remote"},
+    }
+    settings.UPLOAD_TEMP_DIR = str(tmp_path)
+    return tmp_path
+
+
+async def test_file_in_a_folder_is_read_where_it_is():
+    name = default_storage.save(factories.unique("files/scratch"), ContentFile(b"Here."))
+    async with scratch.fetched(name) as path:
+        assert path == Path(default_storage.path(name))
+
+
+async def test_file_elsewhere_is_copied_and_the_copy_goes_away(remote):
+    name = default_storage.save("files/one", ContentFile(b"There." * 1000))
+    async with scratch.fetched(name) as path:
+        assert path.read_bytes() == b"There." * 1000
+        # Somebody who tidies up meanwhile leaves it alone.
+        os.utime(path.parent, (0, 0))
+        scratch.sweep()
+        assert path.exists()
+    assert list(remote.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "remote"])
+async def test_file_that_is_not_there_may_come_back(kind, request):
+    if kind == "remote":
+        request.getfixturevalue("remote")
+    with pytest.raises(Passing) as raised:
+        async with scratch.fetched("files/nowhere"):
+            pass
+    assert (raised.value.code, raised.value.provider) == ("storage_failed", False)
+
+
+def test_copies_of_killed_processes_are_removed(remote):
+    left, young = (Path(tempfile.mkdtemp(prefix=scratch.PREFIX, dir=remote)) for _ in range(2))
+    for folder in (left, young):
+        (folder / "file").write_bytes(b"left behind")
+        lock = FileLock(folder / scratch.LOCK)
+        lock.take()
+        lock.release()
+    os.utime(left, (0, 0))
+    scratch.sweep()
+    assert not left.exists()
+    assert young.exists()

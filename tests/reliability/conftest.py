@@ -1,0 +1,123 @@
+"""Whole experiments, with a command of their own: `make reliability`. What they measured is printed at the end."""
+
+import random
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from time import monotonic
+
+import httpx
+import pytest
+from django.db.models import Count
+
+from files.models import Chunk, ChunkVector, Dataset, DatasetFile
+from tests import factories
+from tests.files.ingestion.conftest import TERMINAL, embeddings
+from tests.gateway import Gateway, Ingest
+from tests.upstream import Received, Upstream
+
+_table: list[tuple[str, str, str]] = []
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    if _table:
+        terminalreporter.write_line("\n| experiment | what was asked for | what came |\n|---|---|---|")
+        for row in _table:
+            terminalreporter.write_line(f"| {' | '.join(row)} |")
+
+
+@pytest.fixture
+def record() -> Callable[[str, str, str], None]:
+    """Put a row into the table: the experiment, what was asked for, what came."""
+    return lambda *row: _table.append(row)
+
+
+@pytest.fixture
+def workers(worker) -> Iterator[list[Ingest]]:
+    """Two workers for files, of two processes each."""
+    with Ingest(factories.unique("ingest")) as one, Ingest(factories.unique("ingest")) as another:
+        yield [one, another]
+
+
+@dataclass
+class Place:
+    """Where an experiment's files go: a tenant's dataset, through the gateway."""
+
+    gateway: Gateway
+    world: factories.World
+    dataset: Dataset
+    upstream: Upstream
+    model: str
+    sent: list[str] = field(default_factory=list)
+
+    def upload(self, number: int) -> None:
+        """Upload one text by the API, as often as it takes to be accepted."""
+        text = f"File {number}. " + " ".join(f"Sentence {n} of file {number}." for n in range(120))
+        with httpx.Client(
+            base_url=self.gateway.base_url, headers=self.world.authorization, timeout=60
+        ) as http:
+            files = {"file": (f"notes-{number}.txt", text.encode(), "text/plain")}
+            answer = http.post(f"/datasets/{self.dataset.pk}/files", files=files)
+        assert answer.status_code in (200, 201), answer.text
+        self.sent.append(answer.json()["id"])
+
+    def received(self) -> list[Received]:
+        """The requests that its model got."""
+        return self.upstream.received(self.model)
+
+    def upload_all(self, numbers: range) -> None:
+        """Upload several, four at a time."""
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(self.upload, numbers))
+
+
+@pytest.fixture
+def place(gateway, upstream) -> Place:
+    """A dataset whose model takes a moment, so that what dies dies in the middle of something."""
+    world = factories.world(upstream.base_url)
+    entry = factories.catalog(world.provider, "embedder", capabilities=["embed"])
+    upstream.script(entry.model, embeddings(wait=0.1))
+    dataset = factories.dataset(world.tenant, embedding="embedder", keys=[world.key.row])
+    return Place(gateway, world, dataset, upstream, entry.model)
+
+
+def states(dataset: Dataset) -> dict[str, int]:
+    """How many files of a dataset are in each state."""
+    rows = DatasetFile.objects.filter(dataset=dataset).order_by().values_list("state").annotate(Count("pk"))
+    return dict(rows)
+
+
+def unfinished(dataset: Dataset) -> int:
+    return DatasetFile.objects.filter(dataset=dataset).exclude(state__in=TERMINAL).count()
+
+
+def faults(dataset: Dataset) -> dict[str, int]:
+    """What must not be: chunks or vectors that are doubled, missing or of nobody."""
+    doubled = missing = 0
+    for one in DatasetFile.objects.filter(dataset=dataset, state="ready"):
+        positions = list(Chunk.objects.filter(place=one).values_list("position", flat=True))
+        vectors = list(ChunkVector.objects.filter(chunk__place=one).values_list("chunk_id", flat=True))
+        doubled += len(positions) - len(set(positions)) + len(vectors) - len(set(vectors))
+        missing += (set(positions) != set(range(one.chunk_count))) + (len(vectors) != len(positions))
+    ready = DatasetFile.objects.filter(dataset=dataset, state="ready")
+    strangers = Chunk.objects.filter(dataset=dataset).exclude(place__in=ready).count()
+    return {"doubled": doubled, "missing": missing, "of nobody": strangers}
+
+
+class Clock:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._start = monotonic()
+
+    def __str__(self) -> str:
+        return f"{monotonic() - self._start:.0f} s"
+
+
+NONE = {"doubled": 0, "missing": 0, "of nobody": 0}
+SEED = 20261126
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    return random.Random(SEED)

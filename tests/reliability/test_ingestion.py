@@ -1,0 +1,196 @@
+"""Workers that are killed, a Redis that forgets or is gone, messages that come thrice, and a tenant with 10,000 files."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+import redis as redis_client
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import connection
+
+from files.ingestion import claims
+from files.ingestion.errors import Failed
+from files.ingestion.waking import publish
+from files.models import Dataset, DatasetFile, File
+from tests import environment, factories
+from tests.files.ingestion.conftest import eventually
+from tests.gateway import Ingest
+from tests.reliability.conftest import NONE, Clock, faults, states, unfinished
+
+pytestmark = pytest.mark.slow
+
+
+def processes_of(victim: Ingest) -> list[int]:
+    """The processes of a worker's pool, once it has some; a worker that has ended is started again."""
+
+    def some() -> list[int]:
+        # It ends by itself where one of its processes is killed before it is ready: its supervisor's business.
+        if not victim.running():
+            victim.start()
+        return victim.pool()
+
+    eventually(some, 120)
+    return victim.pool()
+
+
+def test_fifty_workers_are_killed_during_two_hundred_uploads(workers, place, chance, record):
+    kills, files, clock = 50, 200, Clock()
+    uploading = threading.Thread(target=place.upload_all, args=(range(files),))
+    uploading.start()
+    whole = 0
+    for number in range(kills):
+        time.sleep(chance.uniform(0.2, 1.2))
+        victim = workers[number % 2]
+        if chance.random() < 0.3:
+            # The whole worker: its processes follow it, and its supervisor starts another one.
+            victim.process.kill()
+            victim.process.wait()
+            victim.start()
+            whole += 1
+        else:
+            os.kill(chance.choice(processes_of(victim)), signal.SIGKILL)
+    uploading.join()
+    for victim in workers:
+        processes_of(victim)
+    eventually(lambda: not unfinished(place.dataset), 600)
+    found, wrong = states(place.dataset), faults(place.dataset)
+    deaths = sum(DatasetFile.objects.filter(dataset=place.dataset).values_list("worker_deaths", flat=True))
+    record(
+        f"{kills} `kill -9`s ({whole} of whole workers) during {files} uploads",
+        f"{files} ready, 0 lost, 0 doubled chunks",
+        f"{found}, {wrong}, {deaths} leases lost by a death, {clock}",
+    )
+    assert (found, wrong) == ({"ready": files}, NONE)
+
+
+def test_redis_is_flushed_and_stopped_during_a_hundred_uploads(workers, place, record):
+    files, clock = 100, Clock()
+    uploading = threading.Thread(target=place.upload_all, args=(range(files),))
+    uploading.start()
+    with redis_client.Redis.from_url(environment.redis.url) as broker:
+        for _ in range(3):
+            eventually(lambda: states(place.dataset).get("ready", 0) > 0)
+            broker.flushall()
+            time.sleep(1)
+    environment.redis.stop()
+    try:
+        time.sleep(10)
+        place.upload_all(range(files, files + 10))
+        stopped = DatasetFile.objects.filter(dataset=place.dataset).count()
+    finally:
+        environment.redis.start()
+        environment.redis.wait_ready()
+    uploading.join()
+    eventually(lambda: not unfinished(place.dataset), 600)
+    found, wrong = states(place.dataset), faults(place.dataset)
+    record(
+        f"Redis flushed 3 times and stopped for 10 s during {files + 10} uploads",
+        f"{files + 10} ready, nothing lost",
+        f"{found}, {wrong}, {stopped} accepted while it was away or before, {clock}",
+    )
+    assert (found, wrong) == ({"ready": files + 10}, NONE)
+
+
+def test_each_message_comes_three_times(workers, place, record):
+    files, clock = 60, Clock()
+    for number in range(files):
+        place.upload(number)
+        for _ in range(3):
+            publish()
+    eventually(lambda: not unfinished(place.dataset), 300)
+    found, wrong = states(place.dataset), faults(place.dataset)
+    sent = [len(received.json["input"]) for received in place.received()]
+    chunks = sum(DatasetFile.objects.filter(dataset=place.dataset).values_list("chunk_count", flat=True))
+    record(
+        f"each message of {files} uploads three times",
+        "the same rows, each text embedded once",
+        f"{found}, {wrong}, {chunks} chunks, {sum(sent)} texts embedded, {clock}",
+    )
+    assert (found, wrong) == ({"ready": files}, NONE)
+    assert sum(sent) == chunks
+
+
+def crowd(files: int) -> Dataset:
+    """A dataset with so many tiny files that wait."""
+    dataset = factories.dataset(factories.tenant())
+    made = []
+    for number in range(files):
+        path = default_storage.save(f"crowd/{dataset.pk}/{number}", ContentFile(b"Tiny file %d." % number))
+        digest = f"{number:064}"
+        made.append(
+            File(
+                tenant=dataset.tenant, origin="dataset", purpose="assistants", filename=f"{number}.txt",
+                bytes=15, sha256=digest, path=path,
+            )
+        )  # fmt: skip
+    File.objects.bulk_create(made, batch_size=1000)
+    DatasetFile.objects.bulk_create(
+        [DatasetFile(tenant=dataset.tenant, dataset=dataset, file=file, digest=file.sha256) for file in made],
+        batch_size=1000,
+    )
+    return dataset
+
+
+def test_ten_thousand_files_of_one_tenant_do_not_delay_another_ones(workers, place, record):
+    files = 10_000
+    crowded = crowd(files)
+    try:
+        eventually(lambda: states(crowded).get("ready", 0) >= 20, 120)
+        before, clock, start = states(crowded)["ready"], Clock(), time.monotonic()
+        place.upload(1)
+        eventually(lambda: not unfinished(place.dataset), 300)
+        seconds = time.monotonic() - start
+        after = states(crowded)["ready"]
+        single = DatasetFile.objects.get(dataset=place.dataset)
+        waited = (single.started_at - single.created_at).total_seconds()
+        record(
+            f"one file behind another tenant's {files - before:,}",
+            "among the next few",
+            f"number {after - before + 1} to be ready, begun after {waited:.1f} s, ready after {seconds:.1f} s",
+        )
+        assert states(place.dataset) == {"ready": 1}
+        # The processes have other files in their hands when it comes: four each, two workers of two.
+        assert after - before <= 20, str(clock)
+    finally:
+        DatasetFile.objects.filter(dataset=crowded).delete()
+
+
+@pytest.mark.parametrize(("tenants", "each"), [(1, 10_000), (1_000, 100), (1, 100_000)])
+@pytest.mark.django_db
+def test_a_claim_stays_cheap(record, tenants, each):
+    for _ in range(tenants):
+        dataset = factories.dataset(factories.tenant())
+        file = factories.file(dataset.tenant)
+        with connection.cursor() as cursor:
+            # Rows alone: whoever claims one does not look at its file.
+            cursor.execute(
+                "INSERT INTO files_file (id, tenant_id, origin, purpose, filename, content_type, bytes, sha256, path,"
+                " created_at) SELECT %s || n, tenant_id, origin, purpose, filename, '', 1, sha256, path || '/' || n, created_at"
+                " FROM files_file, generate_series(1, %s) n WHERE id = %s",
+                [file.pk[:20], each, file.pk],
+            )
+            cursor.execute(
+                "INSERT INTO files_datasetfile (tenant_id, dataset_id, file_id, digest, attributes, state, stage,"
+                " progress, error_code, error_message, attempts, worker_deaths, characters, tokens, chunk_count,"
+                " created_at) SELECT %s, %s, id, '', '{}', 'uploaded', '', 0, '', '', 0, 0, 0, 0, 0,"
+                " now() - interval '1 hour' FROM files_file WHERE tenant_id = %s",
+                [dataset.tenant_id, dataset.pk, dataset.tenant_id],
+            )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE files_datasetfile")
+    taken = []
+    for _ in range(200):
+        start = time.perf_counter()
+        held = claims.claim()
+        taken.append(time.perf_counter() - start)
+        claims.fail(held, Failed("no_text"))
+    taken.sort()
+    record(
+        f"a claim among {each:,} waiting files of each of {tenants:,} tenants",
+        "a few ms",
+        f"median {taken[100] * 1000:.1f} ms, 95 % within {taken[190] * 1000:.1f} ms",
+    )
+    assert taken[100] < 0.25
