@@ -6,10 +6,12 @@ import sys
 import pytest
 from django.core.management import CommandError, call_command
 
+from files.models import Dataset, File
 from gtapi.runbooks.filling import Served, Values, fill, markdown
 from gtapi.runbooks.runbook import VERDICTS, runbooks
+from inference.models import Conversation
 from inference.openapi.routes import routes
-from inference.runbooks.checks import CHECKS, UPLOADS
+from inference.runbooks.checks import CHECKS
 from inference.runbooks.values import generic_values, served
 from tenants.scopes import PRESETS
 from tests import answers, factories
@@ -129,14 +131,14 @@ def test_the_python_snippet_runs_as_it_is_pasted(gateway, world):
     assert ran.stdout.splitlines() == ["['fast', 'support']", "Hello there."], ran.stderr
 
 
-def test_the_checklist_holds(run, gateway, world):
+def test_the_checklist_holds(run, gateway, ingest, world):
     for base_url in (gateway.base_url, f"{gateway.base_url}/v1/"):
         said = run("--tenant", world.tenant.slug, "--check", "--base-url", base_url, key=world.key.plain)
         assert "ok       The list of models" in said
         assert "2 listed: fast, support" in said
         assert "support says: Hello there." in said
-        assert "skipped" in said
-        assert said.endswith("3 checks passed, 1 skipped.\n")
+        assert "a file was ready after" in said
+        assert said.endswith("4 checks passed.\n")
         assert world.key.plain not in said
 
 
@@ -203,7 +205,7 @@ def test_a_key_that_may_do_nothing_fails_where_it_should(run, gateway, world, ca
 
 
 def test_a_gateway_that_does_not_answer_is_found(run, world, capsys):
-    with pytest.raises(CommandError, match="3 of 4 checks failed"):
+    with pytest.raises(CommandError, match="4 of 4 checks failed"):
         run(
             "--tenant",
             world.tenant.slug,
@@ -236,6 +238,52 @@ def test_the_tenants_own_host_is_its_base_url(run, world):
     assert "`https://ai.acme.example/api/tenant`" in run("--tenant", world.tenant.slug)
 
 
-def test_uploads_have_a_check_once_they_are_served():
-    # Whoever builds them writes `upload_becomes_ready`, too, and takes this test away.
-    assert UPLOADS not in served([])
+def nothing_left(world) -> bool:
+    """Whether the check has taken away all that it made."""
+    made = (File, Dataset.objects.exclude(name="theirs"), Conversation)
+    return not any(getattr(rows, "objects", rows).filter(tenant=world.tenant).exists() for rows in made)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "granted", "where"),
+    [
+        (["files:write", "datasets:write"], False, "by POST /datasets/ds_"),
+        (["files:write"], True, "by POST /datasets/ds_"),
+        (["files:write", "conversations:write"], False, "by POST /conversations/files"),
+    ],
+)
+def test_an_upload_is_tried_where_the_key_may_upload_and_taken_away(
+    run, gateway, ingest, world, scopes, granted, where
+):
+    key = factories.key(world.tenant, [world.fast], ["models:read", "inference:chat", *scopes])
+    factories.dataset(world.tenant, "theirs", keys=[key.row] if granted else [])
+    said = run("--tenant", world.tenant.slug, "--check", "--base-url", gateway.base_url, key=key.plain)
+    assert where in said
+    assert said.endswith("4 checks passed.\n")
+    assert nothing_left(world)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "why"),
+    [
+        (["files:read", "datasets:write"], "lacks the scope files:write"),
+        (["files:write"], "no dataset is granted to the key"),
+    ],
+)
+def test_uploads_are_not_tried_with_a_key_that_cannot_upload(run, gateway, world, scopes, why):
+    key = factories.key(world.tenant, [world.fast], ["models:read", "inference:chat", *scopes])
+    said = run("--tenant", world.tenant.slug, "--check", "--base-url", gateway.base_url, key=key.plain)
+    assert why in said
+    assert said.endswith("3 checks passed, 1 skipped.\n")
+
+
+def test_an_upload_that_fails_is_found_and_taken_away(run, gateway, ingest, upstream, world, capsys):
+    embedder = factories.catalog(world.provider, "embedder", capabilities=["embed"])
+    upstream.script(embedder.model, answers.answer(answers.error_body(), 400))
+    world.tenant.embedding = "embedder"
+    world.tenant.save()
+    fails(run, gateway, world)
+    said = capsys.readouterr().out
+    assert "FAILED   Where the key may upload" in said
+    assert "failed: The model that embeds this dataset does not take the file's text." in said
+    assert nothing_left(world)

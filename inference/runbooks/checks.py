@@ -3,72 +3,20 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from inference.models import CatalogEntry, Provider
-from inference.policy import report
-from inference.runbooks.values import served
+from inference.runbooks.uploads import upload_becomes_ready
+from inference.runbooks.visit import CheckFailed, Visit
 from tenants import keys
 from tenants.models import InferenceKey, Tenant
 
 SECONDS = 120.0
 #: Fields that a model wrote itself, which may say anything.
 WRITTEN = {"content", "refusal", "reasoning", "reasoning_content", "arguments"}
-UPLOADS = "POST /v1/datasets/{id}/files"
-
-
-class CheckFailed(Exception):
-    """The checklist's line does not hold; the text says why."""
-
-
-class CheckSkipped(Exception):
-    """There is nothing to check; the text says why."""
-
-
-@dataclass(slots=True)
-class Visit:
-    """A client with a tenant's key, and everything that it was answered."""
-
-    client: httpx.Client
-    tenant: Tenant
-    key: InferenceKey
-    model: str = ""
-    answers: list[httpx.Response] = field(default_factory=list)
-
-    def send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """Return an answer, whatever its status.
-
-        Raises:
-            CheckFailed: there is none.
-        """
-        try:
-            response = self.client.request(method, path, **request)
-        except httpx.HTTPError as error:
-            raise CheckFailed(f"{method} {path}: no answer ({type(error).__name__})") from error
-        self.answers.append(response)
-        return response
-
-    def call(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """Return an answer whose status is 200."""
-        response = self.send(method, path, **request)
-        if response.status_code != 200:
-            raise CheckFailed(f"{method} {path}: {response.status_code} {_message(response)}")
-        return response
-
-    def callable_names(self, path: str = "") -> list[str]:
-        """Return the names that the key may call, on any route or on the one with ``path``; agents first."""
-        rows = [
-            row.target
-            for row in report(self.key)
-            if any(verdict.allowed and path in ("", endpoint.path) for endpoint, verdict in row.verdicts)
-        ]
-        return [
-            target.name for target in sorted(rows, key=lambda target: (target.kind != "agent", target.name))
-        ]
 
 
 def visit(tenant: Tenant, base_url: str, plain: str, model: str = "") -> Visit:
@@ -141,13 +89,6 @@ def no_raw_names(visit: Visit) -> str:
     return f"{len(secrets)} names of providers were looked for in {len(visit.answers)} answers"
 
 
-def upload_becomes_ready(visit: Visit) -> str:
-    """An uploaded file becomes ready."""
-    if UPLOADS not in served([]):
-        raise CheckSkipped("this gateway does not take uploads yet")
-    raise CheckFailed("uploads are served, and nobody has written their check")
-
-
 #: By the name that a runbook's checklist uses. They run in its order, and share one visit.
 CHECKS: Mapping[str, Callable[[Visit], str]] = {
     "models": models_match,
@@ -155,13 +96,6 @@ CHECKS: Mapping[str, Callable[[Visit], str]] = {
     "names": no_raw_names,
     "upload": upload_becomes_ready,
 }
-
-
-def _message(response: httpx.Response) -> str:
-    try:
-        return str(response.json()["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return response.reason_phrase
 
 
 def _secrets(tenant: Tenant) -> list[str]:

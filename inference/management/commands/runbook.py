@@ -8,8 +8,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from gtapi.runbooks.filling import fill, markdown
 from gtapi.runbooks.runbook import Runbook, runbooks
-from inference.runbooks.checks import CHECKS, CheckFailed, CheckSkipped, Visit, visit
+from inference.runbooks.checks import CHECKS, visit
 from inference.runbooks.values import ANY_BASE_URL, generic_values, tenant_values
+from inference.runbooks.visit import CheckFailed, CheckSkipped, Visit
 from tenants.models import Tenant
 
 
