@@ -22,10 +22,23 @@ _SIDEBAR = (
             ("Agents", "smart_toy", "inference", "agent"),
             ("Catalog", "category", "inference", "catalogentry"),
             ("Providers", "dns", "inference", "provider"),
-            ("Datasets", "database", "files", "dataset"),
         ),
     ),
-    ("Operations", (("Usage", "monitoring", "tenants", "usagerecord"),)),
+    (
+        "Data",
+        (
+            ("Datasets", "database", "files", "dataset"),
+            ("Files", "draft", "files", "datasetfile"),
+        ),
+    ),
+    (
+        "Operations",
+        (
+            ("Conversations", "forum", "inference", "conversation"),
+            ("Usage", "monitoring", "tenants", "usagerecord"),
+            ("Explained answers", "troubleshoot", "inference", "explanation"),
+        ),
+    ),
     (
         "Administration",
         (
@@ -42,6 +55,10 @@ def style(request: HttpRequest) -> str:
 
 def script(request: HttpRequest) -> str:
     return static("gtapi/admin.js")
+
+
+def files_script(request: HttpRequest) -> str:
+    return static("gtapi/files.js")
 
 
 def icon(request: HttpRequest) -> str:

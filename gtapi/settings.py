@@ -179,6 +179,8 @@ MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=32 * 1024 * 1024)
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=128 * 1024 * 1024)
 #: Where uploads are kept while they are passed on; by default the system's folder for such files.
 UPLOAD_TEMP_DIR: str | None = env.str("UPLOAD_TEMP_DIR", default=None)
+#: The same for what operators upload in the admin.
+FILE_UPLOAD_TEMP_DIR = UPLOAD_TEMP_DIR
 #: Largest request line and headers together, in bytes; beyond it the answer is 431.
 MAX_HEADER_BYTES = env.int("MAX_HEADER_BYTES", default=64 * 1024)
 #: Seconds in which the headers of a request have to come; after them the connection is closed.
@@ -311,7 +313,7 @@ UNFOLD = {
         },
     },
     "STYLES": ["gtapi.admin_site.style"],
-    "SCRIPTS": ["gtapi.admin_site.script"],
+    "SCRIPTS": ["gtapi.admin_site.script", "gtapi.admin_site.files_script"],
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "gtapi.admin_site.icon"}],
     "DASHBOARD_CALLBACK": "inference.admin.dashboard.context",
     "COMMAND": {
@@ -323,6 +325,7 @@ UNFOLD = {
             "inference.CatalogEntry",
             "inference.Agent",
             "files.Dataset",
+            "files.DatasetFile",
         ],
     },
     "SIDEBAR": {

@@ -14,7 +14,17 @@ from django.utils.text import slugify
 
 from files.models import Chunk, ChunkVector, Dataset, DatasetFile, DatasetGrant, File
 from files.models.chunks import vector_text
-from inference.models import Agent, CatalogEntry, Grant, InferenceTarget, Provider
+from inference.models import (
+    Agent,
+    CatalogEntry,
+    Conversation,
+    Explanation,
+    Grant,
+    InferenceTarget,
+    Item,
+    Provider,
+    Turn,
+)
 from tenants.models import InferenceKey, Tenant
 from tenants.scopes import SCOPES, expand
 
@@ -154,6 +164,35 @@ def chunk(
             vector=vector_text(vector),
         )
     return row
+
+
+def conversation(of: Key, **fields: Any) -> Conversation:
+    """A thread of a key's, in which nothing has been said."""
+    return Conversation.objects.create(tenant=of.row.tenant, key=of.row, **fields)
+
+
+def turn(
+    of: Conversation, *messages: Any, superseded: Iterable[int] = (), state: str = "complete", **fields: Any
+) -> Turn:
+    """A turn at the end of a thread; `superseded` are the positions of messages that do not count any more."""
+    of.turns += 1
+    of.save(update_fields=["turns"])
+    values = {"model": "support", "request_id": f"req_{secrets.token_hex(12)}", **fields}
+    row = Turn.objects.create(conversation=of, number=of.turns, state=state, **values)
+    Item.objects.bulk_create(
+        Item(turn=row, position=at, message=message, superseded=at in tuple(superseded))
+        for at, message in enumerate(messages)
+    )
+    return row
+
+
+def explanation(of: Tenant, **fields: Any) -> Explanation:
+    """What was recorded of an answer."""
+    values = {
+        "request_id": f"req_{secrets.token_hex(12)}", "key_id": 0, "model": "support", "query": "Why?",
+        **fields,
+    }  # fmt: skip
+    return Explanation.objects.create(tenant=of, **values)
 
 
 @dataclass

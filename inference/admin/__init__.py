@@ -1,5 +1,5 @@
-"""The admin of providers, catalog, agents and keys, and the dashboard."""
+"""The admin of providers, catalog, agents, keys and conversations, and the dashboard."""
 
-from inference.admin import agents, catalog, keys, providers
+from inference.admin import agents, catalog, conversations, explanations, keys, providers
 
-__all__ = ["agents", "catalog", "keys", "providers"]
+__all__ = ["agents", "catalog", "conversations", "explanations", "keys", "providers"]

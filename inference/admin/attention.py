@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlencode
 
+from django.contrib.admin.utils import quote
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
+from files.admin.figures import WORKING
+from files.models import Dataset, DatasetFile
 from inference.admin.figures import faulty_providers
 from inference.models import Agent, CatalogEntry, Provider
 from tenants.models import InferenceKey, KeyActivity, Tenant
@@ -17,6 +20,8 @@ from tenants.models import InferenceKey, KeyActivity, Tenant
 SOON = timedelta(days=14)
 #: A key that nobody has used for this long after it was made was perhaps lost.
 UNUSED = timedelta(days=7)
+#: A file that failed longer ago than this was seen, or nobody minds.
+LATELY = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class Step:
 
 def attention(tenant: Tenant | None) -> list[Item]:
     """Return what needs attention, of one tenant or of all."""
-    return [*_providers(tenant), *_agents(tenant), *_keys(tenant), *_tenants(tenant)]
+    return [*_providers(tenant), *_files(tenant), *_agents(tenant), *_keys(tenant), *_tenants(tenant)]
 
 
 def _list(page: str, tenant: Tenant | None, **query: str) -> str:
@@ -68,6 +73,27 @@ def _providers(tenant: Tenant | None) -> Iterator[Item]:
         yield Item(
             "warning", "dns", f"{other.name} has no provider", "its clients can call nothing",
             f"{reverse('admin:inference_provider_add')}?tenant={other.pk}", "inference.add_provider",
+        )  # fmt: skip
+
+
+def _files(tenant: Tenant | None) -> Iterator[Item]:
+    places = DatasetFile.objects.filter(tenant=tenant) if tenant else DatasetFile.objects.all()
+    if failed := places.filter(state=DatasetFile.State.FAILED, ended_at__gte=timezone.now() - LATELY).count():
+        yield Item(
+            "danger", "scan_delete", f"{_plural(failed, 'file')} failed",
+            "in the last 7 days; no search finds them",
+            _list("files_datasetfile", tenant, state="failed"), "files.view_datasetfile",
+        )  # fmt: skip
+    if working := places.filter(state__in=WORKING).count():
+        yield Item(
+            "info", "hourglass_top", f"{_plural(working, 'file')} in work", "waiting for a worker, or with one",
+            _list("files_datasetfile", tenant, state="work"), "files.view_datasetfile",
+        )  # fmt: skip
+    broken = Dataset.objects.exclude(index_error="")
+    for dataset in broken.filter(tenant=tenant)[:3] if tenant else broken[:3]:
+        yield Item(
+            "danger", "database_off", f"{dataset.name} could not be re-indexed", dataset.index_error[:120],
+            reverse("admin:files_dataset_change", args=[quote(dataset.pk)]), "files.view_dataset",
         )  # fmt: skip
 
 

@@ -121,7 +121,7 @@ class KeyForm(TenantForm[InferenceKey]):
 
     def _offer_datasets(self) -> None:
         field: Any = self.fields["datasets"]
-        field.queryset = Dataset.objects.filter(tenant=self.tenant)
+        field.queryset = Dataset.objects.visible().filter(tenant=self.tenant)
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data

@@ -50,11 +50,18 @@ def _without(nested: Iterable[Any], prefixes: tuple[str, ...]) -> list[Any]:
 class GatewayAdmin(ModelAdmin[M]):
     """The base of every admin: it can show pages of its own in the theme's frame."""
 
+    #: Whether a page that deletes what these rows hang under says their number alone.
+    only_counted = False
     list_filter_submit = True
     warn_unsaved_form = True
     list_per_page = 50
     # Counts beside each filter cost a query each, on the ledger one over all of it.
     show_facets = ShowFacets.NEVER
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> M | None:
+        # Ids such as ds_25… stand as they are in the theme's links, and Django takes their _25 for an escape.
+        whole = object_id if "_" in object_id else quote(object_id)
+        return super().get_object(request, whole, from_field)
 
     def fetch(self, request: HttpRequest, object_id: str, permission: str = "change") -> M:
         """Return the object of a page.
@@ -119,16 +126,25 @@ class GatewayAdmin(ModelAdmin[M]):
         )
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Leave out rows that have no page of their own, such as grants: they say nothing to an operator."""
+        """Leave out rows that have no page of their own, such as grants: they say nothing to an operator.
+
+        Of rows that there may be thousands of, only the number is said, unless they are what is deleted.
+        """
         deleted, counts, lacking, protected = super().get_deleted_objects(objs, request)
-        silent = [
-            model._meta  # noqa: SLF001 - Django's documented door to a model's names
+        pages = self.admin_site._registry  # noqa: SLF001 - as the stock method does
+        names = {
+            model: model._meta  # noqa: SLF001 - Django's documented door to a model's names
             for model in apps.get_models(include_auto_created=True)
-            if model not in self.admin_site._registry  # noqa: SLF001 - as the stock method does
-        ]
-        prefixes = tuple(f"{capfirst(meta.verbose_name)}: " for meta in silent)
-        plurals = {str(meta.verbose_name_plural) for meta in silent}
+            if model is not self.model
+        }
+        told = {str(meta.verbose_name_plural) for model, meta in names.items() if model in pages}
+        plurals = {str(meta.verbose_name_plural) for meta in names.values()} - told
         kept = {plural: count for plural, count in dict(counts).items() if str(plural) not in plurals}
+        prefixes = tuple(
+            f"{capfirst(meta.verbose_name)}: "
+            for model, meta in names.items()
+            if model not in pages or getattr(pages[model], "only_counted", False)
+        )
         return _without(deleted, prefixes), kept, lacking, protected
 
     def url_of(self, obj: Model, page: str = "change") -> str:
@@ -142,6 +158,19 @@ class GatewayAdmin(ModelAdmin[M]):
 
     def back_to(self, obj: Model) -> HttpResponseRedirect:
         return HttpResponseRedirect(self.url_of(obj))
+
+
+class LookedAtAdmin(GatewayAdmin[M]):
+    """Rows that nobody types: their page shows them in its own way, and they can be deleted."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False
+
+    def get_fieldsets(self, request: HttpRequest, obj: M | None = None) -> Any:
+        return []
 
 
 class TenantForm(ModelForm[M]):

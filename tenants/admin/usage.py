@@ -29,6 +29,8 @@ else:
 #: At most so many keys are offered in the filter.
 MOST_KEYS = 300
 CLIENT_LEFT = 499
+#: Routes whose answers may be given passages of files.
+ANSWERING = ("/chat/completions",)
 
 STATUSES: dict[str, tuple[str, Q]] = {
     "ok": ("Succeeded", Q(status__lt=400)),
@@ -147,7 +149,11 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
     fieldsets = (
         (
             "Request",
-            {"fields": ("request_id", "exact_time", "tenant_link", "key_link", "route", "model", "answer")},
+            {
+                "fields": (
+                    "request_id", "exact_time", "tenant_link", "key_link", "route", "model", "answer", "why",
+                )
+            },
         ),
         ("Outcome", {"fields": ("outcome", "error_detail")}),
         (
@@ -241,6 +247,14 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
     @display(description="Answer")
     def answer(self, record: UsageRecord) -> str:
         return "streamed" if record.streamed else "whole"
+
+    @display(description="Why this answer", empty_value="-")
+    def why(self, record: UsageRecord) -> str | None:
+        if record.route not in ANSWERING:
+            return None
+        # The page is of an app above this one: it is reached by name.
+        address = reverse("admin:inference_explanation_why", args=[record.request_id])
+        return format_html('<a class="text-link" href="{}">The passages that it was given</a>', address)
 
     @display(description="Counted by")
     def counted_by(self, record: UsageRecord) -> str:

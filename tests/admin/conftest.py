@@ -7,6 +7,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.http import HttpResponse
@@ -43,7 +44,7 @@ def staff() -> Callable[..., Client]:
 
 def url(page: str, *args: Any, **query: Any) -> str:
     """The address of a page of the admin: `url("inference_agent_change", 1)`."""
-    address = reverse(f"admin:{page}", args=args)
+    address = reverse(f"admin:{page}", args=[quote(one) for one in args])
     return f"{address}?{'&'.join(f'{name}={value}' for name, value in query.items())}" if query else address
 
 

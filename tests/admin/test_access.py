@@ -42,8 +42,11 @@ ACTIONS = [
     "inference_agent_unpublish_page",
     "inference_agent_restore_page",
     "inference_agent_versions_page",
+    "files_dataset_search_page",
+    "files_dataset_again_page",
+    "files_datasetfile_again_page",
 ]
-CHANGING = [name for name in ACTIONS if not name.endswith(("sees_page", "versions_page"))]
+CHANGING = [name for name in ACTIONS if not name.endswith(("sees_page", "versions_page", "search_page"))]
 
 
 @pytest.fixture
@@ -59,6 +62,9 @@ def world(upstream) -> factories.World:
 def address(name: str, world: factories.World) -> str:
     """The address of one of the pages of an object."""
     model = name.split("_")[1]
+    if model in ("dataset", "datasetfile"):
+        place = factories.place(factories.dataset(world.tenant))
+        return url(name, place.dataset_id if model == "dataset" else place.pk)
     row = {"inferencekey": world.key.row, "provider": world.provider, "agent": world.support}[model]
     return url(name, row.pk)
 

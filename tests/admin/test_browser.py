@@ -3,14 +3,19 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import httpx
 import openai
 import pytest
 from django.contrib.auth.models import User
+from django.db import connections
+from django.utils import timezone
 from playwright.sync_api import Page, expect, sync_playwright
 
+from files.models import DatasetFile
 from tests import answers, factories
 
 pytestmark = pytest.mark.browser
@@ -85,6 +90,149 @@ def test_from_log_in_to_a_revoked_key(page, gateway, operator, tenant, provider_
     assert plain not in page.content()
     revoke(page)
     assert refused_soon(gateway, plain)
+
+
+@pytest.fixture
+def dataset(tenant):
+    return factories.dataset(tenant, "handbook")
+
+
+def test_dropped_files_become_ready_before_ones_eyes(ingest, dataset, page, operator):
+    log_in(page, operator)
+    page.goto(f"/admin/files/dataset/{dataset.pk}/change/")
+    expect(page.get_by_text("No file yet.")).to_be_visible()
+    page.evaluate("window.neverReloaded = true")
+    drop(page, {
+        "opening hours.txt": "The office opens at nine, and closes at five.",
+        "<b>names.md": "# Names\n\nThe office is called the lighthouse.",
+        "broken.pdf": "%PDF-1.7 and nothing of one",
+        "empty.txt": "",
+    })  # fmt: skip
+    expect(page.get_by_text("4 added")).to_be_visible()
+    expect(page.locator("[data-rows] tr")).to_have_count(4)
+    expect(row(page, "opening hours.txt").get_by_text("ready")).to_be_visible(timeout=40_000)
+    expect(row(page, "<b>names.md").get_by_text("ready")).to_be_visible(timeout=40_000)
+    expect(row(page, "broken.pdf").get_by_text("failed")).to_be_visible(timeout=40_000)
+    expect(row(page, "empty.txt").get_by_text("failed")).to_be_visible(timeout=40_000)
+    expect(page.locator("#dataset-figures")).to_contain_text("of 4 files")
+    assert page.evaluate("window.neverReloaded")
+    assert page.locator("progress").count() == 0
+
+    drop(page, {"again.txt": "The office opens at nine, and closes at five."})
+    expect(page.get_by_text("is there already: ready")).to_be_visible()
+    page.get_by_role("link", name="Try a search").click()
+    page.get_by_label("Question").fill("opens")
+    page.get_by_role("button", name="Search", exact=True).click()
+    expect(page.locator("article mark")).to_have_text("opens")
+    page.locator("article").get_by_role("link", name="opening hours.txt").click()
+    expect(page.get_by_text("What a search finds, in the order of the file")).to_be_visible()
+
+
+def test_a_file_that_cannot_be_kept_is_told_why(tenant, dataset, page, operator):
+    with_rows(lambda: type(tenant).objects.filter(pk=tenant.pk).update(max_file_bytes=20, max_files=1))
+    log_in(page, operator)
+    page.goto(f"/admin/files/dataset/{dataset.pk}/change/")
+    drop(page, {"large.txt": "x" * 21})
+    expect(page.get_by_text("It is too large: at most 20 bytes.")).to_be_visible()
+    drop(page, {"one.txt": "One."})
+    expect(page.get_by_text("1 added, 1 refused")).to_be_visible()
+    drop(page, {"two.txt": "Two."})
+    expect(page.get_by_text("There are 1 files already, and the limit is 1.")).to_be_visible()
+    expect(page.get_by_text("1 added, 2 refused")).to_be_visible()
+    page.route("**/upload/", lambda route: route.abort())
+    drop(page, {"three.txt": "Three."})
+    expect(page.get_by_text("The connection was lost.")).to_be_visible()
+    page.unroute("**/upload/")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("The connection was lost.")).to_have_count(0)
+    expect(page.get_by_text("1 added, 3 refused")).to_be_visible()
+
+
+def test_bars_move_on_every_page_without_a_reload(dataset, page, operator):
+    # Somebody holds its lease, so that no worker takes it.
+    held = timezone.now() + timedelta(hours=1)
+    place = with_rows(
+        lambda: factories.place(
+            dataset, state="processing", stage="embedding", progress=10, lease_until=held, filename="long.pdf"
+        )
+    )
+
+    def now(**values) -> None:
+        with_rows(lambda: DatasetFile.objects.filter(pk=place.pk).update(**values))
+
+    log_in(page, operator)
+    addresses = (
+        f"/admin/files/dataset/{dataset.pk}/change/",
+        f"/admin/files/datasetfile/?dataset={dataset.pk}",
+        f"/admin/files/datasetfile/{place.pk}/change/",
+    )
+    for number, address in enumerate(addresses, start=2):
+        page.goto(address)
+        now(progress=10 * number)
+        expect(page.locator("progress")).to_have_attribute("value", str(10 * number))
+        expect(page.get_by_text(f"Embedding · {10 * number} %")).to_be_visible()
+    page.evaluate("window.neverReloaded = true")
+    now(stage="storing", progress=95)
+    expect(page.locator("[aria-current=step]")).to_contain_text("Storing")
+    with_rows(lambda: factories.chunk(place, "A passage that was not there before."))
+    now(state="ready", stage="", progress=100, chunk_count=1, lease_until=None)
+    expect(page.get_by_text("A passage that was not there before.")).to_be_visible()
+    expect(page.locator("progress")).to_have_count(0)
+    assert page.evaluate("window.neverReloaded")
+
+
+def test_what_strangers_said_runs_nowhere(tenant, page, operator):
+    evil = "<script>window.ran = 1</script><img src=x onerror='window.ran = 1'>"
+
+    def rows():
+        thread = factories.conversation(factories.key(tenant), user=evil)
+        factories.turn(thread, {"role": "user", "content": evil}, {"role": "assistant", "content": evil})
+        place = factories.place(factories.dataset(tenant), filename=evil)
+        factories.chunk(place, evil, heading=evil)
+        return thread, place
+
+    thread, place = with_rows(rows)
+    log_in(page, operator)
+    for address in (
+        f"/admin/inference/conversation/{thread.pk}/change/",
+        f"/admin/files/datasetfile/{place.pk}/change/",
+        f"/admin/files/dataset/{place.dataset_id}/change/",
+        f"/admin/files/datasetfile/?dataset={place.dataset_id}",
+    ):
+        page.goto(address)
+        expect(page.get_by_text(evil).first).to_be_visible()
+        assert page.evaluate("window.ran") is None
+
+
+def with_rows(work: Callable):
+    """What uses the database does so in a thread of its own: an event loop runs in the test's."""
+
+    def do():
+        try:
+            return work()
+        finally:
+            connections["default"].close()
+
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(do).result()
+
+
+def drop(page: Page, files: dict[str, str]) -> None:
+    """Let go of files over the zone, as a hand does that drags them."""
+    carried = page.evaluate_handle(
+        """(files) => {
+            const carried = new DataTransfer();
+            for (const [name, text] of Object.entries(files)) carried.items.add(new File([text], name));
+            return carried;
+        }""",
+        files,
+    )
+    for event in ("dragenter", "dragover", "drop"):
+        page.dispatch_event("form[data-drop]", event, {"dataTransfer": carried, "bubbles": True})
+
+
+def row(page: Page, name: str):
+    return page.locator("[data-rows] tr").filter(has=page.get_by_role("link", name=name, exact=True))
 
 
 def log_in(page: Page, name: str) -> None:

@@ -30,9 +30,8 @@ def record(world, *, age: float = 0, **values) -> UsageRecord:
         id=identity,
         created_at=datetime.fromtimestamp(moment, UTC),
         tenant_id=world.tenant.pk,
-        request_id=f"req_{identity.hex}",
         **{
-            "key_id": world.key.row.pk, "route": "/chat/completions", "model": "support", "status": 200,
+            "request_id": f"req_{identity.hex}", "key_id": world.key.row.pk, "route": "/chat/completions", "model": "support", "status": 200,
             **values,
         },
     )  # fmt: skip

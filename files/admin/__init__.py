@@ -1,0 +1,5 @@
+"""The admin of datasets, of the files in them, and of what is stored."""
+
+from files.admin import datasets, places
+
+__all__ = ["datasets", "places"]

@@ -1,0 +1,334 @@
+"""Datasets: what is in them and how far it is, how they are searched, and who may use them."""
+
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from unfold.contrib.filters.admin import RelatedDropdownFilter
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from files import uploads
+from files.admin import searching, states, uploading
+from files.admin.figures import summary, summary_of_each
+from files.ingestion.orders import process_again
+from files.limits import Limits
+from files.models import Dataset, DatasetFile, DatasetGrant
+from gtapi.templatetags.amounts import ago
+from gtapi.templatetags.amounts import size as size_text
+from tenants.admin.base import TenantForm, TenantOwnedAdmin, badge
+from tenants.admin.typed import ActionVariant, display, page_action
+from tenants.admin.widgets import CheckRows
+from tenants.models import InferenceKey
+
+
+class DatasetForm(TenantForm[Dataset]):
+    embedding = forms.ChoiceField(
+        required=False,
+        widget=UnfoldAdminSelectWidget,
+        label="Searched by",
+        help_text="A catalog entry that can embed makes the search understand meaning; without one it finds words.",
+    )
+    keys = forms.ModelMultipleChoiceField(
+        InferenceKey.objects.none(),
+        required=False,
+        widget=CheckRows(empty="This tenant has no live key."),
+        label="Keys",
+        help_text="Keys that may use the dataset by themselves. Agents need no grant.",
+    )
+
+    class Meta:
+        model = Dataset
+        fields = ("name", "embedding")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "embedding" not in self.fields:
+            return
+        # The catalog is of an app above this one: it is reached by name, as the dataset itself does.
+        can_embed = self.tenant.targets.filter(catalogentry__capabilities__contains=["embed"])
+        names = list(can_embed.values_list("name", flat=True))
+        if self.instance.embedding and self.instance.embedding not in names:
+            names.append(self.instance.embedding)
+        embedding: Any = self.fields["embedding"]
+        embedding.choices = [("", "Words alone"), *((name, name) for name in names)]
+        keys: Any = self.fields["keys"]
+        keys.queryset = InferenceKey.objects.filter(tenant=self.tenant).live()
+        if not self.instance._state.adding:  # noqa: SLF001 - Django's documented flag
+            self.initial["keys"] = list(self.instance.grants.values_list("key_id", flat=True))
+
+    def save_grants(self, dataset: Dataset) -> None:
+        """Make the grants those of the form; those of keys that are not live stay as they are."""
+        chosen = {key.pk for key in self.cleaned_data["keys"]}
+        offered: Any = self.fields["keys"]
+        held = set(dataset.grants.filter(key__in=offered.queryset).values_list("key_id", flat=True))
+        dataset.grants.filter(key_id__in=held - chosen).delete()
+        DatasetGrant.objects.bulk_create(
+            DatasetGrant(key_id=pk, dataset=dataset) for pk in sorted(chosen - held)
+        )
+
+
+#: Files that a dataset's page shows; the list of files has all of them.
+SHOWN = 25
+
+
+@admin.register(Dataset)
+class DatasetAdmin(TenantOwnedAdmin[Dataset]):
+    form = DatasetForm
+    list_display = ("heading", "tenant", "files", "size", "chunks", "search", "users", "created")
+    list_filter = (("tenant", RelatedDropdownFilter),)
+    search_fields = ("name", "title", "=id")
+    search_help_text = "Name or id"
+    readonly_fields = ("id", "created_at")
+    actions_detail = ("search_page",)
+    change_form_outer_before_template = "admin/files/dataset/overview.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Dataset]:
+        one = Dataset.objects.filter(pk=OuterRef("pk")).order_by()
+        counted = {
+            f"{relation}_n": Subquery(
+                one.annotate(n=Count(relation)).values("n"), output_field=IntegerField()
+            )
+            for relation in ("grants", "agents")
+        }
+        # A conversation's files are shown with it.
+        visible = super().get_queryset(request).filter(hidden=False)
+        return visible.annotate(**counted, figures=summary_of_each())
+
+    def get_fieldsets(self, request: HttpRequest, obj: Dataset | None = None) -> Any:
+        facts = ("id", "created_at") if obj else ()
+        fields: list[Any] = [
+            ("Settings" if obj else None, {"fields": ("tenant", "name", "embedding", *facts)})
+        ]
+        if obj is None or self.has_change_permission(request, obj):
+            fields.append(("Who may use it", {"fields": ("keys",)}))
+        return fields
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        form.save_grants(form.instance)
+
+    # --- the page of one ------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        own = [
+            path(
+                "<str:object_id>/progress/",
+                self.admin_site.admin_view(self.progress_view),
+                name="files_dataset_progress",
+            ),
+            path(
+                "<str:object_id>/upload/",
+                # Who may not upload is refused before the form is read; the token is looked at with it.
+                self.admin_site.admin_view(csrf_exempt(self.upload_view)),
+                name="files_dataset_upload",
+            ),
+            path(
+                "<str:object_id>/again/",
+                self.admin_site.admin_view(self.again_page),
+                name="files_dataset_again_page",
+            ),
+        ]
+        return own + super().get_urls()
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        dataset = self.get_object(request, unquote(object_id))
+        extra = self.overview(request, dataset) if dataset else {}
+        return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
+
+    def overview(self, request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
+        """Return what the overview of a dataset shows: figures, the index, who uses it and its newest files."""
+        may_see = request.user.has_perm("files.view_datasetfile")
+        return {
+            "overview": dataset,
+            "summary": summary(dataset),
+            "reindexing": dataset.indexed_embedding != dataset.embedding,
+            "agents": list(dataset.agents.values_list("pk", "name")),
+            "places": self._newest(dataset) if may_see else [],
+            "may_see": may_see,
+            "may_upload": self.may_upload(request),
+            "max_bytes": Limits.of(dataset.tenant_id).file_bytes,
+            "may_process": request.user.has_perm("files.change_datasetfile"),
+            "all_files": f"{reverse('admin:files_datasetfile_changelist')}?dataset={dataset.pk}",
+        }
+
+    def _newest(self, dataset: Dataset) -> list[DatasetFile]:
+        places = dataset.places.select_related("file", "file__key")
+        return list(places.order_by("-created_at", "-pk")[:SHOWN])
+
+    def progress_view(self, request: HttpRequest, object_id: str) -> JsonResponse:
+        """Say how far a dataset's files are; its page asks this while something is in work."""
+        dataset = self.fetch(request, object_id, "view")
+        context = self.overview(request, dataset)
+        rows = states.answer(context["places"])
+        for row, place in zip(rows, context["places"], strict=True):
+            row["row"] = render_to_string(
+                "admin/files/dataset/row.html", {**context, "place": place}, request
+            )
+        found = context["summary"]
+        return JsonResponse(
+            {
+                "working": found.working,
+                "places": rows,
+                "parts": {
+                    "dataset-figures": render_to_string("admin/files/dataset/figures.html", context, request)
+                },
+            }
+        )
+
+    def upload_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Take files into a dataset; the page's script sends each in a request of its own."""
+        dataset = self.fetch(request, object_id, "view")
+        if not self.may_upload(request):
+            raise PermissionDenied
+        if request.method != "POST":
+            return self.back_to(dataset)
+        uploading.to_disk(request)
+        return csrf_protect(partial(self._take, dataset=dataset))(request)
+
+    def _take(self, request: HttpRequest, dataset: Dataset) -> HttpResponse:
+        scripted = uploading.wants_json(request)
+        refused = uploading.too_large(request, dataset) if scripted else None
+        if refused is not None:
+            return JsonResponse({"error": refused.message}, status=refused.status)
+        received = uploading.receive(dataset, request.FILES.getlist("files"))
+        if added := [one.name for one in received if one.created]:
+            self.log_change(request, dataset, f"Uploaded {', '.join(added)}.")
+        if scripted:
+            failed = next((one.status for one in received if one.error), 200)
+            return JsonResponse({"files": [asdict(one) for one in received]}, status=failed)
+        for one in received:
+            level = "ERROR" if one.error else "SUCCESS" if one.created else "WARNING"
+            self.message_user(request, f"{one.name}: {one.error or one.said}", level)
+        if not received:
+            self.message_user(request, "No file was chosen.", "WARNING")
+        return self.back_to(dataset)
+
+    def may_upload(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("files.add_datasetfile")
+
+    def has_search_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # A passage is a piece of a file.
+        may_see = request.user.has_perm("files.view_datasetfile")
+        return may_see and self.has_view_permission(request)
+
+    @page_action(
+        description="Try a search",
+        url_path="search",
+        icon="search",
+        permissions=["search"],
+        variant=ActionVariant.PRIMARY,
+    )
+    def search_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        dataset = self.fetch(request, object_id, "view")
+        form = searching.SearchForm(request.POST if request.method == "POST" else None)
+        trial = None
+        if form.is_bound and form.is_valid():
+            trial = searching.attempt(dataset, **form.cleaned_data)
+        return self.page(
+            request,
+            "admin/files/dataset/search.html",
+            "Try a search",
+            dataset,
+            form=form,
+            trial=trial,
+            summary=summary(dataset),
+        )
+
+    def again_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Have all files of a dataset that failed processed again."""
+        dataset = self.fetch(request, object_id, "view")
+        if not request.user.has_perm("files.change_datasetfile"):
+            raise PermissionDenied
+        failed = summary(dataset).failed
+        if request.method == "POST":
+            places = dataset.places.filter(state=DatasetFile.State.FAILED)
+            begun = sum(map(process_again, places))
+            self.log_change(request, dataset, f"Had {begun} failed files processed again.")
+            said = f"{begun} file{'' if begun == 1 else 's'} to be processed again."
+            self.message_user(request, said, "SUCCESS" if begun else "WARNING")
+            return self.back_to(dataset)
+        return self.confirm(
+            request,
+            f"Process {failed:,} failed file{'' if failed == 1 else 's'} again",
+            "Process again",
+            ["Each is read, cut into chunks and embedded anew. Those that cannot be read fail again."],
+            obj=dataset,
+        )
+
+    # --- deletion -------------------------------------------------------------------------------------------
+
+    def delete_model(self, request: HttpRequest, obj: Dataset) -> None:
+        uploads.remove_dataset(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Dataset]) -> None:
+        for dataset in queryset:
+            uploads.remove_dataset(dataset)
+
+    # --- columns --------------------------------------------------------------------------------------------
+
+    @display(description="Dataset", ordering="name", header=True)
+    def heading(self, dataset: Dataset) -> list[str]:
+        return [dataset.name, dataset.title or dataset.pk]
+
+    @display(description="Files")
+    def files(self, dataset: Dataset) -> str:
+        found = summary(dataset)
+        badges = [
+            badge(f"{count:,} {word}", variant)
+            for count, word, variant in (
+                (found.ready, "ready", "success"),
+                (found.working, "in work", "info"),
+                (found.failed, "failed", "danger"),
+            )
+            if count
+        ]
+        if not badges:
+            return "none" if not found.files else f"{found.files:,} cancelled"
+        return format_html(
+            "<div class='gt-badges'>{}</div>", format_html_join("", "{}", ((one,) for one in badges))
+        )
+
+    @display(description="Size")
+    def size(self, dataset: Dataset) -> str:
+        return size_text(summary(dataset).bytes)
+
+    @display(description="Chunks")
+    def chunks(self, dataset: Dataset) -> str:
+        return f"{summary(dataset).chunks:,}"
+
+    @display(description="Searched by", ordering="embedding")
+    def search(self, dataset: Dataset) -> str:
+        by = dataset.embedding or "words alone"
+        if dataset.index_error:
+            return format_html("{} {}", by, badge("index failed", "danger", dataset.index_error[:200]))
+        if dataset.embedding != dataset.indexed_embedding:
+            return format_html("{} {}", by, badge("re-indexing", "info"))
+        return by
+
+    @display(description="Created", ordering="created_at")
+    def created(self, dataset: Dataset) -> str:
+        return ago(dataset.created_at)
+
+    @display(description="Used by", ordering="grants_n", header=True)
+    def users(self, dataset: Any) -> list[str]:
+        keys, agents = dataset.grants_n, dataset.agents_n
+        return [
+            f"{keys} key{'' if keys == 1 else 's'}",
+            f"{agents} agent{'' if agents == 1 else 's'}",
+        ]

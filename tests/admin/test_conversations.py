@@ -1,0 +1,292 @@
+"""Conversations in the admin: read as they were held, whatever strangers wrote into them."""
+
+import json
+
+import pytest
+from django.test import Client
+
+from files.models import Dataset
+from inference.admin.transcript import MOST_CHARACTERS, read
+from inference.models import Conversation, Turn
+from tests import factories
+from tests.admin.conftest import queries, text, url
+from tests.admin.test_usage import record
+
+QUESTION = {"role": "user", "content": "When does the office open?"}
+ANSWER = {"role": "assistant", "content": "At nine."}
+CALL = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [
+        {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Rome"}'}}
+    ],
+}
+RESULT = {"role": "tool", "tool_call_id": "call_1", "content": '{"sky": "rain"}'}
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def world() -> factories.World:
+    return factories.world("http://127.0.0.1:9/v1")
+
+
+@pytest.fixture
+def thread(world) -> Conversation:
+    return factories.conversation(world.key, user="mia")
+
+
+def page(client: Client, thread: Conversation, **query):
+    response = client.get(url("inference_conversation_change", thread.pk), query)
+    assert response.status_code == 200
+    return response
+
+
+def listed(client: Client, **query) -> list[str]:
+    response = client.get(url("inference_conversation_changelist"), query)
+    assert response.status_code == 200
+    return [row.pk for row in response.context["cl"].result_list]
+
+
+class TestList:
+    def test_it_can_be_narrowed_and_searched(self, operator, world, thread):
+        other = factories.conversation(factories.key(world.tenant), user="bob")
+        assert listed(operator, tenant=world.tenant.pk) == [other.pk, thread.pk]
+        assert listed(operator, key=world.key.row.pk) == [thread.pk]
+        assert listed(operator, q=thread.pk) == [thread.pk]
+        assert listed(operator, q="bob", tenant=world.tenant.pk) == [other.pk]
+        assert listed(operator, q="nobody", tenant=world.tenant.pk) == []
+
+    def test_it_says_how_many_turns_there_are_and_when_the_last_was(self, operator, world, thread):
+        factories.turn(thread, QUESTION, ANSWER)
+        factories.turn(thread, QUESTION, state="failed")
+        found = text(operator.get(url("inference_conversation_changelist"), {"q": thread.pk}))
+        for words in ("user mia", world.key.row.name, "2 1 without an answer", "0 minutes ago"):
+            assert words in found
+
+    def test_it_counts_nothing_and_costs_the_same_for_many(self, operator, world, thread):
+        address = url("inference_conversation_changelist", tenant=world.tenant.pk)
+        operator.get(address)
+        with queries() as few:
+            operator.get(address)
+        for _ in range(10):
+            factories.turn(factories.conversation(world.key), QUESTION, ANSWER)
+        with queries() as many:
+            assert len(operator.get(address).context["cl"].result_list) == 11
+        assert len(many) == len(few)
+
+
+class TestPage:
+    def test_it_reads_as_it_was_held(self, operator, thread):
+        thread.system = [{"role": "system", "content": "Be brief."}]
+        thread.metadata = {"ticket": "4711"}
+        thread.save()
+        factories.turn(thread, QUESTION, ANSWER, model="support")
+        found = text(page(operator, thread))
+        order = ["Be brief.", "Turn 1", "asked support", QUESTION["content"], "At nine."]
+        assert [words for words in sorted(order, key=found.index) if words in found] == order
+        assert "ticket: 4711" in found
+
+    def test_turns_without_an_answer_stand_aside(self, operator, world, thread):
+        failed = factories.turn(thread, QUESTION, state="failed")
+        factories.turn(thread, QUESTION, state="abandoned")
+        factories.turn(thread, QUESTION, state="pending")
+        record(world, request_id=failed.request_id, status=502, error_code="upstream_error")
+        response = page(operator, thread)
+        assert [one.aside for one in response.context["exchanges"]] == [True, True, False]
+        found = text(response)
+        for words in (
+            "It got no answer.",
+            "upstream_error",
+            "The client left before the end.",
+            "being answered",
+        ):
+            assert words in found
+
+    def test_what_was_superseded_is_marked(self, operator, thread):
+        factories.turn(thread, QUESTION, {**ANSWER, "content": "At eight."}, superseded=[1])
+        html = page(operator, thread).content.decode()
+        assert html.count("gt-superseded") == 1
+        assert "superseded: the client edited the thread or asked again" in text(page(operator, thread))
+
+    def test_it_says_where_a_prompt_was_cut(self, operator, thread):
+        for number in range(3):
+            factories.turn(thread, {**QUESTION, "content": f"Question {number}"}, ANSWER)
+        factories.turn(thread, {**QUESTION, "content": "The last one"}, ANSWER, left_out=2)
+        found = text(page(operator, thread))
+        assert "The 2 oldest messages of the thread did not fit" in found
+        marker = found.index("The prompt of turn 4 began here")
+        assert found.index("Question 0") < marker < found.index("Question 1")
+
+    def test_tools_pictures_recordings_and_files_can_be_read(self, operator, thread):
+        parts = [
+            {"type": "text", "text": "What is this?"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 4000}},
+            {"type": "image_url", "image_url": {"url": "https://pictures.example/cat.png"}},
+            {"type": "input_audio", "input_audio": {"data": "B" * 4000, "format": "wav"}},
+            {
+                "type": "file",
+                "file": {"filename": "plan.pdf", "file_data": "data:application/pdf;base64,AAAA"},
+            },
+            {"type": "something_new", "value": 1},
+        ]
+        factories.turn(thread, {"role": "user", "content": parts}, CALL)
+        factories.turn(thread, RESULT, ANSWER)
+        response = page(operator, thread)
+        found = text(response)
+        for words in (
+            "Image image/png, 3.0 kB", "https://pictures.example/cat.png", "Recording wav, 3.0 kB",
+            "plan.pdf, application/pdf", "something_new", "Calls weather", '"city": "Rome"',
+            "Result of weather", '"sky": "rain"',
+        ):  # fmt: skip
+            assert words in found, words
+        html = response.content.decode()
+        assert "<img" not in html.partition("What was said")[2]
+        assert 'href="https://pictures.example' not in html
+        assert "AAAAAAAA" not in html
+
+    def test_citations_stand_with_their_answer(self, operator, thread):
+        cited = {"file_id": "file-1", "filename": "handbook.pdf", "page": 4, "quote": "It opens at nine."}
+        factories.turn(thread, QUESTION, {**ANSWER, "citations": [cited]})
+        found = text(page(operator, thread))
+        assert "1 citation" in found
+        assert "handbook.pdf , page 4" in found or "handbook.pdf, page 4" in found
+        assert "It opens at nine." in found
+
+    @pytest.mark.parametrize(
+        "evil",
+        ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "{{ 7 }}"],
+    )
+    def test_nothing_that_strangers_wrote_is_markup(self, operator, world, evil):
+        thread = factories.conversation(
+            world.key, user=evil, metadata={evil: evil}, system=[{"role": "system", "content": evil}]
+        )
+        message = {
+            "role": "assistant", "content": evil, "name": evil, "refusal": evil,
+            "citations": [{"filename": evil, "quote": evil, "page": evil}],
+            "tool_calls": [{"id": evil, "function": {"name": evil, "arguments": evil}}],
+        }  # fmt: skip
+        picture = {"type": "image_url", "image_url": {"url": evil}}
+        factories.turn(
+            thread, {"role": evil, "content": evil}, message, {"role": "user", "content": [picture, {"type": evil}]},
+            model=evil,
+        )  # fmt: skip
+        html = page(operator, thread).content.decode()
+        assert html.count(evil) <= (evil.count("<") == 0) * 100
+        assert "<img src=x" not in html
+        assert "<script>alert" not in html
+        assert 'href="javascript' not in html
+
+    @pytest.mark.parametrize(
+        "message",
+        [
+            7, "just text", [], {}, {"role": None}, {"role": 3, "content": 3}, {"content": [None, 7, "x", []]},
+            {"role": "user", "content": {"a": 1}}, {"role": "assistant", "tool_calls": "x"},
+            {"role": "assistant", "tool_calls": [None, {}, {"function": None}, {"function": {"arguments": 3}}]},
+            {"role": "tool", "content": '{"broken": '}, {"role": "tool", "content": '["\\ud800"]'},
+            {"role": "assistant", "citations": [None, {}, {"page": {"a": 1}}]}, {"role": "assistant", "audio": {}},
+            {"role": "user", "content": [{"type": "image_url"}, {"type": "input_audio"}, {"type": "file"}]},
+            {"role": "tool", "content": "[" * 5000},
+        ],
+        ids=lambda value: json.dumps(value)[:40],
+    )  # fmt: skip
+    def test_a_message_of_any_shape_can_be_looked_at(self, operator, thread, message):
+        factories.turn(thread, message)
+        thread.system = message
+        thread.save()
+        page(operator, thread)
+
+    def test_a_message_of_megabytes_is_cut(self):
+        (part,) = read({"role": "user", "content": "x" * (MOST_CHARACTERS + 500)}, {}).parts
+        assert (len(part.text), part.more) == (MOST_CHARACTERS, 500)
+
+    def test_a_long_thread_opens_at_its_end(self, operator, thread):
+        for number in range(60):
+            factories.turn(thread, {**QUESTION, "content": f"Question {number}."}, ANSWER)
+        found = text(page(operator, thread))
+        assert "Turns 51 to 60 of 60." in found
+        assert "Question 59." in found
+        assert "Question 49." not in found
+        assert "Question 0." in text(page(operator, thread, turns=1))
+        assert page(operator, thread, turns="x").status_code == 200
+
+    def test_more_turns_cost_no_more_queries(self, operator, world, thread):
+        made = factories.turn(thread, QUESTION, ANSWER)
+        record(world, request_id=made.request_id)
+        page(operator, thread)
+        with queries() as few:
+            page(operator, thread)
+        for _ in range(20):
+            made = factories.turn(thread, QUESTION, CALL)
+            record(world, request_id=made.request_id)
+            factories.turn(thread, RESULT, ANSWER)
+        with queries() as many:
+            page(operator, thread)
+        assert len(many) == len(few)
+
+    def test_each_turn_leads_to_its_record_and_to_why(self, operator, world, thread):
+        made = factories.turn(thread, QUESTION, ANSWER)
+        usage = record(world, request_id=made.request_id)
+        html = page(operator, thread).content.decode()
+        assert url("tenants_usagerecord_change", usage.pk) in html
+        assert url("inference_explanation_why", made.request_id).replace("_5F", "_") in html
+
+    def test_its_files_are_listed(self, operator, world, thread):
+        thread.dataset = factories.dataset(world.tenant, hidden=True)
+        thread.save()
+        factories.place(
+            thread.dataset, filename="notes.md", state="processing", stage="chunking", progress=40
+        )
+        found = text(page(operator, thread))
+        assert "Its files" in found
+        assert "Cutting into chunks · 40 %" in found
+
+
+class TestWhoMay:
+    def test_nothing_is_changed_or_added(self, operator, thread):
+        assert (
+            operator.post(url("inference_conversation_change", thread.pk), {"user": "x"}).status_code == 403
+        )
+        assert operator.get(url("inference_conversation_add")).status_code == 403
+
+    def test_looking_takes_the_permission_and_shows_no_more_than_that(self, operator, staff, world, thread):
+        thread.dataset = factories.dataset(world.tenant, hidden=True)
+        thread.save()
+        factories.place(thread.dataset, filename="secret-plan.pdf")
+        made = factories.turn(thread, QUESTION, ANSWER)
+        usage = record(world, request_id=made.request_id)
+        address = url("inference_conversation_change", thread.pk)
+        assert staff("files.view_datasetfile").get(address).status_code == 403
+        html = staff("inference.view_conversation").get(address).content.decode()
+        assert "At nine." in html
+        assert "secret-plan.pdf" not in html
+        assert url("tenants_usagerecord_change", usage.pk) not in html
+        assert "why this answer" not in html
+
+    def test_deleting_takes_the_permission_and_the_files_along(self, operator, staff, world, thread):
+        factories.turn(thread, QUESTION, ANSWER)
+        thread.dataset = factories.dataset(world.tenant, hidden=True)
+        thread.save()
+        place = factories.place(thread.dataset)
+        address = url("inference_conversation_delete", thread.pk)
+        assert staff("inference.view_conversation").post(address, {"post": "yes"}).status_code == 403
+        assert "When does the office open?" not in text(operator.get(address))
+        operator.post(address, {"post": "yes"})
+        assert not Conversation.objects.filter(pk=thread.pk).exists()
+        assert not Turn.objects.filter(conversation=thread.pk).exists()
+        assert not Dataset.objects.filter(pk=place.dataset_id).exists()
+
+    def test_many_are_deleted_at_once(self, operator, world, thread):
+        other = factories.conversation(world.key)
+        data = {"action": "delete_selected", "_selected_action": [thread.pk, other.pk], "post": "yes"}
+        operator.post(url("inference_conversation_changelist", tenant=world.tenant.pk), data)
+        assert not Conversation.objects.filter(pk__in=[thread.pk, other.pk]).exists()
+
+
+def test_deleting_a_tenant_counts_what_there_may_be_thousands_of(operator, world, thread):
+    factories.place(factories.dataset(world.tenant, "handbook"), filename="one-of-many.pdf")
+    asked = text(operator.get(url("tenants_tenant_delete", world.tenant.pk)))
+    assert thread.pk not in asked
+    assert "one-of-many.pdf" not in asked
+    assert "handbook" in asked
+    assert "Conversations: 1" in asked

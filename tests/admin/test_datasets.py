@@ -1,0 +1,398 @@
+"""Datasets in the admin: what is in them, uploads into them, and a search to try."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from files.models import Dataset, DatasetFile, File
+from tests import answers, factories
+from tests.admin.conftest import fields, queries, said, text, url
+from tests.files import embedding
+from tests.upstream import Wire
+
+State = DatasetFile.State
+#: Rows that wait for a worker are rolled back: a worker of another test's would take them.
+pytestmark = pytest.mark.usefixtures("media")
+
+
+@pytest.fixture
+def media(settings, tmp_path):
+    """A folder of the test's own for what is stored in this process."""
+    settings.MEDIA_ROOT = str(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def world() -> factories.World:
+    return factories.world("http://127.0.0.1:9/v1")
+
+
+@pytest.fixture
+def dataset(world) -> Dataset:
+    return factories.dataset(world.tenant, "handbook")
+
+
+def page(client: Client, dataset: Dataset):
+    response = client.get(url("files_dataset_change", dataset.pk))
+    assert response.status_code == 200
+    return response
+
+
+def send(client: Client, dataset: Dataset, *files: SimpleUploadedFile, **headers):
+    headers = {"accept": "application/json", **headers}
+    return client.post(url("files_dataset_upload", dataset.pk), {"files": list(files)}, headers=headers)
+
+
+def notes(content: bytes = b"The office opens at nine.", name: str = "notes.txt") -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, content, "text/plain")
+
+
+@pytest.mark.django_db
+class TestList:
+    def test_it_says_what_is_in_each(self, operator, world, dataset):
+        other = factories.dataset(world.tenant, "recordings", embedding="gone")
+        held = factories.file(world.tenant, bytes=1_400_000)
+        factories.place(dataset, file=held, chunk_count=3)
+        factories.place(dataset, state=State.FAILED)
+        factories.place(dataset, state=State.PROCESSING)
+        factories.place(dataset, state=State.UPLOADED)
+        found = text(operator.get(url("files_dataset_changelist", tenant__id__exact=world.tenant.pk)))
+        for words in ("1 ready", "2 in work", "1 failed", "1.4 MB", "words alone"):
+            assert words in found
+        Dataset.objects.filter(pk=other.pk).update(embedding="new")
+        assert "re-indexing" in text(operator.get(url("files_dataset_changelist"), {"q": other.pk}))
+        Dataset.objects.filter(pk=other.pk).update(index_error="main: no such model")
+        assert "index failed" in text(operator.get(url("files_dataset_changelist"), {"q": other.pk}))
+
+    def test_more_datasets_and_files_cost_no_more_queries(self, operator, world, dataset):
+        address = url("files_dataset_changelist", tenant__id__exact=world.tenant.pk)
+        factories.place(dataset)
+        operator.get(address)
+        with queries() as few:
+            operator.get(address)
+        for number in range(5):
+            other = factories.dataset(world.tenant, f"more-{number}", keys=[world.key.row])
+            for _ in range(3):
+                factories.place(other)
+        with queries() as many:
+            response = operator.get(address)
+        assert len(response.context["cl"].result_list) == 6
+        assert len(many) == len(few)
+
+    def test_a_conversations_own_is_not_among_them(self, operator, world):
+        hidden = factories.dataset(world.tenant, hidden=True)
+        assert hidden.name not in text(operator.get(url("files_dataset_changelist"), {"q": hidden.name}))
+        assert operator.get(url("files_dataset_change", hidden.pk)).status_code == 302
+        form = operator.get(url("tenants_inferencekey_change", world.key.row.pk))
+        assert hidden.name not in text(form)
+
+
+@pytest.mark.django_db
+class TestPage:
+    def test_it_shows_files_with_their_states(self, operator, dataset):
+        factories.place(dataset, filename="done.pdf")
+        factories.place(
+            dataset, filename="broken.pdf", state=State.FAILED, error_message="The file is encrypted."
+        )
+        factories.place(dataset, filename="now.pdf", state=State.PROCESSING, stage="embedding", progress=80)
+        found = text(page(operator, dataset))
+        for words in ("done.pdf", "broken.pdf", "The file is encrypted.", "now.pdf", "Embedding · 80 %"):
+            assert words in found
+
+    def test_an_empty_one_says_so(self, operator, dataset):
+        assert "No file yet. Drop some above" in text(page(operator, dataset))
+
+    def test_names_of_files_are_text(self, operator, dataset):
+        factories.place(dataset, filename="<img src=x onerror=alert(1)>.txt")
+        html = page(operator, dataset).content.decode()
+        assert "<img src=x" not in html
+        assert "&lt;img src=x" in html
+
+    def test_it_says_that_a_new_index_is_made_or_could_not_be(self, operator, world, dataset):
+        Dataset.objects.filter(pk=dataset.pk).update(embedding="new", indexed_embedding="old")
+        assert "Re-indexing with new. Searches use the vectors of old" in text(page(operator, dataset))
+        Dataset.objects.filter(pk=dataset.pk).update(index_error="main: no such model")
+        assert "main: no such model" in text(page(operator, dataset))
+
+    def test_a_thousand_files_cost_what_a_few_do(self, operator, dataset):
+        def more(count: int) -> None:
+            made = [
+                File(tenant=dataset.tenant, filename="x", bytes=1, path=factories.unique("files/nowhere"))
+                for _ in range(count)
+            ]
+            File.objects.bulk_create(made)
+            DatasetFile.objects.bulk_create(
+                DatasetFile(tenant=dataset.tenant, dataset=dataset, file=one, state=State.READY)
+                for one in made
+            )
+
+        more(3)
+        page(operator, dataset)
+        with queries() as few:
+            page(operator, dataset)
+        more(997)
+        with queries() as many:
+            response = page(operator, dataset)
+        assert len(many) == len(few)
+        assert "The newest 25 of 1,000." in text(response)
+
+    def test_it_can_be_saved_as_it_is(self, operator, world, dataset):
+        factories.place(dataset)
+        address = url("files_dataset_change", dataset.pk)
+        response = operator.post(address, {**fields(operator.get(address)), "keys": [world.key.row.pk]})
+        assert response.status_code == 302
+        assert dataset.grants.get().key_id == world.key.row.pk
+
+    def test_progress_is_told_with_rows_for_files_that_are_new(self, operator, dataset):
+        place = factories.place(dataset, state=State.PROCESSING, stage="chunking", progress=40)
+        told = operator.get(url("files_dataset_progress", dataset.pk)).json()
+        assert told["working"] == 1
+        (row,) = told["places"]
+        assert (row["id"], row["progress"], row["note"]) == (place.pk, 40, "Cutting into chunks · 40 %")
+        assert "notes.txt" in row["row"]
+        assert "In work" in told["parts"]["dataset-figures"]
+        DatasetFile.objects.filter(pk=place.pk).update(state=State.READY, chunk_count=2)
+        later = operator.get(url("files_dataset_progress", dataset.pk)).json()
+        assert later["working"] == 0
+        assert later["places"][0]["key"] != row["key"]
+
+
+@pytest.mark.django_db
+class TestUpload:
+    def test_a_file_is_kept_and_waits_for_a_worker(self, operator, dataset):
+        answer = send(operator, dataset, notes())
+        assert answer.status_code == 200
+        assert answer.json()["files"][0] | {"name": "notes.txt", "created": True, "said": "added"}
+        place = dataset.places.select_related("file").get()
+        assert (place.state, place.file.key_id, place.file.origin) == (State.UPLOADED, None, "dataset")
+        with default_storage.open(place.file.path) as stored:
+            assert stored.read() == b"The office opens at nine."
+
+    def test_the_same_content_again_is_the_file_that_is_there(self, operator, dataset):
+        send(operator, dataset, notes())
+        again = send(operator, dataset, notes(name="other.txt")).json()["files"][0]
+        assert (again["created"], again["said"]) == (False, "is there already: uploaded")
+        assert dataset.places.count() == 1
+
+    def test_several_at_once_each_have_their_own_outcome(self, operator, world, dataset):
+        world.tenant.max_file_bytes = 30
+        world.tenant.save()
+        answer = send(operator, dataset, notes(), notes(b"x" * 31, "large.txt"))
+        assert answer.status_code == 413
+        fine, large = answer.json()["files"]
+        assert fine["said"] == "added"
+        assert large["error"] == "The file is larger than the limit of 30 bytes."
+        assert large["final"]
+        assert [place.file.filename for place in dataset.places.all()] == ["notes.txt"]
+
+    def test_one_that_cannot_fit_is_refused_before_its_form_is_read(self, operator, world, dataset):
+        world.tenant.max_file_bytes = 10
+        world.tenant.save()
+        answer = send(operator, dataset, notes(b"x" * 100_000))
+        assert (answer.status_code, answer.json()["error"]) == (
+            413, "The file is larger than the limit of 10 bytes.",
+        )  # fmt: skip
+
+    def test_the_limit_of_the_tenant_is_said(self, operator, world, dataset):
+        world.tenant.max_files = 0
+        world.tenant.save()
+        answer = send(operator, dataset, notes())
+        assert answer.status_code == 403
+        assert "the limit is 0" in answer.json()["files"][0]["error"]
+
+    def test_a_form_without_scripts_works_too(self, operator, dataset):
+        address = url("files_dataset_upload", dataset.pk)
+        response = operator.post(address, {"files": [notes(), notes(b"Two.", "two.txt")]}, follow=True)
+        assert said(response) == ["notes.txt: added", "two.txt: added"]
+        assert "No file was chosen." in said(operator.post(address, {}, follow=True))
+        assert dataset.places.count() == 2
+
+    def test_it_is_in_the_history_of_the_dataset(self, operator, dataset):
+        send(operator, dataset, notes())
+        assert "Uploaded notes.txt." in text(operator.get(url("files_dataset_history", dataset.pk)))
+
+    def test_nothing_is_left_in_the_temporary_folder(self, operator, dataset, settings, media):
+        settings.FILE_UPLOAD_TEMP_DIR = str(media / "temporary")
+        Path(settings.FILE_UPLOAD_TEMP_DIR).mkdir()
+        send(operator, dataset, notes())
+        send(operator, dataset, notes())
+        assert list(Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir()) == []
+
+
+@pytest.mark.django_db
+class TestWhoMay:
+    def test_upload_takes_the_permission_to_add_files(self, staff, dataset):
+        looking = staff("files.view_dataset", "files.view_datasetfile", "files.change_dataset")
+        assert send(looking, dataset, notes()).status_code == 403
+        assert "Drop files here" not in text(page(looking, dataset))
+        adding = staff("files.view_dataset", "files.add_datasetfile")
+        assert send(adding, dataset, notes()).status_code == 200
+        assert send(staff("files.add_datasetfile"), dataset, notes(b"Two.")).status_code == 403
+        assert dataset.places.count() == 1
+
+    def test_an_upload_from_elsewhere_is_refused(self, dataset):
+        client = Client(enforce_csrf_checks=True)
+        client.force_login(User.objects.create_superuser(factories.unique("operator")))
+        assert send(client, dataset, notes()).status_code == 403
+        token = client.get(url("files_dataset_change", dataset.pk)).context["csrf_token"]
+        assert send(client, dataset, notes(), **{"x-csrftoken": str(token)}).status_code == 200
+
+    def test_a_stranger_is_sent_to_the_log_in(self, dataset):
+        assert send(Client(), dataset, notes()).status_code == 302
+        assert not dataset.places.exists()
+
+    def test_files_take_the_permission_to_look_at_files(self, staff, dataset):
+        factories.place(dataset, filename="secret-plan.pdf")
+        client = staff("files.view_dataset")
+        assert "secret-plan.pdf" not in text(page(client, dataset))
+        told = client.get(url("files_dataset_progress", dataset.pk))
+        assert "secret-plan.pdf" not in told.content.decode()
+        assert client.get(url("files_dataset_search_page", dataset.pk)).status_code == 403
+        assert (
+            staff("files.view_datasetfile").get(url("files_dataset_progress", dataset.pk)).status_code == 403
+        )
+
+
+@pytest.mark.django_db
+class TestAgain:
+    def test_all_that_failed_wait_for_a_worker_once_more(self, operator, dataset):
+        failed = factories.place(
+            dataset, state=State.FAILED, error_code="worker_lost", attempts=3, worker_deaths=10
+        )
+        ready = factories.place(dataset)
+        asked = operator.get(url("files_dataset_again_page", dataset.pk))
+        assert "Process 1 failed file again" in text(asked)
+        done = operator.post(url("files_dataset_again_page", dataset.pk), {"confirm": "yes"}, follow=True)
+        assert said(done) == ["1 file to be processed again."]
+        failed.refresh_from_db()
+        ready.refresh_from_db()
+        assert (failed.state, failed.error_code, failed.attempts, failed.worker_deaths) == (
+            "uploaded",
+            "",
+            0,
+            0,
+        )
+        assert ready.state == State.READY
+
+
+class TestDelete:
+    def test_it_takes_its_files_along(self, operator, world, dataset):
+        send(operator, dataset, notes())
+        path = dataset.places.get().file.path
+        kept = factories.file(world.tenant, origin=File.Origin.FILES)
+        factories.place(dataset, file=kept)
+        asked = text(operator.get(url("files_dataset_delete", dataset.pk)))
+        assert "notes.txt" not in asked
+        operator.post(url("files_dataset_delete", dataset.pk), {"post": "yes"})
+        assert not Dataset.objects.filter(pk=dataset.pk).exists()
+        assert not default_storage.exists(path)
+        assert File.objects.filter(pk=kept.pk).exists()
+
+    def test_many_at_once_do_so_too(self, operator, dataset):
+        send(operator, dataset, notes())
+        path = dataset.places.get().file.path
+        data = {"action": "delete_selected", "_selected_action": [dataset.pk], "post": "yes"}
+        operator.post(url("files_dataset_changelist"), data)
+        assert not Dataset.objects.filter(pk=dataset.pk).exists()
+        assert not default_storage.exists(path)
+
+
+def ask(client: Client, dataset: Dataset, query: str, mode: str = "hybrid", limit: int = 10):
+    data = {"query": query, "mode": mode, "limit": limit}
+    return client.post(url("files_dataset_search_page", dataset.pk), data)
+
+
+class TestSearch:
+    @pytest.fixture(autouse=True)
+    def own_embedder(self, settings):
+        settings.FILES_EMBEDDER = "tests.files.embedding.embed"
+        embedding.CALLS.clear()
+
+    @pytest.fixture
+    def animals(self, world) -> Dataset:
+        made = factories.dataset(world.tenant, "animals", embedding="embedder")
+        place = factories.place(made, filename="animals.pdf", chunk_count=2)
+        for said_, at in (("Cats are sleeping <b>all</b> day.", 3), ("A ship sails on the river.", 4)):
+            factories.chunk(place, said_, vector=embedding.vector(said_), page=at, heading="Animals")
+        return made
+
+    def test_it_shows_passages_with_their_figures_and_found_words(self, operator, animals):
+        response = ask(operator, animals, "a sleeping cat")
+        page, html = text(response), response.content.decode()
+        assert "1 passage " in page or "2 passages" in page
+        for words in ("animals.pdf", "page 3", "Animals", "relevance", "similarity", "score"):
+            assert words in page
+        assert "<mark>Cats</mark> are <mark>sleeping</mark> &lt;b&gt;all&lt;/b&gt; day." in html
+
+    def test_each_passage_leads_to_its_place_in_the_file(self, operator, animals):
+        first = ask(operator, animals, "ship").context["trial"].found[0]
+        page = operator.get(first.link)
+        assert page.status_code == 200
+        assert first.link.partition("#")[2] in page.content.decode()
+
+    def test_words_alone_ask_no_model(self, operator, animals):
+        found = ask(operator, animals, "ship", mode="text").context["trial"].found
+        assert [one.passage.text for one in found] == ["A ship sails on the river."]
+        assert embedding.CALLS == []
+
+    def test_it_says_where_only_words_could_be_searched(self, operator, world):
+        away = factories.dataset(world.tenant, "away", embedding="away")
+        factories.chunk(
+            factories.place(away, chunk_count=1), "A ship sails.", vector=embedding.vector("ship")
+        )
+        assert "away did not answer" in text(ask(operator, away, "ship"))
+
+    def test_nothing_that_fits_is_said_so(self, operator, world):
+        empty = factories.dataset(world.tenant, "nothing")
+        assert "No file of this dataset is ready yet." in text(ask(operator, empty, "ship"))
+
+    @pytest.mark.parametrize(
+        "data", [{}, {"query": " ", "mode": "hybrid"}, {"query": "x\0", "mode": "no", "limit": "'"}]
+    )
+    def test_what_makes_no_sense_is_no_error(self, operator, animals, data):
+        response = operator.post(url("files_dataset_search_page", animals.pk), data)
+        assert response.status_code == 200
+        assert response.context["trial"] is None
+
+    def test_it_finds_nothing_of_another_dataset(self, operator, world, animals):
+        factories.chunk(factories.place(factories.dataset(world.tenant), chunk_count=1), "A secret ship.")
+        assert "secret" not in text(ask(operator, animals, "ship", mode="text"))
+
+
+def test_a_search_in_a_running_gateway_asks_the_provider(gateway, upstream):
+    """The page runs in a thread of a web process; the connection to the provider is on that process's loop."""
+
+    async def play(wire: Wire) -> None:
+        data = [
+            {"object": "embedding", "index": at, "embedding": [1.0, 2.0, 3.0]}
+            for at, _ in enumerate(wire.received.json["input"])
+        ]
+        await answers.answer({"object": "list", "data": data, "model": "x", "usage": {}})(wire)
+
+    world = factories.world(upstream.base_url)
+    entry = factories.catalog(world.provider, "embedder", capabilities=["embed"])
+    upstream.script(entry.model, play)
+    made = factories.dataset(world.tenant, embedding="embedder")
+    place = factories.place(made, filename="lighthouse.txt", chunk_count=1)
+    factories.chunk(place, "The lighthouse stands in the west.", vector=[1.0, 2.0, 3.0])
+    name = User.objects.create_superuser(factories.unique("operator"), password="a password").username
+    with httpx.Client(base_url=gateway.url, follow_redirects=True, timeout=30) as browser:
+        browser.get("/admin/login/")
+        log_in = {"username": name, "password": "a password", "next": "/admin/"}
+        browser.post("/admin/login/", data={**log_in, "csrfmiddlewaretoken": browser.cookies["csrftoken"]})
+        for _ in range(3):
+            found = browser.post(
+                f"/admin/files/dataset/{made.pk}/search/",
+                data={
+                    "query": "where is it", "mode": "vector", "limit": "5",
+                    "csrfmiddlewaretoken": browser.cookies["csrftoken"],
+                },
+            )  # fmt: skip
+            assert found.status_code == 200
+            assert "lighthouse.txt" in found.text
+            assert "similarity <b>1.00</b>" in found.text

@@ -1,0 +1,115 @@
+"""«Why this answer»: what a request was given, or how to have it recorded."""
+
+import pytest
+
+from tests import factories
+from tests.admin.conftest import queries, text, url
+from tests.admin.test_usage import record
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def world() -> factories.World:
+    return factories.world("http://127.0.0.1:9/v1")
+
+
+def passage(**fields):
+    return {
+        "file_id": "file-1", "filename": "handbook.pdf", "page": 4, "heading": "Holidays",
+        "text": "Unused days expire in <b>March</b>.", "relevance": 0.83, "score": 0.97, "similarity": 0.81,
+        "given": True, **fields,
+    }  # fmt: skip
+
+
+def why(client, request_id: str):
+    return client.get(f"/admin/inference/explanation/why/{request_id}/", follow=True)
+
+
+def test_it_shows_question_passages_and_size_of_the_prompt(operator, world):
+    place = factories.place(factories.dataset(world.tenant), filename="handbook.pdf")
+    made = factories.explanation(
+        world.tenant,
+        key_id=world.key.row.pk,
+        agent_version=3,
+        query="How many days can I carry over?",
+        passages=[
+            passage(file_id=place.file_id),
+            passage(given=False, filename="travel.pdf", similarity=None),
+        ],
+        passage_tokens=410,
+        prompt_tokens=1780,
+    )
+    usage = record(world, request_id=made.request_id)
+    response = why(operator, made.request_id)
+    found = text(response)
+    for words in (
+        "How many days can I carry over?", "support version 3", world.tenant.name, world.key.row.name,
+        "1,780 tokens", "410 tokens 23 % of the prompt", "1 of 2 found went into the prompt", "not given",
+        "page 4", "Holidays", "relevance 0.83", "similarity 0.81", "score 0.97", "expire in <b>March</b>.",
+    ):  # fmt: skip
+        assert words in found, words
+    html = response.content.decode()
+    assert "<b>March" not in html
+    assert url("files_datasetfile_change", place.pk) in html
+    assert url("tenants_usagerecord_change", usage.pk) in html
+
+
+def test_an_answer_without_passages_is_said_to_have_had_none(operator, world):
+    made = factories.explanation(world.tenant, prompt_tokens=20)
+    assert "The search found nothing" in text(why(operator, made.request_id))
+
+
+@pytest.mark.parametrize("passages", [None, 3, "x", [None, 1, {}, {"relevance": "x", "text": None}]])
+def test_a_record_of_any_shape_can_be_looked_at(operator, world, passages):
+    made = factories.explanation(world.tenant, passages=passages if passages is not None else {})
+    assert why(operator, made.request_id).status_code == 200
+    assert operator.get(url("inference_explanation_changelist"), {"q": made.request_id}).status_code == 200
+
+
+def test_where_nothing_is_recorded_it_says_how_to_turn_that_on(operator, staff, world):
+    usage = record(world)
+    found = why(operator, usage.request_id)
+    assert f"{world.tenant.name} does not record why." in text(found)
+    assert url("tenants_tenant_change", world.tenant.pk) in found.content.decode()
+    looking = why(staff("inference.view_explanation"), usage.request_id)
+    assert f"Open {world.tenant.name}" not in text(looking)
+    world.tenant.record_answers = True
+    world.tenant.save()
+    assert "before that was turned on, or it asked no data" in text(why(operator, usage.request_id))
+
+
+@pytest.mark.parametrize("request_id", ["req_none", "%00", "<script>", "'"])
+def test_a_request_that_nobody_made_is_no_error(operator, request_id):
+    response = why(operator, request_id)
+    assert response.status_code in (200, 404)
+    assert "<script>'" not in response.content.decode()
+
+
+def test_a_record_of_usage_leads_there_where_it_answered(operator, world):
+    asked = record(world, request_id="req_4711")
+    embedded = record(world, route="/embeddings")
+    address = "/admin/inference/explanation/why/req_4711/"
+    assert address in operator.get(url("tenants_usagerecord_change", asked.pk)).content.decode()
+    html = operator.get(url("tenants_usagerecord_change", embedded.pk)).content.decode()
+    assert "/explanation/why/" not in html
+
+
+def test_it_takes_the_permission(staff, world):
+    made = factories.explanation(world.tenant)
+    assert why(staff("tenants.view_usagerecord"), made.request_id).status_code == 403
+    assert why(staff("inference.view_explanation"), made.request_id).status_code == 200
+
+
+def test_the_list_counts_nothing_and_costs_the_same_for_many(operator, world):
+    address = url("inference_explanation_changelist", tenant__id__exact=world.tenant.pk)
+    factories.explanation(world.tenant, passages=[passage()])
+    operator.get(address)
+    with queries() as few:
+        response = operator.get(address)
+    assert "1 of 1 found" in text(response)
+    for _ in range(10):
+        factories.explanation(world.tenant, passages=[passage(), passage(given=False)])
+    with queries() as many:
+        assert len(operator.get(address).context["cl"].result_list) == 11
+    assert len(many) == len(few)

@@ -1,0 +1,315 @@
+"""Files in the admin: how far each is, what it was cut into, its bytes, and once more."""
+
+import re
+import secrets
+
+import httpx
+import pytest
+from django.contrib.admin.utils import quote
+from django.contrib.auth.models import User
+from django.core.files.storage import default_storage
+from django.test import Client
+
+from files.models import Dataset, DatasetFile, File
+from tests import factories
+from tests.admin.conftest import queries, said, text, url
+
+State = DatasetFile.State
+# Rows that wait for a worker are rolled back: a worker of another test's would take them.
+
+
+@pytest.fixture
+def world() -> factories.World:
+    return factories.world("http://127.0.0.1:9/v1")
+
+
+@pytest.fixture
+def dataset(world) -> Dataset:
+    return factories.dataset(world.tenant, "handbook")
+
+
+def listed(client: Client, world, **query) -> list[int]:
+    response = client.get(
+        url("files_datasetfile_changelist"), {"tenant__id__exact": world.tenant.pk, **query}
+    )
+    assert response.status_code == 200
+    return [row.pk for row in response.context["cl"].result_list]
+
+
+def page(client: Client, place: DatasetFile, **query):
+    response = client.get(url("files_datasetfile_change", place.pk), query)
+    assert response.status_code == 200
+    return response
+
+
+@pytest.mark.django_db
+class TestList:
+    def test_it_can_be_narrowed(self, operator, world, dataset):
+        other = factories.dataset(world.tenant, "other")
+        ready = factories.place(dataset)
+        failed = factories.place(dataset, state=State.FAILED)
+        waiting = factories.place(other, state=State.UPLOADED)
+        hidden = factories.place(factories.dataset(world.tenant, hidden=True), state=State.PROCESSING)
+        assert listed(operator, world, state="failed") == [failed.pk]
+        assert listed(operator, world, state="work") == [hidden.pk, waiting.pk]
+        assert listed(operator, world, dataset=dataset.pk) == [failed.pk, ready.pk]
+        assert listed(operator, world, dataset="conversations") == [hidden.pk]
+        assert listed(operator, world, q=waiting.file_id) == [waiting.pk]
+
+    @pytest.mark.parametrize("query", [{"state": "x"}, {"dataset": "'"}, {"dataset": "\0"}, {"q": "x"}])
+    def test_what_makes_no_sense_is_no_error(self, operator, world, query):
+        assert isinstance(listed(operator, world, **query), list)
+
+    def test_more_files_cost_no_more_queries(self, operator, world, dataset):
+        address = url("files_datasetfile_changelist", tenant__id__exact=world.tenant.pk)
+        factories.place(dataset)
+        operator.get(address)
+        with queries() as few:
+            operator.get(address)
+        thread = factories.conversation(world.key)
+        for number in range(10):
+            into = factories.dataset(world.tenant, hidden=number % 2 == 0)
+            held = factories.file(world.tenant, key=world.key.row if number % 3 else None)
+            factories.place(into, file=held, state=State.FAILED if number % 2 else State.PROCESSING)
+        thread.dataset = into
+        with queries() as many:
+            assert len(operator.get(address).context["cl"].result_list) == 11
+        assert len(many) == len(few)
+
+
+@pytest.mark.django_db
+class TestPage:
+    def test_it_says_all_that_is_known(self, operator, world, dataset):
+        held = factories.file(
+            world.tenant,
+            key=world.key.row,
+            filename="handbook.pdf",
+            content_type="application/pdf",
+            bytes=1_840_000,
+        )
+        place = factories.place(
+            dataset, file=held, state=State.FAILED, stage="extracting", attempts=2, worker_deaths=1,
+            error_code="encrypted_file", error_message="The file is encrypted.", attributes={"year": 2026},
+        )  # fmt: skip
+        found = text(page(operator, place))
+        for words in (
+            "handbook.pdf", "1.8 MB", "application/pdf", world.key.row.name, "handbook", world.tenant.name,
+            held.pk, held.sha256[:16], "The file is encrypted.", "encrypted_file", "2 of 3", "1 of 10",
+            "year: 2026", "/datasets/{id}/files", "There is none: the file failed",
+        ):  # fmt: skip
+            assert words in found, words
+
+    @pytest.mark.parametrize(
+        ("fields", "now"),
+        [
+            ({"state": State.UPLOADED}, None),
+            ({"state": State.PROCESSING, "stage": "extracting"}, "Extracting text"),
+            ({"state": State.PROCESSING, "stage": "embedding"}, "Embedding"),
+            ({"state": State.PROCESSING, "stage": ""}, "Extracting text"),
+            ({"state": State.READY}, None),
+        ],
+    )
+    def test_it_shows_the_stage_that_it_is_at(self, operator, dataset, fields, now):
+        steps = page(operator, factories.place(dataset, **fields)).context["steps"]
+        assert [step.title for step in steps if step.mark == "now"] == [now] * bool(now)
+        assert (steps[-1].mark == "done") == (fields["state"] == State.READY)
+
+    def test_a_recording_is_transcribed(self, operator, world, dataset):
+        held = factories.file(world.tenant, content_type="audio/mpeg", filename="talk.mp3")
+        place = factories.place(dataset, file=held, state=State.PROCESSING, stage="transcribing")
+        assert "Transcribing" in [step.title for step in page(operator, place).context["steps"]]
+
+    def test_its_chunks_come_in_pages(self, operator, dataset):
+        place = factories.place(dataset, chunk_count=45)
+        for number in range(45):
+            factories.chunk(place, f"Passage <i>{number}</i>.", page=number, heading=f"Part {number}")
+        first = page(operator, place)
+        assert "Passage <i>0</i>." in text(first)
+        assert "Passage &lt;i&gt;0&lt;/i&gt;." in first.content.decode()
+        assert "1 of 3" in text(first)
+        last = text(page(operator, place, chunks=3))
+        assert "Passage <i>44</i>." in last
+        assert "page 44" in last
+        assert "Part 44" in last
+        assert page(operator, place, chunks="x'").status_code == 200
+
+    def test_other_places_of_the_same_file_are_named(self, operator, world, dataset):
+        place = factories.place(dataset)
+        factories.place(factories.dataset(world.tenant, "elsewhere"), file=place.file)
+        assert "elsewhere" in text(page(operator, place))
+
+    def test_a_conversations_file_leads_to_the_conversation(self, operator, world):
+        thread = factories.conversation(world.key)
+        thread.dataset = factories.dataset(world.tenant, hidden=True)
+        thread.save()
+        place = factories.place(thread.dataset)
+        response = page(operator, place)
+        assert url("inference_conversation_change", thread.pk) in response.content.decode()
+        assert operator.get(url("inference_conversation_change", thread.pk)).status_code == 200
+
+    def test_nothing_of_it_can_be_typed(self, operator, dataset):
+        place = factories.place(dataset)
+        assert (
+            operator.post(url("files_datasetfile_change", place.pk), {"state": "failed"}).status_code == 403
+        )
+        assert operator.get(url("files_datasetfile_add")).status_code == 403
+
+
+@pytest.mark.django_db
+class TestProgress:
+    def test_it_is_told_of_the_files_that_are_asked_for(self, operator, dataset):
+        one = factories.place(dataset, state=State.PROCESSING, stage="embedding", progress=70)
+        factories.place(dataset, state=State.PROCESSING)
+        told = operator.get(url("files_datasetfile_progress"), {"ids": f"{one.pk},x,'"}).json()
+        assert told["working"] == 1
+        assert [(row["id"], row["progress"], row["note"]) for row in told["places"]] == [
+            (one.pk, 70, "Embedding · 70 %")
+        ]
+
+    @pytest.mark.parametrize("ids", ["", "x", "9" * 40, "\0", ","])
+    def test_ids_that_make_no_sense_find_nothing(self, operator, ids):
+        told = operator.get(url("files_datasetfile_progress"), {"ids": ids})
+        assert told.json() == {"working": 0, "places": []}
+
+    def test_it_takes_the_permission_to_look(self, staff, dataset):
+        place = factories.place(dataset)
+        address = url("files_datasetfile_progress", ids=place.pk)
+        assert staff("files.view_dataset").get(address).status_code == 403
+        assert staff("files.view_datasetfile").get(address).status_code == 200
+
+    def test_it_costs_the_same_for_many(self, operator, dataset):
+        places = [factories.place(dataset, state=State.PROCESSING) for _ in range(20)]
+        address = url("files_datasetfile_progress")
+        operator.get(address, {"ids": places[0].pk})
+        with queries() as few:
+            operator.get(address, {"ids": places[0].pk})
+        with queries() as many:
+            operator.get(address, {"ids": ",".join(str(place.pk) for place in places)})
+        assert len(many) == len(few)
+
+
+class TestContent:
+    @pytest.fixture
+    def stored(self, dataset) -> DatasetFile:
+        return factories.upload(dataset, b"<script>alert(1)</script>", filename="pa\u00e4ge.html")
+
+    def test_it_comes_as_an_attachment_that_no_browser_shows(self, operator, stored):
+        answer = operator.get(url("files_datasetfile_content", stored.pk))
+        assert b"".join(answer.streaming_content) == b"<script>alert(1)</script>"
+        assert answer["content-type"] == "application/octet-stream"
+        assert answer["content-disposition"].startswith("attachment; filename")
+        assert answer["x-content-type-options"] == "nosniff"
+        assert "sandbox" in answer["content-security-policy"]
+
+    def test_it_takes_the_permission_to_look_at_the_file_itself(self, staff, stored):
+        address = url("files_datasetfile_content", stored.pk)
+        assert staff("files.view_datasetfile").get(address).status_code == 403
+        assert staff("files.view_file").get(address).status_code == 403
+        allowed = staff("files.view_datasetfile", "files.view_file").get(address)
+        assert b"".join(allowed.streaming_content) == b"<script>alert(1)</script>"
+        assert Client().get(address).status_code == 302
+
+    def test_bytes_that_are_gone_are_said_to_be(self, operator, dataset):
+        place = factories.place(dataset)
+        assert operator.get(url("files_datasetfile_content", place.pk)).status_code == 404
+
+    def test_a_running_gateway_sends_all_of_it(self, gateway, dataset):
+        data = bytes(range(256)) * 4096
+        place = factories.upload(dataset, data)
+        name = User.objects.create_superuser(factories.unique("operator"), password="a password").username
+        with httpx.Client(base_url=gateway.url, follow_redirects=True, timeout=30) as browser:
+            browser.get("/admin/login/")
+            token = browser.cookies["csrftoken"]
+            log_in = {"username": name, "password": "a password", "csrfmiddlewaretoken": token}
+            browser.post("/admin/login/", data={**log_in, "next": "/admin/"})
+            answer = browser.get(url("files_datasetfile_content", place.pk))
+        assert answer.content == data
+        assert answer.headers["content-disposition"].startswith("attachment")
+
+
+@pytest.mark.django_db
+class TestAgain:
+    def test_one_that_failed_waits_once_more(self, operator, dataset):
+        place = factories.place(dataset, state=State.FAILED, error_code="no_text", attempts=1)
+        address = url("files_datasetfile_again_page", place.pk)
+        assert "no search finds it" in text(operator.get(address))
+        response = operator.post(address, {"confirm": "yes"}, follow=True)
+        assert said(response) == ["1 file to be processed again."]
+        place.refresh_from_db()
+        assert (place.state, place.error_code, place.attempts) == (State.UPLOADED, "", 0)
+        assert "Had it processed again." in text(operator.get(url("files_datasetfile_history", place.pk)))
+
+    def test_one_in_work_is_left_alone(self, operator, dataset):
+        place = factories.place(dataset, state=State.PROCESSING, progress=40)
+        address = url("files_datasetfile_again_page", place.pk)
+        assert url("files_datasetfile_again_page", place.pk) not in page(operator, place).content.decode()
+        response = operator.post(address, {"confirm": "yes"}, follow=True)
+        assert "waiting or in work already" in said(response)[0]
+        place.refresh_from_db()
+        assert (place.state, place.progress) == (State.PROCESSING, 40)
+
+    def test_many_at_once_are_counted(self, operator, dataset):
+        places = [
+            factories.place(dataset, state=state)
+            for state in (State.FAILED, State.READY, State.CANCELLED, State.PROCESSING)
+        ]
+        data = {"action": "process_selected", "_selected_action": [place.pk for place in places]}
+        asked = operator.post(url("files_datasetfile_changelist"), data)
+        assert "Process 3 files again" in text(asked)
+        done = operator.post(url("files_datasetfile_changelist"), {**data, "confirm": "yes"}, follow=True)
+        assert said(done) == ["3 files to be processed again. 1 was waiting or in work already."]
+        states = [DatasetFile.objects.get(pk=place.pk).state for place in places]
+        assert states == [State.UPLOADED] * 3 + [State.PROCESSING]
+
+    def test_it_takes_the_permission_to_change_files(self, staff, dataset):
+        place = factories.place(dataset, state=State.FAILED)
+        address = url("files_datasetfile_again_page", place.pk)
+        assert staff("files.view_datasetfile").post(address).status_code == 403
+        data = {"action": "process_selected", "_selected_action": [place.pk], "confirm": "yes"}
+        staff("files.view_datasetfile").post(url("files_datasetfile_changelist"), data)
+        place.refresh_from_db()
+        assert place.state == State.FAILED
+        allowed = staff("files.view_datasetfile", "files.change_datasetfile")
+        assert allowed.post(address, {"confirm": "yes"}).status_code == 302
+        place.refresh_from_db()
+        assert place.state == State.UPLOADED
+
+
+class TestDelete:
+    def test_what_came_with_the_dataset_goes_with_its_bytes(self, operator, dataset):
+        place = factories.upload(dataset, b"Some words.")
+        operator.post(url("files_datasetfile_delete", place.pk), {"post": "yes"})
+        assert not File.objects.filter(pk=place.file_id).exists()
+        assert not default_storage.exists(place.file.path)
+
+    def test_what_is_elsewhere_stays_there(self, operator, world, dataset):
+        place = factories.upload(dataset, b"Some words.")
+        other = factories.place(factories.dataset(world.tenant), file=place.file)
+        data = {"action": "delete_selected", "_selected_action": [place.pk], "post": "yes"}
+        operator.post(url("files_datasetfile_changelist"), data)
+        assert not DatasetFile.objects.filter(pk=place.pk).exists()
+        assert DatasetFile.objects.filter(pk=other.pk).exists()
+        assert default_storage.exists(place.file.path)
+
+    def test_it_takes_the_permission_to_delete_files(self, staff, dataset):
+        place = factories.place(dataset)
+        client = staff("files.view_datasetfile", "files.change_datasetfile")
+        address = url("files_datasetfile_delete", place.pk)
+        assert client.post(address, {"post": "yes"}).status_code == 403
+
+
+def test_the_search_of_all_pages_finds_files_and_datasets(operator, dataset):
+    place = factories.place(dataset, filename=factories.unique("quarterly"))
+    found = operator.get(url("search"), {"s": place.file.filename, "extended": "1"}).content.decode()
+    assert url("files_datasetfile_change", place.pk) in found
+    found = operator.get(url("search"), {"s": dataset.pk, "extended": "1"}).content.decode()
+    (link,) = set(re.findall(r"/admin/files/dataset/[^/]+/change/", found))
+    assert operator.get(link).status_code == 200
+
+
+@pytest.mark.parametrize("start", ["ds_25", "ds_40", "ds_5f"])
+def test_an_id_that_looks_escaped_is_found_however_a_link_writes_it(operator, world, start):
+    made = factories.dataset(world.tenant, id=f"{start}{secrets.token_hex(14)}")
+    for written in (made.pk, quote(made.pk)):
+        answer = operator.get(f"/admin/files/dataset/{written}/progress/")
+        assert answer.status_code == 200
