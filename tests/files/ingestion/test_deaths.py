@@ -2,13 +2,19 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import redis as redis_client
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 
-from files.ingestion.waking import publish
+from files.ingestion.waking import publish, wake
 from files.models import Chunk, ChunkVector, DatasetFile
 from tests import environment, factories
-from tests.files.ingestion.conftest import ended, state
+from tests.files.ingestion.conftest import ended, eventually, state
+from tests.gateway import Ingest
 
 
 def whole(place: DatasetFile) -> bool:
@@ -27,6 +33,29 @@ def test_file_of_a_killed_worker_becomes_ready_once(ingest, dataset, gate):
     [place] = ended(place)
     assert (place.state, place.worker_deaths, place.attempts) == ("ready", 1, 0)
     assert whole(place)
+
+
+def readers(ingest: Ingest) -> Iterator[int]:
+    """The processes that read a document for a worker at this moment."""
+    for parent in ingest.pool():
+        with suppress(OSError):  # threads and processes come and go
+            for thread in Path(f"/proc/{parent}/task").iterdir():
+                for child in (thread / "children").read_text().split():
+                    if b"files.extraction" in Path(f"/proc/{child}/cmdline").read_bytes():
+                        yield int(child)
+
+
+def test_reading_process_that_dies_costs_an_attempt_and_no_worker(ingest, dataset):
+    place = factories.upload(dataset, b"<p>A long page.</p>" * 200_000, filename="page.html")
+    wake()
+    eventually(lambda: [os.kill(child, signal.SIGKILL) for child in readers(ingest)])
+    eventually(lambda: state(place).attempts == 1)
+    assert state(place).state == "processing"
+    # It need not be read to its end for this.
+    default_storage.delete(place.file.path)
+    default_storage.save(place.file.path, ContentFile(b"<p>A short page.</p>"))
+    [place] = ended(place)
+    assert (place.state, place.attempts, place.worker_deaths) == ("ready", 1, 0)
 
 
 def test_worker_that_is_asked_to_stop_gives_the_file_back(ingest, dataset, gate):
