@@ -124,12 +124,11 @@ def _one_line(text: str) -> str:
 
 def question(messages: Sequence[Mapping[str, Any]]) -> str:
     """Return what to search for: the newest user message that has text; a short one after the one before it."""
-    asked = [text for m in messages if m["role"] == "user" and (text := _text(m.get("content")).strip())]
-    if not asked:
-        return ""
-    query = asked[-1]
-    if len(asked) > 1 and len(query) < SHORT_CHARACTERS and len(query.split()) <= SHORT_WORDS:
-        query = f"{asked[-2]}\n{query}"
+    newest_first = (_text(m.get("content")).strip() for m in reversed(messages) if m["role"] == "user")
+    asked = filter(None, newest_first)
+    query = next(asked, "")
+    if len(query) < SHORT_CHARACTERS and len(query.split()) <= SHORT_WORDS:
+        query = f"{next(asked, '')}\n{query}".strip()
     if len(query) > LONGEST_QUESTION:
         half = LONGEST_QUESTION // 2
         query = f"{query[:half]}\n{query[-half:]}"

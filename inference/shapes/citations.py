@@ -80,7 +80,7 @@ def without_citations(messages: Sequence[JSON]) -> Sequence[JSON]:
         return messages
     return [
         {name: value for name, value in message.items() if name not in ("citations", "annotations")}
-        if "citations" in message
+        if "citations" in message and message["role"] == "assistant"
         else message
         for message in messages
     ]
