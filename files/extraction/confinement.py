@@ -47,8 +47,9 @@ def _code() -> list[Path]:
     """Where the program and its libraries are; of the checkout, only its code."""
     root = Path(__file__).resolve().parent.parent.parent
     paths = [Path(entry).resolve() for entry in (*sys.path, sys.prefix, sys.base_prefix) if entry]
-    system = map(Path, ("/usr", "/lib", "/lib64", "/opt", "/etc/ld.so.cache", "/dev/null", "/dev/urandom"))
-    return [*(path for path in paths if path != root), root / "files", root / "gtapi", *system]
+    system = ["/usr", "/lib", "/lib64", "/opt", "/etc/ld.so.cache", "/dev/null", "/dev/urandom"]
+    others = map(Path, filter(None, [*system, os.environ.get("TESSDATA_PREFIX")]))
+    return [*(path for path in paths if path != root), root / "files", root / "gtapi", *others]
 
 
 def _restrict_files(readable: Iterable[Path], writable: Iterable[Path]) -> bool:

@@ -118,7 +118,10 @@ def _by_beginning(start: bytes, ending: str, content_type: str) -> str:
     for beginning, name in BEGINNINGS.items():
         if start.startswith(beginning):
             return name
-    if b"%PDF-" in start[:1024]:
+    # The standard lets something stand before it, and other files may speak of it.
+    if start.lstrip().startswith(b"%PDF-"):
+        return "pdf"
+    if b"%PDF-" in start[:1024] and (ending == ".pdf" or content_type == "application/pdf"):
         return "pdf"
     if start[:4] == b"RIFF":
         found = {b"WAVE": "audio", b"WEBP": "image"}.get(start[8:12])

@@ -13,7 +13,8 @@ HTML = """<!doctype html><html><head><title>Staff &amp; co</title><meta name="de
 <script>alert(1)</script><h2>Sick</h2><table><tr><th>Who</th><th>Days</th></tr><tr><td>Ann</td><td>3</td></tr></table>
 <p><img alt="a chart" src="data:image/png;base64,AAAA"></p></body></html>"""
 MAIL = b"""From: ann@example.com\r\nTo: bob@example.com\r\nSubject: =?utf-8?q?Caf=C3=A9?=\r\nMIME-Version: 1.0\r
-Content-Type: text/html; charset=utf-8\r\n\r\n<p>See you <b>there</b>.</p>\r\n"""
+Content-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>See you <b>there</b>.\r
+--B\r\nContent-Type: application/pdf\r\nContent-Disposition: attachment; filename=plan.pdf\r\n\r\n%PDF-1.7\r\n--B--\r\n"""
 NOTEBOOK = {
     "cells": [
         {"cell_type": "markdown", "metadata": {}, "source": ["# Totals\n", "By month."]},
@@ -67,7 +68,7 @@ READ = {
         HTML.encode(),
         [
             (None, "Staff & co", "Before any heading."),
-            (None, "Leave", "# Leave\n\nThirty **days** at caf\u00e9s."),
+            (None, "Leave", "# Leave\n\nThirty days at caf\u00e9s."),
             (None, "Leave > Sick", "## Sick\n\n| Who | Days |\n| --- | --- |\n| Ann | 3 |\n\na chart"),
         ],
     ),
@@ -80,8 +81,8 @@ READ = {
         [
             (
                 None,
-                "",
-                "**Subject**: Caf\u00e9\n\n**From**: ann@example.com\n\n**To**: bob@example.com\n\nSee you there.",
+                "Caf\u00e9",
+                "Subject: Caf\u00e9\nFrom: ann@example.com\nTo: bob@example.com\nAttachments: plan.pdf\n\nSee you there.",
             )
         ],
     ),
@@ -139,6 +140,13 @@ def test_the_content_tells_what_a_file_is_whatever_it_is_called(tmp_path, name):
     assert read(tmp_path, "wrong.json", content, "text/csv") == expected
 
 
+def test_a_text_that_speaks_of_a_format_is_none_of_it(tmp_path):
+    said = b"A PDF begins with %PDF-1.7, a page with <html>, an archive with PK\x03\x04."
+    assert read(tmp_path, "a.txt", said) == [(None, "", said.decode().replace("\x03\x04", ""))]
+    junk = b"#!/junk\n" + READ["a.pdf"][0]
+    assert read(tmp_path, "a.pdf", junk) == READ["a.pdf"][1]
+
+
 def test_a_type_that_was_declared_counts_where_nothing_else_tells(tmp_path):
     assert read(tmp_path, "upload", b"Name,Days\nAnn,30\n", "text/csv; charset=utf-8") == [(None, "", TABLE)]
     assert read(tmp_path, "upload", b"Name,Days\nAnn,30\n") == [(None, "", "Name,Days\nAnn,30")]
@@ -167,6 +175,21 @@ def test_html_is_read_in_the_encoding_that_it_names(tmp_path):
     assert read(tmp_path, "a.html", page.encode("iso-8859-2")) == [
         (None, "", "\u017dlu\u0165ou\u010dk\u00fd k\u016f\u0148")
     ]
+
+
+@pytest.mark.parametrize(
+    "page", ["<div>" * 500 + "{}", "<p>" * 500 + "{}", "<table><tr><td>" * 90 + "{}", "<b><i>" * 500 + "{}"]
+)
+def test_no_nesting_hides_what_a_page_says(tmp_path, page):
+    [(_, _, text)] = read(tmp_path, "a.html", page.format("deep down").encode())
+    assert "deep down" in text
+
+
+def test_tags_that_are_left_open_end_where_the_next_begins(tmp_path):
+    page = "<h1>Leave<p>One.<p>Two, if a < b.<ul><li>first<li>second</ul><pre>if a &lt; b:\n    stop</pre>"
+    [(_, heading, text)] = read(tmp_path, "a.html", page.encode())
+    assert heading == "Leave"
+    assert text == "# Leave\n\nOne.\n\nTwo, if a < b.\n\n- first\n- second\n\n```\nif a < b:\n    stop\n```"
 
 
 def test_nothing_that_the_database_refuses_comes_out(tmp_path):

@@ -15,7 +15,7 @@ Extractor = Callable[[Path, str], Iterable[Section]]
 FORMATS = {
     "csv": "table",
     "docx": "document",
-    "email": "document",
+    "email": "mail",
     "epub": "document",
     "html": "html",
     "image": "image",

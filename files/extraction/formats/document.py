@@ -1,4 +1,4 @@
-"""Documents whose headings the library finds: Word, OpenDocument, books, RTF, mail, notebooks, workbooks."""
+"""Documents whose headings the library finds: Word, OpenDocument, books, RTF, notebooks, workbooks."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,6 @@ from files.extraction.sections import Section
 _OFFICE = "application/vnd.openxmlformats-officedocument"
 TYPES = {
     "docx": f"{_OFFICE}.wordprocessingml.document",
-    "email": "message/rfc822",
     "epub": "application/epub+zip",
     "notebook": "application/x-ipynb+json",
     "odt": "application/vnd.oasis.opendocument.text",

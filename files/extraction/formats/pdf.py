@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from files.extraction import headings
 from files.extraction.formats import letters, library
 from files.extraction.sections import ExtractionError, Section
 
@@ -20,4 +19,5 @@ def sections(path: Path, name: str) -> Iterator[Section]:
         raise ExtractionError(
             "no_text", "No text was found in the file; pages that are pictures are not read."
         )
-    yield from headings.sections(library.markdown(path, TYPE, ocr=recognition))
+    for number, text in library.marked(path, TYPE, output_format="plain", ocr=recognition):
+        yield Section(text, number)
