@@ -1,19 +1,26 @@
 """Tenants: who they are, where their clients connect, and what they have."""
 
-from typing import Any
+import re
+from decimal import Decimal
+from typing import Any, ClassVar
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
-from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import BigIntegerField, Count, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.contrib.filters.admin import BooleanRadioFilter
-from unfold.widgets import UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from gtapi.templatetags.amounts import size as size_text
 from tenants.admin.addresses import base_urls
 from tenants.admin.base import GatewayAdmin, badge
 from tenants.admin.typed import ModelForm, display
 from tenants.models import HOST, InferenceKey, Tenant, normalise_host
+
+#: What concerns a tenant's files.
+FILES = ("embedding", "transcription", "max_file_bytes", "max_files", "max_stored_bytes")
 
 
 class HostsField(forms.CharField):
@@ -38,7 +45,59 @@ class HostsField(forms.CharField):
         return bool(self.prepare_value(initial or []) != (data or "").replace("\r\n", "\n").strip())
 
 
+class SizeField(forms.CharField):
+    """A number of bytes, typed as people write it: ``25 MB``, ``1.5 GB`` or ``1000000``."""
+
+    units: ClassVar[dict[str, int]] = {
+        "": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
+        "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
+    }  # fmt: skip
+    written = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kmgt]?i?b)?", re.IGNORECASE)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, widget=UnfoldAdminTextInputWidget, **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        """Return a size in the largest unit that gives it whole."""
+        if not isinstance(value, int):
+            return value
+        for unit in ("TiB", "TB", "GiB", "GB", "MiB", "MB", "KiB", "KB"):
+            size = self.units[unit.lower()]
+            if value >= size and value % size == 0:
+                return f"{value // size} {unit}"
+        return str(value)
+
+    def clean(self, value: Any) -> int | None:
+        text: str = super().clean(value)
+        if not text:
+            return None
+        typed = self.written.fullmatch(text.replace(",", ""))
+        if typed is None:
+            raise forms.ValidationError("Write a size such as 25 MB, 1.5 GB or 1000000.")
+        size = Decimal(typed[1]) * self.units[(typed[2] or "").lower()]
+        if size > BigIntegerField.MAX_BIGINT:
+            raise forms.ValidationError("This is more than can be stored.")
+        return int(size)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool((self.prepare_value(initial) or "") != (data or "").strip())
+
+
 class TenantForm(ModelForm[Tenant]):
+    embedding = forms.ChoiceField(
+        required=False,
+        widget=UnfoldAdminSelectWidget,
+        label="Embedding of new files",
+        help_text="A catalog entry that can embed: for the files of conversations, and for datasets that clients "
+        "make without naming one. Without it words alone are searched.",
+    )
+    transcription = forms.ChoiceField(
+        required=False,
+        widget=UnfoldAdminSelectWidget,
+        help_text="A catalog entry that turns uploaded recordings into text.",
+    )
+    max_file_bytes = SizeField(label="Largest file")
+    max_stored_bytes = SizeField(label="All files together")
     hosts = HostsField(
         required=False,
         help_text="One a line. The tenant's keys are accepted on these hosts alone; empty: on any host.",
@@ -46,7 +105,35 @@ class TenantForm(ModelForm[Tenant]):
 
     class Meta:
         model = Tenant
-        fields = ("name", "slug", "hosts", "active")
+        fields = ("name", "slug", "hosts", "active", *FILES, "record_answers")
+        labels = {"max_files": "Most files"}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field, capability, without in (
+            ("embedding", "embed", "Words alone"),
+            ("transcription", "transcribe", "The only one that can, if there is one"),
+        ):
+            if field in self.fields:
+                offered: Any = self.fields[field]
+                offered.choices = self._entries(capability, getattr(self.instance, field), without)
+        for field, most in (
+            ("max_file_bytes", size_text(settings.FILES_MAX_BYTES)),
+            ("max_stored_bytes", size_text(settings.FILES_MAX_STORED_BYTES)),
+            ("max_files", f"{settings.FILES_MAX_COUNT:,}"),
+        ):
+            if field in self.fields:
+                self.fields[field].help_text = f"Empty: the installation's limit, {most}."
+
+    def _entries(self, capability: str, chosen: str, without: str) -> list[tuple[str, str]]:
+        names: list[str] = []
+        if not self.instance._state.adding:  # noqa: SLF001 - Django's documented flag
+            # The catalog is of an app above this one: it is reached by name.
+            able = self.instance.targets.filter(catalogentry__capabilities__contains=[capability])
+            names += able.values_list("name", flat=True)
+        if chosen and chosen not in names:
+            names.append(chosen)
+        return [("", without), *((name, name) for name in names)]
 
 
 def _counted(relation: str, only: Q | None = None) -> Subquery:
@@ -80,7 +167,10 @@ class TenantAdmin(GatewayAdmin[Tenant]):
 
     def get_fieldsets(self, request: HttpRequest, obj: Tenant | None = None) -> Any:
         fields = ("name", "slug", "hosts", "active")
-        return [(None, {"fields": (*fields, "created_at") if obj else fields})]
+        return [
+            (None, {"fields": (*fields, "created_at") if obj else fields}),
+            ("Files and answers", {"fields": (*FILES, "record_answers")}),
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Tenant | None = None) -> Any:
         # The slug is what a configuration file knows the tenant by.

@@ -109,3 +109,62 @@ def test_deleting_it_says_what_goes_with_it_and_takes_all_of_it(operator, world)
     assert "Inference target" not in page
     assert operator.post(address, {"post": "yes"}).status_code == 302
     assert not Tenant.objects.filter(pk=world.tenant.pk).exists()
+
+
+class TestFilesAndAnswers:
+    def save(self, client, tenant, **values):
+        """The tenant after its form was saved with these values, and the answer."""
+        answer = client.post(change(tenant), {**fields(client.get(change(tenant))), **values})
+        return Tenant.objects.get(pk=tenant.pk), answer
+
+    def test_entries_that_can_embed_and_transcribe_are_offered(self, operator, world):
+        factories.catalog(world.provider, "embedder", capabilities=["embed"])
+        factories.catalog(world.provider, "hearer", capabilities=["transcribe"])
+        form = operator.get(change(world.tenant)).context["adminform"].form
+        assert [name for name, _ in form.fields["embedding"].choices] == ["", "embedder"]
+        assert [name for name, _ in form.fields["transcription"].choices] == ["", "hearer"]
+        after, _ = self.save(operator, world.tenant, embedding="embedder", transcription="hearer")
+        assert (after.embedding, after.transcription) == ("embedder", "hearer")
+
+    def test_one_that_is_gone_is_not_lost_by_saving(self, operator, world):
+        world.tenant.embedding = "gone"
+        world.tenant.save()
+        after, _ = self.save(operator, world.tenant)
+        assert after.embedding == "gone"
+
+    @pytest.mark.parametrize(
+        ("typed", "stored"),
+        [
+            ("25 MB", 25_000_000),
+            ("1.5gb", 1_500_000_000),
+            ("1,000", 1000),
+            ("10 MiB", 10 * 2**20),
+            ("", None),
+            ("0", 0),
+        ],
+    )
+    def test_sizes_are_typed_as_people_write_them(self, operator, world, typed, stored):
+        after, _ = self.save(
+            operator, world.tenant, max_file_bytes=typed, max_stored_bytes=typed, max_files="7"
+        )
+        assert (after.max_file_bytes, after.max_stored_bytes, after.max_files) == (stored, stored, 7)
+        again, _ = self.save(operator, world.tenant)
+        assert again.max_file_bytes == stored
+
+    @pytest.mark.parametrize("typed", ["many", "-1", "1e9", "25 MX", "999999999 TB"])
+    def test_what_is_no_size_is_refused_in_words(self, operator, world, typed):
+        after, answer = self.save(operator, world.tenant, max_file_bytes=typed)
+        assert after.max_file_bytes is None
+        assert "Write a size such as 25 MB" in text(answer) or "more than can be stored" in text(answer)
+
+    def test_recording_is_turned_on_and_off(self, operator, world):
+        after, _ = self.save(operator, world.tenant, record_answers="on")
+        assert after.record_answers
+        data = fields(operator.get(change(world.tenant)))
+        del data["record_answers"]
+        operator.post(change(world.tenant), data)
+        assert not Tenant.objects.get(pk=world.tenant.pk).record_answers
+
+    def test_the_installations_limits_are_named(self, operator, world, settings):
+        settings.FILES_MAX_COUNT = 4711
+        assert "Empty: the installation's limit, 4,711." in text(operator.get(change(world.tenant)))
