@@ -10,6 +10,7 @@ import redis as redis_client
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection
+from django.db.models.functions import Now
 
 from files.ingestion import claims
 from files.ingestion.errors import Failed
@@ -23,14 +24,15 @@ from tests.reliability.conftest import NONE, Clock, faults, states, unfinished
 pytestmark = pytest.mark.slow
 
 
-def processes_of(victim: Ingest) -> list[int]:
-    """The processes of a worker's pool, once it has some; a worker that has ended is started again."""
+def at_work(victim: Ingest, dataset: Dataset) -> list[int]:
+    """The processes of a worker's pool, once it is up and files are in work; one that has ended is started again."""
 
     def some() -> list[int]:
         # It ends by itself where one of its processes is killed before it is ready: its supervisor's business.
         if not victim.running():
             victim.start()
-        return victim.pool()
+        leased = DatasetFile.objects.filter(dataset=dataset, lease_until__gt=Now())
+        return victim.pool() if victim.answers() and (leased.exists() or not unfinished(dataset)) else []
 
     eventually(some, 120)
     return victim.pool()
@@ -44,6 +46,7 @@ def test_fifty_workers_are_killed_during_two_hundred_uploads(workers, place, cha
     for number in range(kills):
         time.sleep(chance.uniform(0.2, 1.2))
         victim = workers[number % 2]
+        processes = at_work(victim, place.dataset)
         if chance.random() < 0.3:
             # The whole worker: its processes follow it, and its supervisor starts another one.
             victim.process.kill()
@@ -51,10 +54,10 @@ def test_fifty_workers_are_killed_during_two_hundred_uploads(workers, place, cha
             victim.start()
             whole += 1
         else:
-            os.kill(chance.choice(processes_of(victim)), signal.SIGKILL)
+            os.kill(chance.choice(processes), signal.SIGKILL)
     uploading.join()
     for victim in workers:
-        processes_of(victim)
+        at_work(victim, place.dataset)
     eventually(lambda: not unfinished(place.dataset), 600)
     found, wrong = states(place.dataset), faults(place.dataset)
     deaths = sum(DatasetFile.objects.filter(dataset=place.dataset).values_list("worker_deaths", flat=True))
