@@ -11,6 +11,8 @@ from array import array
 from collections.abc import Iterator, Sequence
 from time import monotonic
 
+from django.db import DatabaseError
+
 from files.backends import Caller
 from files.ingestion import generations
 from files.ingestion.claims import AWAY, Lost
@@ -45,6 +47,10 @@ async def index(held: Index, until: float) -> None:
     except AWAY as error:
         # The lease runs out by itself.
         logger.warning("dataset %s is not indexed: %s", held.dataset_id, type(error).__name__)
+    except DatabaseError as error:
+        # The database's own words would quote what it refuses.
+        logger.error("dataset %s could not be indexed: %s", held.dataset_id, type(error).__name__)  # noqa: TRY400
+        await _note(held, "The database does not take the model's vectors.")
     except Exception:
         logger.exception("dataset %s could not be indexed", held.dataset_id)
         await _note(held, "There was a fault of the server.")

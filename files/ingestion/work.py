@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from django.db import DatabaseError
+
 from files.backends import Caller, Spoken, transcriber
 from files.chunking import Piece, pieces
 from files.extraction import ExtractionError, Section, extract, kind
@@ -56,6 +58,10 @@ async def process(claim: Claim, read: Read) -> None:
     except AWAY as error:
         logger.warning("file %s has to wait: %s", claim.place_id, type(error).__name__)
         await _note(claims.release, claim, DATABASE_WAIT)
+    except DatabaseError as error:
+        # The database's own words would quote the document.
+        logger.error("file %s could not be stored: %s", claim.place_id, type(error).__name__)  # noqa: TRY400
+        await _note(claims.try_again, claim, Passing("processing_failed"))
     except Exception:
         logger.exception("file %s could not be processed", claim.place_id)
         await _note(claims.try_again, claim, Passing("processing_failed"))
@@ -81,26 +87,26 @@ class _Work:
         caller = Caller(self.claim.tenant_id, place.file.key_id or 0, place.file_id)
         sections = await self._sections(place, caller)
         await self._report(Stage.CHUNKING, CHUNKING)
-        cut = await in_own_thread(_cut, sections, place)
+        made = await in_own_thread(cut, sections, place)
         self.read()
-        if not cut:
+        if not made:
             raise Failed("no_text")
         dataset = place.dataset
         for _ in range(INDEXES):
-            vectors = await self._vectors(caller, dataset, cut)
+            vectors = await self._vectors(caller, dataset, made)
             await self._report(Stage.STORING, STORING)
             try:
-                await self._store(dataset, cut, vectors)
+                await self._store(dataset, made, vectors)
             except Outdated:
                 dataset = await in_thread(self._dataset, dataset.pk)
             else:
                 return
         raise Passing("processing_failed")
 
-    async def _store(self, dataset: Dataset, cut: Sequence[Piece], vectors: "list[array[float]]") -> None:
+    async def _store(self, dataset: Dataset, made: Sequence[Piece], vectors: "list[array[float]]") -> None:
         for pause in (*STORE_PAUSES, None):
             try:
-                await in_thread(store, self.claim, dataset, cut, vectors)
+                await in_thread(store, self.claim, dataset, made, vectors)
             except AWAY as error:
                 if pause is None:
                     raise
@@ -124,7 +130,11 @@ class _Work:
         return dataset
 
     async def _report(self, stage: str, progress: float) -> None:
-        await in_thread(claims.report, self.claim, stage, int(progress))
+        try:
+            await in_thread(claims.report, self.claim, stage, int(progress))
+        except AWAY as error:
+            # How far it is can wait; what has been made is not thrown away for it.
+            logger.warning("progress of file %s is not kept: %s", self.claim.place_id, type(error).__name__)
 
     async def _sections(self, place: DatasetFile, caller: Caller) -> list[Section]:
         file = place.file
@@ -151,7 +161,7 @@ class _Work:
         except APIError as error:
             raise embedding.judge(error, "transcription") from error
 
-    async def _vectors(self, caller: Caller, dataset: Dataset, cut: Sequence[Piece]) -> "list[array[float]]":
+    async def _vectors(self, caller: Caller, dataset: Dataset, made: Sequence[Piece]) -> "list[array[float]]":
         if not dataset.indexed_embedding:
             return []
 
@@ -159,11 +169,12 @@ class _Work:
             await self._report(Stage.EMBEDDING, EMBEDDING + share * (STORING - EMBEDDING))
 
         await progress(0)
-        texts = [piece.text for piece in cut]
+        texts = [piece.text for piece in made]
         return await embedding.embed(caller, dataset.indexed_embedding, texts, progress)
 
 
-def _cut(sections: Sequence[Section], place: DatasetFile) -> list[Piece]:
+def cut(sections: Sequence[Section], place: DatasetFile) -> list[Piece]:
+    """Return the pieces of a file's text, of the size that it was uploaded with, and fit for the database."""
     storable = [replace(part, text=_scrub(part.text), heading=_scrub(part.heading)) for part in sections]
     return pieces(storable, **sizes(place.chunking))
 

@@ -8,7 +8,8 @@ from django.db import connection
 from django.utils import timezone
 
 from files.chunking import Piece
-from files.ingestion import claims, storing
+from files.extraction import Section
+from files.ingestion import claims, generations, storing, work
 from files.ingestion.claims import Claim, Lost
 from files.ingestion.errors import Failed, Passing
 from files.models import Chunk, Dataset, DatasetFile
@@ -167,6 +168,22 @@ def test_progress_does_not_go_back(tenant, place):
     for progress in (40, 60, 5):
         claims.report(held, "embedding", progress)
     assert state(place).progress == 60
+
+
+def test_look_for_datasets_to_index_reads_only_those():
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {generations.CLAIM}", [uuid4(), 30])
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "files_dataset_to_index" in plan
+
+
+def test_text_that_no_column_takes_is_stored_as_far_as_it_can_be(tenant, place):
+    held = claim(tenant)
+    cut = work.cut([Section("A NUL \0 and half a pair \ud800.", heading="\0" * 400)], place)
+    storing.store(held, place.dataset, cut, [])
+    assert "and half a pair" in Chunk.objects.get(place=place).text
+    assert state(place).state == "ready"
 
 
 def test_claim_reads_only_what_waits(tenant):
