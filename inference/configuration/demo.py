@@ -5,11 +5,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
+from shutil import copy
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.contrib.auth import get_user_model
 
+from files import uploads
+from files.models import Dataset, File
+from files.uploads import Incoming
 from inference.configuration import applying, reading
 from inference.configuration.document import DEFAULT_KIND, Document, parse
 from inference.local_models import MODELS, available
@@ -19,6 +24,9 @@ from inference.providers.base import Timeouts, Upstream
 from tenants.models import Tenant
 
 FILE = Path(__file__).with_name("demo.yaml")
+#: What is in the demo's dataset.
+HANDBOOK = Path(__file__).with_name("handbook.md")
+DATASET = "handbook"
 SLUG = "demo"
 KEY = "demo"
 #: What the demo tenant's provider is called where it is the models of this machine, and where it is not.
@@ -91,6 +99,7 @@ def make(models: Models | None) -> str | None:
     if not is_wanted():
         return None
     outcome = applying.apply(_document(models), by="demo")
+    _settle()
     return next((key.plain for key in outcome.new_keys), None)
 
 
@@ -135,6 +144,21 @@ def make_administrator() -> dict[str, str]:
     return {"admin_username": name, "admin_password": password}
 
 
+def _settle() -> None:
+    """Let what clients upload be processed by the demo's models, and put the handbook into its dataset."""
+    entries = CatalogEntry.objects.filter(tenant__slug=SLUG)
+    tenant = Tenant.objects.get(slug=SLUG)
+    for use, name in (("embedding", "demo-embeddings"), ("transcription", "demo-transcription")):
+        setattr(tenant, use, name if entries.filter(name=name).exists() else "")
+    tenant.save(update_fields=["embedding", "transcription"])
+    dataset = Dataset.objects.get(tenant=tenant, name=DATASET)
+    with TemporaryDirectory() as folder:
+        # What is kept is moved away from where it came.
+        path = Path(copy(HANDBOOK, folder))
+        incoming = Incoming(path, HANDBOOK.name, "text/markdown", path.stat().st_size)
+        uploads.keep(dataset.tenant_id, None, File.Origin.DATASET, incoming, dataset=dataset)
+
+
 def _is_local(provider: Provider) -> bool:
     host = urlsplit(provider.base_url).hostname or ""
     try:
@@ -154,6 +178,8 @@ def _document(models: Models | None) -> Document:
     # Ours is told which side of a search a text is on; another one may refuse the field.
     ours = models is not None and models.ids.get("embed") == MODELS["embed"]
     variables |= {"QUERY_TYPE": "query" if ours else "", "PASSAGE_TYPE": "passage" if ours else ""}
+    # To ours all texts are a bit alike: what answers a question is above this, and other passages mostly below.
+    variables["RELEVANCE"] = "0.8" if ours else "0"
     if models is None:
         tenant["providers"] = []
     else:
@@ -166,6 +192,9 @@ def _document(models: Models | None) -> Document:
             del tenant["providers"][0]["api_key"]
     tenant["catalog"] = [entry for entry in tenant["catalog"] if variables[entry["model"].strip("${}")]]
     entries = {entry["name"] for entry in tenant["catalog"]}
+    for dataset in tenant["datasets"]:
+        if dataset["embedding"] not in entries:
+            del dataset["embedding"]
     tenant["agents"] = [agent for agent in tenant["agents"] if agent["catalog"] in entries]
     kept = entries | {agent["alias"] for agent in tenant["agents"]}
     for key in tenant["keys"]:

@@ -7,6 +7,8 @@ import pytest
 from django.contrib.auth import authenticate, get_user_model
 from django.core.management import call_command
 
+from files import storage
+from files.models import Dataset, DatasetFile
 from inference.local_models import MODELS
 from inference.models import Agent, CatalogEntry, Provider
 from tenants import keys
@@ -74,6 +76,29 @@ def test_the_first_time_makes_a_tenant_that_its_key_can_use():
     assert all(agent.published for agent in Agent.objects.filter(tenant__slug="demo"))
 
 
+def test_the_handbook_is_there_and_answered_from():
+    demo("--local-models-url", LOCAL)
+    dataset = Dataset.objects.get(tenant__slug="demo")
+    assert (dataset.name, dataset.embedding) == ("handbook", "demo-embeddings")
+    (place,) = dataset.places.all()
+    assert (place.file.filename, place.state, place.file.key) == ("handbook.md", "uploaded", None)
+    with storage.opened(place.file.path) as kept:
+        assert b"28 days of holiday" in kept.read()
+    agent = Agent.objects.get(name="demo-handbook", tenant__slug="demo")
+    assert list(agent.datasets.all()) == [dataset]
+    assert "28" not in agent.instructions
+    assert list(dataset.grants.values_list("key__name", flat=True)) == ["demo"]
+    tenant = dataset.tenant
+    assert (tenant.embedding, tenant.transcription) == ("demo-embeddings", "demo-transcription")
+
+
+def test_a_handbook_that_somebody_deleted_stays_away():
+    demo("--local-models-url", LOCAL)
+    DatasetFile.objects.filter(tenant__slug="demo").delete()
+    demo("--local-models-url", LOCAL)
+    assert not DatasetFile.objects.filter(tenant__slug="demo").exists()
+
+
 def test_the_administrator_can_log_in():
     facts, _ = demo()
     user = authenticate(username=facts["admin_username"], password=facts["admin_password"])
@@ -124,12 +149,16 @@ def test_no_models_are_said_and_made_up_for_later():
     facts, said = demo()
     assert facts["models"] == []
     assert said == "The demo tenant has no models.\n"
+    dataset = Dataset.objects.get(tenant__slug="demo")
+    assert (dataset.embedding, dataset.places.count()) == ("", 1)
     assert not Provider.objects.filter(tenant__slug="demo").exists()
     key = InferenceKey.objects.get(tenant__slug="demo")
 
     later, said = demo("--local-models-url", LOCAL)
     assert (later, said) == ({"models": NAMES}, "")
     assert list(InferenceKey.objects.filter(tenant__slug="demo")) == [key]
+    dataset.refresh_from_db()
+    assert (dataset.embedding, dataset.places.count()) == ("demo-embeddings", 1)
     assert {grant.target.name for grant in key.grants.all()} == set(NAMES)
 
 
@@ -184,6 +213,8 @@ def test_another_provider_is_asked_for_its_models(provider, monkeypatch):
         "demo-embeddings": "text-embedding-9",
         "demo-transcription": "whisper-9",
     }
+    # What is relevant to a model of its own is not known.
+    assert Agent.objects.get(tenant__slug="demo", name="demo-handbook").relevance == 0
 
 
 def test_the_model_of_another_provider_can_be_chosen(provider, monkeypatch):
@@ -206,6 +237,8 @@ def test_a_provider_without_embeddings_gets_no_entry_for_them(monkeypatch):
     monkeypatch.setenv("DEMO_PROVIDER_MODEL", "only-chat")
     facts, _ = demo("--provider-url", "http://127.0.0.1:9/v1")
     assert facts["models"] == ["demo-assistant", "demo-handbook", "demo-chat"]
+    tenant = Tenant.objects.get(slug="demo")
+    assert (tenant.embedding, tenant.datasets.get().embedding) == ("", "")
 
 
 def test_another_provider_than_the_first_time_is_not_taken_but_said(provider):

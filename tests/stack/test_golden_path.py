@@ -2,6 +2,7 @@
 
 import json
 import signal
+import threading
 from pathlib import Path
 from time import monotonic
 
@@ -13,6 +14,34 @@ from tests.local_models.test_audio import SENTENCES, word_errors, words
 from tests.stack.running import Run, manage
 
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
+#: Seconds in which a short file has to be ready.
+INDEXED = 120
+HOUSE_RULES = """\
+# House rules
+
+Please read them on your first day.
+
+## Coffee
+
+A cup of coffee costs 40 cents.
+
+## Spare key
+
+The spare key is in the blue box.
+
+## Alarm
+
+The code of the alarm is 4711.
+
+## Rubbish
+
+The rubbish is collected on Thursdays.
+"""
+QUESTIONS = {
+    "How much does a cup of coffee cost?": "40 cents",
+    "Where is the spare key?": "blue box",
+    "What is the code of the alarm?": "4711",
+}
 #: Seconds in which a record has to be in the database.
 SOON = 30
 RECORDS = """
@@ -37,7 +66,7 @@ def run(tmp_path_factory):
 def client(run):
     facts = json.loads((run.home / "demo.json").read_text())
     with openai.OpenAI(
-        base_url=facts["base_url"], api_key=facts["api_key"], max_retries=0, timeout=60
+        base_url=facts["base_url"], api_key=facts["api_key"], max_retries=0, timeout=180
     ) as sdk:
         yield sdk
 
@@ -81,11 +110,63 @@ def test_a_real_model_answers_under_the_agents_name_and_is_metered(run, client):
     ]
 
 
-def test_the_agents_instructions_are_applied(client):
-    # What only the instructions of this agent say; the model under it knows nothing of it.
-    question = [{"role": "user", "content": "How many days of holiday do employees get?"}]
-    answer = client.chat.completions.create(model="demo-handbook", messages=question)
-    assert "28" in answer.choices[0].message.content
+def ready(client, file_id: str) -> dict:
+    """A file, once it is ready; it may not go back on the way."""
+    deadline, pause, seen = monotonic() + INDEXED, threading.Event(), 0
+    while True:
+        file = client.get(f"/files/{file_id}", cast_to=object)
+        assert file["status"] in ("uploaded", "processing", "ready"), file
+        assert file["progress"] >= seen
+        seen = file["progress"]
+        if file["status"] == "ready":
+            return file
+        assert monotonic() < deadline, file
+        pause.wait(0.25)
+
+
+def answered(client, question: str) -> tuple[str, list[dict]]:
+    """What the handbook's agent says, streamed, and what it cites."""
+    messages = [{"role": "user", "content": question}]
+    text, citations = "", []
+    for chunk in client.chat.completions.create(model="demo-handbook", messages=messages, stream=True):
+        for choice in chunk.choices:
+            text += choice.delta.content or ""
+            citations += (choice.delta.model_extra or {}).get("citations") or []
+    return text, citations
+
+
+@pytest.fixture(scope="module")
+def handbook(client) -> str:
+    """The id of the dataset of the demo's handbook, once that is ready."""
+    (dataset,) = client.get("/datasets", cast_to=object, options={"params": {"name": "handbook"}})["data"]
+    (file,) = client.vector_stores.files.list(dataset["id"]).data
+    ready(client, file.id)
+    return dataset["id"]
+
+
+def test_the_demos_handbook_is_answered_from_without_anybodys_doing(client, handbook):
+    # What only the handbook says; the model knows nothing of it.
+    text, citations = answered(client, "How many days of holiday do employees get?")
+    assert "28" in text
+    assert [(cited["filename"], "28 days" in cited["quote"]) for cited in citations] == [
+        ("handbook.md", True)
+    ]
+    text, citations = answered(client, "What is the boiling point of gold?")
+    assert (text, citations) == ("That is not in the handbook.", [])
+
+
+def test_a_handbook_that_is_uploaded_is_answered_from_and_cited(client, handbook):
+    upload = {"file": ("house-rules.md", HOUSE_RULES.encode(), "text/markdown")}
+    form = {"headers": {"Content-Type": "multipart/form-data"}}
+    file = client.post(f"/datasets/{handbook}/files", cast_to=object, files=upload, options=form)
+    assert ready(client, file["id"])["progress"] == 100
+    for question, answer in QUESTIONS.items():
+        text, citations = answered(client, question)
+        assert answer in text, (question, text)
+        assert [(cited["file_id"], cited["filename"]) for cited in citations] == [
+            (file["id"], "house-rules.md")
+        ]
+        assert answer in citations[0]["quote"]
 
 
 def test_the_local_embeddings_answer(client):
