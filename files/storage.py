@@ -52,20 +52,31 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def put(path: Path) -> str:
-    """Store a file and return its name in storage. Where storage is a folder of the same disk, it is moved."""
+def new_name() -> str:
+    """Return a name in storage that nobody has and nobody can guess."""
     token = secrets.token_hex(16)
+    return f"{FOLDER}/{token[:2]}/{token}"
+
+
+def put(path: Path, name: str) -> None:
+    """Store a file under a new name. Where storage is a folder of the same disk, it is moved."""
     with OnDisk(path) as file:
-        return default_storage.save(f"{FOLDER}/{token[:2]}/{token}", file)
+        stored = default_storage.save(name, file)
+    if stored != name:
+        raise RuntimeError(f"{name} was there already")
 
 
-def discard(names: Iterable[str]) -> None:
-    """Remove files from storage; what cannot be removed now is found by the sweep."""
+def discard(names: Iterable[str]) -> list[str]:
+    """Remove files from storage and return those that are gone; of the others the log says why they stay."""
+    gone = []
     for name in names:
         try:
             default_storage.delete(name)
         except Exception:  # each storage has errors of its own
             logger.exception("%s cannot be removed from storage", name)
+        else:
+            gone.append(name)
+    return gone
 
 
 def clean_filename(given: str) -> str:

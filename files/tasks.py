@@ -4,8 +4,10 @@ import logging
 
 from celery import shared_task
 
+from files import sweeps
 from files.ingestion import run
 from files.ingestion.claims import AWAY
+from gtapi import folders, forms
 
 logger = logging.getLogger(__name__)
 
@@ -19,3 +21,13 @@ def ingest() -> None:
         run.run()
     except AWAY as error:
         logger.warning("files are not processed: %s", type(error).__name__)
+
+
+@shared_task
+def sweep_uploads() -> None:
+    """Remove what broken-off uploads have left in storage, in the tables and in this machine's temporary folder."""
+    folders.sweep(forms.PREFIX)
+    try:
+        sweeps.sweep()
+    except AWAY as error:
+        logger.warning("uploads are not swept: %s", type(error).__name__)

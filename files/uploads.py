@@ -1,10 +1,12 @@
 """What becomes of an upload: bytes in storage, and rows that say whose they are and where they belong.
 
-All of it is synchronous and called in threads. The bytes are stored before the row, so that no row is without
-them; bytes whose row never came are removed by a sweep.
+All of it is synchronous and called in threads. The bytes are stored before the file's row, so that no row is
+without them. Until then, and from when the row is deleted, a ``Leftover`` names them, by which a sweep removes them
+if nobody else does.
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +21,7 @@ from files import storage
 from files.ingestion.orders import process_again
 from files.ingestion.waking import wake
 from files.limits import Limits
-from files.models import Dataset, DatasetFile, File, FileBatch, UploadKey
+from files.models import Dataset, DatasetFile, File, FileBatch, Leftover, UploadKey
 from gtapi.errors import Conflict, NotFound
 
 JSON = dict[str, Any]
@@ -139,28 +141,53 @@ def keep(
     upload = Upload(
         tenant_id, key_id, origin, incoming, purpose, dataset, attributes or {}, chunking, idempotency_key
     )
-    digest = storage.digest(incoming.path)
-    return recorded(upload, digest) or stored(upload, digest, storage.put(incoming.path))
-
-
-def stored(upload: Upload, digest: str, name: str) -> Kept:
-    """Record an upload whose bytes are in storage under ``name``; they go again where they are not needed."""
-    kept = None
-    try:
-        kept = recorded(upload, digest, name)
-    finally:
-        if kept is None or not kept.created:
-            storage.discard([name])
+    digest, name = storage.digest(incoming.path), storage.new_name()
+    kept = begin(upload, digest, name)
     if kept is None:
-        raise RuntimeError("an upload with its bytes became nothing")
+        storage.put(incoming.path, name)
+        kept = finish(upload, digest, name)
     return kept
 
 
 @transaction.atomic
-def recorded(upload: Upload, digest: str, name: str = "") -> Kept | None:
-    """Write an upload's rows; without the bytes' ``name`` return None where the bytes are needed first.
+def begin(upload: Upload, digest: str, name: str) -> Kept | None:
+    """Return what an upload is already, or None where its bytes have to be stored, under ``name``.
 
-    One upload of a tenant at a time gets here, so that limits hold and nothing is kept twice. Raises as ``keep``.
+    Raises as ``keep``.
+    """
+    known = _known(upload, digest)
+    if known is None:
+        Leftover.objects.create(path=name)
+    return known
+
+
+def finish(upload: Upload, digest: str, name: str) -> Kept:
+    """Write the rows of an upload whose bytes are stored under ``name``; they go again where nothing came of it.
+
+    Raises as ``keep``.
+    """
+    kept = None
+    try:
+        with transaction.atomic():
+            kept = _known(upload, digest) or _created(upload, digest, name)
+            if kept.created:
+                Leftover.objects.filter(path=name).delete()
+    finally:
+        if kept is None or not kept.created:
+            discard([name])
+    return kept
+
+
+def discard(names: Iterable[str]) -> None:
+    """Remove bytes that no file has from storage; what cannot be removed now is left to the sweep."""
+    gone = storage.discard(names)
+    Leftover.objects.filter(path__in=gone).delete()
+
+
+def _known(upload: Upload, digest: str) -> Kept | None:
+    """Return what an upload is already; where it is nothing yet there is room for it.
+
+    One upload of a tenant at a time gets here, so that limits hold and nothing is kept twice.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -170,21 +197,23 @@ def recorded(upload: Upload, digest: str, name: str = "") -> Kept | None:
     if known is not None:
         return known
     known = _same_content(upload, digest)
-    if known is None:
-        limits = Limits.of(upload.tenant_id)
-        limits.check_size(upload.incoming.size)
-        limits.check_room(upload.tenant_id, upload.incoming.size)
-        if not name:
-            return None
-        known = _created(upload, digest, name)
+    if known is not None:
+        _remember(upload, digest, known.file)
+        return known
+    limits = Limits.of(upload.tenant_id)
+    limits.check_size(upload.incoming.size)
+    limits.check_room(upload.tenant_id, upload.incoming.size)
+    return None
+
+
+def _remember(upload: Upload, digest: str, file: File) -> None:
     if upload.idempotency_key and upload.key_id is not None:
         UploadKey.objects.create(
             key_id=upload.key_id,
             idempotency_key=upload.idempotency_key,
             fingerprint=upload.fingerprint(digest),
-            file=known.file,
+            file=file,
         )
-    return known
 
 
 def _remembered(upload: Upload, digest: str) -> Kept | None:
@@ -236,6 +265,7 @@ def _created(upload: Upload, digest: str, name: str) -> Kept:
         sha256=digest,
         path=name,
     )
+    _remember(upload, digest, file)
     if upload.dataset is None:
         return Kept(file, None, created=True)
     place = _placed(
@@ -297,7 +327,7 @@ def remove(file: File) -> None:
     """Delete a file everywhere: its rows now, its bytes after the commit."""
     name = file.path
     File.objects.filter(pk=file.pk).delete()
-    transaction.on_commit(lambda: storage.discard([name]))
+    transaction.on_commit(lambda: discard([name]))
 
 
 @transaction.atomic
@@ -310,4 +340,4 @@ def remove_dataset(dataset: Dataset) -> None:
     names = dict(files.values_list("pk", "path"))
     File.objects.filter(pk__in=names).delete()
     Dataset.objects.filter(pk=dataset.pk).delete()
-    transaction.on_commit(lambda: storage.discard(names.values()))
+    transaction.on_commit(lambda: discard(names.values()))

@@ -3,22 +3,24 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BufferedWriter
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from django.conf import settings
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from gtapi.errors import BadRequest, RequestTooLarge, Unavailable, UnsupportedMediaType
+from gtapi.folders import temporary
 from gtapi.request import APIRequest
 
 logger = logging.getLogger(__name__)
 
+#: How the folders are called in which a form's files are kept.
+PREFIX = "gtapi-upload-"
 MAX_FIELDS = 200
 #: Bytes of all fields together. They are kept in memory; among them may be samples of voices.
 MAX_TEXT_BYTES = 16 * 1024 * 1024
@@ -192,7 +194,7 @@ async def received_form(request: APIRequest, *, file_limit: int | None = None) -
     if not options.get(b"boundary"):
         raise BadRequest("The header 'Content-Type' of a form has to name its boundary.", code="invalid_form")
     with _folder() as folder:
-        receiver = _Receiver(Path(folder), file_limit)
+        receiver = _Receiver(folder, file_limit)
         try:
             await _receive(request, receiver, options[b"boundary"], file_limit)
         except OSError as error:
@@ -204,11 +206,14 @@ async def received_form(request: APIRequest, *, file_limit: int | None = None) -
         yield receiver.form
 
 
-def _folder() -> TemporaryDirectory[str]:
-    try:
-        return TemporaryDirectory(prefix="gtapi-", dir=settings.UPLOAD_TEMP_DIR, ignore_cleanup_errors=True)
-    except OSError as error:
-        raise _no_room(error) from error
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(temporary(PREFIX))
+        except OSError as error:
+            raise _no_room(error) from error
+        yield folder
 
 
 def _no_room(error: OSError) -> Unavailable:

@@ -2,7 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models.functions import Coalesce, Greatest, Now
 from django.utils import timezone
 
 from files.models.datasets import Dataset
@@ -172,3 +172,18 @@ class UploadKey(models.Model):
 
     def __str__(self) -> str:
         return self.idempotency_key
+
+
+class Leftover(models.Model):
+    """Bytes in storage that no file stands for: of an upload that is under way or broke off, or of a deleted file.
+
+    An upload writes its row before its bytes, and takes it away together with the file's own row. A trigger writes
+    one for every file that is deleted, whatever deletes it. So no bytes are forgotten, and none are touched that
+    this database has never known: storage may be shared.
+    """
+
+    path = models.CharField(primary_key=True, max_length=200)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now(), db_index=True)
+
+    def __str__(self) -> str:
+        return self.path

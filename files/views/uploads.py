@@ -1,6 +1,7 @@
 """What the routes share that take a file: how a form becomes a file that is kept."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -19,6 +20,8 @@ from gtapi.forms import ReceivedForm, received_form
 from gtapi.request import APIRequest
 from gtapi.responses import JSONResponse
 from tenants.views import KeyedView
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -67,17 +70,22 @@ class UploadView(KeyedView):
     async def kept(self, upload: Upload) -> JSONResponse:
         """Keep an upload as ``uploads.keep`` does, holding no connection while bytes move, and tell of it."""
         digest = await with_storage(storage.digest, upload.incoming.path)
-        kept = await in_thread(uploads.recorded, upload, digest)
+        name = storage.new_name()
+        kept = await in_thread(uploads.begin, upload, digest, name)
         if kept is None:
-            try:
-                name = await with_storage(storage.put, upload.incoming.path)
-            except Exception as error:  # each storage has errors of its own, and a disk may be full
-                raise Unavailable(
-                    "The upload could not be kept. Please try again.",
-                    detail=f"{type(error).__name__}: {error}"[:500],
-                ) from error
-            kept = await in_thread(uploads.stored, upload, digest, name)
+            await self._store(upload.incoming, name)
+            kept = await in_thread(uploads.finish, upload, digest, name)
         return JSONResponse(await in_thread(_told, kept))
+
+    async def _store(self, incoming: Incoming, name: str) -> None:
+        try:
+            await with_storage(storage.put, incoming.path, name)
+        except Exception as error:  # each storage has errors of its own, and a disk may be full
+            logger.exception("an upload cannot be stored")
+            raise Unavailable(
+                "The upload could not be kept. Please try again.",
+                detail=f"{type(error).__name__}: {error}"[:500],
+            ) from error
 
 
 def _only_file(form: ReceivedForm) -> Incoming:
