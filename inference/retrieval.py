@@ -75,8 +75,9 @@ class Evidence:
         lines = [INTRODUCTION.format(mark=self.mark)]
         for number, given in enumerate(self.given, 1):
             text = _inert(f"{_label(given.passage)}\n{given.text.strip()}")
-            lines.append(f"[{number} {self.mark}] {text}")
-        lines.append(f"[end {self.mark}]")
+            # The number stands alone in its brackets, so that a model that cites writes «[1]».
+            lines.append(f"[{number}] {self.mark} {text}")
+        lines.append(f"[end] {self.mark}")
         return "\n".join(lines)
 
     def into(self, messages: Sequence[JSON]) -> list[JSON]:
