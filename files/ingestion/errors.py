@@ -1,16 +1,16 @@
 """Why a file failed: a closed list of codes, each with its sentence for the client."""
 
+from files.extraction.sections import MESSAGES
 from files.models import DatasetFile
 
-#: What the work of this package can come to; those of reading a document come from ``files.extraction``.
+#: What reading a document can come to, and what the rest of the work can.
 SENTENCES = {
+    **MESSAGES,
     "embedding_failed": "The model that embeds this dataset does not take the file's text.",
     "embedding_unavailable": "The model that embeds this dataset could not be reached for about an hour.",
     "transcription_failed": "The model that transcribes recordings does not take this file.",
     "transcription_unavailable": "The model that transcribes recordings could not be reached for about an hour.",
-    "no_text": "There is no text in this file.",
     "storage_failed": "The file's bytes could not be read from storage.",
-    "extraction_failed": "The file could not be read: the attempts ended early or took too long.",
     "processing_failed": "The file could not be processed because of a fault of the server.",
     "worker_lost": "The file could not be processed: the workers that tried were lost.",
 }

@@ -7,6 +7,7 @@ import pytest
 from django.db import transaction
 
 from files.ingestion import waking
+from files.ingestion.errors import SENTENCES
 from files.ingestion.orders import cancel, process_again
 from files.models import Chunk, FileBatch
 from gtapi.stack.redis import Redis
@@ -117,3 +118,8 @@ def test_nobody_is_woken_for_what_is_not_committed(monkeypatch):
         waking.wake()
         assert woken == []
     assert woken == [True]
+
+
+def test_every_reason_to_fail_is_explained():
+    guide = (environment.CHECKOUT / "docs" / "files.md").read_text()
+    assert {code for code in SENTENCES if f"`{code}`" not in guide} == set()
