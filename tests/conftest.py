@@ -20,6 +20,7 @@ import pytest  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connections  # noqa: E402
 
+from files.models import DatasetFile  # noqa: E402
 from tests import answers, factories  # noqa: E402
 from tests.gateway import Gateway, Ingest, Worker  # noqa: E402
 from tests.upstream import Upstream  # noqa: E402
@@ -85,10 +86,36 @@ def worker(database) -> Iterator[Worker]:
 
 
 @pytest.fixture(scope="session")
-def ingest(worker) -> Iterator[Ingest]:
-    """A worker that makes uploaded files ready, shared by all tests; beat wakes it every two seconds."""
-    with Ingest() as running:
-        yield running
+def ingest_worker(worker) -> Iterator[Ingest]:
+    """The worker of `ingest`, started by the first test that wants it."""
+    made = Ingest()
+    _ingest_workers.append(made)
+    yield made
+    made.stop()
+
+
+_ingest_workers: list[Ingest] = []
+
+
+@pytest.fixture
+def ingest(ingest_worker) -> Ingest:
+    """A worker that makes uploaded files ready, kept for the tests that follow each other; beat wakes it, too."""
+    if not ingest_worker.running():
+        # What other tests have left to be done is nothing that this one should wait for.
+        DatasetFile.objects.filter(state__in=["uploaded", "processing"]).update(
+            state="cancelled", lease=None, lease_until=None, retry_at=None
+        )
+        ingest_worker.start()
+        ingest_worker.wait_ready()
+    return ingest_worker
+
+
+@pytest.fixture(autouse=True)
+def _nobody_ingests(request) -> None:
+    """Where a test does not ask for the worker, files stay as they were uploaded."""
+    if "ingest" not in request.fixturenames:
+        for running in _ingest_workers:
+            running.stop()
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ class Ingest(Program):
     def command(self) -> list[str]:
         return [
             sys.executable, "-m", "celery", "--app", "gtapi", "worker", "--queues", "ingest", "--concurrency", "2",
-            "--hostname", f"{self.name}@%h", "--loglevel", "INFO",
+            "--hostname", f"{self.name}@%h", "--without-mingle", "--without-gossip", "--loglevel", "INFO",
         ]  # fmt: skip
 
     def environment(self) -> dict[str, str]:
