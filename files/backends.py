@@ -46,6 +46,16 @@ class Embedder(Protocol):
     ) -> list[list[float]]: ...
 
 
+class Scale(Protocol):
+    """Returns which similarity of vectors of the tenant's entry ``name`` means nothing, and which one everything.
+
+    Cosines of questions and passages lie in a range of each model's own. The first is that of a question and a
+    passage that have nothing to do with each other, the second that of a question and its answer.
+    """
+
+    async def __call__(self, tenant_id: int, name: str) -> tuple[float, float]: ...
+
+
 class Transcriber(Protocol):
     """Returns what is said in a recording, made by the tenant's catalog entry ``name``.
 
@@ -64,6 +74,11 @@ def _imported(path: str) -> Any:
 
 def embedder() -> Embedder:
     made: Embedder = _imported(settings.FILES_EMBEDDER)
+    return made
+
+
+def scale() -> Scale:
+    made: Scale = _imported(settings.FILES_SCALE)
     return made
 
 

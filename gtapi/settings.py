@@ -226,6 +226,7 @@ EXTRACTION_TEMP_DIR: str | None = env.str("EXTRACTION_TEMP_DIR", default=None)
 
 #: Who embeds and transcribes for the app `files`, see files.backends.
 FILES_EMBEDDER = "inference.backends.embed"
+FILES_SCALE = "inference.backends.scale"
 FILES_TRANSCRIBER = "inference.backends.transcribe"
 #: Seconds that a search waits for its question's vector; after them the words alone are searched.
 SEARCH_EMBEDDING_SECONDS = env.float("SEARCH_EMBEDDING_SECONDS", default=10.0)

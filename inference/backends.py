@@ -97,6 +97,19 @@ async def _embed(model: _Model, texts: list[str], input_type: str) -> list[list[
     return [item["embedding"] for item in built["data"]]
 
 
+async def scale(tenant_id: int, name: str) -> tuple[float, float]:
+    """Return the similarities that an entry's vectors have where nothing fits and where all does.
+
+    See ``files.backends.Scale``; an entry that is gone has those of cosines.
+    """
+
+    def read() -> tuple[float, float] | None:
+        entries = CatalogEntry.objects.filter(tenant=tenant_id, name=name)
+        return entries.values_list("unrelated_similarity", "related_similarity").first()
+
+    return await in_thread(read) or (0.0, 1.0)
+
+
 async def transcribe(caller: Caller, name: str, path: Path, filename: str, content_type: str) -> list[Spoken]:
     """Return what is said in a recording, by stretches where the provider tells them apart.
 

@@ -14,8 +14,11 @@ from files.search.words import Question
 POOL = 100
 #: Chunks by which it is told how rare a word is.
 SAMPLE = 1_000
-#: The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009).
-SMOOTHING = 60
+#: The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009). They took 60 for lists of thousands.
+SMOOTHING = 10
+#: The power of the question's share that a passage's words have, by which a hit of words weighs beside one of
+#: vectors: a passage with half of the question's words says little where vectors are there to ask.
+BESIDE_VECTORS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +76,15 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A question's vector, and the datasets that it is compared with: those whose vectors ``embedding`` made."""
+    """A question's vector, and the datasets that it is compared with: those whose vectors ``embedding`` made.
+
+    ``scale`` is what ``files.backends.Scale`` returns.
+    """
 
     embedding: str
     dataset_ids: tuple[str, ...]
     vector: list[float]
+    scale: tuple[float, float]
     exact: bool
 
     @property
@@ -92,7 +99,16 @@ class Probe:
 
 
 def near(scope: Scope, probe: Probe) -> SQL:
-    """Return a SELECT of ``id``, ``list`` and ``rank`` of the chunks whose vectors are nearest."""
+    """Return a SELECT of ``id``, ``rank`` and ``weight`` of the chunks whose vectors are nearest."""
+    return sql(
+        "SELECT id, row_number() OVER (ORDER BY distance, id) AS rank, 1 AS weight FROM ({}) near"
+        " WHERE distance <> 'NaN'",
+        nearest(scope, probe),
+    )
+
+
+def nearest(scope: Scope, probe: Probe) -> SQL:
+    """Return a SELECT of ``id`` and ``distance`` of the nearest chunks."""
     shown = sql(
         "d.id = v.dataset_id AND d.tenant_id = v.tenant_id AND d.generation = v.generation"
         " AND d.indexed_embedding = {}",
@@ -113,26 +129,24 @@ def near(scope: Scope, probe: Probe) -> SQL:
     )
     if probe.exact:
         # Behind OFFSET no index on the vectors can be taken: all candidates are compared.
-        nearest = sql("SELECT * FROM ({} OFFSET 0) all_of_them ORDER BY distance, id LIMIT {}", found, POOL)
-    else:
-        nearest = sql("{} ORDER BY {} LIMIT {}", found, probe.distance, POOL)
-    return sql(
-        "SELECT id, row_number() OVER (ORDER BY distance, id) AS rank FROM ({}) near WHERE distance <> 'NaN'",
-        nearest,
-    )
+        return sql("SELECT * FROM ({} OFFSET 0) all_of_them ORDER BY distance, id LIMIT {}", found, POOL)
+    return sql("{} ORDER BY {} LIMIT {}", found, probe.distance, POOL)
 
 
-def worded(scope: Scope, question: Question, chunks: int) -> SQL:
-    """Return a SELECT of ``id`` and ``rank`` of the chunks whose words fit best."""
+def worded(scope: Scope, question: Question, chunks: int, *, beside_vectors: bool) -> SQL:
+    """Return a SELECT of ``id``, ``rank`` and ``weight`` of the chunks whose words fit best."""
+    # Put together anew, the words of a chunk are unpacked once and not for each word of the question.
     matched = sql(
         "SELECT c.id, c.words || ''::tsvector AS words FROM {} AND c.words @@ ({}) OFFSET 0",
         scope.chunks(),
         question.query(chunks),
     )
-    ranked = sql("SELECT id, {} AS worth FROM ({}) matched", question.rank(sql("words")), matched)
+    ranked = sql("SELECT id, {} AS worth, words FROM ({}) matched", question.rank(SQL("words")), matched)
+    share = question.coverage(SQL("words"))
     return sql(
-        "SELECT id, row_number() OVER (ORDER BY worth DESC, id) AS rank FROM"
+        "SELECT id, row_number() OVER (ORDER BY worth DESC, id) AS rank, {} AS weight FROM"
         " ({} ORDER BY worth DESC, id LIMIT {}) ranked",
+        sql("power({}, {})", share, BESIDE_VECTORS) if beside_vectors else share,
         ranked,
         POOL,
     )
@@ -141,31 +155,18 @@ def worded(scope: Scope, question: Question, chunks: int) -> SQL:
 def statement(
     scope: Scope, probes: Sequence[Probe], question: Question | None, lists: Sequence[SQL], limit: int
 ) -> SQL:
-    """Return the statement that fuses ``lists`` and reads the passages that come first."""
-    hits = joined(" UNION ALL ", (sql("SELECT id, rank FROM ({}) hits", found) for found in lists))
+    """Return the statement that fuses ``lists`` by their ranks and reads the passages that come first."""
+    hits = joined(" UNION ALL ", (sql("SELECT id, rank, weight FROM ({}) hits", found) for found in lists))
     fused = sql(
-        "SELECT id, sum(1.0 / ({} + rank)) AS fused FROM ({}) hits GROUP BY id ORDER BY fused DESC, id LIMIT {}",
-        SMOOTHING,
+        "SELECT id, sum((weight / ({} + rank))::numeric) AS fused FROM ({}) hits GROUP BY id"
+        " ORDER BY fused DESC, id LIMIT {}",
+        SQL(f"{SMOOTHING}::float8"),
         hits,
         limit,
     )
-    cases = joined(
-        " ",
-        (
-            sql(
-                "WHEN d.indexed_embedding = {} AND v.dimensions = {} THEN 1 - ({})",
-                probe.embedding,
-                probe.dimensions,
-                probe.distance,
-            )
-            for probe in probes
-        ),
-    )
-    similarity = sql("CASE {} END", cases) if probes else sql("NULL::float8")
-    coverage = question.coverage(sql("(c.words || ''::tsvector)")) if question else sql("NULL::float8")
     return sql(
         "WITH fused AS MATERIALIZED ({}) SELECT c.id, c.dataset_id, p.file_id, f.filename, p.attributes, c.text,"
-        " c.tokens, c.page, c.heading, c.position, fused.fused::float8, {} AS similarity, {} AS coverage FROM fused"
+        " c.tokens, c.page, c.heading, c.position, fused.fused::float8, d.indexed_embedding, {}, {} FROM fused"
         " JOIN files_chunk c ON c.id = fused.id AND c.tenant_id = {}"
         " JOIN files_datasetfile p ON p.id = c.place_id AND p.tenant_id = c.tenant_id"
         " JOIN files_dataset d ON d.id = c.dataset_id AND d.tenant_id = c.tenant_id"
@@ -173,7 +174,23 @@ def statement(
         " LEFT JOIN files_chunkvector v ON v.chunk_id = c.id AND v.generation = d.generation"
         " AND v.tenant_id = c.tenant_id ORDER BY fused.fused DESC, c.id",
         fused,
-        similarity,
-        coverage,
+        _similarity(probes),
+        question.coverage(sql("(c.words || ''::tsvector)")) if question else SQL("NULL::float8"),
         scope.tenant_id,
     )
+
+
+def _similarity(probes: Sequence[Probe]) -> SQL:
+    """Return how near a passage's vector is to the question's, also where its words alone found it."""
+    if not probes:
+        return SQL("NULL::float8")
+    cases = (
+        sql(
+            "WHEN d.indexed_embedding = {} AND v.dimensions = {} THEN 1 - ({})",
+            probe.embedding,
+            probe.dimensions,
+            probe.distance,
+        )
+        for probe in probes
+    )
+    return sql("NULLIF(CASE {} END, 'NaN')", joined(" ", cases))

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 
-from files.backends import Caller, embedder
+from files.backends import Caller, embedder, scale
 from files.models import Dataset
 from files.models.chunks import plain
 from files.search import plan, words
@@ -164,7 +164,8 @@ async def _probes(caller: Caller, query: str, searched: Sequence[_Searched]) -> 
         if vector and any(vector):
             datasets = [dataset for dataset in searched if dataset.embedding == name]
             exact = sum(dataset.chunks for dataset in datasets) <= EXACT
-            probes.append(Probe(name, tuple(dataset.id for dataset in datasets), vector, exact))
+            between = await scale()(caller.tenant_id, name)
+            probes.append(Probe(name, tuple(dataset.id for dataset in datasets), vector, between, exact))
     return probes
 
 
@@ -189,9 +190,12 @@ def _found(wanted: _Wanted, searched: Sequence[_Searched], probes: Sequence[Prob
     by_words = [dataset for dataset in searched if wanted.mode != "vector" or dataset.id not in compared]
     question = words.read(wanted.query, scope.sample(sum(dataset.chunks for dataset in searched)))
     lists = [plan.near(scope, probe) for probe in probes]
-    if question is not None and by_words:
-        worded = replace(scope, dataset_ids=tuple(dataset.id for dataset in by_words))
-        lists.append(plan.worded(worded, question, sum(dataset.chunks for dataset in by_words)))
+    for beside in (True, False):
+        datasets = [dataset for dataset in by_words if (dataset.id in compared) is beside]
+        if question is not None and datasets:
+            worded = replace(scope, dataset_ids=tuple(dataset.id for dataset in datasets))
+            chunks = sum(dataset.chunks for dataset in datasets)
+            lists.append(plan.worded(worded, question, chunks, beside_vectors=beside))
     if not lists:
         return []
     made = plan.statement(scope, probes, question, lists, wanted.limit)
@@ -203,14 +207,18 @@ def _found(wanted: _Wanted, searched: Sequence[_Searched], probes: Sequence[Prob
     # Looked at last: what changes after it does not concern these passages.
     if probes and _moved(scope.tenant_id, searched):
         return None
-    best = len(lists) / (plan.SMOOTHING + 1)
-    return [_passage(row, best) for row in rows]
+    scales = {probe.embedding: probe.scale for probe in probes}
+    # A passage is in one list of vectors and in one of words, at most.
+    best = (bool(probes) + bool(len(lists) > len(probes))) / (plan.SMOOTHING + 1)
+    return [_passage(row, best, scales) for row in rows]
 
 
-def _passage(row: tuple[Any, ...], best: float) -> Passage:
+def _passage(row: tuple[Any, ...], best: float, scales: dict[str, tuple[float, float]]) -> Passage:
     chunk_id, dataset_id, file_id, filename, attributes, *rest = row
-    text, tokens, page, heading, position, fused, similarity, coverage = rest
+    text, tokens, page, heading, position, fused, embedding, similarity, coverage = rest
     return Passage(
         chunk_id, dataset_id, file_id, filename, json.loads(attributes), text, tokens, page, heading, position,
-        score=min(1.0, fused / best), relevance=relevance(similarity, coverage), similarity=similarity,
+        score=min(1.0, fused / best),
+        relevance=relevance(similarity, scales.get(embedding, (0.0, 1.0)), coverage),
+        similarity=similarity,
     )  # fmt: skip

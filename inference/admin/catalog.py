@@ -29,12 +29,12 @@ class CatalogEntryForm(TenantForm[CatalogEntry]):
             "capabilities",
             "context_window",
             "published",
-            *CatalogEntry.SIDES,
+            *CatalogEntry.EMBEDDING,
         )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for side in CatalogEntry.SIDES:
+        for side in CatalogEntry.EMBEDDING[:2]:
             if side in self.fields:
                 # The blank at the end of "query: " belongs to it.
                 self.fields[side].strip = False  # type: ignore[attr-defined]
@@ -80,9 +80,10 @@ class CatalogEntryAdmin(TenantOwnedAdmin[CatalogEntry]):
             (
                 "Questions and passages",
                 {
-                    "fields": (CatalogEntry.SIDES[:2], CatalogEntry.SIDES[2:]),
+                    "fields": tuple(CatalogEntry.EMBEDDING[at : at + 2] for at in (0, 2, 4)),
                     "description": "For models that embed questions otherwise than passages, such as E5: how "
-                    "they are told which of them a text is. Most models need nothing.",
+                    "they are told which of them a text is. Most models need nothing. The similarities say what "
+                    "the relevance of passages is measured by: models differ in them.",
                     "classes": ("collapse",),
                 },
             ),

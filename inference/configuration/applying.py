@@ -239,6 +239,8 @@ class _OneTenant:
             "passage_prefix": spec.passage_prefix,
             "query_input_type": spec.query_input_type,
             "passage_input_type": spec.passage_input_type,
+            "unrelated_similarity": spec.unrelated_similarity,
+            "related_similarity": spec.related_similarity,
             "published": spec.published,
         }
         if self._store("catalog", row, values, spec.path):

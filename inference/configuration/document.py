@@ -49,6 +49,8 @@ class CatalogSpec:
     passage_prefix: str
     query_input_type: str
     passage_input_type: str
+    unrelated_similarity: float
+    related_similarity: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,8 @@ def _catalog(fields: Fields) -> CatalogSpec:
         passage_prefix=fields.text("passage_prefix"),
         query_input_type=fields.text("query_input_type"),
         passage_input_type=fields.text("passage_input_type"),
+        unrelated_similarity=fields.number("unrelated_similarity", 0),
+        related_similarity=fields.number("related_similarity", 1),
     )
     fields.close()
     return spec

@@ -146,13 +146,13 @@ def _entry(row: CatalogEntry) -> JSON:
             "capabilities": row.capabilities,
             "context_window": row.context_window,
             "published": row.published,
-            **{side: getattr(row, side) for side in CatalogEntry.SIDES},
+            **{name: getattr(row, name) for name in CatalogEntry.EMBEDDING},
         },
         {
             "capabilities": list(DEFAULT_CAPABILITIES),
             "context_window": None,
             "published": True,
-            **dict.fromkeys(CatalogEntry.SIDES, ""),
+            **{name: getattr(CatalogEntry(), name) for name in CatalogEntry.EMBEDDING},
         },
     )
 

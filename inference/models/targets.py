@@ -60,6 +60,15 @@ def _side(help_text: str) -> "models.CharField[str, str]":
     return models.CharField(max_length=200, blank=True, default="", db_default="", help_text=help_text)
 
 
+def _similarity(default: float, help_text: str) -> "models.FloatField[float, float]":
+    return models.FloatField(
+        default=default,
+        db_default=default,
+        help_text=help_text,
+        validators=[MinValueValidator(-1), MaxValueValidator(1)],
+    )
+
+
 def check_base_url(value: str) -> None:
     """Refuse what is no address of a server. Host names without dots are common inside a cluster."""
     try:
@@ -164,7 +173,15 @@ class InferenceTarget(models.Model):
 class CatalogEntry(InferenceTarget):
     """A provider's model under a public name."""
 
-    SIDES: ClassVar = ("query_prefix", "passage_prefix", "query_input_type", "passage_input_type")
+    #: What is said of models that embed.
+    EMBEDDING: ClassVar = (
+        "query_prefix",
+        "passage_prefix",
+        "query_input_type",
+        "passage_input_type",
+        "unrelated_similarity",
+        "related_similarity",
+    )
 
     provider = models.ForeignKey(Provider, models.RESTRICT, related_name="catalog")
     model = models.CharField(
@@ -183,6 +200,12 @@ class CatalogEntry(InferenceTarget):
     passage_prefix = _side("What is put before a passage of a dataset, such as «passage: »")
     query_input_type = _side("The input_type that is sent with questions, such as «query» or «search_query»")
     passage_input_type = _side("The input_type that is sent with passages, such as «passage» or «document»")
+    unrelated_similarity = _similarity(
+        0.0, "The cosine of a question and a passage that have nothing to do with each other: relevance 0"
+    )
+    related_similarity = _similarity(
+        1.0, "The cosine of a question and the passage that answers it: relevance 1"
+    )
 
     class Meta:
         verbose_name = "catalog entry"
@@ -194,6 +217,10 @@ class CatalogEntry(InferenceTarget):
             raise ValidationError({"provider": "This provider belongs to another tenant."})
         if not self.capabilities:
             raise ValidationError({"capabilities": "Choose at least one."})
+        if self.related_similarity <= self.unrelated_similarity:
+            raise ValidationError(
+                {"related_similarity": "It has to be larger than that of what is unrelated."}
+            )
 
 
 class AgentContent(models.Model):

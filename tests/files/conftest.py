@@ -9,6 +9,7 @@ from tests.files import embedding
 def own_embedder(settings):
     """Vectors made in the test's own process; see `tests.files.embedding`."""
     settings.FILES_EMBEDDER = "tests.files.embedding.embed"
+    settings.FILES_SCALE = "tests.files.embedding.scale"
     embedding.CALLS.clear()
     return embedding
 

@@ -141,6 +141,32 @@ def test_datasets_of_several_embeddings_are_searched_together(tenant, dataset, w
     assert {p.text: p.similarity for p in found}["The cat of the house."] == pytest.approx(1)
 
 
+# Relevance
+
+
+def test_relevance_is_where_the_similarity_lies_between_the_two_of_the_entry(dataset, shelf):
+    shelf(dataset, "A cat and a dog.", "A cat, the moon, bread and a stone.", "A ship.")
+    found = {p.text: p.relevance for p in find("cat", dataset)}
+    # The entry says that 0.5 is nothing and 1 is all.
+    assert found["A cat and a dog."] == pytest.approx((0.5**0.5 - 0.5) * 2, abs=0.01)
+    assert found["A cat, the moon, bread and a stone."] == pytest.approx(0, abs=0.01)
+    assert found["A ship."] == 0
+
+
+def test_without_vectors_relevance_is_the_share_of_the_question_that_is_there(words, shelf):
+    shelf(words, "The cat saw the moon rise.", "A cat.", "A dog.", "A dog.", "A dog.")
+    found = {p.text: p.relevance for p in find("Did the cat see the moon rise over rivers?", words)}
+    assert found["The cat saw the moon rise."] > 2 * found["A cat."] > 0
+    assert find("cat", words)[0].relevance == 1
+
+
+def test_a_few_of_a_questions_words_do_not_outdo_its_meaning(dataset, shelf):
+    shelf(dataset, "Cats and dogs.", "They often ask whether somebody decides.")
+    question = "Who decides whether a cat may ask a dog?"
+    assert texts(find(question, dataset))[0] == "Cats and dogs."
+    assert texts(find(question, dataset, mode="text"))[0] == "They often ask whether somebody decides."
+
+
 # What is not to be found
 
 

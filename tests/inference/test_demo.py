@@ -73,6 +73,7 @@ def test_the_first_time_makes_a_tenant_that_its_key_can_use():
     assert dict(models) == ENTRIES
     embedder = CatalogEntry.objects.get(tenant__slug="demo", name="demo-embeddings")
     assert (embedder.query_input_type, embedder.passage_input_type) == ("query", "passage")
+    assert (embedder.unrelated_similarity, embedder.related_similarity) == (0.74, 0.89)
     assert all(agent.published for agent in Agent.objects.filter(tenant__slug="demo"))
 
 

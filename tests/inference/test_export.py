@@ -74,6 +74,7 @@ def fill(slug: str, seed: int) -> Tenant:
             published=chance.random.random() < 0.5,
             query_prefix=chance.random.choice(["", "query: "]),
             passage_input_type=chance.random.choice(["", "document"]),
+            unrelated_similarity=chance.random.choice([0, 0.25]),
         )
         for number in range(3)
     ]
@@ -137,7 +138,7 @@ def state(slug: str) -> dict[str, list]:
                 "catalogentry__model",
                 "catalogentry__provider__name",
                 "catalogentry__published",
-                *(f"catalogentry__{side}" for side in CatalogEntry.SIDES),
+                *(f"catalogentry__{side}" for side in CatalogEntry.EMBEDDING),
             )
         ),
         "datasets": list(
