@@ -1,12 +1,15 @@
 """What Celery runs for files. No task has an argument: the rows say what is left to do."""
 
 import logging
+import threading
 
 from celery import shared_task
+from django.db import connection
 
 from files import sweeps
 from files.ingestion import run
 from files.ingestion.claims import AWAY
+from files.search import indexes
 from gtapi import folders, forms
 
 logger = logging.getLogger(__name__)
@@ -31,3 +34,24 @@ def sweep_uploads() -> None:
         sweeps.sweep()
     except AWAY as error:
         logger.warning("uploads are not swept: %s", type(error).__name__)
+
+
+_indexing = threading.Lock()
+
+
+@shared_task
+def index_vectors() -> None:
+    """Make indexes of vectors that are missing, in a thread: it may take minutes, and other tasks are short."""
+    threading.Thread(target=_index_vectors, name="index", daemon=True).start()
+
+
+def _index_vectors() -> None:
+    if not _indexing.acquire(blocking=False):
+        return
+    try:
+        indexes.make_missing()
+    except AWAY as error:
+        logger.warning("vectors are not indexed: %s", type(error).__name__)
+    finally:
+        _indexing.release()
+        connection.close()

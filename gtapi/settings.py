@@ -267,6 +267,7 @@ CELERY_TASK_ROUTES = {"files.tasks.ingest": {"queue": "ingest"}}
 CELERY_BEAT_SCHEDULE = {
     "ingest-what-waits": {"task": "files.tasks.ingest", "schedule": 2.0, "options": {"expires": 10}},
     "sweep-uploads": {"task": "files.tasks.sweep_uploads", "schedule": 600.0, "options": {"expires": 300}},
+    "index-vectors": {"task": "files.tasks.index_vectors", "schedule": 60.0, "options": {"expires": 50}},
     "drain-usage": {"task": "tenants.tasks.drain_usage", "schedule": 1.0, "options": {"expires": 5}},
     "maintain-usage-partitions": {
         "task": "tenants.tasks.maintain_partitions",

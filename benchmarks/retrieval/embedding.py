@@ -16,8 +16,13 @@ def vectors(texts: Sequence[str], *, query: bool) -> list[list[float]]:
     return [vector.tolist() for vector in _model().encode(list(texts), query)]
 
 
+@cache
+def _question(text: str) -> list[float]:
+    return vectors([text], query=True)[0]
+
+
 async def embed(caller: Any, name: str, texts: Sequence[str], *, query: bool) -> list[list[float]]:
-    return vectors(texts, query=query)
+    return [_question(text) for text in texts]
 
 
 async def scale(tenant_id: int, name: str) -> tuple[float, float]:

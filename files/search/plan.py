@@ -107,6 +107,13 @@ def near(scope: Scope, probe: Probe) -> SQL:
     )
 
 
+def ranked(ids: Sequence[int]) -> SQL:
+    """Return a SELECT as ``near`` does, of chunks that were found before."""
+    return sql(
+        "SELECT id, rank, 1 AS weight FROM unnest({}::bigint[]) WITH ORDINALITY AS near (id, rank)", list(ids)
+    )
+
+
 def nearest(scope: Scope, probe: Probe) -> SQL:
     """Return a SELECT of ``id`` and ``distance`` of the nearest chunks."""
     shown = sql(
@@ -172,11 +179,12 @@ def statement(
         " JOIN files_dataset d ON d.id = c.dataset_id AND d.tenant_id = c.tenant_id"
         " JOIN files_file f ON f.id = p.file_id AND f.tenant_id = p.tenant_id"
         " LEFT JOIN files_chunkvector v ON v.chunk_id = c.id AND v.generation = d.generation"
-        " AND v.tenant_id = c.tenant_id ORDER BY fused.fused DESC, c.id",
+        " AND v.tenant_id = c.tenant_id WHERE {} ORDER BY fused.fused DESC, c.id",
         fused,
         _similarity(probes),
         question.coverage(sql("(c.words || ''::tsvector)")) if question else SQL("NULL::float8"),
         scope.tenant_id,
+        scope.places(),
     )
 
 

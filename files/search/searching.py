@@ -17,7 +17,7 @@ from files.search import plan, words
 from files.search.filters import condition
 from files.search.plan import Probe, Scope
 from files.search.relevance import relevance
-from files.search.sql import SQL, sql
+from files.search.sql import SQL, joined, sql
 from gtapi.checks import integer, one_of
 from gtapi.database import in_thread
 from gtapi.errors import APIError
@@ -33,6 +33,13 @@ MAX_EMBEDDED = 4_000
 MAX_READ = 50_000
 #: Chunks up to which all vectors are compared, and an index of vectors is not asked.
 EXACT = 10_000
+#: How the index is read: it goes on until enough of what it finds is asked for, or it has seen so many vectors.
+SCAN = {
+    "hnsw.iterative_scan": "strict_order",
+    "hnsw.ef_search": str(plan.POOL),
+    "hnsw.max_scan_tuples": "20000",
+    "hnsw.scan_mem_multiplier": "4",
+}
 #: How often a search begins anew because a dataset took up vectors of another entry meanwhile.
 ATTEMPTS = 3
 
@@ -143,9 +150,7 @@ def _searched(scope: Scope) -> list[_Searched]:
         scope.tenant_id,
         scope.places(),
     )
-    with connection.cursor() as cursor:
-        cursor.execute(statement.text, statement.values)
-        return [_Searched(id_, embedding, int(chunks)) for id_, embedding, chunks in cursor.fetchall()]
+    return [_Searched(id_, embedding, int(chunks)) for id_, embedding, chunks in _rows(statement)]
 
 
 def _moved(tenant_id: int, searched: Sequence[_Searched]) -> bool:
@@ -189,7 +194,7 @@ def _found(wanted: _Wanted, searched: Sequence[_Searched], probes: Sequence[Prob
     # What cannot be compared by vectors is searched by words, whatever was asked for.
     by_words = [dataset for dataset in searched if wanted.mode != "vector" or dataset.id not in compared]
     question = words.read(wanted.query, scope.sample(sum(dataset.chunks for dataset in searched)))
-    lists = [plan.near(scope, probe) for probe in probes]
+    lists = [_near(scope, probe, searched) for probe in probes]
     for beside in (True, False):
         datasets = [dataset for dataset in by_words if (dataset.id in compared) is beside]
         if question is not None and datasets:
@@ -199,11 +204,7 @@ def _found(wanted: _Wanted, searched: Sequence[_Searched], probes: Sequence[Prob
     if not lists:
         return []
     made = plan.statement(scope, probes, question, lists, wanted.limit)
-    with transaction.atomic(), connection.cursor() as cursor:
-        if any(not probe.exact for probe in probes):
-            cursor.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-        cursor.execute(made.text, made.values)
-        rows = cursor.fetchall()
+    rows = _rows(made)
     # Looked at last: what changes after it does not concern these passages.
     if probes and _moved(scope.tenant_id, searched):
         return None
@@ -211,6 +212,28 @@ def _found(wanted: _Wanted, searched: Sequence[_Searched], probes: Sequence[Prob
     # A passage is in one list of vectors and in one of words, at most.
     best = (bool(probes) + bool(len(lists) > len(probes))) / (plan.SMOOTHING + 1)
     return [_passage(row, best, scales) for row in rows]
+
+
+def _near(scope: Scope, probe: Probe, searched: Sequence[_Searched]) -> SQL:
+    """Return the list of the nearest chunks, looked up by the index of vectors where there are many."""
+    if probe.exact:
+        return plan.near(scope, probe)
+    with transaction.atomic():
+        _rows(
+            sql("SELECT {}", joined(", ", (sql("set_config({}, {}, TRUE)", *item) for item in SCAN.items())))
+        )
+        found = _rows(plan.nearest(scope, probe))
+    chunks = sum(dataset.chunks for dataset in searched if dataset.id in probe.dataset_ids)
+    if len(found) < min(plan.POOL, chunks):
+        # The index gave up among vectors of others, or of files that are not asked for.
+        return plan.near(scope, replace(probe, exact=True))
+    return plan.ranked([id_ for id_, distance in sorted(found, key=lambda row: (row[1], row[0]))])
+
+
+def _rows(statement: SQL) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement.text, statement.values)
+        return list(cursor.fetchall())
 
 
 def _passage(row: tuple[Any, ...], best: float, scales: dict[str, tuple[float, float]]) -> Passage:

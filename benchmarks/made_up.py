@@ -1,0 +1,15 @@
+"""Vectors for a benchmark's questions, which are made up beforehand: no model is in what is measured."""
+
+from collections.abc import Sequence
+from typing import Any
+
+#: The vector of each question.
+VECTORS: dict[str, list[float]] = {}
+
+
+async def embed(caller: Any, name: str, texts: Sequence[str], *, query: bool) -> list[list[float]]:
+    return [VECTORS[text] for text in texts]
+
+
+async def scale(tenant_id: int, name: str) -> tuple[float, float]:
+    return 0.0, 1.0

@@ -1,0 +1,266 @@
+"""Measure how indexing and search go as chunks grow, on seeded made-up vectors.
+
+    make bench-search [ARGS="--most 500000 --write"]     # or: .venv/bin/python benchmarks/search_scale.py
+
+One dataset grows; beside it another tenant has a small one in the same tables and the same index. Searches are
+measured through ``files.search`` with the question's vector at hand, so that no model is in the figures. Recall is that
+of the nearest ten against comparing all vectors. Exit status 1: recall is below its floor, or a filter starved a search.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, quantiles
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(CHECKOUT))
+
+import numpy as np  # noqa: E402 - the checkout has to be on the path
+
+from benchmarks.database import database  # noqa: E402
+from benchmarks.made_up import VECTORS  # noqa: E402
+
+SIZES = (1_000, 10_000, 100_000, 500_000)
+DIMENSIONS = 384
+#: Vectors lie about so many centres, as texts lie about subjects.
+CENTRES = 400
+SPREAD = 0.9
+CHUNKS_A_FILE = 100
+SMALL = 200
+SEARCHES = 60
+LIMIT = 10
+FLOOR = 0.9
+#: Words as common as in a language: the n-th is met a n-th as often as the first.
+VOCABULARY = 20_000
+WORDS_A_CHUNK = 60
+
+
+class World:
+    """Where made-up vectors and texts come from; the same ones each time."""
+
+    def __init__(self) -> None:
+        self._random = np.random.default_rng(4)
+        self._centres = self._random.normal(size=(CENTRES, DIMENSIONS))
+        weights = 1 / np.arange(1, VOCABULARY + 1)
+        self._weights = weights / weights.sum()
+
+    def vectors(self, count: int) -> Any:
+        about = self._centres[self._random.integers(0, CENTRES, count)]
+        made = about + SPREAD * self._random.normal(size=(count, DIMENSIONS))
+        return (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float16)
+
+    def texts(self, count: int, words: int = WORDS_A_CHUNK) -> list[str]:
+        chosen = self._random.choice(VOCABULARY, size=(count, words), p=self._weights)
+        return [" ".join(f"w{word}" for word in row) for row in chosen]
+
+
+def make_dataset(name: str) -> Any:
+    from files.models import Dataset
+    from tenants.models import Tenant
+
+    tenant = Tenant.objects.create(slug=name, name=name)
+    return Dataset.objects.create(tenant=tenant, name=name, embedding="embedder")
+
+
+def grow(dataset: Any, world: World, count: int) -> float:
+    """Add chunks; returns the seconds that the database took."""
+    from tests import factories
+
+    seconds = 0.0
+    for start in range(0, count, 10_000):
+        some = min(10_000, count - start)
+        places = []
+        for at in range(0, some, CHUNKS_A_FILE):
+            held = min(CHUNKS_A_FILE, some - at)
+            # One file in a hundred is of a kind of its own, which a filter asks for.
+            kind = "rare" if (start + at) // CHUNKS_A_FILE % 100 == 0 else "common"
+            places.append((factories.place(dataset, chunk_count=held, attributes={"kind": kind}), held))
+        seconds += _copy(dataset, places, world.vectors(some), world.texts(some))
+    return seconds
+
+
+def _copy(dataset: Any, places: list[tuple[Any, int]], vectors: Any, texts: list[str]) -> float:
+    from django.db import connection, transaction
+
+    began = time.perf_counter()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('files_chunk_id_seq') FROM generate_series(1, %s)", [len(texts)])
+        ids = [row[0] for row in cursor.fetchall()]
+        owner = (dataset.tenant_id, dataset.pk)
+        positions = ((place.pk, position) for place, held in places for position in range(held))
+        with cursor.copy(
+            "COPY files_chunk (id, tenant_id, dataset_id, place_id, position, text, tokens, heading) FROM STDIN"
+        ) as copy:
+            for id_, (place, position), text in zip(ids, positions, texts, strict=True):
+                copy.write_row((id_, *owner, place, position, text, WORDS_A_CHUNK, ""))
+        with cursor.copy(
+            "COPY files_chunkvector (chunk_id, tenant_id, dataset_id, generation, dimensions, vector) FROM STDIN"
+        ) as copy:
+            for id_, vector in zip(ids, vectors.tolist(), strict=True):
+                copy.write_row((id_, *owner, 1, DIMENSIONS, str(vector).replace(" ", "")))
+    return time.perf_counter() - began
+
+
+@dataclass
+class Measured:
+    """Milliseconds a search (p50, p95), and the share of the nearest ten that were found; None where none is due."""
+
+    p50: float
+    p95: float
+    recall: float | None = None
+    least: int = LIMIT
+
+
+def measure(
+    dataset: Any, world: World, mode: str, truth: Callable[[list[float]], set[int]] | None = None, **more: Any
+) -> Measured:
+    from files.backends import Caller
+    from files.search import search
+
+    caller = Caller(dataset.tenant_id, 0, "")
+    questions = world.texts(SEARCHES, 6)
+    VECTORS.clear()
+    VECTORS.update(zip(questions, world.vectors(SEARCHES).astype(float).tolist(), strict=True))
+
+    async def all_of_them() -> Iterator[tuple[float, list[Any], list[float]]]:
+        found = []
+        for question in questions:
+            began = time.perf_counter()
+            passages = await search(caller, [dataset.pk], question, limit=LIMIT, mode=mode, **more)
+            found.append(((time.perf_counter() - began) * 1000, passages, VECTORS[question]))
+        return iter(found)
+
+    results = list(asyncio.run(all_of_them()))
+    cuts = quantiles((ms for ms, _, _ in results), n=20)
+    recall = None
+    if truth is not None:
+        recall = mean(
+            len({passage.chunk_id for passage in passages} & truth(vector)) / LIMIT
+            for _, passages, vector in results[:20]
+        )
+    return Measured(cuts[9], cuts[18], recall, min(len(passages) for _, passages, _ in results))
+
+
+def exact(dataset: Any, kind: str = "") -> Callable[[list[float]], set[int]]:
+    """Return what finds the nearest chunks without any index."""
+    from django.db import connection
+
+    def nearest(vector: list[float]) -> set[int]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT id FROM (SELECT v.chunk_id AS id, v.vector::halfvec(384) <=> %s::halfvec(384) AS far"
+                " FROM files_chunkvector v JOIN files_chunk c ON c.id = v.chunk_id"
+                " JOIN files_datasetfile p ON p.id = c.place_id WHERE v.dataset_id = %s"
+                " AND (%s = '' OR p.attributes ->> 'kind' = %s) OFFSET 0) every ORDER BY far, id LIMIT %s",
+                [str(vector), dataset.pk, kind, kind, LIMIT],
+            )
+            return {row[0] for row in cursor.fetchall()}
+
+    return nearest
+
+
+def settle(size: int) -> float:
+    """Make the index where one is due, and the statistics; returns the seconds that the index took."""
+    from django.db import connection
+
+    from files.search import indexes
+
+    began = time.perf_counter()
+    made = indexes.make_missing()
+    seconds = time.perf_counter() - began if made else 0.0
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
+    return seconds
+
+
+def uses_index(dataset: Any) -> bool:
+    """Tell whether PostgreSQL looks vectors up by their index where a search lets it."""
+    from django.db import connection
+
+    from files.search import indexes, plan, searching
+    from files.search.sql import SQL, sql
+
+    scope = plan.Scope(dataset.tenant_id, (dataset.pk,), SQL("TRUE"))
+    chunks = sum(dataset.places.values_list("chunk_count", flat=True))
+    vector = next(iter(VECTORS.values()))
+    probe = plan.Probe("embedder", (dataset.pk,), vector, (0, 1), exact=chunks <= searching.EXACT)
+    explained = sql("EXPLAIN {}", plan.nearest(scope, probe))
+    with connection.cursor() as cursor:
+        cursor.execute(explained.text, explained.values)
+        return indexes.name_of(DIMENSIONS) in str(cursor.fetchall())
+
+
+RARE = {"type": "eq", "key": "kind", "value": "rare"}
+
+
+def step(size: int, grown: int, big: Any, small: Any, world: World) -> tuple[str, list[str]]:
+    """Grow to ``size`` and measure; returns a line of the table, and what is wrong."""
+    from files.search import searching
+
+    seconds = grow(big, world, size - grown)
+    index = settle(size)
+    kinds = {
+        "vector": measure(big, world, "vector", exact(big)),
+        "hybrid": measure(big, world, "hybrid"),
+        "filtered": measure(big, world, "vector", exact(big, "rare"), filters=RARE),
+        "small": measure(small, world, "vector", exact(small)),
+    }
+    by_index = uses_index(big)
+    rate = (size - grown) / seconds
+    cells = [f"{size:,}", f"{rate:,.0f}", f"{index:.0f}" if index else "", *map(_cell, kinds.values())]
+    wrong = [
+        f"{name} at {size:,}: recall {found.recall:.2f}"
+        for name, found in kinds.items()
+        if found.recall is not None and found.recall < FLOOR
+    ]
+    wrong += [f"{name} at {size:,}: only {m.least} passages" for name, m in kinds.items() if m.least < LIMIT]
+    if by_index is not bool(size > searching.EXACT):
+        wrong.append(f"at {size:,} the index is {'used' if by_index else 'not used'}")
+    return "| " + " | ".join(cells) + " |", wrong
+
+
+def _cell(found: Measured) -> str:
+    recall = "" if found.recall is None else f", {found.recall:.2f}"
+    return f"{found.p50:.0f} / {found.p95:.0f}{recall}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--most", type=int, default=100_000, help="the largest size (100000)")
+    parser.add_argument("--write", action="store_true", help="write benchmarks/results/search.md, too")
+    arguments = parser.parse_args()
+    lines = [
+        "| chunks | added a second | index, s | vectors | hybrid | with a filter (1 %) | 200 chunks of another tenant |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    wrong: list[str] = []
+    print("\n".join(lines), flush=True)
+    with database():
+        from django.test import override_settings
+
+        this = "benchmarks.made_up"
+        with override_settings(FILES_EMBEDDER=f"{this}.embed", FILES_SCALE=f"{this}.scale"):
+            world, big, small = World(), make_dataset("big"), make_dataset("small")
+            grow(small, world, SMALL)
+            grown = 0
+            for size in (size for size in SIZES if size <= arguments.most):
+                line, problems = step(size, grown, big, small, world)
+                print(line, flush=True)
+                lines.append(line)
+                wrong += problems
+                grown = size
+    if arguments.write:
+        title = "# Search as chunks grow\n\nMilliseconds a search, p50 / p95, and recall of the nearest ten; see ../search_scale.py.\n\n"
+        (CHECKOUT / "benchmarks/results/search.md").write_text(title + "\n".join(lines) + "\n")
+    for problem in wrong:
+        print(problem, file=sys.stderr)
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

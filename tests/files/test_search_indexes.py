@@ -1,0 +1,190 @@
+"""Indexes of vectors: when they are made, and that a search by them finds what comparing all would."""
+
+import threading
+
+import pytest
+from django.db import connection
+
+from files import tasks
+from files.backends import Caller
+from files.models import Chunk, ChunkVector
+from files.models.chunks import vector_text
+from files.search import indexes, plan, search, searching
+from files.search.plan import Probe, Scope
+from files.search.sql import SQL, sql
+from tests import factories
+
+#: A number of dimensions that no other test has.
+DIMENSIONS = 24
+CHUNKS = 400
+
+
+@pytest.fixture(autouse=True)
+def database_access(django_db_blocker):
+    with django_db_blocker.unblock():
+        yield
+
+
+def vector(number: int) -> list[float]:
+    """Vectors on a spiral: near numbers are near each other."""
+    return [((number + 1) / CHUNKS) ** (axis / 8) for axis in range(DIMENSIONS)]
+
+
+async def embed(caller, name, texts, *, query):
+    return [vector(int(text)) for text in texts]
+
+
+def bulk(dataset, place, numbers):
+    rows = Chunk.objects.bulk_create(
+        Chunk(
+            tenant=dataset.tenant,
+            dataset=dataset,
+            place=place,
+            position=at,
+            text=f"number {number}",
+            tokens=2,
+        )
+        for at, number in enumerate(numbers)
+    )
+    ChunkVector.objects.bulk_create(
+        ChunkVector(
+            chunk=row, tenant=dataset.tenant, dataset=dataset, generation=1, dimensions=DIMENSIONS,
+            vector=vector_text(vector(number)),
+        )
+        for row, number in zip(rows, numbers, strict=True)
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def library(django_db_setup, django_db_blocker):
+    """A dataset of two files, one of which has but a few chunks; and another tenant's, which is much alike."""
+    with django_db_blocker.unblock():
+        made = []
+        for _ in range(2):
+            dataset = factories.dataset(factories.tenant(), embedding="numbers")
+            many = factories.place(dataset, filename="many", chunk_count=CHUNKS - 5)
+            few = factories.place(dataset, filename="few", chunk_count=5, attributes={"kind": "rare"})
+            bulk(dataset, many, range(CHUNKS - 5))
+            bulk(dataset, few, range(CHUNKS - 5, CHUNKS))
+            made.append(dataset)
+        yield made[0]
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP INDEX IF EXISTS {indexes.name_of(DIMENSIONS)}")
+
+
+@pytest.fixture
+def indexed(library, monkeypatch, settings):
+    """The library with an index, by which every search goes."""
+    settings.FILES_EMBEDDER = "tests.files.test_search_indexes.embed"
+    monkeypatch.setattr(indexes, "ENOUGH", CHUNKS)
+    monkeypatch.setattr(searching, "EXACT", 0)
+    indexes.make_missing()
+    return library
+
+
+def is_valid() -> bool | None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)",
+            [indexes.name_of(DIMENSIONS)],
+        )
+        row = cursor.fetchone()
+    return row and row[0]
+
+
+async def find(dataset, number, **more):
+    caller = Caller(dataset.tenant_id, 0, "")
+    return await search(caller, [dataset.pk], str(number), mode="vector", **more)
+
+
+def test_an_index_is_made_once_enough_rows_have_a_dimension(library, monkeypatch):
+    monkeypatch.setattr(indexes, "ENOUGH", 2 * CHUNKS + 1)
+    indexes.make_missing()
+    assert is_valid() is None
+    monkeypatch.setattr(indexes, "ENOUGH", 2 * CHUNKS)
+    assert indexes.make_missing() == [DIMENSIONS]
+    assert is_valid()
+    assert indexes.make_missing() == []
+
+
+def test_an_index_whose_making_broke_off_is_made_anew(indexed):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = to_regclass(%s)",
+            [indexes.name_of(DIMENSIONS)],
+        )
+    assert indexes.make_missing() == [DIMENSIONS]
+    assert is_valid()
+
+
+def test_two_workers_do_not_make_the_same_index(indexed, django_db_blocker):
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP INDEX {indexes.name_of(DIMENSIONS)}")
+        cursor.execute("SELECT pg_advisory_lock(%s)", [indexes.LOCK])
+        made = []
+
+        def other() -> None:
+            made.append(indexes.make_missing())
+            connection.close()
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        assert made == [[]]
+        cursor.execute("SELECT pg_advisory_unlock(%s)", [indexes.LOCK])
+    assert indexes.make_missing() == [DIMENSIONS]
+
+
+def test_the_task_makes_the_index_beside_other_tasks(indexed):
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP INDEX {indexes.name_of(DIMENSIONS)}")
+    tasks.index_vectors()
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "index"]
+    thread.join(30)
+    assert is_valid()
+
+
+def test_a_search_in_many_chunks_goes_by_the_index(indexed):
+    scope = Scope(indexed.tenant_id, (indexed.pk,), SQL("TRUE"))
+    probe = Probe("numbers", (indexed.pk,), vector(7), (0, 1), exact=False)
+    with connection.cursor() as cursor:
+        # So few rows are sorted sooner than looked up; the benchmark has enough of them.
+        cursor.execute("SET enable_sort = off")
+        for asked, uses in (
+            (probe, True),
+            (Probe("numbers", (indexed.pk,), vector(7), (0, 1), exact=True), False),
+        ):
+            explained = sql("EXPLAIN {}", plan.nearest(scope, asked))
+            cursor.execute(explained.text, explained.values)
+            said = str(cursor.fetchall())
+            assert (indexes.name_of(DIMENSIONS) in said) is uses
+        cursor.execute("RESET enable_sort")
+
+
+async def test_it_finds_what_comparing_all_vectors_finds(indexed, monkeypatch):
+    for number in (0, 77, 200, 399):
+        by_index = [p.text for p in await find(indexed, number)]
+        monkeypatch.setattr(searching, "EXACT", 10**9)
+        assert by_index == [p.text for p in await find(indexed, number)]
+        monkeypatch.setattr(searching, "EXACT", 0)
+        assert by_index[0] == f"number {number}"
+
+
+@pytest.mark.parametrize("tuples", ["1", "20000"])
+async def test_a_filter_does_not_starve_a_search(indexed, monkeypatch, tuples):
+    """Even where the index gives up before it comes to a chunk that passes."""
+    monkeypatch.setitem(searching.SCAN, "hnsw.max_scan_tuples", tuples)
+    rare = {"type": "eq", "key": "kind", "value": "rare"}
+    found = await find(indexed, 0, filters=rare)
+    assert [p.text for p in found] == [f"number {number}" for number in range(CHUNKS - 5, CHUNKS)]
+
+
+def test_what_the_index_is_told_holds_for_its_search_alone(indexed):
+    """The connection goes back to a pool."""
+    scope = Scope(indexed.tenant_id, (indexed.pk,), SQL("TRUE"))
+    probe = Probe("numbers", (indexed.pk,), vector(3), (0, 1), exact=False)
+    searching._near(scope, probe, [])
+    with connection.cursor() as cursor:
+        for name in searching.SCAN:
+            cursor.execute(f"SHOW {name}")
+            assert cursor.fetchone()[0] in ("off", "40", "20000", "1")
