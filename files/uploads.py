@@ -21,7 +21,7 @@ from files import storage
 from files.ingestion.orders import process_again
 from files.ingestion.waking import wake
 from files.limits import Limits
-from files.models import Dataset, DatasetFile, File, FileBatch, Leftover, UploadKey
+from files.models import Chunk, ChunkVector, Dataset, DatasetFile, File, FileBatch, Leftover, UploadKey
 from gtapi.errors import Conflict, NotFound
 
 JSON = dict[str, Any]
@@ -338,6 +338,9 @@ def remove_dataset(dataset: Dataset) -> None:
     elsewhere = DatasetFile.objects.filter(file=OuterRef("pk")).exclude(dataset=dataset)
     files = File.objects.exclude(origin=File.Origin.FILES).filter(~Exists(elsewhere), places__dataset=dataset)
     names = dict(files.values_list("pk", "path"))
+    # The database would take these along by itself, too, but row by row, which takes nearly twice as long.
+    for model in (ChunkVector, Chunk):
+        model.objects.filter(tenant=dataset.tenant_id, dataset=dataset).delete()
     File.objects.filter(pk__in=names).delete()
     Dataset.objects.filter(pk=dataset.pk).delete()
     transaction.on_commit(lambda: discard(names.values()))

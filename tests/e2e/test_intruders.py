@@ -7,6 +7,7 @@ import pytest
 from django.urls import resolve
 from django.utils import timezone
 
+from files.models import FileBatch
 from gtapi.ids import random_base62
 from inference import api_urls
 from tenants.keys import PREFIX, checksum, generate
@@ -131,6 +132,30 @@ def test_a_key_without_the_scope_is_told_which_one(upstream, world, call, route,
     error = envelope(call(route, path, limited.plain), 403, "insufficient_scope")
     assert route.scope in error["message"]
     assert upstream.received(world.raw) == []
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if "/ds_none" in route.path], ids=str)
+def test_a_dataset_that_is_not_granted_does_not_exist(world, upstream, call, route):
+    dataset = factories.dataset(world.tenant, keys=[world.key.row])
+    batch = FileBatch.objects.create(tenant=world.tenant, dataset=dataset)
+    place = factories.place(dataset, batch=batch, attributes={"a": 1})
+    names = {"ds_none": dataset.pk, "file-none": place.file_id, "vsfb_none": batch.pk}
+    path = route.path
+    for name, there in names.items():
+        path = path.replace(name, there)
+    hidden = factories.dataset(world.tenant, keys=[world.key.row], hidden=True)
+    for base in BASES:
+        keys = [factories.key(world.tenant), factories.world(upstream.base_url).key]
+        for key in keys:
+            refused = envelope(call(route, base + path, key.plain), 404, "dataset_not_found")
+            unknown = envelope(call(route, base + route.path, key.plain), 404, "dataset_not_found")
+            assert refused["message"].replace(dataset.pk, "X") == unknown["message"].replace("ds_none", "X")
+        in_hidden = base + path.replace(dataset.pk, hidden.pk)
+        envelope(call(route, in_hidden, world.key.plain), 404, "dataset_not_found")
+    place.refresh_from_db()
+    assert (place.state, place.attributes) == ("ready", {"a": 1})
+    assert dataset.places.count() == 1
+    assert not FileBatch.objects.get(pk=batch.pk).cancelled
 
 
 @EACH_CALL

@@ -15,7 +15,7 @@ def store(world) -> Dataset:
 
 
 def notes(text: str) -> tuple[str, bytes]:
-    return (f"{text.split()[0].lower()}.txt", text.encode())
+    return (f"{text.split(maxsplit=1)[0].lower()}.txt", text.encode())
 
 
 def found(client, store: Dataset, query: str) -> list[str]:
