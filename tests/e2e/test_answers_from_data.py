@@ -9,7 +9,7 @@ import httpx
 import openai
 import pytest
 
-from files.models import Dataset
+from files.models import Dataset, DatasetGrant
 from inference.models import AgentVersion, Conversation, Explanation, Item, Turn
 from inference.tasks import prune_explanations
 from tenants import drain
@@ -575,6 +575,37 @@ def test_nobody_else_gets_at_the_files_of_a_thread(gateway, http, thread, upstre
         envelope(refused, 404, "conversation_not_found")
     assert upstream.received(world.raw) == []
     assert upstream.received(stranger.raw) == []
+
+
+def upload(http, path: str, name: str, text: str, **headers: str) -> str:
+    """Upload a text and wait until it is ready; returns its id."""
+    sent = http.post(path, files={"file": (name, text.encode(), "text/plain")}, headers=headers)
+    assert sent.status_code in (200, 201), sent.text
+    identity, deadline = sent.json()["id"], time.monotonic() + 60
+    while (file := http.get(f"/files/{identity}").json())["status"] != "ready":
+        assert file["status"] in ("uploaded", "processing"), file
+        assert time.monotonic() < deadline, file
+        time.sleep(0.1)
+    return identity
+
+
+@pytest.mark.usefixtures("ingest")
+def test_what_clients_upload_is_cited_by_an_address_that_leads_to_it(http, world, handbook, thread, make):
+    DatasetGrant.objects.create(key=world.key.row, dataset=handbook)
+    make()
+    texts = {
+        upload(http, f"/datasets/{handbook.pk}/files", "rules.txt", "The rent of the office is 900 euros."),
+        upload(
+            http, "/conversations/files", "letter.txt", "The rent of Ada is 500 euros.", **{HEADER: thread.pk}
+        ),
+    }
+    message = say(http, thread, "How much is the rent?", "guide").json()["choices"][0]["message"]
+    assert {citation["file_id"] for citation in message["citations"]} == texts
+    for citation, annotation in zip(message["citations"], message["annotations"], strict=True):
+        url = annotation["url_citation"]["url"]
+        assert url.endswith(f"/files/{citation['file_id']}/content")
+        # Not every key may read it: this one uploaded both.
+        assert http.get(url).text == citation["quote"]
 
 
 # Why an answer says what it says
