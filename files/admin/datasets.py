@@ -21,8 +21,9 @@ from files import uploads
 from files.admin import searching, states, uploading
 from files.admin.figures import summary, summary_of_each
 from files.ingestion.orders import process_again
+from files.ingestion.waking import wake
 from files.limits import Limits
-from files.models import Dataset, DatasetFile, DatasetGrant
+from files.models import ChunkVector, Dataset, DatasetFile, DatasetGrant
 from gtapi.templatetags.amounts import ago
 from gtapi.templatetags.amounts import size as size_text
 from tenants.admin.base import TenantForm, TenantOwnedAdmin, badge
@@ -77,6 +78,16 @@ class DatasetForm(TenantForm[Dataset]):
         )
 
 
+def _indexed(dataset: Dataset) -> int:
+    """Return how many chunks have their vector in the index that is being made."""
+    if not dataset.embedding or dataset.next_embedding != dataset.embedding:
+        return 0
+    made = ChunkVector.objects.filter(
+        tenant=dataset.tenant_id, dataset=dataset, generation=dataset.next_generation
+    )
+    return made.count()
+
+
 #: Files that a dataset's page shows; the list of files has all of them.
 SHOWN = 25
 
@@ -112,6 +123,11 @@ class DatasetAdmin(TenantOwnedAdmin[Dataset]):
         if obj is None or self.has_change_permission(request, obj):
             fields.append(("Who may use it", {"fields": ("keys",)}))
         return fields
+
+    def save_model(self, request: HttpRequest, obj: Dataset, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if obj.embedding != obj.indexed_embedding:
+            wake()
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
@@ -157,7 +173,8 @@ class DatasetAdmin(TenantOwnedAdmin[Dataset]):
         return {
             "overview": dataset,
             "summary": summary(dataset),
-            "reindexing": dataset.indexed_embedding != dataset.embedding,
+            "indexing": dataset.indexed_embedding != dataset.embedding and not dataset.index_error,
+            "indexed": _indexed(dataset),
             "agents": list(dataset.agents.values_list("pk", "name")),
             "places": self._newest(dataset) if may_see else [],
             "may_see": may_see,
@@ -183,10 +200,11 @@ class DatasetAdmin(TenantOwnedAdmin[Dataset]):
         found = context["summary"]
         return JsonResponse(
             {
-                "working": found.working,
+                "working": found.working + context["indexing"],
                 "places": rows,
                 "parts": {
-                    "dataset-figures": render_to_string("admin/files/dataset/figures.html", context, request)
+                    f"dataset-{part}": render_to_string(f"admin/files/dataset/{part}.html", context, request)
+                    for part in ("figures", "index")
                 },
             }
         )

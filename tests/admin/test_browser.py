@@ -181,6 +181,14 @@ def test_bars_move_on_every_page_without_a_reload(dataset, page, operator):
     assert page.evaluate("window.neverReloaded")
 
 
+def test_an_upload_after_the_log_in_has_ended_is_said_so(dataset, page, operator):
+    log_in(page, operator)
+    page.goto(f"/admin/files/dataset/{dataset.pk}/change/")
+    page.context.clear_cookies(name="sessionid")
+    drop(page, {"one.txt": "One."})
+    expect(page.get_by_text("Your log-in has ended. Reload the page.")).to_be_visible()
+
+
 def test_what_strangers_said_runs_nowhere(tenant, page, operator):
     evil = "<script>window.ran = 1</script><img src=x onerror='window.ran = 1'>"
 

@@ -9,7 +9,7 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from files.models import Dataset, DatasetFile, File
+from files.models import ChunkVector, Dataset, DatasetFile, File
 from tests import answers, factories
 from tests.admin.conftest import fields, queries, said, text, url
 from tests.files import embedding
@@ -115,9 +115,35 @@ class TestPage:
 
     def test_it_says_that_a_new_index_is_made_or_could_not_be(self, operator, world, dataset):
         Dataset.objects.filter(pk=dataset.pk).update(embedding="new", indexed_embedding="old")
-        assert "Re-indexing with new. Searches use the vectors of old" in text(page(operator, dataset))
+        assert "Re-indexing with new. 0 of 0 chunks. Searches use the vectors of old" in text(
+            page(operator, dataset)
+        )
         Dataset.objects.filter(pk=dataset.pk).update(index_error="main: no such model")
         assert "main: no such model" in text(page(operator, dataset))
+
+    def test_it_tells_how_far_a_new_index_is(self, operator, dataset):
+        place = factories.place(dataset, chunk_count=3)
+        for words in ("One.", "Two.", "Three."):
+            factories.chunk(place, words)
+        Dataset.objects.filter(pk=dataset.pk).update(embedding="new", next_embedding="new", next_generation=2)
+        ChunkVector.objects.bulk_create(
+            ChunkVector(
+                chunk=chunk,
+                tenant_id=chunk.tenant_id,
+                dataset=dataset,
+                generation=2,
+                dimensions=1,
+                vector="[1]",
+            )
+            for chunk in place.chunks.all()[:2]
+        )
+        assert "Re-indexing with new. 2 of 3 chunks." in text(page(operator, dataset))
+        told = operator.get(url("files_dataset_progress", dataset.pk)).json()
+        assert told["working"] == 1
+        assert "2 of 3 chunks" in told["parts"]["dataset-index"]
+        Dataset.objects.filter(pk=dataset.pk).update(indexed_embedding="new", next_embedding="", generation=2)
+        told = operator.get(url("files_dataset_progress", dataset.pk)).json()
+        assert (told["working"], told["parts"]["dataset-index"].strip()) == (0, "")
 
     def test_a_thousand_files_cost_what_a_few_do(self, operator, dataset):
         def more(count: int) -> None:

@@ -17,7 +17,8 @@
       document.addEventListener("visibilitychange", () => {
         if (!document.hidden && this.timer !== null) this.soon(0);
       });
-      if (document.querySelector("[data-place][data-working]")) this.soon(PAUSE);
+      const working = document.querySelector("[data-place][data-working]");
+      if (working || "liveNow" in element.dataset) this.soon(PAUSE);
     }
 
     soon(pause) {
@@ -223,6 +224,7 @@
       const answer = request.response?.files?.[0];
       if (answer?.error) this.fail(row, answer.error, !answer.final);
       else if (request.status === 200 && answer) this.done(row, answer);
+      else if (request.status && request.responseURL !== this.form.action) this.fail(row, "Your log-in has ended. Reload the page.");
       else if (request.status === 403) this.fail(row, "You may not upload here, or your log-in has ended. Reload the page.");
       else if (request.status) this.fail(row, request.response?.error || `The server answered ${request.status}.`, true);
       else this.fail(row, "The connection was lost.", true);
