@@ -159,6 +159,12 @@ def test_a_type_that_was_declared_counts_where_nothing_else_tells(tmp_path):
         ("Caf\u00e9 na\u00efve \u4e2d\u6587", "utf-16"),
         ("Ten words that are written without any mark", "utf-16-le"),
         ("Caf\u00e9 \U0001f600", "utf-32"),
+        ("Caf\u00e9 d\u00e9j\u00e0 vu", "cp1252"),
+        ("\u201cSmart quotes\u201d \u2013 \u20ac5, na\u00efve M\u00fcller", "cp1252"),
+        (
+            "Dnes ve\u010der p\u016fjdeme do kina, \u0159ekl t\u00e1ta. P\u0159\u00edli\u0161 \u017elu\u0165ou\u010dk\u00fd k\u016f\u0148.",
+            "cp1250",
+        ),
         (
             "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440! \u042d\u0442\u043e \u043e\u0431\u044b\u0447\u043d\u044b\u0439 \u0440\u0443\u0441\u0441\u043a\u0438\u0439 \u0442\u0435\u043a\u0441\u0442.",
             "cp1251",

@@ -22,6 +22,12 @@ _MARKS = {
 _SAMPLE = 32768
 _LETTERS_BEYOND_ASCII = re.compile(r"[^\0-\x7f]+")
 
+#: What texts of Western Europe have beyond ASCII: letters, and the marks of their typographers.
+_WESTERN = frozenset(
+    "àáâãäåæçèéêëíîïñóôõöøùúûüÀÁÂÃÄÅÆÇÈÉÊËÍÎÏÑÓÔÕÖØÙÚÛÜßŒœ¡£§©ª«®°²·º»½¿•…€™"
+    "\u00a0\u2013\u2014\u2018\u2019\u201a\u201c\u201d\u201e"
+)
+
 
 def sections(path: Path, name: str) -> Iterator[Section]:
     yield Section(decode(path.read_bytes()))
@@ -63,5 +69,17 @@ def _guessed(data: bytes) -> str:
     """Return an encoding, guessed where the first letters are that ASCII does not have."""
     first = next((at for at, byte in enumerate(data[: 64 * _SAMPLE]) if byte > 127), 0)
     start = max(0, first - _SAMPLE // 2)
-    guess = charset_normalizer.from_bytes(data[start : start + _SAMPLE]).best()
+    sample = data[start : start + _SAMPLE]
+    if _is_western(sample):
+        return "cp1252"
+    guess = charset_normalizer.from_bytes(sample).best()
     return guess.encoding if guess else "cp1252"
+
+
+def _is_western(sample: bytes) -> bool:
+    """Whether it reads well in the encoding of Western Europe, between whose neighbours short texts hardly tell."""
+    try:
+        runs = _LETTERS_BEYOND_ASCII.findall(sample.decode("cp1252"))
+    except UnicodeDecodeError:
+        return False
+    return all(len(run) < 4 and _WESTERN.issuperset(run) for run in runs)
