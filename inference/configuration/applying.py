@@ -1,5 +1,6 @@
 """Makes the database equal to a configuration."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -34,6 +35,11 @@ _PROVIDER_NAMES = {
     "first_byte_timeout": "timeouts.first_byte",
     "between_chunks_timeout": "timeouts.between_chunks",
     "total_timeout": "timeouts.total",
+}
+
+_FILES_NAMES = {
+    name: f"files.{name}"
+    for name in ("embedding", "transcription", "max_file_bytes", "max_files", "max_stored_bytes")
 }
 
 AnySpec = TypeVar("AnySpec", bound=NamedSpec)
@@ -149,12 +155,22 @@ class _OneTenant:
     def _tenant(self) -> bool:
         """Have the tenant's own row; tells whether it is there."""
         path = self.spec.path
-        own = {path, *(f"{path}.{name}" for name in ("slug", "name", "hosts", "active"))}
-        if any(problem.path.partition(".hosts[")[0] in own for problem in self.problems):
+        own = {
+            path,
+            *(f"{path}.{name}" for name in ("slug", "name", "hosts", "active", "files", "record_answers")),
+        }
+        parts = re.compile(r"(?<=\.hosts)\[.*|(?<=\.files)\..*")
+        if any(parts.sub("", problem.path) in own for problem in self.problems):
             return False
         self.tenant = Tenant.objects.filter(slug=self.spec.slug).first() or Tenant(slug=self.spec.slug)
-        values = {"name": self.spec.name, "hosts": list(self.spec.hosts), "active": self.spec.active}
-        return self._store("tenant", self.tenant, values, path)
+        values = {
+            "name": self.spec.name,
+            "hosts": list(self.spec.hosts),
+            "active": self.spec.active,
+            **{name: getattr(self.spec.files, name) for name in _FILES_NAMES},
+            "record_answers": self.spec.record_answers,
+        }
+        return self._store("tenant", self.tenant, values, path, _FILES_NAMES)
 
     def _load(self) -> None:
         tenant = self.tenant

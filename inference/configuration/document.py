@@ -93,12 +93,26 @@ class KeySpec:
 
 
 @dataclass(frozen=True, slots=True)
+class FilesSpec:
+    """What becomes of a tenant's files, and how much it may keep; None stands for the installation's limit."""
+
+    path: str
+    embedding: str
+    transcription: str
+    max_file_bytes: int | None
+    max_files: int | None
+    max_stored_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class TenantSpec:
     path: str
     slug: str
     name: str
     hosts: tuple[str, ...]
     active: bool
+    files: FilesSpec
+    record_answers: bool
     providers: tuple[ProviderSpec, ...]
     catalog: tuple[CatalogSpec, ...]
     datasets: tuple[DatasetSpec, ...]
@@ -156,6 +170,8 @@ def _tenant(fields: Fields) -> TenantSpec:
         name=fields.text("name", slug),
         hosts=tuple(map(_host, fields.texts("hosts"))),
         active=fields.switch("active", True),
+        files=_files(fields.mapping("files")),
+        record_answers=fields.switch("record_answers", False),
         providers=tuple(_provider(item) for item in fields.items("providers")),
         catalog=tuple(_catalog(item) for item in fields.items("catalog")),
         datasets=tuple(_dataset(item) for item in fields.items("datasets")),
@@ -169,6 +185,25 @@ def _tenant(fields: Fields) -> TenantSpec:
 def _host(text: str) -> str:
     """Return a host as it is stored; a whole URL stays one, to be refused."""
     return text if "/" in text else normalise_host(text)
+
+
+def _files(fields: Fields) -> FilesSpec:
+    spec = FilesSpec(
+        path=fields.path,
+        embedding=fields.text("embedding"),
+        transcription=fields.text("transcription"),
+        max_file_bytes=_limit(fields, "max_file_bytes"),
+        max_files=_limit(fields, "max_files"),
+        max_stored_bytes=_limit(fields, "max_stored_bytes"),
+    )
+    fields.close()
+    return spec
+
+
+def _limit(fields: Fields, name: str) -> int | None:
+    """Return a limit, which may be 0; None where there is none."""
+    limit = fields.whole(name, 0)
+    return limit if fields.has(name) else None
 
 
 def _provider(fields: Fields) -> ProviderSpec:

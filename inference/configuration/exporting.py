@@ -92,6 +92,8 @@ def _tenant(tenant: Tenant) -> JSON:
             "name": tenant.name,
             "hosts": tenant.hosts,
             "active": tenant.active,
+            "files": _files(tenant),
+            "record_answers": tenant.record_answers,
             "providers": [_provider(row) for row in Provider.objects.filter(tenant=tenant).order_by("name")],
             "catalog": [_entry(row) for row in entries],
             "datasets": [
@@ -104,11 +106,32 @@ def _tenant(tenant: Tenant) -> JSON:
             "name": tenant.slug,
             "hosts": [],
             "active": True,
+            "files": {},
+            "record_answers": False,
             "providers": [],
             "catalog": [],
             "datasets": [],
             "agents": [],
             "keys": [],
+        },
+    )
+
+
+def _files(tenant: Tenant) -> JSON:
+    return _without_defaults(
+        {
+            "embedding": tenant.embedding,
+            "transcription": tenant.transcription,
+            "max_file_bytes": tenant.max_file_bytes,
+            "max_files": tenant.max_files,
+            "max_stored_bytes": tenant.max_stored_bytes,
+        },
+        {
+            "embedding": "",
+            "transcription": "",
+            "max_file_bytes": None,
+            "max_files": None,
+            "max_stored_bytes": None,
         },
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from files.models import Dataset
-from inference.configuration.document import TenantSpec
+from inference.configuration.document import FilesSpec, TenantSpec
 from inference.configuration.errors import Problem, unknown
 from inference.models import Agent, Capability, CatalogEntry, Provider
 
@@ -54,6 +54,7 @@ def check(tenant: TenantSpec, before: Stored, *, prune: bool) -> Iterator[Proble
 
     for entry in tenant.catalog:
         yield from _mentioned(f"{entry.path}.provider", "provider", entry.provider, providers)
+    yield from _files(tenant.files, catalog)
     for dataset in tenant.datasets:
         if dataset.embedding:
             path = f"{dataset.path}.embedding"
@@ -67,6 +68,15 @@ def check(tenant: TenantSpec, before: Stored, *, prune: bool) -> Iterator[Proble
             yield from _mentioned(f"{key.path}.allow[{index}]", "agent or catalog entry", name, targets)
         for index, name in enumerate(key.datasets):
             yield from _mentioned(f"{key.path}.datasets[{index}]", "dataset", name, datasets)
+
+
+def _files(files: FilesSpec, catalog: Mapping[str, frozenset[str]]) -> Iterator[Problem]:
+    for name, wanted, capability in (
+        ("embedding", files.embedding, Capability.EMBED),
+        ("transcription", files.transcription, Capability.TRANSCRIBE),
+    ):
+        if wanted:
+            yield from _capable(f"{files.path}.{name}", wanted, catalog, capability, capability.value)
 
 
 def _mentioned(path: str, kind: str, name: str, options: set[str]) -> Iterator[Problem]:

@@ -360,3 +360,24 @@ def test_the_guides_example_applies_as_it_is_printed(configuration, slug, monkey
     printed = configuration.apply(example.replace("slug: acme", f"slug: {slug}"), "--dry-run")
     shown = guide.partition("    + tenant acme")[2].partition("\n\n")[0].split("\n")[1:7]
     assert printed.replace(slug, "acme").splitlines()[1:7] == [line.strip() for line in shown]
+
+
+def test_a_tenants_files_are_as_the_file_says(configuration, slug, whole):
+    def applied(files: str, more: str = "") -> str:
+        return configuration.apply(
+            whole.replace("        hosts:", f"        files: {files}\n{more}        hosts:", 1)
+        )
+
+    printed = applied(
+        "{embedding: embedder, max_file_bytes: 1000, max_files: 0}", "        record_answers: true\n"
+    )
+    changed = "files.embedding, files.max_file_bytes, files.max_files, record_answers"
+    assert printed.splitlines()[0] == f"~ tenant {slug}: {changed}"
+    tenant = Tenant.objects.get(slug=slug)
+    assert (tenant.embedding, tenant.transcription, tenant.record_answers) == ("embedder", "", True)
+    assert (tenant.max_file_bytes, tenant.max_files, tenant.max_stored_bytes) == (1000, 0, None)
+    printed = applied("{embedding: embedder, max_file_bytes: 1000, max_stored_bytes: 5}")
+    assert f"~ tenant {slug}: files.max_files, files.max_stored_bytes, record_answers" in printed
+    configuration.apply(whole)
+    tenant.refresh_from_db()
+    assert (tenant.embedding, tenant.max_file_bytes, tenant.max_stored_bytes) == ("", None, None)

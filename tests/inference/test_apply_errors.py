@@ -10,6 +10,7 @@ from tests.inference.commands import manage, run
 SOUND = """\
     tenants:
       - slug: {slug}
+        files: {{embedding: embedder, max_files: 10}}
         providers:
           - name: main
             base_url: "https://llm.example.com/v1"
@@ -64,6 +65,7 @@ def refused(configuration, slug):
             "tenants[0].agents[0].instruction: unknown field; did you mean instructions?",
         ),
         ("allow:", "allowed:", "tenants[0].keys[0].allowed: unknown field; did you mean allow?"),
+        ("max_files:", "max_file:", "tenants[0].files.max_file: unknown field; did you mean max_files?"),
     ],
 )
 def test_an_unknown_field_is_named_with_its_path_and_a_suggestion(refused, old, new, line):
@@ -84,9 +86,31 @@ def test_an_unknown_field_is_named_with_its_path_and_a_suggestion(refused, old, 
             "tenants[0].agents[0].catalog: there is no catalog entry 'slow'",
         ),
         (
-            "embedding: embedder",
-            "embedding: fast",
+            "handbook, embedding: embedder",
+            "handbook, embedding: fast",
             "tenants[0].datasets[0].embedding: the catalog entry 'fast' cannot embed",
+        ),
+        (
+            "files: {embedding: embedder",
+            "files: {embedding: fast",
+            "tenants[0].files.embedding: the catalog entry 'fast' cannot embed",
+        ),
+        (
+            "files: {embedding: embedder",
+            "files: {embedding: embeder",
+            "tenants[0].files.embedding: there is no catalog entry 'embeder'; did you mean 'embedder'?",
+        ),
+        (
+            "files: {embedding: embedder",
+            "files: {transcription: embedder",
+            "tenants[0].files.transcription: the catalog entry 'embedder' cannot transcribe",
+        ),
+        ("max_files: 10", "max_files: ten", "tenants[0].files.max_files: this has to be a number"),
+        ("max_files: 10", "max_files: 1.5", "tenants[0].files.max_files: this has to be a whole number"),
+        (
+            "max_files: 10",
+            "max_stored_bytes: -1",
+            "tenants[0].files.max_stored_bytes: Ensure this value is greater than or equal to 0.",
         ),
         (
             "catalog: fast",
@@ -94,8 +118,8 @@ def test_an_unknown_field_is_named_with_its_path_and_a_suggestion(refused, old, 
             "tenants[0].agents[0].catalog: the catalog entry 'embedder' cannot chat",
         ),
         (
-            "embedding: embedder",
-            "metadata: {team: 5}",
+            "handbook, embedding: embedder",
+            "handbook, metadata: {team: 5}",
             f"tenants[0].datasets[0].metadata: Invalid type for 'metadata.team': {A_STRING} integer instead.",
         ),
         (

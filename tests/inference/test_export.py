@@ -54,6 +54,10 @@ def fill(slug: str, seed: int) -> Tenant:
         name=(chance.text().strip() or "x")[:200],
         hosts=chance.some(["a.example", "b.example"]),
         active=chance.random.random() < 0.5,
+        max_file_bytes=chance.random.choice([None, 0, 10_000]),
+        max_files=chance.random.choice([None, 0, 5]),
+        max_stored_bytes=chance.random.choice([None, 10**12]),
+        record_answers=chance.random.random() < 0.5,
     )
     providers = [
         factories.provider(
@@ -78,6 +82,11 @@ def fill(slug: str, seed: int) -> Tenant:
         )
         for number in range(3)
     ]
+    for name, able in (("embedding", "embed"), ("transcription", "transcribe")):
+        setattr(
+            tenant, name, chance.random.choice(["", *(e.name for e in entries if able in e.capabilities)])
+        )
+    tenant.save()
     datasets = [
         Dataset.objects.create(
             tenant=tenant,
@@ -126,7 +135,17 @@ def state(slug: str) -> dict[str, list]:
     tenant = Tenant.objects.get(slug=slug)
     agents = Agent.objects.filter(tenant=tenant).order_by("name")
     return {
-        "tenant": [tenant.name, set(tenant.hosts), tenant.active],
+        "tenant": [
+            tenant.name,
+            set(tenant.hosts),
+            tenant.active,
+            tenant.embedding,
+            tenant.transcription,
+            tenant.max_file_bytes,
+            tenant.max_files,
+            tenant.max_stored_bytes,
+            tenant.record_answers,
+        ],
         "providers": list(
             tenant.providers.order_by("name").values_list("name", "base_url", "total_timeout", "stream_usage")
         ),
