@@ -14,7 +14,7 @@ from clients.results import Check, Results
 from clients.stack import Served
 
 #: Seconds for all checks on one base URL.
-PATIENCE = 300
+PATIENCE = 900
 #: A port of the loopback that nobody listens on: whoever asks a proxy for the world gets nothing.
 NOWHERE = "http://127.0.0.1:9"
 #: What turns off telemetry, tracing, and looking for updates, prices and vocabularies.

@@ -26,7 +26,7 @@ def aider(facts: Any, model: str, *arguments: str, key: str = "") -> tuple[str, 
         done = subprocess.run(
             [str(Path(sys.executable).parent / "aider"), *OPTIONS, *base, *arguments, "greet.py"],
             env={**os.environ, "OPENAI_API_KEY": key or facts.api_key}, cwd=folder, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, check=False, timeout=55,
+            capture_output=True, text=True, check=False, timeout=200,
         )  # fmt: skip
         # It breaks its lines where the terminal would end.
         return " ".join((done.stdout + done.stderr).split()), edited.read_text()

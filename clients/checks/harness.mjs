@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 
-const PATIENCE = 60;
+const PATIENCE = 240;
 const CHECKS = [];
 
 /** Register a check of a route; `theirs` says why a failure would be the client's own. */

@@ -26,7 +26,7 @@ from types import SimpleNamespace
 from typing import Any, TextIO
 
 #: Seconds that one check may take.
-PATIENCE = 60
+PATIENCE = 240
 Check = Callable[[SimpleNamespace], Any]
 CHECKS: list[tuple[str, str, Check, str]] = []
 

@@ -45,7 +45,7 @@ def llm(facts: Any, *arguments: str, key: str = "", status: int = 0) -> str:
     program = str(Path(sys.executable).parent / "llm")
     done = subprocess.run(
         [program, *arguments], env={**os.environ, "LLM_USER_PATH": str(folder)}, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, check=False, timeout=50,
+        capture_output=True, text=True, check=False, timeout=200,
     )  # fmt: skip
     assert done.returncode == status, f"{done.returncode}: {done.stderr[-500:]}"
     return (done.stdout if status == 0 else done.stderr).strip()
