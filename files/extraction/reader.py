@@ -145,8 +145,9 @@ def _judge(status: int, said: bytes) -> None:
     """Raise ExtractionError where a process did not end by itself."""
     if status == 0:
         return
-    # Nothing of what it said is logged: words of the document may be among it.
-    logger.warning("A process that read a file ended with status %s", status)
+    # Words of the document may be part of what was said, but for an error of the system's, which ends it by itself.
+    reason = said.decode(errors="replace").strip().rpartition("\n")[2] if status == 1 else ""
+    logger.warning("A process that read a file ended with status %s %s", status, reason)
     if status in _LIMITS or _NO_MEMORY in said:
         raise ExtractionError("file_too_complex")
     raise ExtractionError("extraction_failed", passing=True)

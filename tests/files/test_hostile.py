@@ -1,6 +1,7 @@
 """What becomes of files that mean harm."""
 
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +31,7 @@ def test_a_hostile_file_is_refused_or_gives_what_is_in_it(tmp_path, name):
     assert code in hostile.outcomes(name)
     assert "root:" not in text
     assert len(text) < 10_000_000
+    assert not Path("/tmp/gtapi-slipped").exists()
 
 
 @pytest.mark.parametrize("name", ["fetches.docx", "fetches.html"])

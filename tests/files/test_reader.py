@@ -257,3 +257,11 @@ def test_an_answer_is_not_trusted(monkeypatch, tmp_path):
         reader._sections(orjson.dumps({"code": "invented", "message": "x" * 9000}), LIMITS)
     assert caught.value.code == "broken_file"
     assert len(caught.value.message) == 500
+
+
+def test_a_file_that_the_system_does_not_give_is_not_called_broken(tmp_path, caplog):
+    with pytest.raises(ExtractionError) as caught:
+        extract(tmp_path / "gone.pdf", "a.pdf", "")
+    assert (caught.value.code, caught.value.passing) == ("extraction_failed", True)
+    assert "No such file" in caplog.text
+    assert "gone" not in caught.value.message

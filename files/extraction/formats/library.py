@@ -12,6 +12,8 @@ from files.extraction.sections import ExtractionError
 
 #: Words by which the library says that a password is missing.
 _LOCKED = ("password", "encrypt", "protected")
+#: Words by which it says that a part of it, which it unpacks first, cannot be used: no fault of the file's.
+_NOT_LOADED = "failed to bind to pdfium"
 #: Pictures inside the text, of which only their description is text.
 _INLINE_PICTURE = re.compile(r"!\[([^\[\]\n]{0,1000})\]\(data:[^()\s]*\)")
 
@@ -60,6 +62,10 @@ def _read(content: Path | bytes, mime_type: str, options: dict[str, Any]) -> kre
         return reading(content, mime_type, config=config)
     except (kreuzberg.KreuzbergError, OSError, ValueError) as error:
         said = str(error).lower()
+        if _NOT_LOADED in said:
+            raise OSError(
+                "The library for PDF cannot be loaded from the folder for temporary files."
+            ) from None
         raise ExtractionError(
             "encrypted_file" if any(map(said.__contains__, _LOCKED)) else "broken_file"
         ) from None
