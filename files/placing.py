@@ -58,6 +58,9 @@ def place(
     for one in wanted:
         if one.file_id not in files:
             raise NotFound(f"There is no file '{one.file_id}'.", param=one.param, code="file_not_found")
+    # In one order for everybody: requests that name the same files would wait for each other for ever.
+    locked = File.objects.filter(pk__in=files).order_by("pk").select_for_update(no_key=True)
+    list(locked.values_list("pk"))
     return [_placed(dataset, files[one.file_id], one, batch) for one in wanted]
 
 

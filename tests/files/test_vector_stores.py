@@ -1,5 +1,8 @@
 """Vector stores by the official SDK, unchanged and strict, without a worker: what is written and what is said."""
 
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
 import openai
 import pytest
 
@@ -236,6 +239,21 @@ def test_a_batch_is_followed_and_cancelled(client, store, uploaded):
     assert retrieve(again.id, vector_store_id=store.pk).status == "failed"
     attributes = dict(store.places.values_list("file", "attributes"))
     assert attributes == {ids[0]: {"a": 1}, ids[1]: {"b": 2}, ids[2]: {"a": 1}}
+
+
+def test_batches_of_the_same_files_at_once_all_come_to_be(http, world, store):
+    ids = [factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row).pk for _ in range(12)]
+
+    def create(turn: int) -> httpx.Response:
+        order = ids[turn:] + ids[:turn]
+        return http.post(
+            f"/vector_stores/{store.pk}/file_batches", json={"file_ids": order[:: turn % 2 * -2 + 1]}
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(create, range(8)))
+    assert [response.status_code for response in made] == [200] * 8
+    assert store.places.count() == len(ids)
 
 
 def test_a_batch_of_another_store_does_not_exist(http, store, world):

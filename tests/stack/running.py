@@ -12,6 +12,8 @@ from time import monotonic
 
 from tests.environment import CHECKOUT
 
+#: Seconds in which a whole gateway is up, on a machine that is busy with other things, too.
+STARTED = 240
 #: The launcher makes everything else by itself.
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
 
@@ -105,7 +107,7 @@ class Run:
 
     def ready(self) -> "Run":
         try:
-            self.wait_for("Ctrl-C stops everything")
+            self.wait_for("Ctrl-C stops everything", STARTED)
         except AssertionError:
             self.end(signal.SIGKILL)
             raise
