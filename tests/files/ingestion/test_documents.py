@@ -1,0 +1,50 @@
+"""Documents become chunks that know where they stand."""
+
+from files.models import Chunk
+from tests import factories
+from tests.files import documents
+from tests.files.ingestion.conftest import ended
+
+
+def test_chunks_keep_the_page_and_the_heading_of_their_document(ingest, world):
+    dataset = factories.dataset(world.tenant)
+    pdf = documents.pdf([["Leave is thirty days."], ["Call before nine when you are sick."]])
+    word = documents.docx(
+        [
+            ("Heading1", "Handbook"),
+            ("Heading2", "Leave"),
+            ("Normal", "Thirty days."),
+            ("Heading2", "Sick"),
+            ("Normal", "Call."),
+        ]
+    )
+    table = documents.xlsx(
+        {"Days": [["Name", "Days"], *([f"Person {number}", number] for number in range(400))]}
+    )
+    places = ended(
+        factories.upload(dataset, pdf, filename="rules.pdf"),
+        factories.upload(dataset, word, filename="rules.docx"),
+        factories.upload(dataset, table, filename="days.xlsx"),
+    )
+    assert [place.state for place in places] == ["ready"] * 3
+    read = [
+        list(Chunk.objects.filter(place=place).values_list("page", "heading", "text")) for place in places
+    ]
+    assert read[0] == [(1, "", "Leave is thirty days."), (2, "", "Call before nine when you are sick.")]
+    assert read[1] == [
+        (None, "Handbook > Leave", "# Handbook\n\n## Leave\n\nThirty days."),
+        (None, "Handbook > Sick", "## Sick\n\nCall."),
+    ]
+    assert len(read[2]) > 3
+    assert all(heading == "Days" and "| Name | Days |" in text for _, heading, text in read[2])
+
+
+def test_a_file_that_cannot_be_read_fails_with_the_reason(ingest, world):
+    dataset = factories.dataset(world.tenant)
+    [locked, archive] = ended(
+        factories.upload(dataset, documents.encrypted_pdf("secret", ["Hidden"]), filename="locked.pdf"),
+        factories.upload(dataset, documents.zipped({"a.txt": "inside"}), filename="all.zip"),
+    )
+    assert (locked.state, locked.error_code, locked.attempts) == ("failed", "encrypted_file", 0)
+    assert "password" in locked.error_message
+    assert (archive.state, archive.error_code) == ("failed", "unsupported_file")
