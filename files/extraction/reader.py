@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,8 +29,8 @@ CODE = Path(__file__).resolve().parent.parent.parent
 #: What a process that reads files gets of the environment. Nothing here is a secret.
 PASSED_ON = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "TESSDATA_PREFIX", "TZ")
 PREFIX = "gtapi-extract-"
-#: Seconds after which a folder of this prefix belongs to nobody any more.
-_LEFT_BEHIND = 3600
+#: Seconds beyond the deadline after which a folder of this prefix is nobody's, and between two looks.
+_LEFT_BEHIND = 300
 _STDERR_KEPT = 8192
 #: By this the system says that a library could not be loaded for want of memory.
 _NO_MEMORY = b"cannot allocate memory"
@@ -46,7 +46,7 @@ def read(path: Path, filename: str, content_type: str) -> list[Section]:
         settings.EXTRACTION_MEMORY_BYTES,
         settings.EXTRACTION_MAX_CHARACTERS,
     )
-    _sweep(settings.EXTRACTION_TEMP_DIR)
+    _sweep(settings.EXTRACTION_TEMP_DIR, limits.deadline, int(time.monotonic() / _LEFT_BEHIND))
     with (
         tempfile.TemporaryDirectory(
             prefix=PREFIX, dir=settings.EXTRACTION_TEMP_DIR, ignore_cleanup_errors=True
@@ -181,12 +181,12 @@ def _section(text: Any, page: Any, heading: Any) -> Section:
     return Section(text, page, heading)
 
 
-@cache
-def _sweep(directory: str | None) -> None:
-    """Remove folders of processes that were killed together with the one that waited for them."""
+@lru_cache(maxsize=1)
+def _sweep(directory: str | None, deadline: float, when: int) -> None:
+    """Remove folders of processes that were killed together with the one that waited for them, once a time."""
     for folder in _folders(Path(directory or tempfile.gettempdir())):
         with contextlib.suppress(OSError):
-            if time.time() - folder.stat().st_mtime > _LEFT_BEHIND:
+            if time.time() - folder.stat().st_mtime > deadline + _LEFT_BEHIND:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
