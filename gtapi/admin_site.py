@@ -29,6 +29,7 @@ _SIDEBAR = (
         (
             ("Datasets", "database", "files", "dataset"),
             ("Files", "draft", "files", "datasetfile"),
+            ("Storage", "hard_drive", "files", "file"),
         ),
     ),
     (

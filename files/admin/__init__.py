@@ -1,5 +1,5 @@
 """The admin of datasets, of the files in them, and of what is stored."""
 
-from files.admin import datasets, places
+from files.admin import datasets, places, stored
 
-__all__ = ["datasets", "places"]
+__all__ = ["datasets", "places", "stored"]

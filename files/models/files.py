@@ -45,6 +45,7 @@ class File(models.Model):
 
     class Meta:
         ordering = ["-created_at", "-id"]
+        verbose_name = "stored file"
         constraints = [models.UniqueConstraint(fields=["id", "tenant"], name="files_file_and_tenant")]
         indexes = [
             models.Index(fields=["tenant"], include=["bytes"], name="files_file_use"),

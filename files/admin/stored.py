@@ -1,0 +1,116 @@
+"""Stored files: all that takes room, whether a dataset holds it or nobody does."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.db.models import Count, Exists, IntegerField, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RelatedDropdownFilter
+
+from files import uploads
+from files.admin import downloading
+from files.models import DatasetFile, File
+from gtapi.templatetags.amounts import ago
+from gtapi.templatetags.amounts import size as size_text
+from tenants.admin.base import LookedAtAdmin
+from tenants.admin.typed import display
+
+if TYPE_CHECKING:
+    from django.contrib.admin import SimpleListFilter as _Dropdown
+else:
+    _Dropdown = DropdownFilter
+
+
+class UseFilter(_Dropdown):
+    title = "use"
+    parameter_name = "use"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("used", "In a dataset or conversation"), ("unused", "In none")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[File]) -> QuerySet[File]:
+        used = Exists(DatasetFile.objects.filter(file=OuterRef("pk")))
+        chosen = {"used": used, "unused": ~used}.get(self.value() or "")
+        return queryset if chosen is None else queryset.filter(chosen)
+
+
+@admin.register(File)
+class FileAdmin(LookedAtAdmin[File]):
+    only_counted = True
+    list_display = ("heading", "tenant", "size", "came_by", "places_held", "uploaded")
+    list_filter = (("tenant", RelatedDropdownFilter), ("origin", ChoicesDropdownFilter), UseFilter)
+    list_select_related = ("tenant", "key")
+    search_fields = ("filename", "=id", "=sha256")
+    search_help_text = "Name, id or checksum"
+    change_form_outer_before_template = "admin/files/file/page.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[File]:
+        places = DatasetFile.objects.filter(file=OuterRef("pk")).order_by().values("file")
+        held = Subquery(places.annotate(n=Count("pk")).values("n"), output_field=IntegerField())
+        return super().get_queryset(request).select_related("tenant", "key").annotate(places_n=held)
+
+    # --- the page of one ------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        own = [
+            path(
+                "<str:object_id>/content/",
+                self.admin_site.admin_view(self.content_view),
+                name="files_file_content",
+            ),
+        ]
+        return own + super().get_urls()
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        file = self.get_object(request, unquote(object_id))
+        may_see = request.user.has_perm("files.view_datasetfile")
+        extra: dict[str, Any] = {"file": file}
+        if file is not None and may_see:
+            related = ("file", "file__key", "dataset", "dataset__conversation")
+            extra["places"] = file.places.select_related(*related)
+        return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
+
+    def content_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Answer with a file's bytes, to be saved and never to be shown: they are a stranger's."""
+        return downloading.attachment(request, self.fetch(request, object_id, "view"))
+
+    # --- deletion -------------------------------------------------------------------------------------------
+
+    def delete_model(self, request: HttpRequest, obj: File) -> None:
+        uploads.remove(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[File]) -> None:
+        for file in queryset:
+            uploads.remove(file)
+
+    # --- columns --------------------------------------------------------------------------------------------
+
+    @display(description="File", ordering="filename", header=True)
+    def heading(self, file: File) -> list[str]:
+        return [file.filename, file.pk]
+
+    @display(description="Size", ordering="bytes")
+    def size(self, file: File) -> str:
+        return size_text(file.bytes)
+
+    @display(description="Came by", ordering="origin")
+    def came_by(self, file: File) -> str:
+        return file.get_origin_display()
+
+    @display(description="Held by", ordering="places_n", empty_value="nobody")
+    def places_held(self, file: Any) -> str | None:
+        count = file.places_n
+        return f"{count} dataset{'' if count == 1 else 's'}" if count else None
+
+    @display(description="Uploaded", ordering="created_at", header=True)
+    def uploaded(self, file: File) -> list[str]:
+        return [ago(file.created_at), f"by {file.key.name if file.key else 'an operator'}"]

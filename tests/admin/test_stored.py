@@ -1,0 +1,99 @@
+"""Stored files in the admin: what takes room, whoever holds it."""
+
+import pytest
+from django.core.files.storage import default_storage
+
+from files.models import DatasetFile, File
+from tests import factories
+from tests.admin.conftest import queries, text, url
+
+
+@pytest.fixture
+def world() -> factories.World:
+    return factories.world("http://127.0.0.1:9/v1")
+
+
+@pytest.fixture
+def dataset(world):
+    return factories.dataset(world.tenant, "handbook")
+
+
+def listed(client, world, **query) -> list[str]:
+    response = client.get(url("files_file_changelist"), {"tenant__id__exact": world.tenant.pk, **query})
+    assert response.status_code == 200
+    return [row.pk for row in response.context["cl"].result_list]
+
+
+@pytest.mark.django_db
+def test_what_no_dataset_holds_is_found(operator, world, dataset):
+    held = factories.place(dataset).file
+    loose = factories.file(world.tenant, origin=File.Origin.FILES, filename="loose.pdf")
+    assert listed(operator, world) == [loose.pk, held.pk]
+    assert listed(operator, world, use="unused") == [loose.pk]
+    assert listed(operator, world, use="used") == [held.pk]
+    assert listed(operator, world, origin__exact="files") == [loose.pk]
+    assert listed(operator, world, q=loose.sha256) == [loose.pk]
+
+
+@pytest.mark.django_db
+def test_more_files_cost_no_more_queries(operator, world, dataset):
+    address = url("files_file_changelist", tenant__id__exact=world.tenant.pk)
+    factories.place(dataset)
+    operator.get(address)
+    with queries() as few:
+        operator.get(address)
+    for number in range(10):
+        held = factories.file(world.tenant, key=world.key.row if number % 2 else None)
+        factories.place(dataset, file=held)
+    with queries() as many:
+        assert len(operator.get(address).context["cl"].result_list) == 11
+    assert len(many) == len(few)
+
+
+@pytest.mark.django_db
+def test_its_page_says_where_it_is(operator, world, dataset):
+    evil = "<script>alert(1)</script>.pdf"
+    held = factories.file(world.tenant, key=world.key.row, filename=evil, bytes=1_400_000)
+    place = factories.place(dataset, file=held)
+    response = operator.get(url("files_file_change", held.pk))
+    found = text(response)
+    for words in ("1.4 MB", world.key.row.name, held.sha256, "handbook", "ready"):
+        assert words in found
+    html = response.content.decode()
+    assert "<script>alert" not in html
+    assert url("files_datasetfile_change", place.pk) in html
+    loose = factories.file(world.tenant)
+    assert "no search finds it" in text(operator.get(url("files_file_change", loose.pk)))
+
+
+def test_deleting_it_takes_it_out_of_every_dataset_with_its_bytes(operator, dataset):
+    place = factories.upload(dataset)
+    operator.post(url("files_file_delete", place.file_id), {"post": "yes"})
+    assert not File.objects.filter(pk=place.file_id).exists()
+    assert not DatasetFile.objects.filter(pk=place.pk).exists()
+    assert not default_storage.exists(place.file.path)
+    other = factories.upload(dataset, b"Other words.")
+    data = {"action": "delete_selected", "_selected_action": [other.file_id], "post": "yes"}
+    operator.post(url("files_file_changelist"), data)
+    assert not default_storage.exists(other.file.path)
+
+
+def test_its_bytes_are_an_attachment_for_those_who_may_see_it(staff, dataset):
+    place = factories.upload(dataset, b"<script>alert(1)</script>")
+    address = url("files_file_content", place.file_id)
+    assert staff("files.view_datasetfile").get(address).status_code == 403
+    answer = staff("files.view_file").get(address)
+    assert b"".join(answer.streaming_content) == b"<script>alert(1)</script>"
+    assert answer["content-disposition"].startswith("attachment")
+    assert answer["content-type"] == "application/octet-stream"
+
+
+@pytest.mark.django_db
+def test_nothing_of_it_is_typed_and_each_page_takes_its_permission(operator, staff, dataset):
+    held = factories.place(dataset).file
+    assert operator.post(url("files_file_change", held.pk), {"filename": "x"}).status_code == 403
+    assert operator.get(url("files_file_add")).status_code == 403
+    assert staff("files.view_datasetfile").get(url("files_file_change", held.pk)).status_code == 403
+    looking = staff("files.view_file")
+    assert "handbook" not in text(looking.get(url("files_file_change", held.pk)))
+    assert looking.post(url("files_file_delete", held.pk), {"post": "yes"}).status_code == 403
