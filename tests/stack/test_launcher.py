@@ -155,7 +155,8 @@ def test_commands_start_the_servers_for_as_long_as_they_run(stopped, home):
         quick = manage(home, "showmigrations", "tenants")
         assert quick.returncode == 0, quick.stderr
         assert slow.result().returncode == 0, slow.result().stderr
-    assert processes(home) == {}
+    # The last command does not wait for the servers' keeper.
+    assert eventually_none(home), processes(home)
 
 
 def test_killed_command_takes_the_servers_with_it(stopped, home):
