@@ -35,15 +35,18 @@ CANDIDATES = 8
 DUE = "COALESCE(GREATEST(retry_at, lease_until), created_at)"
 WAITING = "state IN ('uploaded', 'processing')"
 
-# The tenants that have something to do, hopping through the index from one to the next. Those come first that have
-# the fewest files in work, and of these the one whose turn was longest ago.
+# The tenants that have something to do and since when, hopping through the index from one to the next: ordered as
+# the index is, so that no other one serves, which would lead through all files that are done. Those come first that
+# have the fewest files in work, and of these the one whose turn was longest ago.
 NEXT_TENANTS = f"""
-    WITH RECURSIVE waiting (tenant_id) AS (
-        (SELECT tenant_id FROM files_datasetfile WHERE {WAITING} ORDER BY tenant_id LIMIT 1)
+    WITH RECURSIVE waiting (tenant_id, due) AS (
+        (SELECT tenant_id, {DUE} FROM files_datasetfile WHERE {WAITING} ORDER BY tenant_id, {DUE}, id LIMIT 1)
         UNION ALL
-        SELECT (SELECT place.tenant_id FROM files_datasetfile place
-                WHERE {WAITING} AND place.tenant_id > waiting.tenant_id ORDER BY place.tenant_id LIMIT 1)
-        FROM waiting WHERE waiting.tenant_id IS NOT NULL
+        SELECT next.tenant_id, next.due FROM waiting CROSS JOIN LATERAL (
+            SELECT place.tenant_id, {DUE} AS due FROM files_datasetfile place
+            WHERE {WAITING} AND place.tenant_id > waiting.tenant_id
+            ORDER BY place.tenant_id, {DUE}, place.id LIMIT 1
+        ) next
     ), busy AS (
         SELECT tenant_id, count(*) AS files FROM files_datasetfile
         WHERE lease IS NOT NULL AND lease_until > now() AND {WAITING} GROUP BY tenant_id
@@ -52,10 +55,7 @@ NEXT_TENANTS = f"""
     JOIN tenants_tenant tenant ON tenant.id = waiting.tenant_id AND tenant.active
     LEFT JOIN busy USING (tenant_id)
     LEFT JOIN files_ingestturn turn USING (tenant_id)
-    WHERE waiting.tenant_id <> ALL(%s) AND EXISTS (
-        SELECT 1 FROM files_datasetfile place
-        WHERE place.tenant_id = waiting.tenant_id AND {WAITING} AND {DUE} <= now()
-    )
+    WHERE waiting.due <= now() AND waiting.tenant_id <> ALL(%s)
     ORDER BY COALESCE(busy.files, 0), turn.served_at NULLS FIRST, waiting.tenant_id
     LIMIT {CANDIDATES}
 """  # noqa: S608 - the pieces are the module's own

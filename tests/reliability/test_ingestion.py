@@ -161,39 +161,50 @@ def test_ten_thousand_files_of_one_tenant_do_not_delay_another_ones(workers, pla
         DatasetFile.objects.filter(dataset=crowded).delete()
 
 
+def rows_alone(each: int) -> Dataset:
+    """A dataset with so many waiting files of which there is nothing but their rows: enough to be claimed."""
+    dataset = factories.dataset(factories.tenant())
+    file = factories.file(dataset.tenant)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO files_file (id, tenant_id, origin, purpose, filename, content_type, bytes, sha256, path,"
+            " created_at) SELECT %s || n, tenant_id, origin, purpose, filename, '', 1, sha256, path || '/' || n,"
+            " created_at FROM files_file, generate_series(1, %s) n WHERE id = %s",
+            [file.pk[:20], each, file.pk],
+        )
+        if each > 1000:
+            # So that the database finds the files by their index when it looks whether they are there.
+            cursor.execute("ANALYZE files_file")
+        cursor.execute(
+            "INSERT INTO files_datasetfile (tenant_id, dataset_id, file_id, digest, attributes, state, stage,"
+            " progress, error_code, error_message, attempts, worker_deaths, characters, tokens, chunk_count,"
+            " created_at) SELECT %s, %s, id, '', '{}', 'uploaded', '', 0, '', '', 0, 0, 0, 0, 0,"
+            " now() - interval '1 hour' FROM files_file WHERE tenant_id = %s",
+            [dataset.tenant_id, dataset.pk, dataset.tenant_id],
+        )
+    return dataset
+
+
 @pytest.mark.parametrize(("tenants", "each"), [(1, 10_000), (1_000, 100), (1, 100_000)])
-@pytest.mark.django_db
 def test_a_claim_stays_cheap(record, tenants, each):
-    for _ in range(tenants):
-        dataset = factories.dataset(factories.tenant())
-        file = factories.file(dataset.tenant)
-        with connection.cursor() as cursor:
-            # Rows alone: whoever claims one does not look at its file.
-            cursor.execute(
-                "INSERT INTO files_file (id, tenant_id, origin, purpose, filename, content_type, bytes, sha256, path,"
-                " created_at) SELECT %s || n, tenant_id, origin, purpose, filename, '', 1, sha256, path || '/' || n, created_at"
-                " FROM files_file, generate_series(1, %s) n WHERE id = %s",
-                [file.pk[:20], each, file.pk],
-            )
-            cursor.execute(
-                "INSERT INTO files_datasetfile (tenant_id, dataset_id, file_id, digest, attributes, state, stage,"
-                " progress, error_code, error_message, attempts, worker_deaths, characters, tokens, chunk_count,"
-                " created_at) SELECT %s, %s, id, '', '{}', 'uploaded', '', 0, '', '', 0, 0, 0, 0, 0,"
-                " now() - interval '1 hour' FROM files_file WHERE tenant_id = %s",
-                [dataset.tenant_id, dataset.pk, dataset.tenant_id],
-            )
+    crowded = [rows_alone(each) for _ in range(tenants)]
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE files_datasetfile")
     taken = []
-    for _ in range(200):
-        start = time.perf_counter()
-        held = claims.claim()
-        taken.append(time.perf_counter() - start)
-        claims.fail(held, Failed("no_text"))
+    try:
+        for _ in range(200):
+            start = time.perf_counter()
+            held = claims.claim()
+            taken.append(time.perf_counter() - start)
+            claims.fail(held, Failed("no_text"))
+    finally:
+        with connection.cursor() as cursor:
+            ids = [dataset.tenant_id for dataset in crowded]
+            cursor.execute("DELETE FROM files_datasetfile WHERE tenant_id = ANY(%s)", [ids])
     taken.sort()
     record(
         f"a claim among {each:,} waiting files of each of {tenants:,} tenants",
-        "a few ms",
+        "some ms",
         f"median {taken[100] * 1000:.1f} ms, 95 % within {taken[190] * 1000:.1f} ms",
     )
     assert taken[100] < 0.25

@@ -12,7 +12,7 @@ from files.extraction import Section
 from files.ingestion import claims, generations, storing, work
 from files.ingestion.claims import Claim, Lost
 from files.ingestion.errors import Failed, Passing
-from files.models import Chunk, Dataset, DatasetFile
+from files.models import Chunk, Dataset, DatasetFile, File
 from tenants.models import Tenant
 from tests import factories
 from tests.files.ingestion.conftest import state
@@ -187,9 +187,23 @@ def test_text_that_no_column_takes_is_stored_as_far_as_it_can_be(tenant, place):
 
 
 def test_claim_reads_only_what_waits(tenant):
+    """Neither what is done nor the order takes a look at more than the first row of each tenant."""
+    dataset = factories.dataset(tenant)
+    waiting(dataset, 3)
+    files = [
+        File(tenant=tenant, origin="dataset", purpose="x", bytes=1, path=f"plan/{n}") for n in range(2000)
+    ]
+    File.objects.bulk_create(files)
+    DatasetFile.objects.bulk_create(
+        DatasetFile(tenant=tenant, dataset=dataset, file=file, state="ready") for file in files
+    )
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute(f"EXPLAIN {claims.CLAIM}", [uuid4(), 30, tenant.pk])
-        plan = "\n".join(line for (line,) in cursor.fetchall())
-    assert "files_place_waiting" in plan
-    assert "Sort" not in plan
+        cursor.execute("ANALYZE files_datasetfile")
+        for statement, values in (
+            (claims.NEXT_TENANTS, [[]]),
+            (claims.CLAIM, [uuid4(), 30, tenant.pk]),
+        ):
+            cursor.execute(f"EXPLAIN {statement}", values)
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+            assert "files_place_waiting" in plan
+            assert "files_datasetfile_tenant_id" not in plan
