@@ -14,6 +14,8 @@ from files.search.words import Question
 POOL = 100
 #: Chunks by which it is told how rare a word is.
 SAMPLE = 1_000
+#: Chunks that are ranked by words, at most: a word that stands in more of them, alone, tells them hardly apart.
+RANKED = 20_000
 #: The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009). They took 60 for lists of thousands.
 SMOOTHING = 10
 #: The power of the question's share that a passage's words have, by which a hit of words weighs beside one of
@@ -144,9 +146,10 @@ def worded(scope: Scope, question: Question, chunks: int, *, beside_vectors: boo
     """Return a SELECT of ``id``, ``rank`` and ``weight`` of the chunks whose words fit best."""
     # Put together anew, the words of a chunk are unpacked once and not for each word of the question.
     matched = sql(
-        "SELECT c.id, c.words || ''::tsvector AS words FROM {} AND c.words @@ ({}) OFFSET 0",
+        "SELECT c.id, c.words || ''::tsvector AS words FROM {} AND c.words @@ ({}) LIMIT {}",
         scope.chunks(),
         question.query(chunks),
+        RANKED,
     )
     ranked = sql("SELECT id, {} AS worth, words FROM ({}) matched", question.rank(SQL("words")), matched)
     share = question.coverage(SQL("words"))
