@@ -4,6 +4,7 @@ Without ``DATABASE_URL`` the embedded servers under ``GTAPI_HOME`` are used, and
 there. With it, every secret has to be given: nothing is defaulted in production.
 """
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -136,8 +137,31 @@ DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 MEDIA_ROOT = env.str("MEDIA_ROOT", default=str(home.root / "media"))
+#: A bucket in a store that speaks S3, in place of the folder. Without a credential Amazon's SDK looks for one.
+FILES_S3_BUCKET = env.str("FILES_S3_BUCKET", default="")
+if FILES_S3_BUCKET and find_spec("storages") is None:
+    raise ImproperlyConfigured("FILES_S3_BUCKET needs the packages of requirements/production-s3.txt.")
+_bucket: dict[str, Any] = {
+    "BACKEND": "gtapi.bucket.Bucket",
+    "OPTIONS": {
+        "bucket_name": FILES_S3_BUCKET,
+        "endpoint_url": env.str("FILES_S3_ENDPOINT_URL", default="") or None,
+        "region_name": env.str("FILES_S3_REGION", default="") or None,
+        "location": env.str("FILES_S3_PREFIX", default=""),
+        "addressing_style": env.str("FILES_S3_ADDRESSING_STYLE", default="auto"),
+        **{
+            name: value
+            for name, value in (
+                ("access_key", env.str("FILES_S3_ACCESS_KEY_ID", default="")),
+                ("secret_key", env.str("FILES_S3_SECRET_ACCESS_KEY", default="")),
+            )
+            if value
+        },
+    },
+}
+_folder = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": _bucket if FILES_S3_BUCKET else _folder,
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
@@ -179,6 +203,8 @@ MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=32 * 1024 * 1024)
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=128 * 1024 * 1024)
 #: Where uploads are kept while they are passed on; by default the system's folder for such files.
 UPLOAD_TEMP_DIR: str | None = env.str("UPLOAD_TEMP_DIR", default=None)
+#: The admin's uploads, and files on their way out of a bucket.
+FILE_UPLOAD_TEMP_DIR = UPLOAD_TEMP_DIR
 #: The same for what operators upload in the admin.
 FILE_UPLOAD_TEMP_DIR = UPLOAD_TEMP_DIR
 #: Largest request line and headers together, in bytes; beyond it the answer is 431.

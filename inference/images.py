@@ -51,11 +51,13 @@ def fetch(signed: str) -> tuple[bytes, str]:
 
 def remove_expired() -> int:
     """Remove the images whose addresses have expired; returns how many there were."""
-    if not default_storage.exists(FOLDER):
-        return 0
     oldest = time.time() - settings.IMAGE_URL_SECONDS - 60
     removed = 0
-    for name in default_storage.listdir(FOLDER)[1]:
+    try:
+        names = default_storage.listdir(FOLDER)[1]
+    except FileNotFoundError:  # no image has been made yet, and the storage is a folder
+        return 0
+    for name in names:
         path = f"{FOLDER}/{name}"
         if default_storage.get_modified_time(path).timestamp() < oldest:
             default_storage.delete(path)

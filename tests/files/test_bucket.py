@@ -1,0 +1,112 @@
+"""Files in a store that speaks S3: what clients see is the same."""
+
+import subprocess
+import sys
+
+import httpx
+import pytest
+from django.core.files.storage import storages
+
+from files.models import File, Leftover
+from tests import environment, factories
+from tests.bucket import Bucket
+from tests.wire import envelope
+
+MEGABYTE = 1 << 20
+TEXT = b"The office opens at nine."
+
+
+@pytest.fixture(scope="module")
+def store():
+    with Bucket() as running:
+        yield running
+
+
+@pytest.fixture
+def variables(store):
+    return {
+        "FILES_S3_BUCKET": "gateway-files",
+        "FILES_S3_ENDPOINT_URL": store.url,
+        "FILES_S3_REGION": "eu-central-1",
+        "FILES_S3_ACCESS_KEY_ID": "AKIAEXAMPLE",
+        "FILES_S3_SECRET_ACCESS_KEY": "bucket-secret",
+        "FILES_S3_ADDRESSING_STYLE": "path",
+        "FILES_S3_PREFIX": "gateway",
+    }
+
+
+@pytest.fixture
+def http(start_gateway, variables, world):
+    gateway = start_gateway(**variables)
+    with httpx.Client(
+        base_url=gateway.base_url, headers=world.authorization, verify=False, timeout=60
+    ) as client:
+        yield client
+    assert "bucket-secret" not in gateway.said()
+
+
+def upload(http, data):
+    return http.post("/files", data={"purpose": "assistants"}, files={"file": ("notes.txt", data)})
+
+
+def test_files_go_to_the_bucket_and_come_back(http, store, world):
+    for data in (TEXT, bytes(range(256)) * (20 * 4096)):
+        made = upload(http, data).json()
+        path = f"gateway/{File.objects.get(pk=made['id']).path}"
+        assert store.objects[path] == data
+        content = http.get(f"/files/{made['id']}/content")
+        assert content.content == data
+        assert content.headers["content-length"] == str(len(data))
+        assert http.delete(f"/files/{made['id']}").json()["deleted"]
+        assert path not in store.objects
+        envelope(http.get(f"/files/{made['id']}/content"), 404, "file_not_found")
+    assert not Leftover.objects.filter(path__in=[path.removeprefix("gateway/")]).exists()
+    assert all(said.startswith("AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/") for said in store.authorizations)
+
+    dataset = factories.dataset(world.tenant, keys=[world.key.row])
+    made = http.post(f"/datasets/{dataset.pk}/files", files={"file": ("a.txt", TEXT)}).json()
+    lost = f"gateway/{File.objects.get(pk=made['id']).path}"
+    del store.objects[lost]
+    envelope(http.get(f"/files/{made['id']}/content"), 404, "file_not_found")
+
+    kept = upload(http, TEXT).json()
+    store.failing = True
+    try:
+        before = File.objects.filter(tenant=world.tenant).count()
+        envelope(upload(http, b"Something else."), 503, "service_unavailable")
+        envelope(http.get(f"/files/{kept['id']}/content"), 503, "service_unavailable")
+        assert File.objects.filter(tenant=world.tenant).count() == before
+    finally:
+        store.failing = False
+    assert http.get(f"/files/{kept['id']}/content").content == TEXT
+
+
+def test_settings_name_the_bucket(variables):
+    code = (
+        "import django; django.setup();"
+        "from django.core.files.storage import default_storage as s;"
+        "print(s.__class__.__name__, s.bucket_name, s.endpoint_url,"
+        " s.region_name, s.location, s.client_config.s3['addressing_style'], s.access_key)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**environment.VARIABLES, **variables},
+        cwd=environment.CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    url = variables["FILES_S3_ENDPOINT_URL"]
+    assert done.stdout.split() == [
+        "Bucket",
+        "gateway-files",
+        url,
+        "eu-central-1",
+        "gateway",
+        "path",
+        "AKIAEXAMPLE",
+    ]
+
+
+def test_without_a_bucket_files_lie_in_a_folder():
+    assert type(storages["default"]).__name__ == "FileSystemStorage"
