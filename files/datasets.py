@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Q, Sum
 from django.utils.text import slugify
 
+from files.ingestion.waking import wake
 from files.models import Dataset, DatasetFile, DatasetGrant
 from files.models.datasets import NAME
 from gtapi.checks import invalid
@@ -125,7 +126,7 @@ def _another(base: str) -> str:
 
 
 def change(dataset: Dataset, **fields: Any) -> Dataset:
-    """Store changed fields of a dataset.
+    """Store changed fields of a dataset; where its embedding is another one, it is indexed anew.
 
     Raises:
         NameTaken: another dataset of the tenant has the new name.
@@ -138,6 +139,8 @@ def change(dataset: Dataset, **fields: Any) -> Dataset:
                 dataset.save(update_fields=list(fields))
         except IntegrityError:
             raise NameTaken(dataset.name) from None
+    if dataset.embedding != dataset.indexed_embedding:
+        wake()
     return dataset
 
 

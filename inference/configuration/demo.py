@@ -99,7 +99,7 @@ def make(models: Models | None) -> str | None:
     if not is_wanted():
         return None
     outcome = applying.apply(_document(models), by="demo")
-    _settle()
+    _fill()
     return next((key.plain for key in outcome.new_keys), None)
 
 
@@ -144,14 +144,9 @@ def make_administrator() -> dict[str, str]:
     return {"admin_username": name, "admin_password": password}
 
 
-def _settle() -> None:
-    """Let what clients upload be processed by the demo's models, and put the handbook into its dataset."""
-    entries = CatalogEntry.objects.filter(tenant__slug=SLUG)
-    tenant = Tenant.objects.get(slug=SLUG)
-    for use, name in (("embedding", "demo-embeddings"), ("transcription", "demo-transcription")):
-        setattr(tenant, use, name if entries.filter(name=name).exists() else "")
-    tenant.save(update_fields=["embedding", "transcription"])
-    dataset = Dataset.objects.get(tenant=tenant, name=DATASET)
+def _fill() -> None:
+    """Put the handbook into its dataset, where it is processed like any upload."""
+    dataset = Dataset.objects.get(tenant__slug=SLUG, name=DATASET)
     with TemporaryDirectory() as folder:
         # What is kept is moved away from where it came.
         path = Path(copy(HANDBOOK, folder))
@@ -193,9 +188,10 @@ def _document(models: Models | None) -> Document:
             del tenant["providers"][0]["api_key"]
     tenant["catalog"] = [entry for entry in tenant["catalog"] if variables[entry["model"].strip("${}")]]
     entries = {entry["name"] for entry in tenant["catalog"]}
-    for dataset in tenant["datasets"]:
-        if dataset["embedding"] not in entries:
-            del dataset["embedding"]
+    for uses in (tenant["files"], *tenant["datasets"]):
+        for use in ("embedding", "transcription"):
+            if uses.get(use) not in entries:
+                uses.pop(use, None)
     tenant["agents"] = [agent for agent in tenant["agents"] if agent["catalog"] in entries]
     kept = entries | {agent["alias"] for agent in tenant["agents"]}
     for key in tenant["keys"]:
