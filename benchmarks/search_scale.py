@@ -198,10 +198,23 @@ def uses_index(dataset: Any) -> bool:
 RARE = {"type": "eq", "key": "kind", "value": "rare"}
 
 
-def step(size: int, grown: int, big: Any, small: Any, world: World) -> tuple[str, list[str]]:
+def drop_index() -> None:
+    from django.db import connection
+
+    from files.search import indexes
+
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP INDEX IF EXISTS {indexes.name_of(DIMENSIONS)}")
+
+
+def step(
+    size: int, grown: int, big: Any, small: Any, world: World, *, keep_index: bool
+) -> tuple[str, list[str]]:
     """Grow to ``size`` and measure; returns a line of the table, and what is wrong."""
     from files.search import searching
 
+    if not keep_index:
+        drop_index()
     seconds = grow(big, world, size - grown)
     index = settle(size)
     kinds = {
@@ -232,6 +245,9 @@ def _cell(found: Measured) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--most", type=int, default=100_000, help="the largest size (100000)")
+    parser.add_argument(
+        "--keep-index", action="store_true", help="add vectors to the index, as a gateway does"
+    )
     parser.add_argument("--write", action="store_true", help="write benchmarks/results/search.md, too")
     arguments = parser.parse_args()
     lines = [
@@ -249,7 +265,7 @@ def main() -> int:
             grow(small, world, SMALL)
             grown = 0
             for size in (size for size in SIZES if size <= arguments.most):
-                line, problems = step(size, grown, big, small, world)
+                line, problems = step(size, grown, big, small, world, keep_index=arguments.keep_index)
                 print(line, flush=True)
                 lines.append(line)
                 wrong += problems

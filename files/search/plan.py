@@ -119,28 +119,52 @@ def ranked(ids: Sequence[int]) -> SQL:
 
 def nearest(scope: Scope, probe: Probe) -> SQL:
     """Return a SELECT of ``id`` and ``distance`` of the nearest chunks."""
-    shown = sql(
-        "d.id = v.dataset_id AND d.tenant_id = v.tenant_id AND d.generation = v.generation"
-        " AND d.indexed_embedding = {}",
-        probe.embedding,
-    )
+    return _compared(scope, probe) if probe.exact else _looked_up(scope, probe)
+
+
+def _compared(scope: Scope, probe: Probe) -> SQL:
+    """Compare every vector, which is looked up by its chunk: the planner knows too little of filters to choose so.
+
+    Behind OFFSET no index on the vectors can be taken.
+    """
     found = sql(
-        "SELECT v.chunk_id AS id, {} AS distance FROM files_chunkvector v JOIN files_dataset d ON {}"
+        "SELECT c.id, {} AS distance FROM files_dataset d JOIN files_datasetfile p ON p.dataset_id = d.id"
+        " JOIN files_chunk c ON c.place_id = p.id AND c.tenant_id = p.tenant_id AND c.dataset_id = p.dataset_id"
+        " CROSS JOIN LATERAL (SELECT one.vector FROM files_chunkvector one WHERE one.chunk_id = c.id"
+        " AND one.generation = d.generation AND one.tenant_id = d.tenant_id AND one.dataset_id = d.id"
+        " AND one.dimensions = {} LIMIT 1) v"
+        " WHERE d.tenant_id = {} AND d.id = ANY({}) AND d.indexed_embedding = {} AND {} AND c.tenant_id = {}",
+        probe.distance,
+        SQL(str(probe.dimensions)),
+        scope.tenant_id,
+        list(probe.dataset_ids),
+        probe.embedding,
+        scope.places(),
+        scope.tenant_id,
+    )
+    return sql("SELECT * FROM ({} OFFSET 0) every ORDER BY distance, id LIMIT {}", found, POOL)
+
+
+def _looked_up(scope: Scope, probe: Probe) -> SQL:
+    """Look vectors up by their index, the nearest first, until enough of them are asked for."""
+    return sql(
+        "SELECT v.chunk_id AS id, {} AS distance FROM files_chunkvector v"
+        " JOIN files_dataset d ON d.id = v.dataset_id AND d.tenant_id = v.tenant_id"
+        " AND d.generation = v.generation AND d.indexed_embedding = {}"
         " JOIN files_chunk c ON c.id = v.chunk_id AND c.tenant_id = v.tenant_id AND c.dataset_id = v.dataset_id"
         " JOIN files_datasetfile p ON p.id = c.place_id AND p.tenant_id = c.tenant_id"
         " AND p.dataset_id = c.dataset_id"
-        " WHERE v.tenant_id = {} AND v.dataset_id = ANY({}) AND v.dimensions = {} AND {}",
+        " WHERE v.tenant_id = {} AND v.dataset_id = ANY({}) AND v.dimensions = {} AND {}"
+        " ORDER BY {} LIMIT {}",
         probe.distance,
-        shown,
+        probe.embedding,
         scope.tenant_id,
         list(probe.dataset_ids),
         SQL(str(probe.dimensions)),
         scope.places(),
+        probe.distance,
+        POOL,
     )
-    if probe.exact:
-        # Behind OFFSET no index on the vectors can be taken: all candidates are compared.
-        return sql("SELECT * FROM ({} OFFSET 0) all_of_them ORDER BY distance, id LIMIT {}", found, POOL)
-    return sql("{} ORDER BY {} LIMIT {}", found, probe.distance, POOL)
 
 
 def worded(scope: Scope, question: Question, chunks: int, *, beside_vectors: bool) -> SQL:
