@@ -2,13 +2,18 @@
 
 from typing import Any, ClassVar
 
+import orjson
+
 from files import uploads
+from files.checks import check_attributes, check_chunking
 from files.models import DatasetFile, File
 from files.shapes import file_object
 from files.uploads import Upload
 from files.views.base import DatasetView
 from files.views.uploads import UploadView
+from gtapi.checks import invalid
 from gtapi.database import in_thread
+from gtapi.forms import ReceivedForm
 from gtapi.pagination import Paging, page
 from gtapi.request import APIRequest
 from gtapi.responses import JSONResponse
@@ -37,9 +42,26 @@ class DatasetFilesView(UploadView, DatasetView):
                 File.Origin.DATASET,
                 received.incoming,
                 dataset=dataset,
+                attributes=check_attributes(_json(received.form, "attributes")),
+                chunking=check_chunking(_json(received.form, "chunking_strategy")),
                 idempotency_key=received.idempotency_key,
             )
             return await self.kept(upload)
+
+
+def _json(form: ReceivedForm, name: str) -> Any:
+    """Return what a field holds, written as JSON; None where it is not there."""
+    text = form.get(name)
+    if not text:
+        return None
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise invalid(name, "expected an object, written as JSON") from None
+    # No database takes this character. It is in the text as an escape, if at all.
+    if isinstance(value, dict) and any("\0" in str(part) for pair in value.items() for part in pair):
+        raise invalid(name, "it contains a NUL character")
+    return value
 
 
 class DatasetFileView(DatasetView):

@@ -1,5 +1,6 @@
 """Uploads into datasets, by our own routes."""
 
+import json
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -224,3 +225,35 @@ def test_a_list_comes_in_pages(http, upload, dataset):
     assert ([file["id"] for file in page["data"]], page["has_more"]) == (made[:0:-1], True)
     rest = http.get(f"/datasets/{dataset.pk}/files", params={"after": page["last_id"]}).json()
     assert ([file["id"] for file in rest["data"]], rest["has_more"]) == (made[:1], False)
+
+
+def test_attributes_and_chunking_come_with_an_upload(http, dataset):
+    static = {"type": "static", "static": {"max_chunk_size_tokens": 200, "chunk_overlap_tokens": 20}}
+    data = {
+        "attributes": json.dumps({"language": "en", "year": 2026}),
+        "chunking_strategy": json.dumps(static),
+    }
+    made = http.post(f"/datasets/{dataset.pk}/files", data=data, files={"file": ("a.txt", TEXT)}).json()
+    place = dataset.places.get(file=made["id"])
+    assert (place.attributes, place.chunking) == ({"language": "en", "year": 2026}, static)
+    stored = http.get(f"/vector_stores/{dataset.pk}/files/{made['id']}").json()
+    assert stored["attributes"] == {"language": "en", "year": 2026}
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("attributes", "{"),
+        ("attributes", "[]"),
+        ("attributes", '{"a": null}'),
+        ("attributes", '{"a": "\\u0000"}'),
+        ("attributes", '{"\\u0000": "a"}'),
+        ("attributes", json.dumps({str(n): n for n in range(17)})),
+        ("chunking_strategy", "5"),
+        ("chunking_strategy", '{"type": "dynamic"}'),
+    ],
+)
+def test_attributes_and_chunking_that_cannot_be_are_refused(http, dataset, field, text):
+    answer = http.post(f"/datasets/{dataset.pk}/files", data={field: text}, files={"file": ("a.txt", TEXT)})
+    assert envelope(answer, 400)["param"].startswith(field)
+    assert dataset.places.count() == 0
