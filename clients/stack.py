@@ -81,6 +81,6 @@ def _publish(upstream: "Upstream") -> tuple[str, str]:  # noqa: F821 - it cannot
         upstream.script(entry.model, play)
         entries.append(entry)
     return (
-        factories.key(tenant, entries).plain,
+        factories.key(tenant, [*entries, *factories.guides(entries)]).plain,
         factories.key(tenant, entries, ["models:read"]).plain,
     )

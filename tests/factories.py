@@ -228,3 +228,17 @@ def world(
     fast = catalog(over, "fast", capabilities=capabilities)
     support = agent(fast, "support", **{"instructions": "Answer briefly.", **(agent_fields or {})})
     return World(of, over, fast, support, key(of, [fast, support]))
+
+
+def guides(over: Iterable[CatalogEntry]) -> list[Agent]:
+    """The agents of the SDK's checks of citations, which answer from a handbook, over `whole` and `stream`."""
+    entries = {entry.name: entry for entry in over}
+    handbook = dataset(entries["whole"].tenant)
+    chunk(place(handbook, filename="handbook.md", chunk_count=1), "Hello is a greeting.")
+    made = []
+    for name, entry in (("guide", "whole"), ("stream-guide", "stream")):
+        guide = agent(entries[entry], name, published=False)
+        guide.datasets.add(handbook)
+        guide.publish(by="tests")
+        made.append(guide)
+    return made

@@ -30,14 +30,7 @@ def facts(gateway, upstream) -> dict[str, str]:
         factories.catalog(provider, name, capabilities=CAPABILITIES[: 1 if name == ONLY_CHAT else None])
         for name in MODELS
     ]
-    handbook = factories.dataset(tenant)
-    factories.chunk(factories.place(handbook, filename="handbook.md", chunk_count=1), "Hello is a greeting.")
-    guides = []
-    for name, over in (("guide", "whole"), ("stream-guide", "stream")):
-        guide = factories.agent(next(e for e in entries if e.name == over), name, published=False)
-        guide.datasets.add(handbook)
-        guide.publish()
-        guides.append(guide)
+    guides = factories.guides(entries)
     for entry in entries:
         upstream.script(entry.model, MODELS[entry.name])
     return {
