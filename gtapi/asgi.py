@@ -12,11 +12,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gtapi.settings")
 django.setup(set_prefix=False)
 
 from django.conf import settings  # noqa: E402 - the registry has to be ready
-from django.core.handlers.asgi import ASGIHandler  # noqa: E402
 from django.urls import get_resolver  # noqa: E402
 from django.utils.module_loading import import_string  # noqa: E402
 
 from gtapi.handler import APIHandler, Send  # noqa: E402
+from gtapi.pages import PagesHandler  # noqa: E402
 from gtapi.request import Receive  # noqa: E402
 
 PREFIX = "/api/tenant"
@@ -28,7 +28,7 @@ class Gateway:
 
     def __init__(self) -> None:
         self.api = APIHandler()
-        self.pages = ASGIHandler()
+        self.pages = PagesHandler()
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -36,7 +36,7 @@ class Gateway:
         elif scope["type"] == "http":
             path = scope["path"]
             is_api = path.startswith(PREFIX) and path[len(PREFIX) :][:1] in ("", "/")
-            await (self.api if is_api or path in HEALTH else self.pages)(scope, receive, send)  # type: ignore[arg-type]
+            await (self.api if is_api or path in HEALTH else self.pages)(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         async with AsyncExitStack() as services:

@@ -1,0 +1,46 @@
+"""Django's stock ASGI handler, for the pages of people, with an end to what it takes.
+
+It writes the body of a request to the disk before anything asks who sends it, and so far as the client likes.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler
+
+from gtapi.handler import Send
+from gtapi.request import Receive
+
+#: Bytes that a form may take beside its files.
+FORM_BYTES = 1024 * 1024
+ANSWER = b"The request is too large."
+
+
+class _TooLarge(Exception):
+    """More has come than may."""
+
+
+class PagesHandler(ASGIHandler):
+    """Serves the admin. A body that is larger than an upload may be gets a 413."""
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:  # type: ignore[override]
+        limit = settings.MAX_UPLOAD_BYTES + FORM_BYTES
+        size = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        taken = 0
+
+        async def counted() -> dict[str, Any]:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > limit:
+                raise _TooLarge
+            return message
+
+        try:
+            if size.isdigit() and int(size) > limit:
+                raise _TooLarge
+            await super().__call__(scope, counted, send)  # type: ignore[arg-type]
+        except _TooLarge:
+            headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(ANSWER))]
+            await send({"type": "http.response.start", "status": 413, "headers": headers})
+            await send({"type": "http.response.body", "body": ANSWER})
