@@ -48,5 +48,5 @@ def sweep(prefix: str) -> int:
                 shutil.rmtree(folder)
                 removed += 1
     if removed:
-        logger.info("removed %s folders of uploads that broke off", removed)
+        logger.info("removed %s temporary folders of processes that are gone", removed)
     return removed

@@ -3,19 +3,16 @@
 import asyncio
 import logging
 import shutil
-import tempfile
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from django.conf import settings
 from django.core.files.storage import default_storage
 
 from files.ingestion.errors import Passing
-from gtapi.stack.locks import FileLock
+from gtapi import folders
 
 logger = logging.getLogger(__name__)
 
@@ -23,9 +20,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PREFIX = "gtapi-ingest-"
-LOCK = "lock"
-#: Seconds that a folder gets between its making and its lock.
-YOUNG = 60.0
 
 
 @asynccontextmanager
@@ -48,10 +42,7 @@ async def fetched(name: str) -> AsyncIterator[Path]:
 
 @asynccontextmanager
 async def _copied(name: str) -> AsyncIterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=settings.UPLOAD_TEMP_DIR))
-    lock = FileLock(folder / LOCK)
-    lock.take()
-    try:
+    with folders.temporary(PREFIX) as folder:
         try:
             path = await in_own_thread(_copy, name, folder / "file")
         except Exception as error:
@@ -59,9 +50,6 @@ async def _copied(name: str) -> AsyncIterator[Path]:
             logger.warning("the file %s cannot be fetched: %s", name, type(error).__name__)
             raise Passing("storage_failed") from error
         yield path
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        lock.release()
 
 
 def _copy(name: str, path: Path) -> Path:
@@ -72,11 +60,7 @@ def _copy(name: str, path: Path) -> Path:
 
 def sweep() -> None:
     """Remove the copies of processes that were killed."""
-    folders = Path(settings.UPLOAD_TEMP_DIR or tempfile.gettempdir()).glob(f"{PREFIX}*")
-    for folder in folders:
-        with suppress(OSError):
-            if time.time() - folder.stat().st_mtime > YOUNG and FileLock(folder / LOCK).free():
-                shutil.rmtree(folder, ignore_errors=True)
+    folders.sweep(PREFIX)
 
 
 async def in_own_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -11,6 +11,7 @@ from django.core.files.storage import Storage, default_storage
 
 from files.ingestion import scratch
 from files.ingestion.errors import Passing
+from gtapi.folders import LOCK
 from gtapi.stack.locks import FileLock
 from tests import factories
 
@@ -73,7 +74,7 @@ def test_copies_of_killed_processes_are_removed(remote):
     left, young = (Path(tempfile.mkdtemp(prefix=scratch.PREFIX, dir=remote)) for _ in range(2))
     for folder in (left, young):
         (folder / "file").write_bytes(b"left behind")
-        lock = FileLock(folder / scratch.LOCK)
+        lock = FileLock(folder / LOCK)
         lock.take()
         lock.release()
     os.utime(left, (0, 0))
