@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
 from django.db.models import Q, QuerySet
@@ -117,18 +116,7 @@ class DatasetFileAdmin(LookedAtAdmin[DatasetFile]):
         ]
         return own + super().get_urls()
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        place = self.get_object(request, unquote(object_id))
-        extra = self._shown(request, place) if place else {}
-        return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
-
-    def _shown(self, request: HttpRequest, place: DatasetFile) -> dict[str, Any]:
+    def shown(self, request: HttpRequest, place: DatasetFile) -> dict[str, Any]:
         return {
             "place": place,
             "state_html": states.cell(place),

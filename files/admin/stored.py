@@ -3,9 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
 from django.db.models import Count, Exists, IntegerField, OuterRef, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RelatedDropdownFilter
@@ -64,20 +63,11 @@ class FileAdmin(LookedAtAdmin[File]):
         ]
         return own + super().get_urls()
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        file = self.get_object(request, unquote(object_id))
-        may_see = request.user.has_perm("files.view_datasetfile")
-        extra: dict[str, Any] = {"file": file}
-        if file is not None and may_see:
-            related = ("file", "file__key", "dataset", "dataset__conversation")
-            extra["places"] = file.places.select_related(*related)
-        return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
+    def shown(self, request: HttpRequest, file: File) -> dict[str, Any]:
+        if not request.user.has_perm("files.view_datasetfile"):
+            return {"file": file}
+        related = ("file", "file__key", "dataset", "dataset__conversation")
+        return {"file": file, "places": file.places.select_related(*related)}
 
     def content_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Answer with a file's bytes, to be saved and never to be shown: they are a stranger's."""

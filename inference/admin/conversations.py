@@ -4,10 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
 from django.core.paginator import Page, Paginator
 from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.html import format_html
 from unfold.paginator import InfinitePaginator
 
@@ -89,18 +88,7 @@ class ConversationAdmin(LookedAtAdmin[Conversation]):
 
     # --- the page of one ------------------------------------------------------------------------------------
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        conversation = self.get_object(request, unquote(object_id))
-        extra = self._shown(request, conversation) if conversation else {}
-        return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
-
-    def _shown(self, request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
+    def shown(self, request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
         turns = Paginator(Turn.objects.filter(conversation=conversation).order_by("number"), TURNS_A_PAGE)
         # A long thread opens at its end.
         page: Page[Turn] = turns.get_page(request.GET.get("turns") or turns.num_pages)

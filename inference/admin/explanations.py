@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -72,16 +71,8 @@ class ExplanationAdmin(LookedAtAdmin[Explanation]):
             may_change_tenant=request.user.has_perm("tenants.change_tenant"),
         )
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        explanation = self.get_object(request, unquote(object_id))
-        extra = _shown(request, explanation) if explanation else {}
-        return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
+    def shown(self, request: HttpRequest, explanation: Explanation) -> dict[str, Any]:
+        return _shown(request, explanation)
 
     # --- columns --------------------------------------------------------------------------------------------
 

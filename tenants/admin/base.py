@@ -172,6 +172,21 @@ class LookedAtAdmin(GatewayAdmin[M]):
     def get_fieldsets(self, request: HttpRequest, obj: M | None = None) -> Any:
         return []
 
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        obj = self.get_object(request, unquote(object_id))
+        extra = self.shown(request, obj) if obj else {}
+        return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
+
+    def shown(self, request: HttpRequest, obj: M) -> dict[str, Any]:
+        """Return what the template of the page shows of a row."""
+        return {"object": obj}
+
 
 class TenantForm(ModelForm[M]):
     """A form for an object whose tenant is fixed before the form is shown."""
