@@ -9,6 +9,7 @@ import pytest
 
 from inference.models import Item, Turn
 from tests import answers, factories
+from tests.upstream import Wire
 from tests.wire import BASES, RawClient, chat, envelope, events
 
 HEADER = "x-gt-conversation-id"
@@ -204,20 +205,33 @@ def test_an_abandoned_turn_enters_no_prompt(thread, gateway, upstream, world, sa
 
 
 def test_fifty_messages_at_once_become_fifty_turns_in_order(thread, gateway, upstream, world):
-    upstream.script(world.raw, answers.answer())
+    questions = [f"message {number}" for number in range(50)]
+    together = threading.Barrier(len(questions))
 
-    def send(number: int) -> int:
+    async def echo(wire: Wire) -> None:
+        question = wire.received.json["messages"][-1]["content"]
+        # Who came first is not who is answered first.
+        await wire.pause(questions.index(question) % 5 / 50)
+        await answers.answer(answers.completion(f"answer to {question}"))(wire)
+
+    def send(question: str) -> str:
         with httpx.Client(base_url=gateway.base_url, headers=world.authorization, timeout=60) as client:
-            body = {"model": "fast", "messages": [{"role": "user", "content": f"message {number}"}]}
-            return client.post("/chat/completions", json=body, headers={HEADER: thread}).status_code
+            body = {"model": "fast", "messages": [{"role": "user", "content": question}]}
+            together.wait(60)
+            response = client.post("/chat/completions", json=body, headers={HEADER: thread})
+        assert response.status_code == 200, response.text
+        return response.json()["choices"][0]["message"]["content"]
 
-    with ThreadPoolExecutor(16) as pool:
-        assert set(pool.map(send, range(50))) == {200}
-    numbers = Turn.objects.filter(conversation=thread, state="complete").values_list("number", flat=True)
-    assert sorted(numbers) == list(range(1, 51))
+    upstream.script(world.raw, echo)
+    with ThreadPoolExecutor(len(questions)) as pool:
+        got = list(pool.map(send, questions))
+    assert got == [f"answer to {question}" for question in questions]
+    turns = Turn.objects.filter(conversation=thread).order_by("number").values_list("number", "state")
+    assert list(turns) == [(number, "complete") for number in range(1, 51)]
     said = spoken(thread)
-    assert [role for role, _ in said] == ["user", "assistant"] * 50
-    assert len({text for role, text in said if role == "user"}) == 50
+    asked, answered = said[::2], said[1::2]
+    assert sorted(asked) == sorted(("user", question) for question in questions)
+    assert answered == [("assistant", f"answer to {question}") for _, question in asked]
 
 
 def test_a_long_thread_is_cut_to_the_models_window_oldest_first(thread, http, upstream, world, say):
