@@ -43,9 +43,10 @@ ROUTING_FIELDS = frozenset(
         "user_config",
     }
 )
+_LIMITS = {"max_tokens", "max_completion_tokens", "max_new_tokens", "max_output_tokens", "n_predict"}
 #: Names for one thing: a forced value, or the client's own, stands against all names of its group.
 _SAME = (
-    {"max_tokens", "max_completion_tokens", "max_new_tokens", "max_output_tokens", "n_predict"},
+    _LIMITS,
     {"tools", "functions"},
     {"tool_choice", "function_call"},
 )
@@ -86,6 +87,26 @@ def upstream_chat(target: Target, body: JSON, tenant_id: int) -> JSON:
     Raises:
         BadRequest: the body refers to an audio answer that is none of ours.
     """
+    sent = _with_parameters(target, body)
+    messages = _with_own_audio(sent["messages"], tenant_id)
+    if target.instructions:
+        messages = [{"role": "system", "content": target.instructions}, *messages]
+    sent["messages"] = messages
+    return sent
+
+
+def answer_limit(target: Target, body: JSON) -> int | None:
+    """Return how many tokens an answer may have by what the provider is sent; None where nothing says so.
+
+    Of several names that say it the largest counts, since a server may obey any of them.
+    """
+    sent = _with_parameters(target, body)
+    limits = [sent[name] for name in _LIMITS & sent.keys()]
+    return max((limit for limit in limits if type(limit) is int and limit > 0), default=None)
+
+
+def _with_parameters(target: Target, body: JSON) -> JSON:
+    """Return the body for the provider with an agent's parameters: forced ones, the client's, and defaults."""
     sent = upstream_body(target, body)
     for name, value in target.parameters.items():
         if not (_GROUPS.get(name, frozenset((name,))) & sent.keys()):
@@ -94,10 +115,6 @@ def upstream_chat(target: Target, body: JSON, tenant_id: int) -> JSON:
         for other in _GROUPS.get(name, ()):
             sent.pop(other, None)
         sent[name] = value
-    messages = _with_own_audio(sent["messages"], tenant_id)
-    if target.instructions:
-        messages = [{"role": "system", "content": target.instructions}, *messages]
-    sent["messages"] = messages
     return sent
 
 

@@ -97,12 +97,6 @@ def add(conversation: Conversation, messages: Sequence[JSON], request_id: str) -
     )
 
 
-def answer_limit(body: JSON) -> int | None:
-    """Return how many tokens an answer may have, where the client says so."""
-    limit: int | None = body.get("max_completion_tokens") or body.get("max_tokens")
-    return limit
-
-
 def room_for(window: int, answer: int | None, messages: list[JSON], *texts: str) -> int:
     """Return how many of a model's tokens these messages, these texts and the answer leave."""
     left = window - (answer or min(ANSWER_TOKENS, window // 4))

@@ -12,7 +12,7 @@ from gtapi.database import in_thread
 from gtapi.errors import PermissionDenied
 from gtapi.request import APIRequest
 from inference import threads, tokens
-from inference.context import upstream_chat
+from inference.context import answer_limit, upstream_chat
 from inference.endpoints import ENDPOINTS
 from inference.models import Turn
 from inference.routing import Target
@@ -68,7 +68,7 @@ class ChatCompletionsView(DataView):
     def _arrive(self, conversation_id: str, target: Target, body: JSON, request_id: str) -> threads.Arrival:
         arrival = threads.begin(self.auth.id, conversation_id, body, request_id)
         if not target.dataset_ids and not arrival.dataset_id:
-            arrival.cut_to(target.context_window, threads.answer_limit(body), target.instructions)
+            arrival.cut_to(target.context_window, answer_limit(target, body), target.instructions)
         return arrival
 
     async def _informed(
@@ -83,7 +83,7 @@ class ChatCompletionsView(DataView):
         section = await self.look_up(request, target, dataset_ids, body, staying)
         if target.context_window is None:
             return body
-        limit = threads.answer_limit(body)
+        limit = answer_limit(target, body)
         await in_thread(arrival.cut_to, target.context_window, limit, target.instructions, section)
         return {**body, "messages": arrival.prompt()}
 

@@ -12,12 +12,13 @@ from files.backends import Caller
 from gtapi.database import in_thread
 from gtapi.request import APIRequest
 from inference import retrieval
+from inference.context import answer_limit
 from inference.models import Explanation
 from inference.providers.base import Adapter
 from inference.ready import Answering, Ready
 from inference.routing import Target
 from inference.shapes.citations import Sources
-from inference.threads import answer_limit, room_for
+from inference.threads import room_for
 from inference.views.generation import GenerationView
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class DataView(GenerationView):
         room = None
         if target.context_window is not None:
             room = await in_thread(
-                room_for, target.context_window, answer_limit(body), staying, target.instructions
+                room_for, target.context_window, answer_limit(target, body), staying, target.instructions
             )
         caller = Caller(self.auth.tenant_id, self.auth.id, request.request_id)
         query = retrieval.question(body["messages"])

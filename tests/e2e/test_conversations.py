@@ -247,6 +247,31 @@ def test_a_long_thread_is_cut_to_the_models_window_oldest_first(thread, http, up
     assert len(spoken(thread)) == 6
 
 
+@pytest.mark.parametrize(
+    ("parameters", "forced", "given", "fits"),
+    [
+        ({}, {}, {}, True),
+        ({"max_tokens": 150}, {}, {}, False),
+        ({"max_tokens": 150}, {}, {"max_completion_tokens": 50}, True),
+        ({"max_tokens": 50}, {}, {"max_new_tokens": 150}, False),
+        ({}, {"max_tokens": 150}, {"max_completion_tokens": 50}, False),
+        ({}, {"n_predict": 50}, {"max_tokens": 150}, True),
+    ],
+    ids=["nobody", "default", "client over default", "synonym over default", "forced", "forced synonym"],
+)
+def test_the_room_of_an_answer_is_what_the_provider_is_told(
+    thread, upstream, world, say, parameters, forced, given, fits
+):
+    world.fast.context_window = 330
+    world.fast.save()
+    agent = factories.agent(world.fast, factories.unique("agent"), parameters=parameters, forced=forced)
+    factories.grant(world.key.row, agent)
+    long = "word " * 100
+    say(thread, f"first {long}", answer="1")
+    sent = say(thread, f"second {long}", answer="2", model=agent.name, **given)
+    assert [text.split()[0] for _, text in sent] == (["first", "1", "second"] if fits else ["second"])
+
+
 @pytest.mark.parametrize("base", BASES)
 def test_somebody_elses_thread_does_not_exist(thread, gateway, world, upstream, base):
     stranger = factories.world(upstream.base_url)
