@@ -125,20 +125,37 @@ class Arrival:
     def cut_to(self, window: int | None, answer: int | None, *texts: str) -> None:
         """Leave out the oldest messages until prompt and answer fit into ``window`` tokens.
 
-        System text and what is new stay, as do ``texts`` that the prompt has besides, and the prompt does not begin
-        in the middle of an exchange.
+        ``staying`` messages stay, as do ``texts`` that the prompt has besides, and the prompt does not begin in the
+        middle of an exchange.
         """
         if window is None:
             return
-        room = room_for(window, answer, [*self.system, *self.added], *texts)
-        sizes = [tokens.estimate_messages([message]) for message in self.earlier]
+        room = room_for(window, answer, self.staying(), *texts)
+        end = self._going_on()
+        sizes = [tokens.estimate_messages([message]) for message in self.earlier[:end]]
+        total = sum(sizes)
         cut = 0
-        while cut < len(sizes) and sum(sizes[cut:]) > room:
+        while cut < end and total > room:
+            total -= sizes[cut]
             cut += 1
-        while 0 < cut < len(sizes) and self.earlier[cut]["role"] != "user":
+        while 0 < cut < end and self.earlier[cut]["role"] != "user":
             cut += 1
         self.left_out = cut
         del self.earlier[:cut]
+
+    def staying(self) -> list[JSON]:
+        """Return the messages that are sent in any case: system text, what is new, and the exchange it goes on."""
+        return [*self.system, *self.earlier[self._going_on() :], *self.added]
+
+    def _going_on(self) -> int:
+        """Return where the exchange begins that the new messages go on: at the thread's end where they begin one.
+
+        Providers refuse the result of a tool without the call before it.
+        """
+        if self.added and self.added[0]["role"] == "user":
+            return len(self.earlier)
+        asked = (at for at in range(len(self.earlier) - 1, -1, -1) if self.earlier[at]["role"] == "user")
+        return next(asked, 0)
 
     def prompt(self) -> list[JSON]:
         """Return all messages for the model."""

@@ -79,8 +79,7 @@ class ChatCompletionsView(DataView):
         if arrival is None:
             await self.look_up(request, target, dataset_ids, body, body["messages"])
             return body
-        staying = [*arrival.system, *arrival.added]
-        section = await self.look_up(request, target, dataset_ids, body, staying)
+        section = await self.look_up(request, target, dataset_ids, body, arrival.staying())
         if target.context_window is None:
             return body
         limit = answer_limit(target, body)

@@ -272,6 +272,28 @@ def test_the_room_of_an_answer_is_what_the_provider_is_told(
     assert [text.split()[0] for _, text in sent] == (["first", "1", "second"] if fits else ["second"])
 
 
+def test_a_tools_result_keeps_the_exchange_that_it_belongs_to(thread, http, upstream, world, say):
+    world.fast.context_window = 200
+    world.fast.save()
+    long = "word " * 100
+    call = {"id": "call_1", "type": "function", "function": {"name": "ring", "arguments": "{}"}}
+    say(thread, f"first {long}", answer="1", max_tokens=50)
+    called = answers.choice(None, finish="tool_calls", tool_calls=[call])
+    for message in (
+        {"role": "user", "content": f"second {long}"},
+        {"role": "tool", "tool_call_id": "call_1", "content": f"rung {long}"},
+    ):
+        upstream.script(world.raw, answers.answer(answers.completion(choices=[called])))
+        body = {"model": "fast", "messages": [message], "max_tokens": 50}
+        assert http.post("/chat/completions", json=body, headers={HEADER: thread}).status_code == 200
+    sent = upstream.last(world.raw).json["messages"]
+    assert [message["role"] for message in sent] == ["user", "assistant", "tool"]
+    assert sent[0]["content"].startswith("second")
+    assert Turn.objects.get(conversation=thread, number=3).left_out == 2
+    # The next question begins an exchange of its own, and all before it may go.
+    assert [text.split()[0] for _, text in say(thread, f"third {long}", max_tokens=50)] == ["third"]
+
+
 @pytest.mark.parametrize("base", BASES)
 def test_somebody_elses_thread_does_not_exist(thread, gateway, world, upstream, base):
     stranger = factories.world(upstream.base_url)
