@@ -310,6 +310,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {"expires": 600},
     },
+    "end-lost-turns": {
+        "task": "inference.tasks.end_lost_turns",
+        "schedule": 3600.0,
+        "options": {"expires": 600},
+    },
     "prune-policy-changes": {
         "task": "tenants.tasks.prune_policy_changes",
         "schedule": 600.0,

@@ -47,11 +47,15 @@ class Capability(models.TextChoices):
     MODERATE = "moderate", "Moderation"
 
 
+#: Seconds that a provider is given at most.
+LONGEST_TIMEOUT = 86_400
+
+
 def _timeout(default: float, help_text: str) -> "models.FloatField[float, float]":
     return models.FloatField(
         default=default,
         help_text=help_text,
-        validators=[MinValueValidator(0.1), MaxValueValidator(86_400)],
+        validators=[MinValueValidator(0.1), MaxValueValidator(LONGEST_TIMEOUT)],
     )
 
 

@@ -2,12 +2,16 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import httpx
 import openai
 import pytest
+from django.conf import settings
+from django.utils import timezone
 
 from inference.models import Item, Turn
+from inference.tasks import end_lost_turns
 from tests import answers, factories
 from tests.upstream import Wire
 from tests.wire import BASES, RawClient, chat, envelope, events
@@ -202,6 +206,22 @@ def test_an_abandoned_turn_enters_no_prompt(thread, gateway, upstream, world, sa
         deadline.wait(0.1)
     assert Turn.objects.get(conversation=thread).state == "abandoned"
     assert say(thread, "Hello") == [("user", "Hello")]
+
+
+def test_a_turn_whose_gateway_went_away_has_failed_in_the_end(world):
+    conversation = factories.conversation(world.key)
+    question = {"role": "user", "content": "Hello"}
+    ages = {"pending": (26, 24), "complete": (26,)}
+    for state, hours in ages.items():
+        for age in hours:
+            created_at = timezone.now() - timedelta(hours=age)
+            factories.turn(conversation, question, state=state, created_at=created_at)
+    end_lost_turns()
+    turns = Turn.objects.filter(conversation=conversation).order_by("number")
+    assert [(turn.state, turn.ended_at is not None) for turn in turns] == [
+        ("failed", True), ("pending", False), ("complete", False),
+    ]  # fmt: skip
+    assert settings.CELERY_BEAT_SCHEDULE["end-lost-turns"]["task"] == end_lost_turns.name
 
 
 def test_fifty_messages_at_once_become_fifty_turns_in_order(thread, gateway, upstream, world):
