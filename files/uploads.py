@@ -22,7 +22,8 @@ from files.ingestion.orders import process_again
 from files.ingestion.waking import wake
 from files.limits import Limits
 from files.models import Chunk, ChunkVector, Dataset, DatasetFile, File, FileBatch, Leftover, UploadKey
-from gtapi.errors import Conflict, NotFound
+from gtapi.errors import AuthenticationFailed, Conflict, NotFound
+from tenants.models import InferenceKey
 
 JSON = dict[str, Any]
 #: How long an ``Idempotency-Key`` is remembered.
@@ -78,6 +79,14 @@ class Upload:
 def no_file(file_id: str) -> NotFound:
     """Return the one answer for a file that does not exist, or is not for this key."""
     return NotFound(f"There is no file '{file_id}'.", code="file_not_found")
+
+
+def no_dataset(dataset_id: str) -> NotFound:
+    """Return the one answer for a dataset that does not exist, or is not for this key."""
+    return NotFound(
+        f"The dataset '{dataset_id}' does not exist or you do not have access to it.",
+        code="dataset_not_found",
+    )
 
 
 def readable(key_id: int, tenant_id: int, user: str = "") -> QuerySet[File]:
@@ -136,7 +145,8 @@ def keep(
         RequestTooLarge: the file is larger than the tenant's files may be.
         PermissionDenied: the tenant has too many files, or they would be too large together.
         Conflict: the ``idempotency_key`` was used for another upload.
-        NotFound: the dataset has been deleted.
+        AuthenticationFailed: the key has been revoked, or its tenant put out of use.
+        NotFound: the dataset has been deleted, or is not granted to the key any more.
     """
     upload = Upload(
         tenant_id, key_id, origin, incoming, purpose, dataset, attributes or {}, chunking, idempotency_key
@@ -193,6 +203,7 @@ def _known(upload: Upload, digest: str) -> Kept | None:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"files of tenant {upload.tenant_id}"]
         )
+    _check_still_allowed(upload)
     known = _remembered(upload, digest)
     if known is not None:
         return known
@@ -204,6 +215,20 @@ def _known(upload: Upload, digest: str) -> Kept | None:
     limits.check_size(upload.incoming.size)
     limits.check_room(upload.tenant_id, upload.incoming.size)
     return None
+
+
+def _check_still_allowed(upload: Upload) -> None:
+    """Refuse an upload whose key or grant was taken back while it came: a body may take hours to come."""
+    if upload.key_id is None:
+        return
+    live = InferenceKey.objects.live().filter(pk=upload.key_id, tenant=upload.tenant_id, tenant__active=True)
+    if not live.exists():
+        raise AuthenticationFailed
+    dataset = upload.dataset
+    if dataset is None or dataset.hidden:
+        return
+    if not Dataset.objects.granted_to(upload.key_id).filter(pk=dataset.pk).exists():
+        raise no_dataset(dataset.pk)
 
 
 def _remember(upload: Upload, digest: str, file: File) -> None:
@@ -302,10 +327,7 @@ def attach(
 def _placed(dataset: Dataset, file: File, **fields: Any) -> DatasetFile:
     # Whoever deletes the dataset waits for this row, or this one finds that it is gone.
     if not Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk).exists():
-        raise NotFound(
-            f"The dataset '{dataset.pk}' does not exist or you do not have access to it.",
-            code="dataset_not_found",
-        )
+        raise no_dataset(dataset.pk)
     place = DatasetFile.objects.create(tenant_id=dataset.tenant_id, dataset=dataset, file=file, **fields)
     wake()
     return place

@@ -4,16 +4,8 @@ from typing import ClassVar
 
 from files.models import Dataset
 from files.models.datasets import DatasetQuerySet
-from gtapi.errors import NotFound
+from files.uploads import no_dataset
 from tenants.views import KeyedView
-
-
-def no_dataset(dataset_id: str) -> NotFound:
-    """Return the error for a dataset that does not exist, is another tenant's, hidden, or not granted."""
-    return NotFound(
-        f"The dataset '{dataset_id}' does not exist or you do not have access to it.",
-        code="dataset_not_found",
-    )
 
 
 class DatasetView(KeyedView):

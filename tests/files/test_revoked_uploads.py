@@ -1,0 +1,68 @@
+"""A key or a grant that is taken back while an upload is on its way."""
+
+import httpx
+import pytest
+
+from files.models import File
+from tests import factories
+from tests.wire import envelope
+
+HEAD = (
+    b'--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nassistants\r\n'
+    b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
+)
+TAIL = b"\r\n--x--\r\n"
+#: More than sockets hold, so that the gateway is reading the body, and has let the key in, when it has been sent.
+BLOCK, BLOCKS = bytes(1 << 20), 24
+
+
+@pytest.fixture
+def dataset(world):
+    return factories.dataset(world.tenant, keys=[world.key.row])
+
+
+@pytest.fixture
+def upload(http, world, dataset):
+    """Uploads into the dataset, and does something when most of the body has been sent."""
+
+    def send(halfway, path=None) -> httpx.Response:
+        def body():
+            yield HEAD
+            for _ in range(BLOCKS):
+                yield BLOCK
+            halfway()
+            yield TAIL
+
+        return http.post(
+            path or f"/datasets/{dataset.pk}/files",
+            content=body(),
+            headers={"content-type": "multipart/form-data; boundary=x"},
+        )
+
+    return send
+
+
+def test_an_upload_that_is_still_allowed_is_kept(upload, dataset):
+    assert upload(lambda: None).status_code == 200
+    assert dataset.places.count() == 1
+
+
+@pytest.mark.parametrize("path", [None, "/files"], ids=["dataset", "file"])
+def test_a_revoked_key_keeps_nothing(upload, world, path):
+    envelope(upload(world.key.row.revoke, path), 401, "invalid_api_key")
+    assert not File.objects.filter(tenant=world.tenant).exists()
+
+
+def test_a_tenant_out_of_use_keeps_nothing(upload, world):
+    def out_of_use():
+        world.tenant.active = False
+        world.tenant.save()
+
+    envelope(upload(out_of_use), 401, "invalid_api_key")
+    assert not File.objects.filter(tenant=world.tenant).exists()
+
+
+def test_a_grant_that_was_taken_back_keeps_nothing(upload, world, dataset):
+    error = envelope(upload(lambda: dataset.grants.all().delete()), 404, "dataset_not_found")
+    assert dataset.pk in error["message"]
+    assert not File.objects.filter(tenant=world.tenant).exists()
