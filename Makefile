@@ -32,7 +32,7 @@ help: ## What there is
 	@echo "make test-browser  click through the admin in a headless Chromium (CHROMIUM, or /usr/bin/chromium)"
 	@echo "make lint    ruff, mypy, missing migrations"
 	@echo "make fuzz    10,000 requests made up from the API's description; CASES=N makes it another number"
-	@echo "make reliability  kill workers, stop Redis, crowd the queue: experiments of some minutes, with a table"
+	@echo "make reliability  kill workers, stop Redis, crowd the queue, search 1,000 times: some minutes, with a table"
 	@echo "make bench   measure what a request costs; ARGS goes to the benchmark"
 	@echo "make bench-retrieval  measure what search finds, by vectors, by words and by both"
 	@echo "make bench-search  measure how long search takes as chunks grow"
@@ -59,7 +59,7 @@ fuzz: $(VENV)/.dev
 	@FUZZ_CASES=$(or $(CASES),10000) exec $(BIN)/python -m pytest tests/openapi/test_fuzz.py $(ARGS)
 
 reliability: $(VENV)/.dev
-	@exec $(BIN)/python -m pytest -m slow tests/reliability $(ARGS)
+	@exec $(BIN)/python -m pytest -m slow tests/reliability tests/files/test_search_isolation.py $(ARGS)
 
 bench: $(VENV)/.dev
 	@exec $(BIN)/python benchmarks/run.py $(ARGS)
