@@ -1,13 +1,16 @@
 """Whole experiments, with a command of their own: `make reliability`. What they measured is printed at the end."""
 
 import random
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 
 import httpx
 import pytest
+from django.db import connection
 from django.db.models import Count
 
 from files.models import Chunk, ChunkVector, Dataset, DatasetFile
@@ -65,10 +68,31 @@ class Place:
         """The requests that its model got."""
         return self.upstream.received(self.model)
 
-    def upload_all(self, numbers: range) -> None:
-        """Upload several, four at a time."""
-        with ThreadPoolExecutor(4) as threads:
-            list(threads.map(self.upload, numbers))
+    @contextmanager
+    def uploading(self, pause: float, waiting: float = float("inf")) -> Iterator[Future[None]]:
+        """Upload meanwhile: a text each `pause` seconds, as long as fewer than `waiting` are unfinished."""
+        enough = threading.Event()
+
+        def work() -> None:
+            try:
+                while not enough.wait(pause):
+                    if unfinished(self.dataset) < waiting:
+                        self.upload(len(self.sent))
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(1) as threads:
+            going = threads.submit(work)
+            try:
+                yield going
+            finally:
+                enough.set()
+        going.result()
+
+    def upload_up_to(self, files: int) -> None:
+        """Upload what is missing of so many."""
+        for number in range(len(self.sent), files):
+            self.upload(number)
 
 
 @pytest.fixture
