@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from files import uploads
 from files.models import Dataset
-from gtapi.errors import NotFound
+from gtapi.errors import BadRequest, NotFound
 from inference import tokens
 from inference.models import Conversation, Item, Turn
 
@@ -23,6 +24,12 @@ ANSWER_TOKENS = 1024
 def no_conversation(conversation_id: str) -> NotFound:
     """Return the one answer for a thread that does not exist, or is somebody else's."""
     return NotFound(f"There is no conversation '{conversation_id}'.", code="conversation_not_found")
+
+
+def too_long(where: str) -> BadRequest:
+    """Return the answer for more than a conversation may hold."""
+    most = f"{settings.CONVERSATION_MAX_ITEMS} messages"
+    return BadRequest(f"{where} at most {most}.", code="conversation_too_long")
 
 
 def find(key_id: int, conversation_id: str, user: str, *, lock: bool = False) -> Conversation:
@@ -179,7 +186,10 @@ def begin(key_id: int, conversation_id: str, body: JSON, request_id: str) -> Arr
 
     Raises:
         NotFound: see ``find``.
+        BadRequest: it has more messages than a conversation may hold.
     """
+    if len(body["messages"]) > settings.CONVERSATION_MAX_ITEMS:
+        raise too_long("With a conversation a request has")
     conversation = find(key_id, conversation_id, str(body.get("user") or ""), lock=True)
     given_system = [message for message in body["messages"] if message["role"] in SYSTEM]
     spoken = [message for message in body["messages"] if message["role"] not in SYSTEM]
@@ -246,19 +256,29 @@ def align(thread: Sequence[JSON], resent: Sequence[JSON]) -> tuple[int, list[JSO
     if not resent:
         return len(thread), []
     ours, theirs = [_essence(m) for m in thread], [_essence(m) for m in resent]
-    for start in range(len(ours) - len(theirs), -1, -1):
-        if ours[start : start + len(theirs)] == theirs:
-            return start + len(theirs), []
-    best, stands = 0, 0
-    for start in range(len(ours)):
-        agreed = 0
-        for mine, other in zip(ours[start:], theirs, strict=False):
-            if mine != other:
-                break
-            agreed += 1
-        if agreed > best:
-            best, stands = agreed, start + agreed
+    # Knuth, Morris and Pratt: the thread is locked meanwhile, so no message is compared with all others.
+    shorter = _borders(theirs)
+    best, stands, agreed = 0, 0, 0
+    for at, mine in enumerate(ours):
+        while agreed and (agreed == len(theirs) or mine != theirs[agreed]):
+            agreed = shorter[agreed - 1]
+        agreed += mine == theirs[agreed]
+        # Of places where all of it stands the last one counts, of others the first.
+        if agreed > best or agreed == len(theirs):
+            best, stands = agreed, at + 1
     return stands, list(resent[best:])
+
+
+def _borders(sequence: Sequence[bytes]) -> list[int]:
+    """Return, for each beginning of a sequence, the length of the longest shorter one that it ends with."""
+    borders = [0] * len(sequence)
+    length = 0
+    for at in range(1, len(sequence)):
+        while length and sequence[at] != sequence[length]:
+            length = borders[length - 1]
+        length += sequence[at] == sequence[length]
+        borders[at] = length
+    return borders
 
 
 def _essence(message: JSON) -> bytes:

@@ -164,6 +164,14 @@ def test_an_edited_history_takes_the_place_of_the_thread(thread, say):
     assert spoken(thread) == [*edited, ("assistant", "3")]
 
 
+def test_more_messages_than_a_conversation_holds_are_refused(thread, http):
+    messages = [{"role": "user", "content": "x"}] * 5001
+    body = chat("fast", messages=messages)
+    refused = http.post("/chat/completions", json=body, headers={HEADER: thread})
+    assert "at most 5000 messages" in envelope(refused, 400, "conversation_too_long")["message"]
+    assert not Turn.objects.filter(conversation=thread).exists()
+
+
 def test_system_text_is_replaced_and_not_appended(thread, say):
     say(thread, ("system", "Be kind."), "one", answer="1")
     assert say(thread, "two", answer="2")[0] == ("system", "Be kind.")
