@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from files import uploads
-from files.ingestion.orders import process_again
+from files.ingestion.orders import process_again, start_over
 from files.models import Dataset, DatasetFile, File, FileBatch
 from gtapi.checks import invalid, of_type
 from gtapi.errors import NotFound
@@ -75,8 +75,12 @@ def _placed(dataset: Dataset, file: File, one: Wanted, batch: FileBatch | None) 
         changed["batch"] = batch
     if changed:
         DatasetFile.objects.filter(pk=found.pk).update(**changed)
-    ended = found.state in (State.FAILED, State.CANCELLED)
-    again = (ended or "chunking" in changed) and process_again(found)
+    again = False
+    if "chunking" in changed:
+        # Who has it in work cuts it as it was to be cut before, and would make it ready with that.
+        start_over(found)
+    elif found.state in (State.FAILED, State.CANCELLED):
+        again = process_again(found)
     if changed or again:
         found.refresh_from_db()
     return found

@@ -37,6 +37,15 @@ def process_again(place: DatasetFile) -> bool:
     return bool(done)
 
 
+def start_over(place: DatasetFile) -> None:
+    """Have a file processed from the beginning, also where it is in work.
+
+    Whoever works on it loses its lease by it, so that it stops and can store nothing.
+    """
+    DatasetFile.objects.filter(pk=place.pk).update(**AFRESH)
+    wake()
+
+
 def cancel(batch: FileBatch) -> int:
     """Cancel what is left to do of a batch, and say how many files that were.
 

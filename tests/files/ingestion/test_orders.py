@@ -6,10 +6,12 @@ import threading
 import pytest
 from django.db import transaction
 
+from files import placing
 from files.ingestion import waking
 from files.ingestion.errors import SENTENCES
 from files.ingestion.orders import cancel, process_again
 from files.models import Chunk, FileBatch
+from files.placing import Wanted
 from gtapi.stack.redis import Redis
 from tests import environment, factories
 from tests.answers import answer, error_body
@@ -45,6 +47,21 @@ def test_file_in_work_is_left_alone(ingest, dataset, gate):
     assert state(place).lease == before
     gate.open()
     assert ended(place)[0].state == "ready"
+
+
+def test_file_in_work_that_is_to_be_cut_in_another_way_is_cut_so(ingest, dataset, gate, world):
+    place = factories.upload(dataset, b"The office opens at nine. " * 60, attributes={"a": 1})
+    dataset.grants.create(key=world.key.row)
+    gate.reached()
+    static = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0}}
+    with transaction.atomic():
+        [again] = placing.place(dataset, world.key.row.pk, [Wanted(place.file_id, chunking=static)])
+    assert (again.pk, again.chunking) == (place.pk, static)
+    gate.open()
+    [done] = ended(place)
+    assert (done.state, done.chunking, done.attributes) == ("ready", static, {"a": 1})
+    assert done.chunk_count == Chunk.objects.filter(place=place).count() > 1
+    assert max(Chunk.objects.filter(place=place).values_list("tokens", flat=True)) <= 100
 
 
 def test_cancelled_batch_stops_what_is_in_work_too(ingest, dataset, gate):
