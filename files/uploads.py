@@ -265,7 +265,10 @@ def _remembered(upload: Upload, digest: str) -> Kept | None:
 def _same_content(upload: Upload, digest: str) -> Kept | None:
     if upload.dataset is None:
         return None
-    place = upload.dataset.places.select_related("file").filter(digest=digest).first()
+    places = upload.dataset.places.select_related("file")
+    # What was attached has no digest here, where two files of one content may be: the oldest place is the answer.
+    attached = places.filter(digest="", file__sha256=digest).order_by("pk")
+    place = places.filter(digest=digest).first() or attached.first()
     if place is None:
         return None
     _revive(place)

@@ -75,7 +75,7 @@ class UploadView(KeyedView):
         if kept is None:
             await self._store(upload.incoming, name)
             kept = await in_thread(uploads.finish, upload, digest, name)
-        return JSONResponse(await in_thread(_told, kept))
+        return JSONResponse(await in_thread(_told, upload, kept))
 
     async def _store(self, incoming: Incoming, name: str) -> None:
         try:
@@ -100,6 +100,6 @@ def _only_file(form: ReceivedForm) -> Incoming:
     return Incoming(file.path, file.filename, file.content_type, file.size)
 
 
-def _told(kept: Kept) -> JSON:
-    """Return what the answer to an upload says of it, in the words of its route."""
-    return file_object(kept.file, kept.place, own=kept.file.origin != File.Origin.FILES)
+def _told(upload: Upload, kept: Kept) -> JSON:
+    """Return what the answer to an upload says of it, in the words of its route, whichever one the file came by."""
+    return file_object(kept.file, kept.place, own=upload.origin != File.Origin.FILES)

@@ -107,6 +107,21 @@ def test_the_same_content_again_is_the_file_that_is_there(upload, dataset):
     assert upload(TEXT + b" Always.").json()["id"] != made["id"]
 
 
+def test_the_content_of_an_attached_file_is_the_file_that_is_there(client, http, upload, dataset):
+    attached, second = (client.files.create(file=("notes.txt", TEXT), purpose="assistants") for _ in range(2))
+    for file in (attached, second):
+        # OpenAI's clients follow the id that they attached, so each has a place of its own.
+        assert client.vector_stores.files.create(dataset.pk, file_id=file.id).id == file.id
+    found(attached.id, state="ready", progress=100)
+    again = upload().json()
+    assert (again["id"], again["status"], again["dataset_id"]) == (attached.id, "ready", dataset.pk)
+    assert http.get(f"/datasets/{dataset.pk}/files/{attached.id}").json() == again
+    assert dataset.places.count() == 2
+    found(attached.id, state="failed", error_code="worker_lost")
+    assert upload().json()["status"] == "uploaded"
+    assert upload(TEXT + b" Always.").json()["id"] not in (attached.id, second.id)
+
+
 def test_the_same_content_in_another_dataset_is_another_file(upload, world):
     other = factories.dataset(world.tenant, keys=[world.key.row])
     assert upload().json()["id"] != upload(into=other).json()["id"]
