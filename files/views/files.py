@@ -15,7 +15,7 @@ from files.uploads import Upload
 from files.views.uploads import UploadView, with_storage
 from gtapi.checks import missing, one_of
 from gtapi.database import in_thread
-from gtapi.errors import PermissionDenied, Unavailable, translate
+from gtapi.errors import BadRequest, PermissionDenied, Unavailable, translate
 from gtapi.pagination import Paging, page
 from gtapi.request import APIRequest
 from gtapi.responses import JSONResponse, Stream
@@ -79,6 +79,12 @@ class FilesView(UploadView, FileOwnerView):
             if purpose is None:
                 raise missing("purpose")
             one_of(PURPOSES)("purpose", purpose)
+            if "expires_after" in received.form.names():
+                raise BadRequest(
+                    "Files do not expire here: leave out 'expires_after', and delete what is not needed any more.",
+                    param="expires_after",
+                    code="unsupported_parameter",
+                )
             upload = Upload(
                 self.auth.tenant_id,
                 self.auth.id,

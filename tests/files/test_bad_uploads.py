@@ -1,5 +1,6 @@
 """What is no upload is refused, in the API's own words, and leaves nothing behind."""
 
+import openai
 import pytest
 
 from files.models import File
@@ -75,13 +76,20 @@ def test_a_purpose_is_asked_for(http):
 
 
 def test_unknown_fields_are_ignored(http):
-    data = {
-        "purpose": "assistants",
-        "expires_after[anchor]": "created_at",
-        "expires_after[seconds]": "3600",
-        "x": "y",
-    }
+    data = {"purpose": "assistants", "x": "y"}
     assert http.post("/files", data=data, files={"file": ("a.txt", b"A")}).status_code == 200
+
+
+def test_a_file_that_is_to_expire_is_refused_and_not_kept(client, world):
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.files.create(
+            file=("a.txt", b"A"),
+            purpose="assistants",
+            expires_after={"anchor": "created_at", "seconds": 3600},
+        )
+    assert (refused.value.code, refused.value.param) == ("unsupported_parameter", "expires_after")
+    assert not File.objects.filter(tenant=world.tenant).exists()
+    assert client.files.create(file=("a.txt", b"A"), purpose="assistants").status == "processed"
 
 
 def test_a_body_that_is_no_form_is_refused(http):
