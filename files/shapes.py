@@ -72,6 +72,6 @@ def error_of(place: DatasetFile) -> JSON | None:
     if place.state != State.FAILED:
         return None
     return {
-        "code": place.error_code or "internal_error",
+        "code": place.error_code or "processing_failed",
         "message": place.error_message or "The file could not be processed.",
     }

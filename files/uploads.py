@@ -250,7 +250,7 @@ def _remembered(upload: Upload, digest: str) -> Kept | None:
     row = used.select_related("file").first()
     if row is None:
         return None
-    if row.fingerprint != upload.fingerprint(digest) or row.file is None:
+    if row.fingerprint != upload.fingerprint(digest):
         raise Conflict(
             "This 'Idempotency-Key' was used for another upload. Use a new one for each.",
             code="idempotency_conflict",

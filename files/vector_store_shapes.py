@@ -25,7 +25,6 @@ _SERVER_ERRORS = {
     "embedding_failed",
     "embedding_unavailable",
     "extraction_failed",
-    "internal_error",
     "processing_failed",
     "storage_failed",
     "transcription_failed",

@@ -163,7 +163,7 @@ class UploadKey(models.Model):
     key = models.ForeignKey(InferenceKey, models.CASCADE, related_name="+")
     idempotency_key = models.CharField(max_length=255)
     fingerprint = models.CharField(max_length=64)
-    file = models.ForeignKey(File, models.CASCADE, null=True, related_name="+")
+    file = models.ForeignKey(File, models.CASCADE, related_name="+")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
