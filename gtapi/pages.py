@@ -1,18 +1,23 @@
 """Django's stock ASGI handler, for the pages of people, with an end to what it takes.
 
-It writes the body of a request to the disk before anything asks who sends it, and so far as the client likes.
+It writes the body of a request to the disk before anything asks who sends it, and so far as the client likes. Here
+a form has little room; an upload has more, where it comes with a session that there is.
 """
 
+from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 
+from gtapi.database import in_thread
 from gtapi.handler import Send
 from gtapi.request import Receive
 
-#: Bytes that a form may take beside its files.
-FORM_BYTES = 1024 * 1024
+#: Bytes that a form may take: more than Django reads of one without files.
+FORM_BYTES = 4 * 1024 * 1024
+#: How the addresses end that take files.
+UPLOADS = "/upload/"
 ANSWER = b"The request is too large."
 
 
@@ -21,10 +26,12 @@ class _TooLarge(Exception):
 
 
 class PagesHandler(ASGIHandler):
-    """Serves the admin. A body that is larger than an upload may be gets a 413."""
+    """Serves the admin. A body that is larger than it may be gets a 413."""
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:  # type: ignore[override]
-        limit = settings.MAX_UPLOAD_BYTES + FORM_BYTES
+        limit = FORM_BYTES
+        if scope["path"].endswith(UPLOADS) and await in_thread(_has_session, scope):
+            limit += settings.MAX_UPLOAD_BYTES
         size = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         taken = 0
 
@@ -44,3 +51,17 @@ class PagesHandler(ASGIHandler):
             headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(ANSWER))]
             await send({"type": "http.response.start", "status": 413, "headers": headers})
             await send({"type": "http.response.body", "body": ANSWER})
+
+
+def _has_session(scope: dict[str, Any]) -> bool:
+    from django.contrib.sessions.models import Session
+    from django.utils import timezone
+
+    sent = b";".join(value for name, value in scope["headers"] if name == b"cookie")
+    try:
+        cookie = SimpleCookie(sent.decode("latin1")).get(settings.SESSION_COOKIE_NAME)
+    except CookieError:
+        return False
+    if cookie is None or "\0" in cookie.value:
+        return False
+    return Session.objects.filter(session_key=cookie.value, expire_date__gt=timezone.now()).exists()

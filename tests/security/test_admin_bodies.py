@@ -2,13 +2,29 @@
 
 import httpx
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
 
-LIMIT = 100_000
+from gtapi.pages import FORM_BYTES
+from tests import factories
+
+LIMIT = 1_000_000
+#: More than a form may have, and less than an upload.
+BETWEEN = FORM_BYTES + LIMIT // 2
 
 
 @pytest.fixture
 def gateway(start_gateway):
     return start_gateway(MAX_UPLOAD_BYTES=str(LIMIT))
+
+
+@pytest.fixture
+def cookies(database, django_db_blocker):
+    """Those of an operator who has logged in."""
+    browser = Client()
+    with django_db_blocker.unblock():
+        browser.force_login(User.objects.create_superuser(factories.unique("operator")))
+    return {"sessionid": browser.cookies["sessionid"].value}
 
 
 def pieces(size: int):
@@ -17,20 +33,32 @@ def pieces(size: int):
         yield b"x" * 10_000
 
 
-@pytest.mark.parametrize("declared", [True, False])
-def test_a_body_beyond_the_limit_of_uploads_is_refused(gateway, declared):
-    size = LIMIT + 2 * 1024 * 1024
-    body = b"x" * size if declared else pieces(size)
+def status(address: str, body, cookies=None) -> int:
+    """What a body is answered; 413 also where it was told to stop before all of it was sent."""
     try:
-        answer = httpx.post(f"{gateway.url}/admin/login/", content=body, timeout=30)
+        return httpx.post(address, content=body, cookies=cookies, timeout=30).status_code
     except (httpx.WriteError, httpx.ReadError):
-        return  # it was told to stop before all of it was sent
-    assert answer.status_code == 413
+        return 413
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_a_body_within_the_limit_is_read(gateway, declared):
+@pytest.mark.parametrize("path", ["/admin/login/", "/admin/files/dataset/ds_1/upload/", "/nowhere/upload/"])
+def test_without_a_session_there_is_room_for_a_form_alone(gateway, path, declared):
+    for cookies in (None, {"sessionid": "made-up"}, {"sessionid": '"a\\000b"'}):
+        body = b"x" * BETWEEN if declared else pieces(BETWEEN)
+        assert status(gateway.url + path, body, cookies) == 413
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_form_is_read(gateway, declared):
     body = b"x" * LIMIT if declared else pieces(LIMIT)
-    answer = httpx.post(f"{gateway.url}/admin/login/", content=body, timeout=30)
     # Without its token a form gets no further.
-    assert answer.status_code == 403
+    assert status(f"{gateway.url}/admin/login/", body) == 403
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_an_operator_has_room_for_an_upload_and_no_more(gateway, cookies, declared):
+    address = f"{gateway.url}/admin/files/dataset/ds_1/upload/"
+    for size, refused in ((BETWEEN, False), (FORM_BYTES + 2 * LIMIT, True)):
+        body = b"x" * size if declared else pieces(size)
+        assert (status(address, body, cookies) == 413) is refused
