@@ -12,14 +12,15 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from files.search.sql import SQL, joined, sql
-from gtapi.checks import invalid, missing, one_of, wrong_type
+from gtapi.checks import MAX_PAIR_NAME, MAX_PAIR_VALUE, invalid, missing, one_of, wrong_type
 
 JSON: TypeAlias = dict[str, Any]
 
-#: How deep filters may be nested, how many there may be in all, and how many values one may list.
+#: How deep filters may be nested, how many there may be in all, and how many values one may list, and all of them.
 MAX_DEPTH = 8
 MAX_FILTERS = 100
 MAX_VALUES = 500
+MAX_ALL_VALUES = 2_000
 #: The largest number of the kind that JSON's numbers are read as.
 LARGEST = sys.float_info.max
 ORDERED = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
@@ -44,6 +45,7 @@ class _Builder:
     def __init__(self, column: SQL) -> None:
         self._column = column
         self._room = MAX_FILTERS
+        self._values = MAX_ALL_VALUES
 
     def build(self, where: str, given: Any, depth: int) -> SQL:
         if not isinstance(given, dict):
@@ -57,6 +59,10 @@ class _Builder:
         one_of(KINDS)(f"{where}.type", kind)
         if kind in COMPOUNDS:
             return self._compound(where, given, depth)
+        if isinstance(given.get("value"), list):
+            self._values -= len(given["value"])
+            if self._values < 0:
+                raise invalid("filters", f"they list more than {MAX_ALL_VALUES:,} values")
         return _comparison(where, kind, given, self._column)
 
     def _compound(self, where: str, given: JSON, depth: int) -> SQL:
@@ -75,7 +81,7 @@ def _comparison(where: str, kind: str, given: JSON, column: SQL) -> SQL:
     key, value = given.get("key"), given.get("value")
     if not isinstance(key, str):
         raise wrong_type(f"{where}.key", "a string", key)
-    _check_text(f"{where}.key", key)
+    _check_text(f"{where}.key", key, MAX_PAIR_NAME)
     if "value" not in given:
         raise missing(f"{where}.value")
     found = sql("({} -> {}::text)", column, key)
@@ -129,14 +135,16 @@ _BUILDERS: dict[str, Callable[[str, str, Any, SQL], SQL]] = {
 
 def _check_value(where: str, value: Any) -> None:
     if isinstance(value, str):
-        _check_text(where, value)
+        _check_text(where, value, MAX_PAIR_VALUE)
     elif not isinstance(value, bool | int | float):
         raise wrong_type(where, "a string, a number or a boolean", value)
     elif not -LARGEST <= value <= LARGEST:
         raise invalid(where, "it is no number that can be compared")
 
 
-def _check_text(where: str, text: str) -> None:
-    """Refuse what no column can hold: NUL, and half of a surrogate pair."""
+def _check_text(where: str, text: str, most: int) -> None:
+    """Refuse what no attribute can be: too long, or with a NUL or half of a surrogate pair in it."""
+    if len(text) > most:
+        raise invalid(where, f"expected at most {most} characters, but got {len(text):,}")
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise invalid(where, "it holds a character that no text has")

@@ -40,6 +40,8 @@ SCAN = {
     "hnsw.max_scan_tuples": "20000",
     "hnsw.scan_mem_multiplier": "4",
 }
+#: Characters of a file's id: the column's.
+LONGEST_ID = 40
 #: How often a search begins anew because a dataset took up vectors of another entry meanwhile.
 ATTEMPTS = 3
 
@@ -134,7 +136,8 @@ def _files(file_ids: Sequence[str] | None, filters: dict[str, Any] | None) -> SQ
     attributes = condition(filters, SQL("p.attributes"))
     if file_ids is None:
         return attributes
-    return sql("p.file_id = ANY({}) AND {}", list(map(_clean, file_ids)), attributes)
+    known = [_clean(file_id) for file_id in file_ids if len(file_id) <= LONGEST_ID]
+    return sql("p.file_id = ANY({}) AND {}", known, attributes)
 
 
 def _clean(text: str) -> str:
@@ -181,7 +184,8 @@ async def _embedded(caller: Caller, name: str, query: str) -> list[float] | None
         async with asyncio.timeout(settings.SEARCH_EMBEDDING_SECONDS):
             (vector,) = await embedder()(caller, name, [text], query=True)
     except (APIError, TimeoutError) as error:
-        said = error.detail or error.message if isinstance(error, APIError) else "no answer in time"
+        # What the provider said stands in the usage record: it may quote the question.
+        said = error.code if isinstance(error, APIError) else "no answer in time"
         logger.warning("tenant %d is searched without vectors of %s: %s", caller.tenant_id, name, said)
         return None
     return vector
