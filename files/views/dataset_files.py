@@ -19,6 +19,8 @@ from gtapi.request import APIRequest
 from gtapi.responses import JSONResponse
 
 JSON = dict[str, Any]
+#: Characters of a field that holds JSON: more than attributes or a strategy can need.
+MAX_JSON_FIELD = 64 * 1024
 
 
 class DatasetFilesView(UploadView, DatasetView):
@@ -54,12 +56,16 @@ def _json(form: ReceivedForm, name: str) -> Any:
     text = form.get(name)
     if not text:
         return None
+    if len(text) > MAX_JSON_FIELD:
+        raise invalid(name, f"expected at most {MAX_JSON_FIELD:,} characters")
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         raise invalid(name, "expected an object, written as JSON") from None
-    # No database takes this character. It is in the text as an escape, if at all.
-    if isinstance(value, dict) and any("\0" in str(part) for pair in value.items() for part in pair):
+    # No database takes this character. It is in the text as an escape, if at all; texts inside other values are
+    # refused with those.
+    parts = [part for pair in value.items() for part in pair] if isinstance(value, dict) else []
+    if any("\0" in part for part in parts if isinstance(part, str)):
         raise invalid(name, "it contains a NUL character")
     return value
 

@@ -262,6 +262,8 @@ def test_attributes_and_chunking_come_with_an_upload(http, dataset):
         ("attributes", "[]"),
         ("attributes", '{"a": null}'),
         ("attributes", '{"a": "\\u0000"}'),
+        pytest.param("attributes", '{"a": ' + 200 * "[" + 200 * "]" + "}", id="nested"),
+        pytest.param("attributes", json.dumps({"a": "b" * 65_536}), id="long"),
         ("attributes", '{"\\u0000": "a"}'),
         ("attributes", json.dumps({str(n): n for n in range(17)})),
         ("chunking_strategy", "5"),
