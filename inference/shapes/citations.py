@@ -74,13 +74,14 @@ def _span(number: str, content: str) -> tuple[int, int]:
 def without_citations(messages: Sequence[JSON]) -> Sequence[JSON]:
     """Return a client's messages without the citations of earlier answers, which clients send back as they came.
 
-    No provider knows them, and what was quoted then is no part of this prompt.
+    No provider knows them, and what was quoted then is no part of this prompt. Messages of other roles have none:
+    an operator would read there what nobody quoted.
     """
     if not any("citations" in message for message in messages):
         return messages
     return [
         {name: value for name, value in message.items() if name not in ("citations", "annotations")}
-        if "citations" in message and message["role"] == "assistant"
+        if "citations" in message
         else message
         for message in messages
     ]
