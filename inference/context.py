@@ -7,6 +7,7 @@ from typing import Any
 
 from gtapi.checks import invalid
 from gtapi.crypto import unseal
+from inference import tokens
 from inference.providers.base import Upload
 from inference.routing import Target
 
@@ -103,6 +104,11 @@ def answer_limit(target: Target, body: JSON) -> int | None:
     sent = _with_parameters(target, body)
     limits = [sent[name] for name in _LIMITS & sent.keys()]
     return max((limit for limit in limits if type(limit) is int and limit > 0), default=None)
+
+
+def tool_definitions(target: Target, body: JSON) -> str:
+    """Return the tools that the provider is sent, the client's or the agent's, as a text that takes room."""
+    return tokens.definitions(_with_parameters(target, body))
 
 
 def _with_parameters(target: Target, body: JSON) -> JSON:

@@ -2,12 +2,17 @@
 
 from typing import Any
 
+import orjson
+
 from gtapi.tokens import count
 
 #: Characters of a text that are counted at most.
 _COUNTED = 1_000_000
 #: What a message costs besides its text: its role and the marks around it.
 _PER_MESSAGE = 4
+#: Where a chat gives tools, and where a call of one has text.
+_DEFINED = ("tools", "functions")
+_CALLED = ("name", "arguments", "input")
 
 
 def estimate(text: str) -> int:
@@ -18,13 +23,27 @@ def estimate(text: str) -> int:
 
 
 def estimate_messages(messages: list[dict[str, Any]]) -> int:
-    """Return about how many tokens a chat's messages have; images and audio count nothing."""
+    """Return about how many tokens a chat's messages and calls of tools have; images and audio count nothing."""
     texts = []
     for message in messages:
         content = message.get("content")
         parts = content if isinstance(content, list) else [{"text": content}]
         texts += [p["text"] for p in parts if isinstance(p, dict) and isinstance(p.get("text"), str)]
+        for call in message.get("tool_calls") or ():
+            called = call.get("function") or call.get("custom")
+            if isinstance(called, dict):
+                texts += [called[name] for name in _CALLED if isinstance(called.get(name), str)]
     return estimate("\n".join(texts)) + _PER_MESSAGE * len(messages)
+
+
+def definitions(sent: dict[str, Any]) -> str:
+    """Return the tools that a chat gives to a model, as a text to be estimated; empty where it gives none."""
+    return "\n".join(orjson.dumps(sent[name]).decode() for name in _DEFINED if sent.get(name))
+
+
+def estimate_chat(sent: dict[str, Any]) -> int:
+    """Return about how many tokens the prompt of a chat has: its messages and its tools."""
+    return estimate_messages(sent["messages"]) + estimate(definitions(sent))
 
 
 def estimate_input(given: str | list[Any]) -> int:

@@ -12,7 +12,7 @@ from gtapi.database import in_thread
 from gtapi.errors import PermissionDenied
 from gtapi.request import APIRequest
 from inference import threads, tokens
-from inference.context import answer_limit, upstream_chat
+from inference.context import answer_limit, tool_definitions, upstream_chat
 from inference.endpoints import ENDPOINTS
 from inference.models import Turn
 from inference.routing import Target
@@ -68,7 +68,7 @@ class ChatCompletionsView(DataView):
     def _arrive(self, conversation_id: str, target: Target, body: JSON, request_id: str) -> threads.Arrival:
         arrival = threads.begin(self.auth.id, conversation_id, body, request_id)
         if not target.dataset_ids and not arrival.dataset_id:
-            arrival.cut_to(target.context_window, answer_limit(target, body), target.instructions)
+            cut(arrival, target, body)
         return arrival
 
     async def _informed(
@@ -82,8 +82,7 @@ class ChatCompletionsView(DataView):
         section = await self.look_up(request, target, dataset_ids, body, arrival.staying())
         if target.context_window is None:
             return body
-        limit = answer_limit(target, body)
-        await in_thread(arrival.cut_to, target.context_window, limit, target.instructions, section)
+        await in_thread(cut, arrival, target, body, section)
         return {**body, "messages": arrival.prompt()}
 
     def prepare(self, target: Target, body: JSON) -> JSON:
@@ -103,7 +102,7 @@ class ChatCompletionsView(DataView):
         )
 
     def count(self, sent: JSON, text: str) -> tuple[int, int]:
-        return tokens.estimate_messages(sent["messages"]), tokens.estimate(text)
+        return tokens.estimate_chat(sent), tokens.estimate(text)
 
     def written(self, built: JSON) -> str:
         return "".join(written(choice["message"]) for choice in built["choices"])
@@ -131,3 +130,9 @@ class ChatCompletionsView(DataView):
                 # The turn stays pending, which keeps it out of prompts as well.
                 logger.warning("turn %s cannot be ended: %s", arrival.turn_id, type(error).__name__)
         await super().record()
+
+
+def cut(arrival: threads.Arrival, target: Target, body: JSON, *texts: str) -> None:
+    """Leave out of a thread what has no room beside the answer, the agent's part, the tools and ``texts``."""
+    fixed = (target.instructions, tool_definitions(target, body), *texts)
+    arrival.cut_to(target.context_window, answer_limit(target, body), *fixed)

@@ -47,7 +47,7 @@ class CompletionsView(DataView):
 
     def count(self, sent: JSON, text: str) -> tuple[int, int]:
         if "messages" in sent:
-            return tokens.estimate_messages(sent["messages"]), tokens.estimate(text)
+            return tokens.estimate_chat(sent), tokens.estimate(text)
         return tokens.estimate_input(sent["prompt"]), tokens.estimate(text)
 
     def written(self, built: JSON) -> str:

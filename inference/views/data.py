@@ -12,7 +12,7 @@ from files.backends import Caller
 from gtapi.database import in_thread
 from gtapi.request import APIRequest
 from inference import retrieval
-from inference.context import answer_limit
+from inference.context import answer_limit, tool_definitions
 from inference.models import Explanation
 from inference.providers.base import Adapter
 from inference.ready import Answering, Ready
@@ -59,9 +59,9 @@ class DataView(GenerationView):
         """
         room = None
         if target.context_window is not None:
-            room = await in_thread(
-                room_for, target.context_window, answer_limit(target, body), staying, target.instructions
-            )
+            fixed = (target.instructions, tool_definitions(target, body))
+            limit = answer_limit(target, body)
+            room = await in_thread(room_for, target.context_window, limit, staying, *fixed)
         caller = Caller(self.auth.tenant_id, self.auth.id, request.request_id)
         query = retrieval.question(body["messages"])
         evidence = await retrieval.retrieve(caller, target, dataset_ids, query, room)

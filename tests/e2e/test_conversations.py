@@ -1,5 +1,6 @@
 """Conversations that the gateway keeps: the SDK's own routes, and chats that go on where a thread stands."""
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -47,7 +48,7 @@ def say(http, upstream, world):
         response = http.post("/chat/completions", json=body, headers={HEADER: thread})
         assert response.status_code == 200, response.text
         assert response.headers[HEADER] == thread
-        return [(m["role"], m["content"]) for m in upstream.last(world.raw).json["messages"]]
+        return [(m["role"], m.get("content")) for m in upstream.last(world.raw).json["messages"]]
 
     return send
 
@@ -320,6 +321,40 @@ def test_a_tools_result_keeps_the_exchange_that_it_belongs_to(thread, http, upst
     assert Turn.objects.get(conversation=thread, number=3).left_out == 2
     # The next question begins an exchange of its own, and all before it may go.
     assert [text.split()[0] for _, text in say(thread, f"third {long}", max_tokens=50)] == ["third"]
+
+
+@pytest.mark.parametrize("whose", ["client", "agent"])
+def test_tools_take_room_in_the_models_window(thread, world, say, whose):
+    world.fast.context_window = 330
+    world.fast.save()
+    tool = {"type": "function", "function": {"name": "ring", "description": "word " * 50}}
+    given = {"tools": [tool]}
+    forced = given if whose == "agent" else {}
+    agent = factories.agent(world.fast, factories.unique("agent"), forced=forced)
+    factories.grant(world.key.row, agent)
+    long = "word " * 100
+    say(thread, f"first {long}", answer="1")
+    sent = say(thread, f"second {long}", model=agent.name, **(given if whose == "client" else {}))
+    assert [text.split()[0] for _, text in sent] == ["second"]
+
+
+@pytest.mark.parametrize(("length", "fits"), [(1, True), (100, False)])
+def test_calls_of_tools_take_room_in_the_models_window(thread, http, upstream, world, say, length, fits):
+    world.fast.context_window = 250
+    world.fast.save()
+    function = {"name": "ring", "arguments": json.dumps({"a": "word " * length})}
+    call = {"id": "call_1", "type": "function", "function": function}
+    called = answers.choice(None, finish="tool_calls", tool_calls=[call])
+    upstream.script(world.raw, answers.answer(answers.completion(choices=[called])))
+    assert http.post("/chat/completions", json=chat("fast"), headers={HEADER: thread}).status_code == 200
+    upstream.script(world.raw, answers.answer())
+    result = {"role": "tool", "tool_call_id": "call_1", "content": "rung"}
+    body = {"model": "fast", "messages": [result]}
+    assert http.post("/chat/completions", json=body, headers={HEADER: thread}).status_code == 200
+    sent = say(thread, f"next {'word ' * 100}")
+    assert [role for role, _ in sent] == (
+        ["user", "assistant", "tool", "assistant", "user"] if fits else ["user"]
+    )
 
 
 @pytest.mark.parametrize("base", BASES)

@@ -86,6 +86,28 @@ def test_tokens_that_nobody_reported_are_estimated_and_marked(http, upstream, wo
     assert row.input_tokens > 0
 
 
+def test_an_estimate_counts_tools_and_their_calls(http, upstream, world, records):
+    upstream.script(world.raw, answers.answer(answers.completion(usage=None)))
+    long = "word " * 100
+    tools = [{"type": "function", "function": {"name": "ring", "description": long}}]
+    calls = [
+        {"id": "call_1", "type": "function", "function": {"name": "ring", "arguments": long}},
+        {"id": "call_2", "type": "custom", "custom": {"name": "knock", "input": long}},
+        {"id": "call_3", "type": "custom", "custom": "odd"},
+    ]
+    messages = [
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": None, "tool_calls": calls},
+        {"role": "tool", "tool_call_id": "call_1", "content": "rung"},
+    ]
+    assert http.post("/chat/completions", json=chat("fast", messages=messages)).status_code == 200
+    assert http.post("/chat/completions", json=chat("fast", tools=tools)).status_code == 200
+    called, defined = records(2)
+    assert called.estimated
+    assert 200 < called.input_tokens < 250
+    assert 100 < defined.input_tokens < 150
+
+
 def test_refused_requests_are_recorded_and_unauthenticated_ones_are_not(gateway, http, world, records):
     poor = factories.key(world.tenant, scopes=["models:read"])
     PLAIN.post(f"{gateway.base_url}/chat/completions", json=chat("fast"))
