@@ -12,7 +12,7 @@ from django.utils.text import slugify
 
 from files.ingestion.waking import wake
 from files.models import Dataset, DatasetFile, DatasetGrant
-from files.models.datasets import NAME
+from files.models.datasets import NAME, RESERVED
 from gtapi.checks import invalid
 from gtapi.errors import Conflict
 from tenants.models import Tenant
@@ -78,7 +78,8 @@ def count(dataset: Dataset) -> Counts:
 
 def fits(name: str) -> bool:
     """Tell whether agents and grants could call a dataset by that name."""
-    return len(name) <= MAX_NAME and re.fullmatch(NAME.regex, name) is not None
+    fit = len(name) <= MAX_NAME and re.fullmatch(NAME.regex, name) is not None
+    return fit and not name.startswith(RESERVED)
 
 
 def create(
@@ -97,7 +98,7 @@ def create(
     """
     if embedding is None:
         embedding = Tenant.objects.values_list("embedding", flat=True).get(pk=tenant_id)
-    base = wanted if fits(wanted) else slugify(wanted)[:_DERIVED].strip("-_") or "dataset"
+    base = wanted if fits(wanted) else _derived(wanted)
     name = base if base != "dataset" or wanted else _another(base)
     for attempt in range(_ATTEMPTS):
         if attempt or Dataset.objects.filter(tenant=tenant_id, name=name).exists():
@@ -119,6 +120,11 @@ def create(
         else:
             return dataset
     raise NameTaken(name)
+
+
+def _derived(wanted: str) -> str:
+    name = slugify(wanted)[:_DERIVED].strip("-_") or "dataset"
+    return f"dataset-{name}" if name.startswith(RESERVED) else name
 
 
 def _another(base: str) -> str:

@@ -1,5 +1,6 @@
 """Datasets: named collections of a tenant's documents, and who may use them."""
 
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Q
@@ -9,6 +10,8 @@ from gtapi.ids import object_id
 from tenants.models import InferenceKey, Tenant
 
 NAME = RegexValidator(r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z", "Use letters, digits, dots, dashes and underscores.")
+#: How the names of conversations' hidden datasets begin: a name that somebody else took would be missing there.
+RESERVED = "conv_"
 
 
 def dataset_id() -> str:
@@ -91,6 +94,11 @@ class Dataset(models.Model):
         if self._state.adding:
             self.indexed_embedding = self.embedding
         super().save(*args, **kwargs)  # type: ignore[arg-type]
+
+    def clean(self) -> None:
+        """Leave conversations the names of their own."""
+        if not self.hidden and self.name.startswith(RESERVED):
+            raise ValidationError({"name": f"Names that begin with {RESERVED} are kept for conversations."})
 
 
 class DatasetGrant(models.Model):

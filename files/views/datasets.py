@@ -7,6 +7,7 @@ from django.db import transaction
 from files import datasets, uploads
 from files.dataset_shapes import dataset_object
 from files.models import Dataset
+from files.models.datasets import RESERVED
 from files.views.base import DatasetView
 from gtapi.checks import check_metadata, invalid, missing, of_type
 from gtapi.database import in_thread
@@ -62,7 +63,10 @@ class DatasetDetailView(DatasetView):
     async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
         fields = _fields(await request.json())
         if not datasets.fits(fields.get("name", "a")):
-            raise invalid("name", "use at most 100 letters, digits, dots, dashes and underscores")
+            reserved = f"and begin with anything but '{RESERVED}'"
+            raise invalid(
+                "name", f"use at most 100 letters, digits, dots, dashes and underscores, {reserved}"
+            )
         return JSONResponse(await in_thread(self._change, dataset_id, fields))
 
     @transaction.atomic

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from django.core.exceptions import ValidationError
 
 from files.models import Chunk, ChunkVector, Dataset, DatasetFile, File
 from tenants.models import Tenant
@@ -180,6 +181,18 @@ def test_a_name_that_is_taken_is_a_conflict_that_is_not_tried_again(http):
     assert envelope(refused, 409, "name_taken")["param"] == "name"
     assert refused.headers["x-should-retry"] == "false"
     assert http.get(f"/datasets/{second['id']}").json() == second
+
+
+def test_the_names_of_conversations_are_nobody_elses(http, world):
+    for route in ("/datasets", "/vector_stores"):
+        for wanted in ("conv_1", "-CONV_1", "conv_" + "x" * 100):
+            found = http.post(route, json={"name": wanted}).json()["id"]
+            row = Dataset.objects.get(pk=found)
+            assert row.name.startswith("dataset-conv_")
+            assert row.title == wanted
+            envelope(http.post(f"/datasets/{found}", json={"name": "conv_1"}), 400, "invalid_value")
+    with pytest.raises(ValidationError, match="conversations"):
+        factories.dataset(world.tenant, "conv_1")
 
 
 @pytest.mark.parametrize(
