@@ -109,6 +109,7 @@ def create(
             title=title or (wanted if wanted != name else ""),
             embedding=embedding,
             metadata=metadata or {},
+            by_client=True,
         )
         try:
             with transaction.atomic():

@@ -49,7 +49,7 @@ class DatasetForm(TenantForm[Dataset]):
 
     class Meta:
         model = Dataset
-        fields = ("name", "embedding")
+        fields = ("name", "embedding", "by_client")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -96,7 +96,7 @@ SHOWN = 25
 class DatasetAdmin(TenantOwnedAdmin[Dataset]):
     form = DatasetForm
     list_display = ("heading", "tenant", "files", "size", "chunks", "search", "users", "created")
-    list_filter = (("tenant", RelatedDropdownFilter),)
+    list_filter = (("tenant", RelatedDropdownFilter), "by_client")
     search_fields = ("name", "title", "=id")
     search_help_text = "Name or id"
     readonly_fields = ("id", "created_at")
@@ -117,6 +117,8 @@ class DatasetAdmin(TenantOwnedAdmin[Dataset]):
 
     def get_fieldsets(self, request: HttpRequest, obj: Dataset | None = None) -> Any:
         facts = ("id", "created_at") if obj else ()
+        if obj and obj.by_client:
+            facts = ("by_client", *facts)
         fields: list[Any] = [
             ("Settings" if obj else None, {"fields": ("tenant", "name", "embedding", *facts)})
         ]
@@ -302,7 +304,8 @@ class DatasetAdmin(TenantOwnedAdmin[Dataset]):
 
     @display(description="Dataset", ordering="name", header=True)
     def heading(self, dataset: Dataset) -> list[str]:
-        return [dataset.name, dataset.title or dataset.pk]
+        named = dataset.title or dataset.pk
+        return [dataset.name, f"{named} · made by a client" if dataset.by_client else named]
 
     @display(description="Files")
     def files(self, dataset: Dataset) -> str:

@@ -23,6 +23,10 @@ class DatasetQuerySet(models.QuerySet["Dataset"]):
         """Datasets that people made; those of conversations are hidden."""
         return self.filter(hidden=False)
 
+    def operators(self) -> "DatasetQuerySet":
+        """Datasets that operators made or took over: those that a configuration may speak of."""
+        return self.visible().filter(by_client=False)
+
     def granted_to(self, key_id: int) -> "DatasetQuerySet":
         """The datasets that a key may use by itself: the one door for requests with a key."""
         return self.visible().filter(grants__key=key_id)
@@ -58,6 +62,12 @@ class Dataset(models.Model):
     index_lease_until = models.DateTimeField(null=True, editable=False)
     hidden = models.BooleanField(
         default=False, editable=False, help_text="It holds the files of a conversation."
+    )
+    by_client = models.BooleanField(
+        "made by a client",
+        default=False,
+        db_default=False,
+        help_text="Clear it to take the dataset over: apply may then change it, and clients may not rename it.",
     )
     metadata = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)

@@ -72,6 +72,9 @@ class DatasetDetailView(DatasetView):
     @transaction.atomic
     def _change(self, dataset_id: str, fields: JSON) -> JSON:
         dataset = self.dataset(dataset_id, lock=True)
+        if fields.get("name", dataset.name) != dataset.name and not dataset.by_client:
+            reason = "an operator's dataset keeps its name, which agents and keys are given; change its title"
+            raise invalid("name", reason)
         if fields.get("embedding", dataset.embedding) != dataset.embedding:
             datasets.check_embedding(self.auth.tenant_id, self.auth.id, fields["embedding"])
         return _whole(datasets.change(dataset, **fields))

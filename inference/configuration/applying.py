@@ -178,7 +178,7 @@ class _OneTenant:
         self.catalog = {
             row.name: row for row in CatalogEntry.objects.filter(tenant=tenant).select_related("provider")
         }
-        self.datasets = {row.name: row for row in Dataset.objects.visible().filter(tenant=tenant)}
+        self.datasets = {row.name: row for row in Dataset.objects.operators().filter(tenant=tenant)}
         self.agents = {
             row.name: row
             for row in Agent.objects.filter(tenant=tenant)
@@ -293,8 +293,10 @@ class _OneTenant:
             self.problems += problems
             return
         datasets = {self.datasets[name].pk for name in spec.datasets}
-        if {dataset.pk for dataset in row.datasets.all()} != datasets:
-            row.datasets.set(self.datasets[name] for name in spec.datasets)
+        by_clients = [dataset for dataset in row.datasets.all() if dataset.by_client]
+        if {dataset.pk for dataset in row.datasets.all() if not dataset.by_client} != datasets:
+            # What clients made is no part of the file: where somebody gave it to the agent, it stays.
+            row.datasets.set([*(self.datasets[name] for name in spec.datasets), *by_clients])
             changed.append("datasets")
         note = self._publish(row, spec.published)
         if is_new:

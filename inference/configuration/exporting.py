@@ -78,7 +78,7 @@ def _tenant(tenant: Tenant) -> JSON:
     agents = (
         Agent.objects.filter(tenant=tenant)
         .select_related("catalog", "live")
-        .prefetch_related(Prefetch("datasets", Dataset.objects.order_by("name")))
+        .prefetch_related(Prefetch("datasets", Dataset.objects.operators().order_by("name")))
     )
     keys = (
         InferenceKey.objects.filter(tenant=tenant, revoked_at=None)
@@ -97,7 +97,7 @@ def _tenant(tenant: Tenant) -> JSON:
             "providers": [_provider(row) for row in Provider.objects.filter(tenant=tenant).order_by("name")],
             "catalog": [_entry(row) for row in entries],
             "datasets": [
-                _dataset(row) for row in Dataset.objects.visible().filter(tenant=tenant).order_by("name")
+                _dataset(row) for row in Dataset.objects.operators().filter(tenant=tenant).order_by("name")
             ],
             "agents": [_agent(row) for row in agents.order_by("name")],
             "keys": [_key(row) for row in keys],
@@ -227,7 +227,9 @@ def _key(row: InferenceKey) -> JSON:
             "name": row.name,
             **may,
             "allow": sorted(grant.target.name for grant in row.grants.all()),
-            "datasets": sorted(grant.dataset.name for grant in row.dataset_grants.all()),
+            "datasets": sorted(
+                grant.dataset.name for grant in row.dataset_grants.all() if not grant.dataset.by_client
+            ),
             "expires_at": _iso(row.expires_at),
         },
         {"preset": DEFAULT_PRESET, "allow": [], "datasets": [], "expires_at": None},

@@ -8,6 +8,9 @@ from inference.configuration.document import FilesSpec, TenantSpec
 from inference.configuration.errors import Problem, unknown
 from inference.models import Agent, Capability, CatalogEntry, Provider
 
+#: Anybody with a key can take a name before a file does: what is called so is not taken for the operator's.
+BY_A_CLIENT = "a client made a dataset of this name; rename it, or take it over in the admin"
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -15,6 +18,7 @@ class Stored:
 
     providers: frozenset[str] = frozenset()
     datasets: frozenset[str] = frozenset()
+    by_clients: frozenset[str] = frozenset()
     agents: frozenset[str] = frozenset()
     catalog: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
@@ -24,7 +28,10 @@ def stored(slug: str) -> Stored:
     return Stored(
         providers=frozenset(Provider.objects.filter(tenant__slug=slug).values_list("name", flat=True)),
         datasets=frozenset(
-            Dataset.objects.visible().filter(tenant__slug=slug).values_list("name", flat=True)
+            Dataset.objects.operators().filter(tenant__slug=slug).values_list("name", flat=True)
+        ),
+        by_clients=frozenset(
+            Dataset.objects.visible().filter(tenant__slug=slug, by_client=True).values_list("name", flat=True)
         ),
         agents=frozenset(Agent.objects.filter(tenant__slug=slug).values_list("name", flat=True)),
         catalog={
@@ -55,19 +62,16 @@ def check(tenant: TenantSpec, before: Stored, *, prune: bool) -> Iterator[Proble
     for entry in tenant.catalog:
         yield from _mentioned(f"{entry.path}.provider", "provider", entry.provider, providers)
     yield from _files(tenant.files, catalog)
-    for dataset in tenant.datasets:
-        if dataset.embedding:
-            path = f"{dataset.path}.embedding"
-            yield from _capable(path, dataset.embedding, catalog, Capability.EMBED, "embed")
+    yield from _datasets(tenant, catalog, before)
     for agent in tenant.agents:
         yield from _capable(f"{agent.path}.catalog", agent.catalog, catalog, Capability.CHAT, "chat")
         for index, name in enumerate(agent.datasets):
-            yield from _mentioned(f"{agent.path}.datasets[{index}]", "dataset", name, datasets)
+            yield from _dataset(f"{agent.path}.datasets[{index}]", name, datasets, before)
     for key in tenant.keys:
         for index, name in enumerate(key.allow):
             yield from _mentioned(f"{key.path}.allow[{index}]", "agent or catalog entry", name, targets)
         for index, name in enumerate(key.datasets):
-            yield from _mentioned(f"{key.path}.datasets[{index}]", "dataset", name, datasets)
+            yield from _dataset(f"{key.path}.datasets[{index}]", name, datasets, before)
 
 
 def _files(files: FilesSpec, catalog: Mapping[str, frozenset[str]]) -> Iterator[Problem]:
@@ -77,6 +81,22 @@ def _files(files: FilesSpec, catalog: Mapping[str, frozenset[str]]) -> Iterator[
     ):
         if wanted:
             yield from _capable(f"{files.path}.{name}", wanted, catalog, capability, capability.value)
+
+
+def _datasets(tenant: TenantSpec, catalog: Mapping[str, frozenset[str]], before: Stored) -> Iterator[Problem]:
+    for dataset in tenant.datasets:
+        if dataset.name in before.by_clients:
+            yield Problem(f"{dataset.path}.name", BY_A_CLIENT)
+        if dataset.embedding:
+            path = f"{dataset.path}.embedding"
+            yield from _capable(path, dataset.embedding, catalog, Capability.EMBED, "embed")
+
+
+def _dataset(path: str, name: str, options: set[str], before: Stored) -> Iterator[Problem]:
+    if name in before.by_clients - options:
+        yield Problem(path, BY_A_CLIENT)
+    else:
+        yield from _mentioned(path, "dataset", name, options)
 
 
 def _mentioned(path: str, kind: str, name: str, options: set[str]) -> Iterator[Problem]:

@@ -174,6 +174,19 @@ class TestPage:
         assert response.status_code == 302
         assert dataset.grants.get().key_id == world.key.row.pk
 
+    def test_what_a_client_made_says_so_and_can_be_taken_over(self, operator, world):
+        theirs = factories.dataset(world.tenant, "theirs", keys=[world.key.row], by_client=True)
+        assert "made by a client" in text(operator.get(url("files_dataset_changelist"), {"q": theirs.pk}))
+        address = url("files_dataset_change", theirs.pk)
+        sent = fields(operator.get(address))
+        assert operator.post(address, {**sent, "keys": [world.key.row.pk]}).status_code == 302
+        assert Dataset.objects.get(pk=theirs.pk).by_client
+        assert sent.pop("by_client")
+        assert operator.post(address, {**sent, "keys": [world.key.row.pk]}).status_code == 302
+        assert not Dataset.objects.get(pk=theirs.pk).by_client
+        assert theirs.grants.get().key_id == world.key.row.pk
+        assert "by_client" not in fields(operator.get(address))
+
     def test_progress_is_told_with_rows_for_files_that_are_new(self, operator, dataset):
         place = factories.place(dataset, state=State.PROCESSING, stage="chunking", progress=40)
         told = operator.get(url("files_dataset_progress", dataset.pk)).json()

@@ -175,6 +175,18 @@ def test_only_what_is_named_changes(http):
     assert http.post(at, json={"name": "renamed"}).json()["name"] == "renamed"
 
 
+def test_only_what_a_client_made_can_be_renamed(http, world):
+    made_by_client = made(http)["id"]
+    assert Dataset.objects.get(pk=made_by_client).by_client
+    operators = factories.dataset(world.tenant, "handbook", keys=[world.key.row])
+    at = f"/datasets/{operators.pk}"
+    refused = envelope(http.post(at, json={"name": "mine", "title": "Mine"}), 400, "invalid_value")
+    assert refused["param"] == "name"
+    assert http.post(at, json={"name": "handbook", "title": "Ours"}).json()["title"] == "Ours"
+    assert http.post(f"/vector_stores/{operators.pk}", json={"name": "Mine"}).json()["name"] == "Mine"
+    assert (Dataset.objects.get(pk=operators.pk).name, operators.by_client) == ("handbook", False)
+
+
 def test_a_name_that_is_taken_is_a_conflict_that_is_not_tried_again(http):
     first, second = made(http), made(http)
     refused = http.post(f"/datasets/{second['id']}", json={"name": first["name"]})

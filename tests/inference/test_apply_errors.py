@@ -3,8 +3,10 @@
 import pytest
 from django.core.management.base import CommandError
 
+from files.models import Dataset
 from inference.models import Agent, Provider
 from tenants.models import Tenant
+from tests import factories
 from tests.inference.commands import manage, run
 
 SOUND = """\
@@ -437,3 +439,24 @@ def test_a_name_cannot_change_its_kind_without_prune(configuration, slug):
             text.replace("alias: support", "alias: help").replace("name: fast", "name: support")
         )
     assert "tenants[0].catalog[0].name: there is an agent 'support'" in str(refusal.value)
+
+
+def test_a_dataset_that_a_client_made_is_not_taken_for_the_operators(configuration, slug):
+    tenant = factories.tenant(slug=slug)
+    dataset = factories.dataset(tenant, "handbook", by_client=True)
+    said = "a client made a dataset of this name; rename it, or take it over in the admin"
+    undeclared = SOUND.replace("datasets: []", "datasets: [handbook]").replace(
+        "- {{name: handbook, embedding: embedder}}", "[]"
+    )
+    for text, places in (
+        (SOUND, ["datasets[0].name"]),
+        (undeclared, ["agents[0].datasets[0]", "keys[0].datasets[0]"]),
+    ):
+        for option in ([], ["--prune", "--yes"]):
+            with pytest.raises(CommandError) as refusal:
+                configuration.apply(text.format(slug=slug), *option)
+            assert str(refusal.value).splitlines() == [f"tenants[0].{place}: {said}" for place in places]
+    assert not Agent.objects.filter(tenant=tenant).exists()
+    Dataset.objects.filter(pk=dataset.pk).update(by_client=False)
+    configuration.apply(SOUND.format(slug=slug))
+    assert list(Agent.objects.get(tenant=tenant).datasets.all()) == [dataset]

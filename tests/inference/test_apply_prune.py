@@ -167,3 +167,15 @@ def test_clients_keep_the_version_that_they_have_when_a_draft_s_model_goes(confi
     agent.refresh_from_db()
     assert version.catalog is None
     assert (agent.live.number, agent.live.catalog.name) == (2, "faster")
+
+
+def test_what_a_client_made_stays_with_those_who_have_it(configuration, slug, full):
+    tenant = Tenant.objects.get(slug=slug)
+    web, support = tenant.keys.get(name="web"), Agent.objects.get(tenant=tenant, name="support")
+    made = factories.dataset(tenant, "theirs", keys=[web], by_client=True)
+    support.datasets.add(made)
+    configuration.apply(LESS.format(slug=slug), "--prune", "--yes")
+    assert list(tenant.datasets.all()) == [made]
+    assert made.grants.get().key_id == web.pk
+    assert list(support.datasets.all()) == [made]
+    assert configuration.apply(LESS.format(slug=slug), "--prune") == "No changes.\n"

@@ -257,3 +257,13 @@ def test_a_draft_that_clients_do_not_get_yet_is_told_of(slug):
     assert done.returncode == 0
     assert yaml.safe_load(done.stdout)["tenants"][0]["agents"][0]["published"] == "keep"
     assert f"{slug}/support has changes that are not published" in done.stderr
+
+
+def test_what_clients_made_is_left_out(slug):
+    tenant = factories.tenant(slug=slug)
+    key = factories.key(tenant, name="web").row
+    for name, by_client in (("ours", False), ("theirs", True)):
+        factories.dataset(tenant, name, keys=[key], by_client=by_client)
+    (exported,) = yaml.safe_load(run("export", "--tenant", slug))["tenants"]
+    assert exported["datasets"] == [{"name": "ours"}]
+    assert exported["keys"][0]["datasets"] == ["ours"]
