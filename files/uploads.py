@@ -267,7 +267,8 @@ def _same_content(upload: Upload, digest: str) -> Kept | None:
         return None
     places = upload.dataset.places.select_related("file")
     # What was attached has no digest here, where two files of one content may be: the oldest place is the answer.
-    attached = places.filter(digest="", file__sha256=digest).order_by("pk")
+    # Only a ready one, since whoever uploads waits for that word, and an attached file's address never says it.
+    attached = places.filter(digest="", file__sha256=digest, state=DatasetFile.State.READY).order_by("pk")
     place = places.filter(digest=digest).first() or attached.first()
     if place is None:
         return None

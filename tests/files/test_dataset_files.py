@@ -117,9 +117,13 @@ def test_the_content_of_an_attached_file_is_the_file_that_is_there(client, http,
     assert (again["id"], again["status"], again["dataset_id"]) == (attached.id, "ready", dataset.pk)
     assert http.get(f"/datasets/{dataset.pk}/files/{attached.id}").json() == again
     assert dataset.places.count() == 2
-    found(attached.id, state="failed", error_code="worker_lost")
-    assert upload().json()["status"] == "uploaded"
     assert upload(TEXT + b" Always.").json()["id"] not in (attached.id, second.id)
+
+
+def test_an_upload_does_not_wait_for_an_attached_file_that_never_says_ready(client, upload, dataset):
+    attached = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
+    client.vector_stores.files.create(dataset.pk, file_id=attached.id)
+    assert upload().json()["id"] != attached.id
 
 
 def test_the_same_content_in_another_dataset_is_another_file(upload, world):
