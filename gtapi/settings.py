@@ -221,7 +221,9 @@ STREAM_KEEPALIVE_SECONDS = env.float("STREAM_KEEPALIVE_SECONDS", default=15.0)
 STREAM_STALL_SECONDS = env.float("STREAM_STALL_SECONDS", default=120.0)
 #: Seconds for which the address of a made image is good.
 IMAGE_URL_SECONDS = env.int("IMAGE_URL_SECONDS", default=3600)
-#: Most messages that a conversation holds, and that a request to one has.
+#: Most bytes and messages that a conversation holds; of messages also those of a request to one. Whoever reads
+#: all of a conversation has that much in memory.
+CONVERSATION_MAX_BYTES = env.int("CONVERSATION_MAX_BYTES", default=32 * 1024 * 1024)
 CONVERSATION_MAX_ITEMS = env.int("CONVERSATION_MAX_ITEMS", default=5_000)
 #: Where usage records wait while Redis is away.
 USAGE_SPOOL_DIR = Path(env.str("USAGE_SPOOL_DIR", default=str(home.spool)))

@@ -7,6 +7,8 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Count, Func, IntegerField, QuerySet, Sum, TextField
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from files import uploads
@@ -28,7 +30,7 @@ def no_conversation(conversation_id: str) -> NotFound:
 
 def too_long(where: str) -> BadRequest:
     """Return the answer for more than a conversation may hold."""
-    most = f"{settings.CONVERSATION_MAX_ITEMS} messages"
+    most = f"{settings.CONVERSATION_MAX_ITEMS} messages of {settings.CONVERSATION_MAX_BYTES} bytes together"
     return BadRequest(f"{where} at most {most}.", code="conversation_too_long")
 
 
@@ -72,22 +74,59 @@ def files_of(conversation: Conversation) -> Dataset:
 @transaction.atomic
 def remove(conversation: Conversation) -> None:
     """Delete a thread with its files."""
+    # Who ends a turn locks its thread first, too.
+    Conversation.objects.select_for_update().filter(pk=conversation.pk).first()
     dataset = conversation.dataset
     conversation.delete()
     if dataset is not None:
         uploads.remove_dataset(dataset)
 
 
-def history(conversation: Conversation) -> list[Item]:
+def standing(conversation: Conversation) -> QuerySet[Item]:
     """Return the messages that count, in order: of complete turns, and not superseded."""
     rows = Item.objects.filter(
         turn__conversation=conversation, turn__state=Turn.State.COMPLETE, superseded=False
     )
-    return list(rows.order_by("turn__number", "position"))
+    return rows.order_by("turn__number", "position")
+
+
+def count(conversation: Conversation, items: QuerySet[Item], sign: int = 1) -> None:
+    """Count messages that are there as held by a thread, whose lock the caller has; with -1 as held no more."""
+    # As PostgreSQL holds them: 1e300 is a text of 301 digits there.
+    size = Func(Cast("message", TextField()), function="octet_length", output_field=IntegerField())
+    held = items.aggregate(bytes=Sum(size, default=0), number=Count("pk"))
+    conversation.bytes = max(0, conversation.bytes + sign * held["bytes"])
+    conversation.item_count = max(0, conversation.item_count + sign * held["number"])
+    conversation.save(update_fields=["bytes", "item_count"])
+
+
+def take(conversation: Conversation, turn: Turn) -> None:
+    """Count what a turn has added to a thread.
+
+    Raises:
+        BadRequest: it is more than a thread may hold; the transaction is to be undone.
+    """
+    count(conversation, turn.items.all())
+    if (
+        conversation.bytes > settings.CONVERSATION_MAX_BYTES
+        or conversation.item_count > settings.CONVERSATION_MAX_ITEMS
+    ):
+        raise too_long("A conversation holds")
+
+
+@transaction.atomic
+def drop(conversation: Conversation, item: Item) -> None:
+    """Delete a message of a thread, whose lock the caller has, and give its room back."""
+    count(conversation, Item.objects.filter(pk=item.pk), -1)
+    item.delete()
 
 
 def add(conversation: Conversation, messages: Sequence[JSON], request_id: str) -> list[Item]:
-    """Add messages to a thread, as a complete turn of their own; system text takes the place of the old one."""
+    """Add messages to a thread, as a complete turn of their own; system text takes the place of the old one.
+
+    Raises:
+        BadRequest: the thread would hold more than it may; the transaction is to be undone.
+    """
     system = [message for message in messages if message["role"] in SYSTEM]
     if system:
         conversation.system = system
@@ -99,9 +138,11 @@ def add(conversation: Conversation, messages: Sequence[JSON], request_id: str) -
         conversation=conversation, number=conversation.turns, state=Turn.State.COMPLETE, request_id=request_id
     )
     spoken = [message for message in messages if message["role"] not in SYSTEM]
-    return Item.objects.bulk_create(
+    items = Item.objects.bulk_create(
         Item(turn=turn, position=at, message=message) for at, message in enumerate(spoken)
     )
+    take(conversation, turn)
+    return items
 
 
 def room_for(window: int, answer: int | None, messages: list[JSON], *texts: str) -> int:
@@ -186,14 +227,14 @@ def begin(key_id: int, conversation_id: str, body: JSON, request_id: str) -> Arr
 
     Raises:
         NotFound: see ``find``.
-        BadRequest: it has more messages than a conversation may hold.
+        BadRequest: it has more messages than a conversation may hold, or the thread would.
     """
     if len(body["messages"]) > settings.CONVERSATION_MAX_ITEMS:
         raise too_long("With a conversation a request has")
     conversation = find(key_id, conversation_id, str(body.get("user") or ""), lock=True)
     given_system = [message for message in body["messages"] if message["role"] in SYSTEM]
     spoken = [message for message in body["messages"] if message["role"] not in SYSTEM]
-    items = history(conversation)
+    items = list(standing(conversation))
     resent, new = split(spoken)
     kept, adopted = align([item.message for item in items], resent)
     conversation.turns += 1
@@ -208,6 +249,7 @@ def begin(key_id: int, conversation_id: str, body: JSON, request_id: str) -> Arr
     Item.objects.bulk_create(
         Item(turn=turn, position=at, message=message) for at, message in enumerate(added)
     )
+    take(conversation, turn)
     return Arrival(
         turn_id=turn.pk,
         conversation_id=conversation.pk,
@@ -223,10 +265,15 @@ def begin(key_id: int, conversation_id: str, body: JSON, request_id: str) -> Arr
 @transaction.atomic
 def complete(arrival: Arrival, answer: JSON) -> None:
     """Keep the answer; from now on the turn counts, and what it superseded does not."""
+    conversation = Conversation.objects.select_for_update().filter(pk=arrival.conversation_id).first()
     turn = Turn.objects.filter(pk=arrival.turn_id, state=Turn.State.PENDING)
-    if not turn.update(state=Turn.State.COMPLETE, ended_at=timezone.now(), left_out=arrival.left_out):
+    if conversation is None or not turn.update(
+        state=Turn.State.COMPLETE, ended_at=timezone.now(), left_out=arrival.left_out
+    ):
         return
-    Item.objects.create(turn_id=arrival.turn_id, position=len(arrival.added), message=answer)
+    item = Item.objects.create(turn_id=arrival.turn_id, position=len(arrival.added), message=answer)
+    # An answer that was paid for is kept, also beyond the limit.
+    count(conversation, Item.objects.filter(pk=item.pk))
     if arrival.superseded:
         Item.objects.filter(pk__in=arrival.superseded).update(superseded=True)
     if arrival.given_system:

@@ -32,7 +32,8 @@ class Conversation(models.Model):
     """A thread that belongs to the key that made it.
 
     ``user`` narrows it to one end user of that key, where it was given at creation. ``system`` is the system text
-    that was sent last. ``turns`` counts the turns that ever arrived.
+    that was sent last. ``turns`` counts the turns that ever arrived. ``bytes`` and ``item_count`` say what the
+    thread's messages take, those of failed turns and superseded ones included.
     """
 
     id = models.CharField(primary_key=True, max_length=40, default=conversation_id, editable=False)
@@ -42,6 +43,8 @@ class Conversation(models.Model):
     metadata = models.JSONField(default=dict, blank=True)
     system = models.JSONField(default=list, blank=True)
     turns = models.PositiveIntegerField(default=0)
+    bytes = models.PositiveBigIntegerField(default=0, db_default=0, editable=False)
+    item_count = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     dataset = models.OneToOneField(
         Dataset,
         models.SET_NULL,

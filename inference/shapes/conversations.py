@@ -148,6 +148,12 @@ def item_objects(item: Item) -> list[JSON]:
     return objects
 
 
+def message_id(item_id: str) -> str:
+    """Return the id of the message that an item is, or is a part of, if there is one."""
+    # PostgreSQL takes no NUL, not even to look for one.
+    return "" if "\0" in item_id else item_id.partition("-")[0]
+
+
 def _texts(content: Any) -> list[str]:
     return [part["text"] for part in content or () if isinstance(part.get("text"), str)]
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from gtapi.checks import check_metadata, invalid, missing, of_type
 from gtapi.database import in_thread
@@ -15,6 +16,7 @@ from inference.models import Conversation, Item
 from inference.shapes.conversations import (
     conversation_object,
     item_objects,
+    message_id,
     messages_of,
 )
 from tenants.views import KeyedView
@@ -106,8 +108,28 @@ class ItemsView(ConversationView):
 
     def _list(self, conversation_id: str, user: str, paging: Paging) -> JSON:
         conversation = self.owned(conversation_id, user)
-        objects = [built for item in threads.history(conversation) for built in item_objects(item)]
+        objects = [built for item in self._part(conversation, paging) for built in item_objects(item)]
         return page(*paging.cut(objects))
+
+    @staticmethod
+    def _part(conversation: Conversation, paging: Paging) -> list[Item]:
+        """Return the messages that a page is made of, the oldest first, with those that its cursors name."""
+        rows = known = threads.standing(conversation)
+        descending = paging.order == "desc"
+        for cursor, later in ((paging.after, not descending), (paging.before, descending)):
+            place = known.filter(pk=message_id(cursor)).values_list("turn__number", "position")
+            row = place.first() if cursor else None
+            if row is not None:
+                beyond = "gt" if later else "lt"
+                same = Q(("turn__number", row[0]), (f"position__{beyond}e", row[1]))
+                rows = rows.filter(Q((f"turn__number__{beyond}", row[0])) | same)
+        if paging.after and paging.before:
+            return list(rows)
+        newest_first = descending != bool(paging.before)
+        # Each has an item at least; besides the page there is the one that a cursor names, and the one that says
+        # whether there is more.
+        found = list((rows.reverse() if newest_first else rows)[: paging.limit + 2])
+        return found[::-1] if newest_first else found
 
     async def post(self, request: APIRequest, conversation_id: str) -> JSONResponse:
         body = await request.json()
@@ -142,12 +164,12 @@ class ItemView(ConversationView):
     @transaction.atomic
     def _delete(self, conversation_id: str, user: str, item_id: str) -> JSON:
         conversation = self.owned(conversation_id, user, lock=True)
-        self._item(conversation, item_id).delete()
+        threads.drop(conversation, self._item(conversation, item_id))
         return conversation_object(conversation)
 
     def _item(self, conversation: Conversation, item_id: str) -> Item:
         """Return the message that an item is, or is a part of."""
-        for item in threads.history(conversation):
-            if any(built["id"] == item_id for built in item_objects(item)):
-                return item
+        item = threads.standing(conversation).filter(pk=message_id(item_id)).first()
+        if item is not None and any(built["id"] == item_id for built in item_objects(item)):
+            return item
         raise NotFound(f"There is no item '{item_id}' in this conversation.")

@@ -169,7 +169,10 @@ def test_more_messages_than_a_conversation_holds_are_refused(thread, http):
     messages = [{"role": "user", "content": "x"}] * 5001
     body = chat("fast", messages=messages)
     refused = http.post("/chat/completions", json=body, headers={HEADER: thread})
-    assert "at most 5000 messages" in envelope(refused, 400, "conversation_too_long")["message"]
+    assert (
+        "at most 5000 messages of 33554432 bytes"
+        in envelope(refused, 400, "conversation_too_long")["message"]
+    )
     assert not Turn.objects.filter(conversation=thread).exists()
 
 

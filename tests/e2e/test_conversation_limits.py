@@ -1,0 +1,150 @@
+"""What a conversation may hold, and that its items are read a page at a time."""
+
+import importlib
+
+import httpx
+import pytest
+from django.apps import apps
+from django.db import connection
+
+from inference.models import Conversation, Turn
+from tests import answers, factories
+from tests.gateway import Gateway
+from tests.wire import chat, envelope
+
+HEADER = "x-gt-conversation-id"
+MOST = 8
+
+
+@pytest.fixture(autouse=True)
+def database_access(django_db_blocker):
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A gateway whose conversations hold 8 messages of 2 KiB together."""
+    with Gateway(
+        "small", workers=1, CONVERSATION_MAX_BYTES="2048", CONVERSATION_MAX_ITEMS=str(MOST)
+    ) as started:
+        yield started
+
+
+@pytest.fixture
+def http(small, world):
+    with httpx.Client(base_url=small.base_url, headers=world.authorization, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def thread(http) -> str:
+    return http.post("/conversations").json()["id"]
+
+
+def add(http, thread: str, *texts: str) -> httpx.Response:
+    items = [{"role": "user", "content": text} for text in texts]
+    return http.post(f"/conversations/{thread}/items", json={"items": items})
+
+
+def held(thread: str) -> tuple[int, int]:
+    """What is counted, which is what is there."""
+    row = Conversation.objects.get(pk=thread)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(sum(octet_length(i.message::text)), 0), count(*) FROM inference_item i"
+            " JOIN inference_turn t ON t.id = i.turn_id WHERE t.conversation_id = %s",
+            [thread],
+        )
+        assert cursor.fetchone() == (row.bytes, row.item_count)
+    return row.bytes, row.item_count
+
+
+def test_items_beyond_the_limit_are_refused_and_a_deleted_one_gives_its_room_back(http, thread):
+    added = add(http, thread, *"abcdefg").json()["data"]
+    before = held(thread)
+    message = envelope(add(http, thread, "h", "i"), 400, "conversation_too_long")["message"]
+    assert message == f"A conversation holds at most {MOST} messages of 2048 bytes together."
+    assert held(thread) == before
+    assert add(http, thread, "h").status_code == 200
+    assert http.delete(f"/conversations/{thread}/items/{added[0]['id']}").status_code == 200
+    assert add(http, thread, "i").status_code == 200
+    assert held(thread)[1] == MOST
+
+
+def test_bytes_beyond_the_limit_are_refused(http, thread):
+    big = add(http, thread, "x" * 1500).json()["data"][0]["id"]
+    envelope(add(http, thread, "y" * 600), 400, "conversation_too_long")
+    http.delete(f"/conversations/{thread}/items/{big}")
+    assert held(thread) == (0, 0)
+    assert add(http, thread, "y" * 600).status_code == 200
+    items = [{"role": "user", "content": "x" * 2048}]
+    envelope(http.post("/conversations", json={"items": items}), 400, "conversation_too_long")
+
+
+def test_chats_count_with_their_answers_and_failed_ones_too(http, thread, upstream, world):
+    headers = {HEADER: thread}
+    upstream.script(world.raw, answers.answer(answers.error_body(), status=500))
+    assert http.post("/chat/completions", json=chat("fast"), headers=headers).status_code == 502
+    assert held(thread)[1] == 1
+    upstream.script(world.raw, answers.answer())
+    for number in (3, 5, 7, 9):
+        assert http.post("/chat/completions", json=chat("fast"), headers=headers).status_code == 200
+        # The last answer is one too many, and is kept: it was asked for while there was room.
+        assert held(thread)[1] == number
+    refused = http.post("/chat/completions", json=chat("fast"), headers=headers)
+    envelope(refused, 400, "conversation_too_long")
+    assert Turn.objects.filter(conversation=thread).count() == 5
+    assert held(thread)[1] == 9
+
+
+def test_what_a_thread_held_before_it_was_counted_is_counted(world):
+    thread = factories.conversation(world.key)
+    factories.turn(thread, {"role": "user", "content": "é"}, {"role": "assistant", "content": "b"})
+    factories.turn(thread, {"role": "user", "content": "c"}, state="failed")
+    migration = importlib.import_module("inference.migrations.0009_count_conversations")
+    with connection.schema_editor(atomic=False) as editor:
+        migration.count(apps, editor)
+    assert held(thread.pk)[1] == 3
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("limit", [1, 2, 3, 20])
+def test_pages_in_both_directions_have_each_item_once(http, world, order, limit):
+    thread = factories.conversation(world.key)
+    calls = [{"id": f"call_{n}", "function": {"name": "ring", "arguments": "{}"}} for n in range(3)]
+    factories.turn(thread, {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"})
+    factories.turn(thread, {"role": "user", "content": "failed"}, state="failed")
+    factories.turn(
+        thread, {"role": "user", "content": "c"}, {"role": "assistant", "content": "d", "tool_calls": calls}
+    )
+    factories.turn(thread, {"role": "assistant", "tool_calls": calls}, {"role": "user", "content": "e"})
+    path = f"/conversations/{thread.pk}/items"
+    whole = http.get(path, params={"order": order, "limit": 100}).json()
+    ids = [item["id"] for item in whole["data"]]
+    assert len(ids) == len(set(ids)) == 11
+    assert not whole["has_more"]
+
+    for name, expected in (("after", ids), ("before", ids[::-1])):
+        seen, more, cursor = [], True, {}
+        if name == "before":
+            seen, cursor = [ids[-1]], {"before": ids[-1]}
+        while more:
+            got = http.get(path, params={"order": order, "limit": limit, **cursor}).json()
+            found = [item["id"] for item in got["data"]]
+            seen += found if name == "after" else found[::-1]
+            more, cursor = got["has_more"], {name: seen[-1]}
+        assert seen == expected
+    between = http.get(
+        path, params={"order": order, "limit": limit, "after": ids[0], "before": ids[-1]}
+    ).json()
+    assert [item["id"] for item in between["data"]] == ids[1:-1][:limit]
+    for item in whole["data"]:
+        assert http.get(f"{path}/{item['id']}").json() == item
+
+
+def test_no_item_is_found_by_a_part_that_it_does_not_have(http, thread):
+    made = add(http, thread, "a").json()["data"][0]["id"]
+    for wrong in (f"{made}-0", f"{made}-", f"-{made}", "a%00"):
+        envelope(http.get(f"/conversations/{thread}/items/{wrong}"), 404, "not_found")
+        assert envelope(http.get(f"/conversations/{thread}/items?after={wrong}"), 400)["param"] == "after"
