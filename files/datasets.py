@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Q, Sum
 from django.utils.text import slugify
 
+from files import limits
 from files.ingestion.waking import wake
 from files.models import Dataset, DatasetFile, DatasetGrant
 from files.models.datasets import NAME, RESERVED
@@ -94,8 +95,14 @@ def create(
     """Make a dataset and grant it to the key that makes it.
 
     ``wanted`` becomes its name where that is fit and free. Else a name is derived from it, and ``wanted`` becomes
-    the title, unless there is one. ``embedding`` None stands for the tenant's.
+    the title, unless there is one. ``embedding`` None stands for the tenant's. To be called in a transaction.
+
+    Raises:
+        PermissionDenied: the tenant has too many datasets.
+        NameTaken: others took every name that was tried.
     """
+    limits.alone(tenant_id)
+    limits.check_datasets(tenant_id)
     if embedding is None:
         embedding = Tenant.objects.values_list("embedding", flat=True).get(pk=tenant_id)
     base = wanted if fits(wanted) else _derived(wanted)

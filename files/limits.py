@@ -1,11 +1,15 @@
-"""How much a tenant may keep: a file's size, how many files, and all of them together."""
+"""How much a tenant may keep: a file's size, how many files, all of them together, and where they are put.
+
+What is counted is counted under ``alone``, so that limits hold for requests that come at once.
+"""
 
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Count, Sum
 
-from files.models import File
+from files.models import Dataset, DatasetFile, File
 from gtapi.errors import PermissionDenied, RequestTooLarge
 from tenants.models import Tenant
 
@@ -48,3 +52,41 @@ class Limits:
                 " Delete some first.",
                 code="storage_limit_reached",
             )
+
+
+def alone(tenant_id: int) -> None:
+    """Wait until no other transaction of the tenant adds files, places or datasets; held until this one ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"files of tenant {tenant_id}"]
+        )
+
+
+def check_places(tenant_id: int, more: int) -> None:
+    """Refuse to put files into datasets ``more`` times; each time a file is cut, embedded and kept anew.
+
+    Raises:
+        PermissionDenied: they would be in datasets more often than a tenant's may be.
+    """
+    used = DatasetFile.objects.filter(tenant=tenant_id).count()
+    if used + more > settings.FILES_MAX_PLACES:
+        raise PermissionDenied(
+            f"There are {used:,} files in datasets already, one that is in several counted in each, and the limit"
+            f" is {settings.FILES_MAX_PLACES:,}. Take some out first.",
+            code="file_limit_reached",
+        )
+
+
+def check_datasets(tenant_id: int) -> None:
+    """Refuse another dataset where there are as many as there may be; those of conversations are not counted.
+
+    Raises:
+        PermissionDenied: the tenant has too many.
+    """
+    used = Dataset.objects.visible().filter(tenant=tenant_id).count()
+    if used >= settings.FILES_MAX_DATASETS:
+        raise PermissionDenied(
+            f"There are {used:,} datasets already, and the limit is {settings.FILES_MAX_DATASETS:,}."
+            " Delete some first.",
+            code="dataset_limit_reached",
+        )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from files import uploads
+from files import limits, uploads
 from files.ingestion.orders import process_again, start_over
 from files.models import Dataset, DatasetFile, File, FileBatch
 from gtapi.checks import invalid, of_type
@@ -52,12 +52,17 @@ def place(
 
     Raises:
         NotFound: the key may not read one of them, or there is no such file; none is placed then.
+        PermissionDenied: the tenant's files would be in datasets too often; none is placed then, either.
     """
     ids = [one.file_id for one in wanted if "\0" not in one.file_id]
     files = uploads.readable(key_id, dataset.tenant_id).in_bulk(ids)
     for one in wanted:
         if one.file_id not in files:
             raise NotFound(f"There is no file '{one.file_id}'.", param=one.param, code="file_not_found")
+    limits.alone(dataset.tenant_id)
+    more = len(files) - dataset.places.filter(file__in=files).count()
+    if more:
+        limits.check_places(dataset.tenant_id, more)
     # In one order for everybody: requests that name the same files would wait for each other for ever.
     locked = File.objects.filter(pk__in=files).order_by("pk").select_for_update(no_key=True)
     list(locked.values_list("pk"))

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from files import storage
+from files import limits, storage
 from files.ingestion.orders import process_again
 from files.ingestion.waking import wake
 from files.limits import Limits
@@ -199,10 +199,7 @@ def _known(upload: Upload, digest: str) -> Kept | None:
 
     One upload of a tenant at a time gets here, so that limits hold and nothing is kept twice.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"files of tenant {upload.tenant_id}"]
-        )
+    limits.alone(upload.tenant_id)
     _check_still_allowed(upload)
     known = _remembered(upload, digest)
     if known is not None:
@@ -211,9 +208,9 @@ def _known(upload: Upload, digest: str) -> Kept | None:
     if known is not None:
         _remember(upload, digest, known.file)
         return known
-    limits = Limits.of(upload.tenant_id)
-    limits.check_size(upload.incoming.size)
-    limits.check_room(upload.tenant_id, upload.incoming.size)
+    most = Limits.of(upload.tenant_id)
+    most.check_size(upload.incoming.size)
+    most.check_room(upload.tenant_id, upload.incoming.size)
     return None
 
 

@@ -1,0 +1,65 @@
+"""How often files may be put into datasets, and how many datasets clients may make."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from files.models import Dataset, DatasetFile, File
+from tests import factories
+from tests.wire import envelope
+
+
+@pytest.fixture
+def files(world):
+    return [factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row).pk for _ in range(3)]
+
+
+@pytest.fixture
+def limited(start_gateway, world):
+    """A client of a gateway that lets a tenant have files in datasets four times, and five datasets."""
+    gateway = start_gateway(FILES_MAX_PLACES="4", FILES_MAX_DATASETS="5")
+    with httpx.Client(
+        base_url=gateway.base_url, headers=world.authorization, timeout=30, verify=False
+    ) as client:
+        yield client
+
+
+def test_files_are_attached_no_more_often_than_they_may_be(limited, files, world):
+    store = limited.post("/vector_stores", json={"file_ids": files}).json()
+    assert store["file_counts"]["total"] == 3
+    error = envelope(limited.post("/vector_stores", json={"file_ids": files}), 403, "file_limit_reached")
+    assert "limit is 4" in error["message"]
+    assert Dataset.objects.filter(tenant=world.tenant).count() == 1
+    other = limited.post("/vector_stores", json={"file_ids": files[:1]}).json()
+    single, batch = f"/vector_stores/{other['id']}/files", f"/vector_stores/{other['id']}/file_batches"
+    envelope(limited.post(single, json={"file_id": files[1]}), 403, "file_limit_reached")
+    envelope(limited.post(batch, json={"file_ids": files}), 403, "file_limit_reached")
+    # What is there already takes no more room, and what is taken out gives room.
+    assert limited.post(single, json={"file_id": files[0]}).status_code == 200
+    assert limited.delete(f"/vector_stores/{store['id']}/files/{files[0]}").status_code == 200
+    assert limited.post(single, json={"file_id": files[1]}).status_code == 200
+    assert DatasetFile.objects.filter(tenant=world.tenant).count() == 4
+
+
+def test_the_limits_hold_for_requests_that_come_at_once(limited, files, world):
+    def make(number):
+        return limited.post("/vector_stores", json={"file_ids": files[:1]} if number % 2 else {})
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(make, range(16)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 5 + [403] * 11
+    assert Dataset.objects.filter(tenant=world.tenant).count() == 5
+    assert DatasetFile.objects.filter(tenant=world.tenant).count() <= 4
+
+
+def test_clients_make_no_more_datasets_than_they_may(limited, world):
+    for _ in range(2):
+        factories.dataset(world.tenant, hidden=True)
+    made = [factories.dataset(world.tenant) for _ in range(4)]
+    assert limited.post("/datasets", json={"name": "fifth"}).status_code == 200
+    error = envelope(limited.post("/datasets", json={"name": "sixth"}), 403, "dataset_limit_reached")
+    assert "limit is 5" in error["message"]
+    envelope(limited.post("/vector_stores", json={}), 403, "dataset_limit_reached")
+    made[0].delete()
+    assert limited.post("/vector_stores", json={}).status_code == 200
