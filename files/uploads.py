@@ -22,7 +22,7 @@ from files.ingestion.orders import process_again
 from files.ingestion.waking import wake
 from files.limits import Limits
 from files.models import Chunk, ChunkVector, Dataset, DatasetFile, File, FileBatch, Leftover, UploadKey
-from gtapi.errors import AuthenticationFailed, Conflict, NotFound
+from gtapi.errors import AuthenticationFailed, Conflict, NotFound, PermissionDenied
 from tenants.models import InferenceKey
 
 JSON = dict[str, Any]
@@ -335,13 +335,23 @@ def _placed(dataset: Dataset, file: File, **fields: Any) -> DatasetFile:
 
 
 @transaction.atomic
-def detach(place: DatasetFile) -> None:
-    """Take a file out of a dataset; one that came with it and is nowhere else is removed."""
+def detach(place: DatasetFile, *, may_remove: bool = True) -> None:
+    """Take a file out of a dataset; one that came with it and is nowhere else is removed.
+
+    Raises:
+        PermissionDenied: the file would be removed, and is not to be.
+    """
     file = File.objects.select_for_update().filter(pk=place.file_id).first()
     if file is None:
         return
+    last = file.origin != File.Origin.FILES and not file.places.exclude(pk=place.pk).exists()
+    if last and not may_remove:
+        raise PermissionDenied(
+            f"The file '{file.pk}' is in no other dataset, so that this deletes it, and this API key lacks the"
+            " scope 'files:write', which that needs."
+        )
     DatasetFile.objects.filter(pk=place.pk).delete()
-    if file.origin != File.Origin.FILES and not file.places.exists():
+    if last:
         remove(file)
 
 

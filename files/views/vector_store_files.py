@@ -107,7 +107,8 @@ class StoreFileDetailView(StoreFileView):
         return JSONResponse({"id": file_id, "object": "vector_store.file.deleted", "deleted": True})
 
     def _delete(self, dataset_id: str, file_id: str) -> None:
-        uploads.detach(self.place(self.dataset(dataset_id), file_id))
+        place = self.place(self.dataset(dataset_id), file_id)
+        uploads.detach(place, may_remove="files:write" in self.auth.scopes)
 
 
 class StoreFileContentView(StoreFileView):
