@@ -48,7 +48,7 @@ def place(
     """Put files that a key may read into a dataset, and have them processed there.
 
     One that is there already stays, with the attributes of this time, and is processed again where it had failed or
-    was cancelled, or is to be cut in another way.
+    was cancelled, or is to be cut in another way. ``batch`` is a new one, which is stored with them.
 
     Raises:
         NotFound: the key may not read one of them, or there is no such file; none is placed then.
@@ -66,6 +66,9 @@ def place(
     # In one order for everybody: requests that name the same files would wait for each other for ever.
     locked = File.objects.filter(pk__in=files).order_by("pk").select_for_update(no_key=True)
     list(locked.values_list("pk"))
+    if batch is not None:
+        # Only now, since its row holds the dataset, which everybody locks after files.
+        batch.save(force_insert=True)
     return [_placed(dataset, files[one.file_id], one, batch) for one in wanted]
 
 

@@ -366,6 +366,10 @@ def remove(file: File) -> None:
 @transaction.atomic
 def remove_dataset(dataset: Dataset) -> None:
     """Delete a dataset with the files that came with it and are nowhere else."""
+    # Files first and in one order, as whoever attaches does; and so that two datasets that go at once do not each
+    # leave a file to the other.
+    came = File.objects.exclude(origin=File.Origin.FILES).filter(pk__in=dataset.places.values("file"))
+    list(came.order_by("pk").select_for_update().values_list("pk"))
     if not Dataset.objects.select_for_update().filter(pk=dataset.pk).exists():
         return
     elsewhere = DatasetFile.objects.filter(file=OuterRef("pk")).exclude(dataset=dataset)

@@ -149,7 +149,7 @@ class FileBatchesView(FileBatchView):
     @transaction.atomic
     def _create(self, dataset_id: str, wanted: Sequence[Wanted]) -> JSON:
         dataset = self.dataset(dataset_id)
-        batch = FileBatch.objects.create(tenant_id=dataset.tenant_id, dataset=dataset)
+        batch = FileBatch(tenant_id=dataset.tenant_id, dataset=dataset)
         placing.place(dataset, self.auth.id, wanted, batch)
         return _whole(batch)
 
