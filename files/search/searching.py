@@ -185,7 +185,7 @@ async def _embedded(caller: Caller, name: str, query: str) -> list[float] | None
             (vector,) = await embedder()(caller, name, [text], query=True)
     except (APIError, TimeoutError) as error:
         # What the provider said stands in the usage record: it may quote the question.
-        said = error.code if isinstance(error, APIError) else "no answer in time"
+        said = f"{error.status} {error.code}" if isinstance(error, APIError) else "no answer in time"
         logger.warning("tenant %d is searched without vectors of %s: %s", caller.tenant_id, name, said)
         return None
     return vector

@@ -151,7 +151,10 @@ def test_keys_of_uploads_are_forgotten_after_a_day(tenant):
     key = factories.key(tenant).row
     for hours in (1, 25):
         made = timezone.now() - timedelta(hours=hours)
-        UploadKey.objects.create(key=key, idempotency_key=str(hours), fingerprint="x", created_at=made)
+        file = factories.file(tenant, key=key)
+        UploadKey.objects.create(
+            key=key, idempotency_key=str(hours), fingerprint="x", file=file, created_at=made
+        )
     sweeps.sweep()
     assert [used.idempotency_key for used in UploadKey.objects.filter(key=key)] == ["1"]
 
