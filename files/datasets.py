@@ -115,6 +115,7 @@ def create(
             name=name,
             title=title or (wanted if wanted != name else ""),
             embedding=embedding,
+            embedding_ordered_by_id=key_id,
             metadata=metadata or {},
             by_client=True,
         )
@@ -139,12 +140,14 @@ def _another(base: str) -> str:
     return f"{base[:_DERIVED]}-{secrets.token_hex(3)}"
 
 
-def change(dataset: Dataset, **fields: Any) -> Dataset:
-    """Store changed fields of a dataset; where its embedding is another one, it is indexed anew.
+def change(dataset: Dataset, key_id: int, **fields: Any) -> Dataset:
+    """Store fields that a key changes of a dataset; where its embedding is another one, it is indexed anew.
 
     Raises:
         NameTaken: another dataset of the tenant has the new name.
     """
+    if fields.get("embedding", dataset.embedding) != dataset.embedding:
+        fields["embedding_ordered_by_id"] = key_id
     for name, value in fields.items():
         setattr(dataset, name, value)
     if fields:

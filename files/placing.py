@@ -69,11 +69,13 @@ def place(
     if batch is not None:
         # Only now, since its row holds the dataset, which everybody locks after files.
         batch.save(force_insert=True)
-    return [_placed(dataset, files[one.file_id], one, batch) for one in wanted]
+    return [_placed(dataset, files[one.file_id], key_id, one, batch) for one in wanted]
 
 
-def _placed(dataset: Dataset, file: File, one: Wanted, batch: FileBatch | None) -> DatasetFile:
-    found = uploads.attach(dataset, file, attributes=one.attributes, chunking=one.chunking, batch=batch)
+def _placed(dataset: Dataset, file: File, key_id: int, one: Wanted, batch: FileBatch | None) -> DatasetFile:
+    found = uploads.attach(
+        dataset, file, key_id, attributes=one.attributes, chunking=one.chunking, batch=batch
+    )
     changed: JSON = {}
     if one.attributes is not None and found.attributes != one.attributes:
         changed["attributes"] = one.attributes
@@ -86,9 +88,9 @@ def _placed(dataset: Dataset, file: File, one: Wanted, batch: FileBatch | None) 
     again = False
     if "chunking" in changed:
         # Who has it in work cuts it as it was to be cut before, and would make it ready with that.
-        start_over(found)
+        start_over(found, key_id)
     elif found.state in (State.FAILED, State.CANCELLED):
-        again = process_again(found)
+        again = process_again(found, key_id)
     if changed or again:
         found.refresh_from_db()
     return found

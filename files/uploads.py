@@ -269,13 +269,14 @@ def _same_content(upload: Upload, digest: str) -> Kept | None:
     place = places.filter(digest=digest).first() or attached.first()
     if place is None:
         return None
-    _revive(place)
+    _revive(place, upload.key_id)
     return Kept(place.file, place, created=False)
 
 
-def _revive(place: DatasetFile) -> None:
-    """Have a file that failed processed again."""
-    if place.state in (DatasetFile.State.FAILED, DatasetFile.State.CANCELLED) and process_again(place):
+def _revive(place: DatasetFile, key_id: int | None) -> None:
+    """Have a file that failed processed again, for a key or an operator."""
+    failed = place.state in (DatasetFile.State.FAILED, DatasetFile.State.CANCELLED)
+    if failed and process_again(place, key_id):
         place.refresh_from_db()
 
 
@@ -295,7 +296,12 @@ def _created(upload: Upload, digest: str, name: str) -> Kept:
     if upload.dataset is None:
         return Kept(file, None, created=True)
     place = _placed(
-        upload.dataset, file, digest=digest, attributes=upload.attributes, chunking=upload.chunking
+        upload.dataset,
+        file,
+        ordered_by_id=upload.key_id,
+        digest=digest,
+        attributes=upload.attributes,
+        chunking=upload.chunking,
     )
     return Kept(file, place, created=True)
 
@@ -304,6 +310,7 @@ def _created(upload: Upload, digest: str, name: str) -> Kept:
 def attach(
     dataset: Dataset,
     file: File,
+    key_id: int,
     *,
     attributes: JSON | None = None,
     chunking: JSON | None = None,
@@ -320,9 +327,11 @@ def attach(
         raise no_file(file.pk)
     place = dataset.places.select_related("file").filter(file=file).first()
     if place is not None:
-        _revive(place)
+        _revive(place, key_id)
         return place
-    return _placed(dataset, file, attributes=attributes or {}, chunking=chunking, batch=batch)
+    return _placed(
+        dataset, file, ordered_by_id=key_id, attributes=attributes or {}, chunking=chunking, batch=batch
+    )
 
 
 def _placed(dataset: Dataset, file: File, **fields: Any) -> DatasetFile:

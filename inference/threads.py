@@ -65,6 +65,7 @@ def files_of(conversation: Conversation) -> Dataset:
             tenant_id=conversation.tenant_id,
             name=conversation.pk,
             embedding=conversation.tenant.embedding,
+            embedding_ordered_by_id=conversation.key_id,
             hidden=True,
         )
         conversation.save(update_fields=["dataset"])

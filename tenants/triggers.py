@@ -75,7 +75,7 @@ def keep_tenant(table: str) -> RunSQL:
     )
 
 
-def require_one_tenant(table: str, name: str, left: str, right: str) -> RunSQL:
+def require_one_tenant(table: str, name: str, left: str, right: str, columns: str = "") -> RunSQL:
     """Refuse rows whose two ends belong to different tenants.
 
     Args:
@@ -83,9 +83,11 @@ def require_one_tenant(table: str, name: str, left: str, right: str) -> RunSQL:
         name: what the trigger is called, after the table's name.
         left: an SQL query for the tenant's id at one end, over ``$1``, the row.
         right: the same for the other end.
+        columns: those whose update is looked at, of a table that is updated often; empty for all.
     """
+    update = f"UPDATE OF {columns}" if columns else "UPDATE"
     return RunSQL(
-        f"CREATE TRIGGER {table}_{name} BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW"
+        f"CREATE TRIGGER {table}_{name} BEFORE INSERT OR {update} ON {table} FOR EACH ROW"
         f" EXECUTE FUNCTION tenants_require_one_tenant('{left}', '{right}');",
         f"DROP TRIGGER {table}_{name} ON {table};",
     )

@@ -127,6 +127,8 @@ class DatasetAdmin(TenantOwnedAdmin[Dataset]):
         return fields
 
     def save_model(self, request: HttpRequest, obj: Dataset, form: Any, change: bool) -> None:
+        if "embedding" in form.changed_data:
+            obj.embedding_ordered_by = None
         super().save_model(request, obj, form, change)
         if obj.embedding != obj.indexed_embedding:
             wake()
@@ -278,7 +280,7 @@ class DatasetAdmin(TenantOwnedAdmin[Dataset]):
         failed = summary(dataset).failed
         if request.method == "POST":
             places = dataset.places.filter(state=DatasetFile.State.FAILED)
-            begun = sum(map(process_again, places))
+            begun = sum(process_again(place, None) for place in places)
             self.log_change(request, dataset, f"Had {begun} failed files processed again.")
             said = f"{begun} file{'' if begun == 1 else 's'} to be processed again."
             self.message_user(request, said, "SUCCESS" if begun else "WARNING")

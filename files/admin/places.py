@@ -81,7 +81,7 @@ class DatasetFileAdmin(LookedAtAdmin[DatasetFile]):
     only_counted = True
     list_display = ("heading", "where", "state_cell", "size", "chunks", "uploaded")
     list_filter = (("tenant", RelatedDropdownFilter), DatasetFilter, StateFilter)
-    list_select_related = ("file", "file__key", "dataset", "dataset__conversation", "tenant")
+    list_select_related = ("file", "file__key", "ordered_by", "dataset", "dataset__conversation", "tenant")
     search_fields = ("file__filename", "=file__id", "=dataset__id", "=file__sha256")
     search_help_text = "Name or id of a file, or its checksum"
     list_before_template = "admin/files/datasetfile/live.html"
@@ -193,7 +193,7 @@ class DatasetFileAdmin(LookedAtAdmin[DatasetFile]):
         return None
 
     def _processed(self, request: HttpRequest, places: list[DatasetFile]) -> None:
-        begun = [place for place in places if process_again(place)]
+        begun = [place for place in places if process_again(place, None)]
         for place in begun:
             self.log_change(request, place, "Had it processed again.")
         said = f"{len(begun)} file{'' if len(begun) == 1 else 's'} to be processed again."

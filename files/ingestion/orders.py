@@ -1,4 +1,7 @@
-"""What people order: a file once more, or no more of a batch."""
+"""What people order: a file once more, or no more of a batch.
+
+Whoever orders a file is booked for it: a key by its id, or an operator, who is None.
+"""
 
 from django.utils import timezone
 
@@ -26,23 +29,23 @@ AFRESH = {
 }
 
 
-def process_again(place: DatasetFile) -> bool:
+def process_again(place: DatasetFile, key_id: int | None) -> bool:
     """Have a file that came to its end processed once more, and say whether it did; not while it is in work.
 
     What it was found by stays until there is something new, but it is not searched before it is ready again.
     """
-    done = DatasetFile.objects.filter(pk=place.pk, state__in=TERMINAL).update(**AFRESH)
+    done = DatasetFile.objects.filter(pk=place.pk, state__in=TERMINAL).update(ordered_by=key_id, **AFRESH)
     if done:
         wake()
     return bool(done)
 
 
-def start_over(place: DatasetFile) -> None:
+def start_over(place: DatasetFile, key_id: int | None) -> None:
     """Have a file processed from the beginning, also where it is in work.
 
     Whoever works on it loses its lease by it, so that it stops and can store nothing.
     """
-    DatasetFile.objects.filter(pk=place.pk).update(**AFRESH)
+    DatasetFile.objects.filter(pk=place.pk).update(ordered_by=key_id, **AFRESH)
     wake()
 
 

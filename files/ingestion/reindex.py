@@ -81,7 +81,7 @@ async def _index(held: Index, until: float) -> bool:
 
 async def _fill(held: Index, dataset: Dataset, until: float) -> bool:
     """Make the vectors that the next generation lacks; says whether it came to the end of them."""
-    caller = Caller(held.tenant_id, 0, dataset.pk)
+    caller = Caller(held.tenant_id, dataset.embedding_ordered_by_id or 0, dataset.pk)
     for ids in _batches(await in_thread(generations.missing, held, dataset.next_generation)):
         if monotonic() > until:
             return False

@@ -84,7 +84,7 @@ class _Work:
 
     async def run(self) -> None:
         place = await in_thread(self._load)
-        caller = Caller(self.claim.tenant_id, place.file.key_id or 0, place.file_id)
+        caller = Caller(self.claim.tenant_id, place.ordered_by_id or 0, place.file_id)
         sections = await self._sections(place, caller)
         await self._report(Stage.CHUNKING, CHUNKING)
         made = await in_own_thread(cut, sections, place)

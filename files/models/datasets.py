@@ -42,7 +42,8 @@ class Dataset(models.Model):
     those of ``generation``, made by ``indexed_embedding``; while the two names differ a next generation is made,
     and takes the place of this one when it is whole. It is ``next_generation``, made by ``next_embedding``; with
     an empty name that is only the highest number of a generation that there was. ``stale_vectors`` says that there
-    may be vectors of no use any more.
+    may be vectors of no use any more. ``embedding_ordered_by`` is the key that last chose ``embedding``: making a
+    next generation is booked to it.
     """
 
     id = models.CharField(primary_key=True, max_length=40, default=dataset_id, editable=False)
@@ -50,6 +51,14 @@ class Dataset(models.Model):
     name = models.CharField(max_length=100, validators=[NAME])
     title = models.CharField(max_length=256, blank=True)
     embedding = models.CharField(max_length=200, blank=True)
+    embedding_ordered_by = models.ForeignKey(
+        InferenceKey,
+        models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        help_text="Empty: an operator.",
+    )
     indexed_embedding = models.CharField(max_length=200, blank=True, editable=False)
     generation = models.PositiveIntegerField(default=1, editable=False)
     next_embedding = models.CharField(max_length=200, blank=True, default="", db_default="", editable=False)

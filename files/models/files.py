@@ -75,6 +75,8 @@ class DatasetFile(models.Model):
     ``attempts`` counts extractions that died or failed for a reason that may pass, ``provider_errors`` a model's
     failures that may, and ``worker_deaths`` leases that ran out. ``digest`` is the SHA-256 of a file that was
     uploaded straight into the dataset, where the same content has one row; attached files leave it empty.
+    ``ordered_by`` is the key that last asked for it to be processed, which that is booked to: not always the one
+    that uploaded the file.
     """
 
     class State(models.TextChoices):
@@ -95,6 +97,14 @@ class DatasetFile(models.Model):
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="places")
     file = models.ForeignKey(File, models.CASCADE, related_name="places")
     batch = models.ForeignKey(FileBatch, models.SET_NULL, null=True, related_name="places")
+    ordered_by = models.ForeignKey(
+        InferenceKey,
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        db_index=False,
+        help_text="Empty: an operator.",
+    )
     digest = models.CharField(max_length=64, blank=True)
     attributes = models.JSONField(default=dict, blank=True)
     chunking = models.JSONField(null=True, blank=True, help_text="As the client asked for it; empty: ours.")
@@ -141,6 +151,7 @@ class DatasetFile(models.Model):
             # What is in work.
             models.Index(fields=["tenant"], condition=Q(lease__isnull=False), name="files_place_leased"),
             models.Index(fields=["dataset", "-created_at"], name="files_place_dataset"),
+            models.Index(fields=["ordered_by"], name="files_place_ordered_by"),
         ]
 
     def __str__(self) -> str:

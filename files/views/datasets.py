@@ -77,7 +77,7 @@ class DatasetDetailView(DatasetView):
             raise invalid("name", reason)
         if fields.get("embedding", dataset.embedding) != dataset.embedding:
             datasets.check_embedding(self.auth.tenant_id, self.auth.id, fields["embedding"])
-        return _whole(datasets.change(dataset, **fields))
+        return _whole(datasets.change(dataset, self.auth.id, **fields))
 
     async def delete(self, request: APIRequest, dataset_id: str) -> JSONResponse:
         await in_thread(self._delete, dataset_id)

@@ -65,7 +65,8 @@ class VectorStoreDetailView(DatasetView):
 
     @transaction.atomic
     def _change(self, dataset_id: str, fields: JSON) -> JSON:
-        return _whole(datasets.change(self.dataset(dataset_id, lock=True), **fields))
+        dataset = self.dataset(dataset_id, lock=True)
+        return _whole(datasets.change(dataset, self.auth.id, **fields))
 
     async def delete(self, request: APIRequest, dataset_id: str) -> JSONResponse:
         await in_thread(self._delete, dataset_id)

@@ -269,7 +269,11 @@ class _OneTenant:
             "embedding": spec.embedding,
             "metadata": dict(spec.metadata),
         }
+        other = row.embedding != spec.embedding
         if self._store("dataset", row, values, spec.path):
+            if other:
+                # Whoever chose the one before is not booked for this one.
+                Dataset.objects.filter(pk=row.pk).update(embedding_ordered_by=None)
             self.datasets[spec.name] = row
 
     def _agent(self, spec: AgentSpec) -> None:

@@ -301,8 +301,9 @@ class TestWhoMay:
 class TestAgain:
     def test_all_that_failed_wait_for_a_worker_once_more(self, operator, dataset):
         failed = factories.place(
-            dataset, state=State.FAILED, error_code="worker_lost", attempts=3, worker_deaths=10
-        )
+            dataset, state=State.FAILED, error_code="worker_lost", attempts=3, worker_deaths=10,
+            ordered_by=factories.key(dataset.tenant).row,
+        )  # fmt: skip
         ready = factories.place(dataset)
         asked = operator.get(url("files_dataset_again_page", dataset.pk))
         assert "Process 1 failed file again" in text(asked)
@@ -310,6 +311,7 @@ class TestAgain:
         assert said(done) == ["1 file to be processed again."]
         failed.refresh_from_db()
         ready.refresh_from_db()
+        assert failed.ordered_by is None
         assert (failed.state, failed.error_code, failed.attempts, failed.worker_deaths) == (
             "uploaded",
             "",

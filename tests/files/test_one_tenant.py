@@ -41,6 +41,15 @@ def test_a_file_cannot_belong_to_another_tenants_key(ours, theirs):
     refused(lambda: factories.file(ours, key=factories.key(theirs).row))
 
 
+def test_another_tenants_key_orders_nothing(ours, theirs):
+    key, dataset = factories.key(theirs).row, factories.dataset(ours)
+    place = factories.place(dataset)
+    refused(lambda: factories.place(dataset, ordered_by=key))
+    refused(lambda: DatasetFile.objects.filter(pk=place.pk).update(ordered_by=key))
+    refused(lambda: Dataset.objects.filter(pk=dataset.pk).update(embedding_ordered_by=key))
+    refused(lambda: factories.dataset(ours, embedding_ordered_by=key))
+
+
 def test_nothing_moves_to_another_tenant(ours, theirs):
     place = factories.place(factories.dataset(ours))
     refused(lambda: File.objects.filter(pk=place.file_id).update(tenant=theirs))

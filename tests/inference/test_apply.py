@@ -6,6 +6,7 @@ from threading import Thread
 import httpx
 import pytest
 
+from files.models import Dataset
 from inference.models import Agent, CatalogEntry, Provider
 from tenants.models import InferenceKey, Tenant
 from tests import answers, factories
@@ -105,6 +106,17 @@ def test_each_change_is_a_line_that_names_its_fields(configuration, slug, whole)
         "0 created, 6 changed, 0 deleted.",
     ]
     assert configuration.apply(changed) == "No changes.\n"
+
+
+def test_another_embedding_is_ordered_by_the_operator_and_the_same_one_by_whom_it_was(
+    configuration, slug, whole
+):
+    datasets = Dataset.objects.filter(tenant__slug=slug, name="handbook")
+    datasets.update(embedding_ordered_by=key_of(slug))
+    configuration.apply(whole.replace("team: people", "team: staff"))
+    assert datasets.get().embedding_ordered_by == key_of(slug)
+    configuration.apply(whole.replace("embedding: embedder, ", ""))
+    assert datasets.get().embedding_ordered_by is None
 
 
 def test_what_an_agent_does_with_its_data_is_applied_and_versioned(configuration, slug, whole):

@@ -23,7 +23,7 @@ def test_file_that_failed_is_processed_again(ingest, dataset, embedder, upstream
     [place] = ended(factories.upload(dataset, b"A passage."))
     assert place.state == "failed"
     upstream.script(embedder.model, embeddings())
-    assert process_again(place)
+    assert process_again(place, None)
     [place] = ended(place)
     assert (place.state, place.error_code, place.error_message) == ("ready", "", "")
 
@@ -31,7 +31,7 @@ def test_file_that_failed_is_processed_again(ingest, dataset, embedder, upstream
 def test_file_that_is_ready_gets_its_chunks_anew(ingest, dataset):
     [place] = ended(factories.upload(dataset, b"A passage."))
     before = set(Chunk.objects.filter(place=place).values_list("pk", flat=True))
-    assert process_again(place)
+    assert process_again(place, None)
     assert state(place).progress < 100
     ended(place)
     after = set(Chunk.objects.filter(place=place).values_list("pk", flat=True))
@@ -43,7 +43,7 @@ def test_file_in_work_is_left_alone(ingest, dataset, gate):
     place = factories.upload(dataset, b"A passage.")
     gate.reached()
     before = state(place).lease
-    assert not process_again(place)
+    assert not process_again(place, None)
     assert state(place).lease == before
     gate.open()
     assert ended(place)[0].state == "ready"
