@@ -21,7 +21,7 @@ from files import limits, storage
 from files.ingestion.orders import process_again
 from files.ingestion.waking import wake
 from files.limits import Limits
-from files.models import Chunk, ChunkVector, Dataset, DatasetFile, File, FileBatch, Leftover, UploadKey
+from files.models import Chunk, ChunkVector, Dataset, DatasetFile, File, Leftover, UploadKey
 from gtapi.errors import AuthenticationFailed, Conflict, NotFound, PermissionDenied
 from tenants.models import InferenceKey
 
@@ -276,7 +276,7 @@ def _same_content(upload: Upload, digest: str) -> Kept | None:
 def _revive(place: DatasetFile, key_id: int | None) -> None:
     """Have a file that failed processed again, for a key or an operator."""
     failed = place.state in (DatasetFile.State.FAILED, DatasetFile.State.CANCELLED)
-    if failed and process_again(place, key_id):
+    if failed and process_again(DatasetFile.objects.filter(pk=place.pk), key_id):
         place.refresh_from_db()
 
 
@@ -295,52 +295,28 @@ def _created(upload: Upload, digest: str, name: str) -> Kept:
     _remember(upload, digest, file)
     if upload.dataset is None:
         return Kept(file, None, created=True)
-    place = _placed(
-        upload.dataset,
-        file,
+    hold_dataset(upload.dataset)
+    place = DatasetFile.objects.create(
+        tenant_id=upload.tenant_id,
+        dataset=upload.dataset,
+        file=file,
         ordered_by_id=upload.key_id,
         digest=digest,
         attributes=upload.attributes,
         chunking=upload.chunking,
     )
+    wake()
     return Kept(file, place, created=True)
 
 
-@transaction.atomic
-def attach(
-    dataset: Dataset,
-    file: File,
-    key_id: int,
-    *,
-    attributes: JSON | None = None,
-    chunking: JSON | None = None,
-    batch: FileBatch | None = None,
-) -> DatasetFile:
-    """Put a file into a dataset and have it processed there; where it is there already, return its place.
-
-    What failed there is processed again.
+def hold_dataset(dataset: Dataset) -> None:
+    """Have whoever deletes a dataset wait for what is put into it by this transaction.
 
     Raises:
-        NotFound: the file or the dataset has been deleted.
+        NotFound: it has been deleted.
     """
-    if not File.objects.select_for_update(no_key=True).filter(pk=file.pk).exists():
-        raise no_file(file.pk)
-    place = dataset.places.select_related("file").filter(file=file).first()
-    if place is not None:
-        _revive(place, key_id)
-        return place
-    return _placed(
-        dataset, file, ordered_by_id=key_id, attributes=attributes or {}, chunking=chunking, batch=batch
-    )
-
-
-def _placed(dataset: Dataset, file: File, **fields: Any) -> DatasetFile:
-    # Whoever deletes the dataset waits for this row, or this one finds that it is gone.
     if not Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk).exists():
         raise no_dataset(dataset.pk)
-    place = DatasetFile.objects.create(tenant_id=dataset.tenant_id, dataset=dataset, file=file, **fields)
-    wake()
-    return place
 
 
 @transaction.atomic

@@ -280,7 +280,7 @@ class DatasetAdmin(TenantOwnedAdmin[Dataset]):
         failed = summary(dataset).failed
         if request.method == "POST":
             places = dataset.places.filter(state=DatasetFile.State.FAILED)
-            begun = sum(process_again(place, None) for place in places)
+            begun = process_again(places, None)
             self.log_change(request, dataset, f"Had {begun} failed files processed again.")
             said = f"{begun} file{'' if begun == 1 else 's'} to be processed again."
             self.message_user(request, said, "SUCCESS" if begun else "WARNING")

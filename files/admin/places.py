@@ -193,7 +193,8 @@ class DatasetFileAdmin(LookedAtAdmin[DatasetFile]):
         return None
 
     def _processed(self, request: HttpRequest, places: list[DatasetFile]) -> None:
-        begun = [place for place in places if process_again(place, None)]
+        one = DatasetFile.objects.filter
+        begun = [place for place in places if process_again(one(pk=place.pk), None)]
         for place in begun:
             self.log_change(request, place, "Had it processed again.")
         said = f"{len(begun)} file{'' if len(begun) == 1 else 's'} to be processed again."

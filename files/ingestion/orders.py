@@ -3,6 +3,8 @@
 Whoever orders a file is booked for it: a key by its id, or an operator, who is None.
 """
 
+from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from files.ingestion.errors import TERMINAL
@@ -29,26 +31,40 @@ AFRESH = {
 }
 
 
-def process_again(place: DatasetFile, key_id: int | None) -> bool:
-    """Have a file that came to its end processed once more, and say whether it did; not while it is in work.
+def hold(places: QuerySet[DatasetFile]) -> list[int]:
+    """Lock places until the transaction ends, and return their ids.
 
-    What it was found by stays until there is something new, but it is not searched before it is ready again.
+    In one order for everybody who changes several: they would wait for each other for ever.
     """
-    done = DatasetFile.objects.filter(pk=place.pk, state__in=TERMINAL).update(ordered_by=key_id, **AFRESH)
-    if done:
+    return list(places.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
+
+
+@transaction.atomic
+def process_again(places: QuerySet[DatasetFile], key_id: int | None) -> int:
+    """Have those files that came to their end processed once more, and say how many that are; none that is in work.
+
+    What one was found by stays until there is something new, but it is not searched before it is ready again.
+    """
+    return _begin(places.filter(state__in=TERMINAL), key_id)
+
+
+@transaction.atomic
+def start_over(places: QuerySet[DatasetFile], key_id: int | None) -> int:
+    """Have files processed from the beginning, also those that are in work, and say how many that are.
+
+    Whoever works on one loses its lease by it, so that it stops and can store nothing.
+    """
+    return _begin(places, key_id)
+
+
+def _begin(places: QuerySet[DatasetFile], key_id: int | None) -> int:
+    begun = DatasetFile.objects.filter(pk__in=hold(places)).update(ordered_by=key_id, **AFRESH)
+    if begun:
         wake()
-    return bool(done)
+    return begun
 
 
-def start_over(place: DatasetFile, key_id: int | None) -> None:
-    """Have a file processed from the beginning, also where it is in work.
-
-    Whoever works on it loses its lease by it, so that it stops and can store nothing.
-    """
-    DatasetFile.objects.filter(pk=place.pk).update(ordered_by=key_id, **AFRESH)
-    wake()
-
-
+@transaction.atomic
 def cancel(batch: FileBatch) -> int:
     """Cancel what is left to do of a batch, and say how many files that were.
 
@@ -56,6 +72,7 @@ def cancel(batch: FileBatch) -> int:
     """
     FileBatch.objects.filter(pk=batch.pk).update(cancelled=True)
     batch.cancelled = True
-    return DatasetFile.objects.filter(batch=batch, state__in=(State.UPLOADED, State.PROCESSING)).update(
+    left = DatasetFile.objects.filter(batch=batch, state__in=(State.UPLOADED, State.PROCESSING))
+    return DatasetFile.objects.filter(pk__in=hold(left)).update(
         state=State.CANCELLED, lease=None, lease_until=None, retry_at=None, stage="", ended_at=timezone.now()
     )

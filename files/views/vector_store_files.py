@@ -75,8 +75,9 @@ class StoreFilesView(StoreFileView):
 
     @transaction.atomic
     def _attach(self, dataset_id: str, wanted: Wanted) -> JSON:
-        (place,) = placing.place(self.dataset(dataset_id), self.auth.id, [wanted])
-        return store_file_object(place)
+        dataset = self.dataset(dataset_id)
+        placing.place(dataset, self.auth.id, [wanted])
+        return store_file_object(self.place(dataset, wanted.file_id))
 
 
 class StoreFileDetailView(StoreFileView):

@@ -10,7 +10,7 @@ from files import placing
 from files.ingestion import waking
 from files.ingestion.errors import SENTENCES
 from files.ingestion.orders import cancel, process_again
-from files.models import Chunk, FileBatch
+from files.models import Chunk, DatasetFile, FileBatch
 from files.placing import Wanted
 from gtapi.stack.redis import Redis
 from tests import environment, factories
@@ -18,12 +18,16 @@ from tests.answers import answer, error_body
 from tests.files.ingestion.conftest import embeddings, ended, eventually, state
 
 
+def again(place):
+    return process_again(DatasetFile.objects.filter(pk=place.pk), None)
+
+
 def test_file_that_failed_is_processed_again(ingest, dataset, embedder, upstream):
     upstream.script(embedder.model, answer(error_body(), 400))
     [place] = ended(factories.upload(dataset, b"A passage."))
     assert place.state == "failed"
     upstream.script(embedder.model, embeddings())
-    assert process_again(place, None)
+    assert again(place)
     [place] = ended(place)
     assert (place.state, place.error_code, place.error_message) == ("ready", "", "")
 
@@ -31,7 +35,7 @@ def test_file_that_failed_is_processed_again(ingest, dataset, embedder, upstream
 def test_file_that_is_ready_gets_its_chunks_anew(ingest, dataset):
     [place] = ended(factories.upload(dataset, b"A passage."))
     before = set(Chunk.objects.filter(place=place).values_list("pk", flat=True))
-    assert process_again(place, None)
+    assert again(place)
     assert state(place).progress < 100
     ended(place)
     after = set(Chunk.objects.filter(place=place).values_list("pk", flat=True))
@@ -43,7 +47,7 @@ def test_file_in_work_is_left_alone(ingest, dataset, gate):
     place = factories.upload(dataset, b"A passage.")
     gate.reached()
     before = state(place).lease
-    assert not process_again(place, None)
+    assert not again(place)
     assert state(place).lease == before
     gate.open()
     assert ended(place)[0].state == "ready"
@@ -55,8 +59,8 @@ def test_file_in_work_that_is_to_be_cut_in_another_way_is_cut_so(ingest, dataset
     gate.reached()
     static = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0}}
     with transaction.atomic():
-        [again] = placing.place(dataset, world.key.row.pk, [Wanted(place.file_id, chunking=static)])
-    assert (again.pk, again.chunking) == (place.pk, static)
+        placing.place(dataset, world.key.row.pk, [Wanted(place.file_id, chunking=static)])
+    assert state(place).chunking == static
     gate.open()
     [done] = ended(place)
     assert (done.state, done.chunking, done.attributes) == ("ready", static, {"a": 1})
