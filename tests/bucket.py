@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections import Counter
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from hashlib import md5
@@ -17,6 +18,8 @@ class Store:
     objects: dict[str, bytes] = field(default_factory=dict)
     parts: dict[str, dict[int, bytes]] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
+    #: Bytes of objects that were sent, by key.
+    sent: Counter[str] = field(default_factory=Counter)
     authorizations: set[str] = field(default_factory=set)
     failing: bool = False
     port: int = 0
@@ -97,9 +100,11 @@ class _Handler(BaseHTTPRequestHandler):
             return self.answer(200, content_length=str(len(data)), **told)
         if asked := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("range", "")):
             first, last = int(asked[1]), int(asked[2] or len(data) - 1)
+            self.store.sent[key] += last + 1 - first
             return self.answer(
                 206, data[first : last + 1], content_range=f"bytes {first}-{last}/{len(data)}", **told
             )
+        self.store.sent[key] += len(data)
         return self.answer(200, data, **told)
 
     def list(self, query: dict) -> None:

@@ -20,6 +20,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PREFIX = "gtapi-ingest-"
+#: Bytes that are copied at once.
+PIECE = 8 * 1024 * 1024
 
 
 @asynccontextmanager
@@ -54,7 +56,8 @@ async def _copied(name: str) -> AsyncIterator[Path]:
 
 def _copy(name: str, path: Path) -> Path:
     with default_storage.open(name) as source, path.open("wb") as target:
-        shutil.copyfileobj(source, target, 1024 * 1024)
+        # Of a bucket each piece takes a request of its own.
+        shutil.copyfileobj(source, target, PIECE)
     return path
 
 

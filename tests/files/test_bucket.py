@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -79,6 +80,32 @@ def test_files_go_to_the_bucket_and_come_back(http, store, world):
     finally:
         store.failing = False
     assert http.get(f"/files/{kept['id']}/content").content == TEXT
+
+
+def test_a_slow_client_is_fetched_no_more_than_it_takes(http, store):
+    data = bytes(range(256)) * (24 * 4096)
+    made = upload(http, data).json()
+    path = f"gateway/{File.objects.get(pk=made['id']).path}"
+    # More than there are threads that move bytes: none of them waits for a client.
+    with ExitStack() as slow:
+        content = f"/files/{made['id']}/content"
+        downloads = [slow.enter_context(http.stream("GET", content)).iter_raw(1024) for _ in range(10)]
+        for parts in downloads:
+            assert next(parts) == data[:1024]
+        assert http.get(f"/files/{upload(http, TEXT).json()['id']}/content").content == TEXT
+        assert store.sent[path] < len(downloads) * len(data) / 2
+        assert b"".join(downloads[0]) == data[1024:]
+
+
+def test_a_download_breaks_off_where_the_bucket_does(http, store):
+    data = bytes(24 * MEGABYTE)
+    made = upload(http, data).json()
+    with http.stream("GET", f"/files/{made['id']}/content") as answer:
+        parts = answer.iter_raw(1024)
+        next(parts)
+        del store.objects[f"gateway/{File.objects.get(pk=made['id']).path}"]
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(parts)
 
 
 def test_settings_name_the_bucket(variables):

@@ -5,7 +5,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from files import placing
-from files.models import DatasetFile, File, FileBatch
+from files.models import Dataset, DatasetFile, File, FileBatch
 from files.placing import Wanted
 from gtapi.errors import NotFound
 from tests import factories
@@ -103,6 +103,6 @@ def test_none_is_placed_where_one_is_not_there(key):
 
 def test_nothing_is_placed_in_a_dataset_that_was_deleted(key):
     dataset, ids = factories.dataset(key.tenant), files(key, 1)
-    type(dataset).objects.filter(pk=dataset.pk).delete()
+    Dataset.objects.filter(pk=dataset.pk).delete()
     with pytest.raises(NotFound, match=dataset.pk):
         placing.place(dataset, key.pk, [Wanted(ids[0])])
