@@ -24,10 +24,14 @@ from files.limits import Limits
 from files.models import Chunk, ChunkVector, Dataset, DatasetFile, File, Leftover, UploadKey
 from gtapi.errors import AuthenticationFailed, Conflict, NotFound, PermissionDenied
 from tenants.models import InferenceKey
+from tenants.permissions import lacking
+from tenants.scopes import expand
 
 JSON = dict[str, Any]
 #: How long an ``Idempotency-Key`` is remembered.
 REMEMBERED = timedelta(hours=24)
+#: What a key needs that uploads, by whatever route.
+SCOPE = "files:write"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,8 @@ def keep(
 
     Raises:
         RequestTooLarge: the file is larger than the tenant's files may be.
-        PermissionDenied: the tenant has too many files, or they would be too large together.
+        PermissionDenied: the tenant has too many files, or they would be too large together, or the key has lost
+            the scope to upload.
         Conflict: the ``idempotency_key`` was used for another upload.
         AuthenticationFailed: the key has been revoked, or its tenant put out of use.
         NotFound: the dataset has been deleted, or is not granted to the key any more.
@@ -215,12 +220,15 @@ def _known(upload: Upload, digest: str) -> Kept | None:
 
 
 def _check_still_allowed(upload: Upload) -> None:
-    """Refuse an upload whose key or grant was taken back while it came: a body may take hours to come."""
+    """Refuse an upload whose key, scope or grant was taken back while it came: a body may take hours to come."""
     if upload.key_id is None:
         return
     live = InferenceKey.objects.live().filter(pk=upload.key_id, tenant=upload.tenant_id, tenant__active=True)
-    if not live.exists():
+    scopes = live.values_list("scopes", flat=True).first()
+    if scopes is None:
         raise AuthenticationFailed
+    if SCOPE not in expand(scopes):
+        raise lacking(SCOPE)
     dataset = upload.dataset
     if dataset is None or dataset.hidden:
         return

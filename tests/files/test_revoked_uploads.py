@@ -1,4 +1,4 @@
-"""A key or a grant that is taken back while an upload is on its way."""
+"""A key, its scope or a grant that is taken back while an upload is on its way."""
 
 import httpx
 import pytest
@@ -59,6 +59,17 @@ def test_a_tenant_out_of_use_keeps_nothing(upload, world):
         world.tenant.save()
 
     envelope(upload(out_of_use), 401, "invalid_api_key")
+    assert not File.objects.filter(tenant=world.tenant).exists()
+
+
+@pytest.mark.parametrize("path", [None, "/files"], ids=["dataset", "file"])
+def test_a_key_without_its_scope_keeps_nothing(upload, world, path):
+    def restrict():
+        world.key.row.scopes = factories.scopes_without("files:write")
+        world.key.row.save()
+
+    error = envelope(upload(restrict, path), 403, "insufficient_scope")
+    assert "'files:write'" in error["message"]
     assert not File.objects.filter(tenant=world.tenant).exists()
 
 
