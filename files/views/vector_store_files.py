@@ -1,6 +1,6 @@
 """The routes of files in vector stores, one by one and in batches."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -8,14 +8,17 @@ from django.db.models import Count, QuerySet
 
 from files import placing, uploads
 from files.checks import check_attributes, check_chunking
+from files.contents import Contents
 from files.datasets import Counts
 from files.ingestion import orders
-from files.models import Chunk, Dataset, DatasetFile, FileBatch
+from files.models import Dataset, DatasetFile, FileBatch
 from files.placing import Wanted
 from files.vector_store_shapes import (
+    CONTENT_BEGINNING,
+    CONTENT_END,
     FILTERS,
     batch_object,
-    content_page,
+    content_parts,
     states_of,
     store_file_object,
 )
@@ -25,7 +28,8 @@ from gtapi.database import in_thread
 from gtapi.errors import NotFound
 from gtapi.pagination import Paging, page
 from gtapi.request import APIRequest
-from gtapi.responses import JSONResponse
+from gtapi.responses import JSONResponse, Stream
+from tenants.streaming import metered_bytes
 
 JSON = dict[str, Any]
 
@@ -115,14 +119,22 @@ class StoreFileDetailView(StoreFileView):
 class StoreFileContentView(StoreFileView):
     route = "/vector_stores/{id}/files/{file_id}/content"
 
-    async def get(self, request: APIRequest, dataset_id: str, file_id: str) -> JSONResponse:
-        return JSONResponse(content_page(await in_thread(self._texts, dataset_id, file_id)))
+    async def get(self, request: APIRequest, dataset_id: str, file_id: str) -> Stream:
+        request.notice_disconnect()
+        contents, texts = await in_thread(self._begin, dataset_id, file_id)
+        first = CONTENT_BEGINNING + content_parts(texts)
+        return Stream(metered_bytes(first, _written(contents, bool(texts)), self), "application/json")
 
-    def _texts(self, dataset_id: str, file_id: str) -> list[str]:
-        dataset = self.dataset(dataset_id)
-        place = self.place(dataset, file_id)
-        chunks = Chunk.objects.of(dataset.tenant_id, [dataset.pk]).filter(place=place)
-        return list(chunks.order_by("position").values_list("text", flat=True))
+    def _begin(self, dataset_id: str, file_id: str) -> tuple[Contents, list[str]]:
+        contents = Contents(self.place(self.dataset(dataset_id), file_id))
+        return contents, contents.batch()
+
+
+async def _written(contents: Contents, begun: bool) -> AsyncGenerator[bytes, None]:
+    """Yield what follows the first texts of a file, if there were any."""
+    while begun and (texts := await in_thread(contents.batch)):
+        yield b"," + content_parts(texts)
+    yield CONTENT_END
 
 
 class FileBatchView(StoreFileView):

@@ -29,9 +29,9 @@ from inference.shapes.audio import (
     transcript_writer,
 )
 from inference.shapes.typed_events import token_usage
-from inference.streaming import metered_bytes
 from inference.views.events import EventsView
 from inference.views.uploads import UploadView, check_number, flag
+from tenants.streaming import metered_bytes
 
 JSON = dict[str, Any]
 

@@ -202,14 +202,6 @@ def test_files_are_listed_by_status_and_in_pages(client, store):
     assert refused.value.param == "filter"
 
 
-def test_the_text_of_a_file_is_what_was_found_in_it(client, store):
-    place = factories.place(store)
-    for text in ("One.", "Two."):
-        factories.chunk(place, text)
-    content = client.vector_stores.files.content(place.file_id, vector_store_id=store.pk)
-    assert [(part.type, part.text) for part in content] == [("text", "One."), ("text", "Two.")]
-
-
 def test_a_batch_is_followed_and_cancelled(client, store, uploaded):
     ids = [uploaded(text) for text in ("One.", "Two.", "Three.")]
     create = client.vector_stores.file_batches.create

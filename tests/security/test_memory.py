@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from files.models import Chunk
+from tests import factories
 from tests.answers import answer, chunks, completion, head
 from tests.answers import stream as streamed
 from tests.wire import PLAIN, RawClient, chat, envelope
@@ -204,3 +206,17 @@ def test_tokens_of_any_text_can_be_estimated(http, upstream, world, letter, stre
     assert response.status_code == 200, response.text
     assert "Hello there." in response.text
     assert time.monotonic() - began < 20
+
+
+def test_a_file_whose_text_is_large_is_not_read_whole(small, world):
+    place = factories.place(factories.dataset(world.tenant, keys=[world.key.row]))
+    of = {"tenant": place.tenant, "dataset": place.dataset, "place": place, "tokens": 1}
+    text = "\U0001f600" * 5_000
+    Chunk.objects.bulk_create((Chunk(position=at, text=text, **of) for at in range(1_250)), 500)
+    path = f"{small.base_url}/vector_stores/{place.dataset_id}/files/{place.file_id}/content"
+    before, size = memory(small), 0
+    with PLAIN.stream("GET", path, headers=world.authorization) as response:
+        for part in response.iter_raw():
+            size += len(part)
+    assert size > 1_250 * len(text.encode())
+    assert memory(small) - before < 20

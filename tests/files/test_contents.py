@@ -1,0 +1,72 @@
+"""The text of a file in a vector store: all of it in one answer, read in batches."""
+
+import httpx
+import pytest
+
+from files import contents
+from files.contents import Contents
+from files.models import Chunk, Dataset
+from gtapi.errors import Conflict
+from tests import factories
+from tests.admin.conftest import queries
+from tests.wire import PLAIN
+
+
+@pytest.fixture
+def store(world) -> Dataset:
+    return factories.dataset(world.tenant, keys=[world.key.row])
+
+
+def filled(store: Dataset, texts: list[str]):
+    place = factories.place(store, chunk_count=len(texts))
+    Chunk.objects.bulk_create(
+        Chunk(tenant=store.tenant, dataset=store, place=place, position=at, text=text, tokens=1)
+        for at, text in enumerate(texts)
+    )
+    return place
+
+
+@pytest.mark.parametrize("number", [0, 1, contents.BATCH, 2 * contents.BATCH + 1])
+def test_the_sdk_gets_every_piece_in_one_answer(client, store, number):
+    texts = [f'Piece {at}: "ä\n\U0001f600".' for at in range(number)]
+    place = filled(store, texts)
+    factories.chunk(factories.place(store), "Another file's.")
+    page = client.vector_stores.files.content(place.file_id, vector_store_id=store.pk)
+    assert [(part.type, part.text) for part in page.data] == [("text", text) for text in texts]
+    assert not page.has_next_page()
+    assert (page.object, page.has_more, page.next_page) == (
+        "vector_store.file_content.page", False, None,
+    )  # fmt: skip
+
+
+def test_each_batch_is_one_query(store):
+    read = Contents(filled(store, ["x"] * (2 * contents.BATCH + 1)))
+    with queries() as asked:
+        assert [len(read.batch()) for _ in range(4)] == [contents.BATCH, contents.BATCH, 1, 0]
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["deleted", "processed-again"])
+def test_pieces_of_two_times_are_never_put_together(store, again):
+    place = filled(store, ["old"] * (contents.BATCH + 1))
+    read = Contents(place)
+    assert len(read.batch()) == contents.BATCH
+    place.chunks.all().delete()
+    if again:
+        for _ in range(contents.BATCH + 5):
+            factories.chunk(place, "new")
+    with pytest.raises(Conflict):
+        read.batch()
+
+
+def test_an_answer_whose_file_is_deleted_meanwhile_has_no_end(gateway, world, store):
+    # More than sockets between here and there hold.
+    place = filled(store, ["\U0001f600" * 5_000] * 1_000)
+    address = f"{gateway.base_url}/vector_stores/{store.pk}/files/{place.file_id}/content"
+    with PLAIN.stream("GET", address, headers=world.authorization) as response:
+        parts = response.iter_raw()
+        assert next(parts).startswith(b'{"object":"vector_store.file_content.page","data":[{')
+        place.file.delete()
+        with pytest.raises(httpx.RemoteProtocolError):
+            for _ in parts:
+                pass
