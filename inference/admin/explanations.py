@@ -19,9 +19,11 @@ from tenants.models import InferenceKey, Tenant, UsageRecord
 
 #: What a passage that was recorded may lack.
 EMPTY = {
-    "file_id": "", "filename": "", "page": None, "heading": "", "text": "", "given": False,
+    "file_id": "", "filename": "", "page": None, "given": False,
     "relevance": None, "similarity": None, "score": None,
 }  # fmt: skip
+#: What it says once its file is gone.
+GONE = {"heading": "", "text": None}
 
 
 @admin.register(Explanation)
@@ -97,11 +99,15 @@ class ExplanationAdmin(LookedAtAdmin[Explanation]):
 
 def _passages(explanation: Explanation) -> list[dict[str, Any]]:
     held = explanation.passages
-    return [{**EMPTY, **one} for one in held if isinstance(one, dict)] if isinstance(held, list) else []
+    return (
+        [{**EMPTY, **one, **GONE} for one in held if isinstance(one, dict)] if isinstance(held, list) else []
+    )
 
 
 def _shown(request: HttpRequest, explanation: Explanation) -> dict[str, Any]:
     passages = _passages(explanation)
+    for said in explanation.texts.filter(position__lt=len(passages)):
+        passages[said.position].update(heading=said.heading, text=said.text)
     files = {str(one.get("file_id")) for one in passages}
     places: QuerySet[DatasetFile] = DatasetFile.objects.filter(
         tenant=explanation.tenant_id, file__in=files

@@ -1,7 +1,7 @@
 """The tables of this app: what is published over providers, and the conversations that clients have with it."""
 
 from inference.models.conversations import Conversation, Item, Turn
-from inference.models.explanations import Explanation
+from inference.models.explanations import ExplainedText, Explanation
 from inference.models.targets import (
     HEADER_NAME,
     NAME,
@@ -31,6 +31,7 @@ __all__ = [
     "Capability",
     "CatalogEntry",
     "Conversation",
+    "ExplainedText",
     "Explanation",
     "Grant",
     "InferenceTarget",

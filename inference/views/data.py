@@ -111,6 +111,7 @@ def explanation_of(caller: Caller, target: Target, evidence: retrieval.Evidence)
         passages=[
             {
                 "file_id": passage.file_id,
+                "dataset_id": passage.dataset_id,
                 "filename": passage.filename,
                 "page": passage.page,
                 "heading": passage.heading,
@@ -128,7 +129,7 @@ def explanation_of(caller: Caller, target: Target, evidence: retrieval.Evidence)
 async def keep(explanation: Explanation) -> None:
     """Store it. That it could not be kept is no reason to keep an answer from its client."""
     try:
-        await in_thread(explanation.save)
+        await in_thread(explanation.keep)
     except (Error, PoolTimeout) as error:
         logger.warning("%s is not explained: %s", explanation.request_id, type(error).__name__)
     except Exception:

@@ -1,0 +1,202 @@
+"""What an explanation's passages say goes with their file, whoever deletes it and how."""
+
+import importlib
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.apps import apps
+from django.db import connection, connections, transaction
+
+from files.models import DatasetFile, File
+from inference import threads
+from inference.models import Conversation, ExplainedText, Explanation
+from tests import factories
+from tests.admin.conftest import text
+from tests.wire import chat
+
+SECRET = "Holidays are 28 days a year."
+HEADING = "Annex of the board"
+
+
+@pytest.fixture
+def recorded(world):
+    world.tenant.record_answers = True
+    world.tenant.save()
+
+
+@pytest.fixture
+def shelf(world):
+    """A dataset that is granted to the test's key."""
+    return factories.dataset(world.tenant, keys=[world.key.row])
+
+
+def fill(into, said: str, filename: str = "handbook.md") -> str:
+    """A ready file that says one thing; returns its id."""
+    place = factories.place(into, filename=filename, chunk_count=1)
+    factories.chunk(place, said, heading=HEADING if said == SECRET else "")
+    return place.file_id
+
+
+def guide(world, *datasets) -> None:
+    """An agent that answers from these, and that the test's key may call."""
+    made = factories.agent(world.fast, "guide", published=False)
+    made.datasets.set(datasets)
+    made.publish()
+    factories.grant(world.key.row, made)
+
+
+def why(operator, request_id: str) -> str:
+    response = operator.get(f"/admin/inference/explanation/why/{request_id}/", follow=True)
+    assert response.status_code == 200
+    return text(response)
+
+
+def asked(http, model: str = "guide", **headers: str) -> str:
+    """Ask, and return the request's id."""
+    question = [{"role": "user", "content": "Holidays: how many days?"}]
+    response = http.post("/chat/completions", json=chat(model, messages=question), headers=headers)
+    assert response.status_code == 200, response.text
+    return response.headers["x-request-id"]
+
+
+def check_gone(operator, request_id: str, file_id: str) -> None:
+    """Nothing of what the file says is in the explanation any more; what else there is of it stays."""
+    row = Explanation.objects.get(request_id=request_id)
+    assert file_id in [one["file_id"] for one in row.passages]
+    assert SECRET not in str([row.passages, *row.texts.values()])
+    shown = why(operator, request_id)
+    assert SECRET not in shown
+    assert HEADING not in shown
+    for words in ("Deleted with its file", "handbook.md", "relevance"):
+        assert words in shown
+
+
+def by_raw_sql(http, shelf, place):
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM files_datasetfile WHERE id = %s", [place.pk])
+
+
+@pytest.mark.parametrize(
+    "delete",
+    [
+        lambda http, shelf, place: http.delete(f"/files/{place.file_id}"),
+        lambda http, shelf, place: http.delete(f"/datasets/{shelf.pk}/files/{place.file_id}"),
+        lambda http, shelf, place: http.delete(f"/vector_stores/{shelf.pk}/files/{place.file_id}"),
+        lambda http, shelf, place: http.delete(f"/datasets/{shelf.pk}"),
+        lambda http, shelf, place: http.delete(f"/vector_stores/{shelf.pk}"),
+        by_raw_sql,
+    ],
+    ids=["file", "place", "store-file", "dataset", "store", "sql"],
+)
+def test_texts_go_with_their_file(http, world, operator, recorded, shelf, delete):
+    other = factories.dataset(world.tenant)
+    kept = fill(other, "Holidays of the other handbook.", "other.md")
+    gone = fill(shelf, SECRET)
+    guide(world, shelf, other)
+    request_id = asked(http)
+    for words in (SECRET, HEADING, "Holidays of the other handbook."):
+        assert words in why(operator, request_id)
+    answer = delete(http, shelf, DatasetFile.objects.get(file=gone))
+    assert answer is None or answer.status_code == 200, answer.text
+    check_gone(operator, request_id, gone)
+    shown = why(operator, request_id)
+    assert "Holidays of the other handbook." in shown
+    row = Explanation.objects.get(request_id=request_id)
+    assert [one.place.file_id for one in row.texts.all()] == [kept]
+
+
+@pytest.mark.parametrize("how", ["api", "key", "admin"])
+def test_texts_go_with_their_conversation(http, world, operator, recorded, how):
+    thread = factories.conversation(world.key)
+    thread.dataset = factories.dataset(world.tenant, hidden=True)
+    thread.save()
+    gone = fill(thread.dataset, SECRET)
+    request_id = asked(http, "fast", **{"x-gt-conversation-id": thread.pk})
+    assert SECRET in why(operator, request_id)
+    if how == "api":
+        assert http.delete(f"/conversations/{thread.pk}").status_code == 200
+    elif how == "admin":
+        threads.remove(Conversation.objects.get(pk=thread.pk))
+    else:
+        world.key.row.delete()
+        thread.dataset.delete()
+    check_gone(operator, request_id, gone)
+
+
+def test_texts_go_with_their_explanation(shelf):
+    row = explained(factories.place(shelf))
+    (said,) = row.texts.all()
+    row.delete()
+    assert not ExplainedText.objects.filter(pk=said.pk).exists()
+
+
+def test_texts_and_explanations_go_with_their_tenant(upstream):
+    stranger = factories.world(upstream.base_url)
+    row = explained(factories.place(factories.dataset(stranger.tenant)))
+    (said,) = row.texts.all()
+    stranger.tenant.delete()
+    assert not Explanation.objects.filter(pk=row.pk).exists()
+    assert not ExplainedText.objects.filter(pk=said.pk).exists()
+
+
+def explained(place, **fields) -> Explanation:
+    row = Explanation(
+        request_id=factories.unique("req"), tenant=place.tenant, key_id=1, model="guide", query="?",
+        passages=[
+            {"file_id": place.file_id, "dataset_id": place.dataset_id, "heading": HEADING, "text": SECRET, **fields}
+        ],
+    )  # fmt: skip
+    row.keep()
+    return row
+
+
+def test_what_is_recorded_after_the_deletion_holds_no_text(shelf):
+    place = factories.place(shelf)
+    File.objects.filter(pk=place.file_id).delete()
+    row = explained(place)
+    assert not row.texts.exists()
+    assert SECRET not in str(Explanation.objects.get(pk=row.pk).passages)
+
+
+def test_what_is_recorded_while_the_file_is_deleted_holds_no_text_and_waits_for_nobody(shelf):
+    place = factories.place(shelf)
+    with ThreadPoolExecutor(1) as beside, transaction.atomic():
+        File.objects.filter(pk=place.file_id).delete()
+        row = beside.submit(explained, place).result(timeout=20)
+        assert not row.texts.exists()
+        beside.submit(connections.close_all).result()
+    assert not row.texts.exists()
+
+
+def test_a_passage_of_another_tenants_place_is_not_kept(world, shelf, upstream):
+    stranger = factories.place(factories.dataset(factories.world(upstream.base_url).tenant))
+    row = explained(stranger)
+    assert row.texts.count() == 1
+    mine = factories.place(shelf)
+    assert not explained(mine, file_id=stranger.file_id, dataset_id=stranger.dataset_id).texts.exists()
+
+
+def test_texts_that_were_kept_before_are_moved_or_dropped(world, shelf):
+    one, twice, gone = (factories.place(shelf, filename=name) for name in ("one.md", "twice.md", "gone.md"))
+    factories.place(factories.dataset(world.tenant), file=twice.file)
+    files = [place.file_id for place in (gone, one, twice)]
+    File.objects.filter(pk=gone.file_id).delete()
+    passages = [
+        {"file_id": file_id, "filename": "a.md", "heading": "H", "text": f"Said {at}", "score": 0.5}
+        for at, file_id in enumerate(files)
+    ]
+    old = factories.explanation(world.tenant, passages=passages)
+    odd = factories.explanation(world.tenant, passages=[None, {"text": None}, 3])
+    new = explained(one)
+    migration = importlib.import_module("inference.migrations.0011_move_explained_texts")
+    for _ in range(2):
+        with connection.schema_editor(atomic=False) as editor:
+            migration.move(apps, editor)
+    old.refresh_from_db()
+    assert old.passages == [{"file_id": file_id, "filename": "a.md", "score": 0.5} for file_id in files]
+    assert [(said.position, said.place_id, said.heading, said.text) for said in old.texts.all()] == [
+        (1, one.pk, "H", "Said 1")
+    ]
+    odd.refresh_from_db()
+    assert odd.passages == [None, {}, 3]
+    assert new.texts.count() == 1
