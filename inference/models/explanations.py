@@ -27,8 +27,9 @@ KEEP_TEXTS = """
 class Explanation(models.Model):
     """What one request was given to answer from.
 
-    ``passages`` are objects with ``file_id``, ``dataset_id``, ``filename``, ``page``, ``relevance``, ``score`` and
-    ``given`` (whether it went into the prompt), best first. What each of them says is an ``ExplainedText``.
+    ``passages`` are objects with ``file_id``, ``dataset_id``, ``filename``, ``page``, ``relevance``, ``similarity``
+    (null where it was found by words alone), ``score`` and ``given`` (whether it went into the prompt), best first.
+    What each of them says is an ``ExplainedText``.
     """
 
     request_id = models.CharField(max_length=40, unique=True)

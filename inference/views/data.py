@@ -117,6 +117,7 @@ def explanation_of(caller: Caller, target: Target, evidence: retrieval.Evidence)
                 "heading": passage.heading,
                 "text": passage.text,
                 "relevance": float(passage.relevance),
+                "similarity": passage.similarity,
                 "score": float(passage.score),
                 "given": passage.chunk_id in given,
             }

@@ -632,6 +632,7 @@ def test_what_an_answer_was_made_from_is_kept_where_the_tenant_wants_it(
     ]  # fmt: skip
     assert first["score"] >= row.passages[1]["score"]
     assert 0 < first["relevance"] <= 1
+    assert first["similarity"] is None
     upstream.script(world.raw, answers.stream(*answers.chunks("28.", usage=answers.usage(99, 1))))
     stream = http.post("/chat/completions", json=ask("Holidays?", stream=True))
     assert Explanation.objects.get(request_id=stream.headers["x-request-id"]).prompt_tokens == 99
@@ -708,6 +709,19 @@ def test_a_question_is_embedded_and_its_price_is_booked_to_the_request(
     rows = UsageRecord.objects.filter(request_id=response.headers["x-request-id"], tenant_id=world.tenant.pk)
     spent = {row.route: (row.model, row.input_tokens) for row in rows}
     assert spent == {"/embeddings": ("embedder", 4), "/chat/completions": ("guide", 11)}
+
+
+def test_the_similarity_of_the_vectors_is_kept_with_a_passage(http, world, handbook, vectors, make, upstream):
+    world.tenant.record_answers = True
+    world.tenant.save()
+    place = factories.place(handbook, chunk_count=2)
+    factories.chunk(place, "A year has 28 of them.", vector=[0.6, 0.8])
+    factories.chunk(place, "Bread is baked.", vector=[0.0, 1.0])
+    make()
+    upstream.script(vectors, embedded([1.0, 0.0]))
+    response = http.post("/chat/completions", json=ask("How much vacation?"))
+    row = Explanation.objects.get(request_id=response.headers["x-request-id"])
+    assert [round(one["similarity"], 2) for one in row.passages] == [0.6, 0.0]
 
 
 def test_with_the_embeddings_away_the_words_are_searched(http, handbook, vectors, make, upstream, sent):
