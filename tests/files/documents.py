@@ -7,6 +7,8 @@ import zipfile
 import zlib
 from xml.sax.saxutils import escape
 
+from PIL import Image, ImageDraw, ImageFont
+
 OFFICE = "http://schemas.openxmlformats.org"
 RELATIONS = f"{OFFICE}/package/2006/relationships"
 LINKS = f"{OFFICE}/officeDocument/2006/relationships"
@@ -26,24 +28,59 @@ def zipped(members, method=zipfile.ZIP_DEFLATED):
     return out.getvalue()
 
 
-def pdf(pages, *, trailer="", sealed=lambda number, content: content):
-    """A PDF of one list of lines a page; ``sealed`` makes of an object's content what stands in the file."""
+def pdf(pages, *, trailer="", scans=None, sealed=lambda number, content: content):
+    """A PDF of one list of lines a page, with the JPEG of ``scans`` that has its number behind them.
+
+    ``sealed`` makes of an object's content what stands in the file.
+    """
+    scans = scans or {}
     numbers = [4 + 2 * at for at in range(len(pages))]
+    pictures = {page: 4 + 2 * len(pages) + at for at, page in enumerate(scans)}
     kids = " ".join(f"{number} 0 R" for number in numbers)
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>".encode(),
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
     ]
-    for number, lines in zip(numbers, pages, strict=True):
+    for at, (number, lines) in enumerate(zip(numbers, pages, strict=True), 1):
         shown = "".join(f"({_pdf_text(line)}) Tj 0 -16 Td\n" for line in lines)
         drawn = f"BT /F1 12 Tf 72 720 Td\n{shown}ET".encode("latin-1")
+        resources = "/Font << /F1 3 0 R >>"
+        if at in scans:
+            drawn = b"q 612 0 0 792 0 0 cm /S Do Q\n" + drawn
+            resources += f" /XObject << /S {pictures[at]} 0 R >>"
         stream = sealed(number + 1, zlib.compress(drawn))
         page = f"/Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {number + 1} 0 R"
-        objects.append(f"<< {page} /Resources << /Font << /F1 3 0 R >> >> >>".encode())
+        objects.append(f"<< {page} /Resources << {resources} >> >>".encode())
         head = f"<< /Length {len(stream)} /Filter /FlateDecode >>\nstream\n".encode()
         objects.append(head + stream + b"\nendstream")
+    objects.extend(_scan(jpeg) for jpeg in scans.values())
     return pdf_of(objects, trailer=trailer)
+
+
+def _scan(jpeg):
+    width, height = Image.open(io.BytesIO(jpeg)).size
+    entries = f"/Type /XObject /Subtype /Image /Width {width} /Height {height} /ColorSpace /DeviceGray"
+    head = f"<< {entries} /BitsPerComponent 8 /Filter /DCTDecode /Length {len(jpeg)} >>\nstream\n".encode()
+    return head + jpeg + b"\nendstream"
+
+
+def image(lines, form="PNG", size=(850, 1100), **options):
+    """A page with these lines in print, as a scanner would give it; of a list of pages a TIFF holds all."""
+    pages = lines if lines and isinstance(lines[0], list) else [lines]
+    drawn = [_printed(page, size) for page in pages]
+    out = io.BytesIO()
+    more = {"save_all": True, "append_images": drawn[1:]} if len(drawn) > 1 else {}
+    drawn[0].save(out, form, **more, **options)
+    return out.getvalue()
+
+
+def _printed(lines, size):
+    page = Image.new("L", size, 255)
+    pen, font = ImageDraw.Draw(page), ImageFont.load_default(28)
+    for at, line in enumerate(lines):
+        pen.text((80, 90 + 56 * at), line, font=font, fill=0)
+    return page
 
 
 def pdf_of(objects, *, trailer=""):

@@ -131,18 +131,24 @@ def _pdf_picture():
 
 
 def _png(width, height):
+    return _png_of(width, height, 2, zlib.compress(b"\0" * 1000))
+
+
+def blank_png(side):
+    """A black square that is all there, a byte a point."""
+    packer = zlib.compressobj(1)
+    rows = [packer.compress(bytes(side + 1)) for _ in range(side)]
+    return _png_of(side, side, 0, b"".join(rows) + packer.flush())
+
+
+def _png_of(width, height, colours, data):
     def block(kind, content):
         return (
             struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
         )
 
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + block(b"IHDR", head)
-        + block(b"IDAT", zlib.compress(b"\0" * 1000))
-        + block(b"IEND", b"")
-    )
+    head = struct.pack(">IIBBBBB", width, height, 8, colours, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + block(b"IHDR", head) + block(b"IDAT", data) + block(b"IEND", b"")
 
 
 def _polyglot():

@@ -17,6 +17,7 @@ from files.extraction import ExtractionError, extract
 from files.extraction.limits import Limits
 from files.extraction.reader import CODE, PREFIX, environment
 from tests.files import documents, hostile
+from tests.waiting import eventually
 
 LIMITS = Limits(seconds=10, deadline=20, memory=1 << 30, characters=100_000)
 
@@ -79,13 +80,6 @@ def readers(path):
         if b"files.extraction\0" in words and str(path).encode() in words:
             found.append(int(line.parent.name))
     return found
-
-
-def eventually(condition):
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def in_thread(path):
@@ -222,7 +216,7 @@ def test_a_process_that_is_killed_leaves_its_file_to_another_attempt(folder, stu
 def test_it_dies_with_the_one_who_waits_for_it(tmp_path, stuck):
     code = (
         "import sys; from pathlib import Path; from django.conf import settings;"
-        "settings.configure(EXTRACTION_SECONDS=60, EXTRACTION_DEADLINE_SECONDS=60.0, EXTRACTION_MEMORY_BYTES=1 << 30,"
+        "settings.configure(EXTRACTION_SECONDS=60, RECOGNITION_SECONDS=60, EXTRACTION_DEADLINE_SECONDS=60.0, EXTRACTION_MEMORY_BYTES=1 << 30,"
         "EXTRACTION_MAX_CHARACTERS=1000, EXTRACTION_TEMP_DIR=sys.argv[2]);"
         "from files.extraction import extract; extract(Path(sys.argv[1]), 'a.txt', '')"
     )

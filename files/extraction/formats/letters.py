@@ -1,10 +1,17 @@
 """Recognising letters in pictures: the library has the engine, and data for it have to be installed."""
 
 import os
+import struct
 import sys
+import time
+import zlib
 from pathlib import Path
 
 import kreuzberg
+
+from files.extraction.formats import library
+from files.extraction.limits import more_time
+from files.extraction.sections import ExtractionError
 
 #: Where data are, if TESSDATA_PREFIX does not say it: a package's, or the system's.
 PLACES = (
@@ -16,14 +23,83 @@ PLACES = (
 )
 #: Languages that are looked for at once, since each takes its time.
 _MOST = 3
+#: Points an inch in which pages are drawn, and points that the longer side has at most.
+_DENSITY = 200
+_LONGEST = 4096
+_POINTS_AN_INCH = 72
+#: How a PNG says what a point is made of.
+_GREY, _RGB, _RGBA = 0, 2, 6
+#: The library looks for itself which kind of image it is.
+_ANY = "image/png"
 
 
-def recognition() -> kreuzberg.OcrConfig | None:
+def recognition() -> "Recognition | None":
     """Return how to read pictures in the languages that are installed; None where none is."""
-    for place in (os.environ.get("TESSDATA_PREFIX", ""), *PLACES):
-        names = sorted(file.stem for file in Path(place).glob("*.traineddata")) if place else []
-        languages = sorted((name for name in names if name != "osd"), key=lambda name: name != "eng")[:_MOST]
-        if languages:
-            os.environ["TESSDATA_PREFIX"] = place
-            return kreuzberg.OcrConfig(backend="tesseract", language="+".join(languages))
-    return None
+    chosen = os.environ.get("TESSDATA_PREFIX")
+    found = {place: _languages(place) for place in ([chosen] if chosen else PLACES)}
+    place = max(found, key=lambda one: len(found[one]))
+    if not found[place]:
+        return None
+    os.environ["TESSDATA_PREFIX"] = place
+    return Recognition("+".join(found[place][:_MOST]))
+
+
+def _languages(place: str) -> list[str]:
+    names = sorted(file.stem for file in Path(place).glob("*.traineddata"))
+    return sorted((name for name in names if name != "osd"), key=lambda name: name != "eng")
+
+
+class Recognition:
+    """Reads pictures, as long as there is time.
+
+    It has time of its own, which the process gets on top when it begins with that.
+    """
+
+    def __init__(self, languages: str) -> None:
+        details = kreuzberg.TesseractConfig(
+            language=languages, output_format="text", enable_table_detection=False, use_cache=False
+        )
+        self._config = kreuzberg.OcrConfig(backend="tesseract", language=languages, tesseract_config=details)
+        self._slowest = 0.0
+        self._until = more_time() - 1  # so that it can say why it ends
+
+    def has_time(self) -> bool:
+        """Whether a picture more can be read, if it takes no longer than the slowest one until now."""
+        return time.process_time() + self._slowest < self._until
+
+    def text(self, picture: Path | bytes) -> str:
+        """Return what stands in a picture. Raises ExtractionError: broken_file, file_too_complex."""
+        began = time.process_time()
+        text = library.plain(picture, _ANY, ocr=self._config)
+        self._slowest = max(self._slowest, time.process_time() - began)
+        return text
+
+    def page(self, path: Path, page: library.Page) -> str:
+        """Return what stands on a page of a PDF as it looks; nothing where it is blank or cannot be drawn."""
+        density = _DENSITY
+        if page.longest:
+            density = min(density, int(_LONGEST * _POINTS_AN_INCH / page.longest) or 1)
+        drawn = library.drawn(path, page.number, density)
+        return self.text(drawn) if drawn and not _is_blank(drawn) else ""
+
+
+def out_of_time(read: int, all_of_them: int) -> ExtractionError:
+    return ExtractionError(
+        "file_too_complex",
+        f"{all_of_them:,} pages have no text but what is in their picture, and only {read:,} of them could be "
+        "read in the time that is allowed.",
+    )
+
+
+def _is_blank(png: bytes) -> bool:
+    """Whether a drawn page is of one colour: the rows of its data are all the same then, but for the first."""
+    width, _, depth, kind = struct.unpack_from(">IIBB", png, 16)
+    row = 1 + width * depth // 8 * {_GREY: 1, _RGB: 3, _RGBA: 4}[kind]
+    packed, at = bytearray(), 8
+    while at < len(png):
+        length, name = struct.unpack_from(">I4s", png, at)
+        if name == b"IDAT":
+            packed += png[at + 8 : at + 8 + length]
+        at += 12 + length
+    data = zlib.decompress(packed)
+    return len({data[at : at + row] for at in range(row, len(data), row)}) < 2

@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from files.extraction.sections import ExtractionError
 
 #: Words by which the library says that a password is missing.
 _LOCKED = ("password", "encrypt", "protected")
+#: Words by which it refuses a picture, which it does before it has unpacked it.
+_TOO_LARGE = ("pixel cap", "memory limit exceeded")
 #: Words by which it says that a part of it, which it unpacks first, cannot be used: no fault of the file's.
 _NOT_LOADED = "failed to bind to pdfium"
 #: Pictures inside the text, of which only their description is text.
@@ -29,11 +32,40 @@ def markdown(content: Path | bytes, mime_type: str, **options: Any) -> str:
     return _ROW.sub(lambda row: _FILLED_UP.sub("", row[0]), text)
 
 
-def pages(path: Path, mime_type: str) -> list[tuple[int, str]]:
-    """Return the text of a file by its pages, counted from 1. Raises ExtractionError as ``markdown``."""
+def plain(content: Path | bytes, mime_type: str, **options: Any) -> str:
+    """Return the text of a file as it is, line by line. Raises ExtractionError as ``markdown``."""
+    text: str = _read(content, mime_type, {"output_format": "plain", **options}).content
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page, counted from 1; ``longest`` is its longer side in points, 0 where it does not say."""
+
+    number: int
+    text: str
+    longest: float = 0
+
+
+def pages(path: Path, mime_type: str) -> list[Page]:
+    """Return the text of a file by its pages. Raises ExtractionError as ``markdown``."""
     # As plain text, since pages are plain in any case and the way to Markdown takes four times as long.
     options = {"output_format": "plain", "pages": kreuzberg.PageConfig(extract_pages=True)}
-    return [(page["page_number"], page["content"]) for page in _read(path, mime_type, options).pages or ()]
+    read = _read(path, mime_type, options)
+    described = read.metadata.get("pages", {}).get("pages") or ()
+    longest = {page["number"]: max(page.get("dimensions") or (0,)) for page in described}
+    return [
+        Page(page["page_number"], page["content"], longest.get(page["page_number"], 0))
+        for page in read.pages or ()
+    ]
+
+
+def drawn(path: Path, number: int, density: int) -> bytes:
+    """Return a page of a PDF as a PNG of so many points an inch; nothing where it cannot be drawn."""
+    try:
+        return kreuzberg.render_pdf_page(str(path), number - 1, dpi=density)
+    except (kreuzberg.KreuzbergError, OSError, ValueError, RuntimeError):
+        return b""
 
 
 def marked(path: Path, mime_type: str, **options: Any) -> Iterator[tuple[int | None, str]]:
@@ -65,6 +97,10 @@ def _read(content: Path | bytes, mime_type: str, options: dict[str, Any]) -> kre
         if _NOT_LOADED in said:
             raise OSError(
                 "The library for PDF cannot be loaded from the folder for temporary files."
+            ) from None
+        if any(map(said.__contains__, _TOO_LARGE)):
+            raise ExtractionError(
+                "file_too_complex", "The picture has more points than is allowed."
             ) from None
         raise ExtractionError(
             "encrypted_file" if any(map(said.__contains__, _LOCKED)) else "broken_file"

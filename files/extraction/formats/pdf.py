@@ -1,23 +1,49 @@
 """PDF, page by page."""
 
+import re
 from collections.abc import Iterator
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from files.extraction.formats import letters, library
 from files.extraction.sections import ExtractionError, Section
 
 TYPE = "application/pdf"
+#: A page with fewer characters than this may be a picture with a number or a stamp on it.
+_LITTLE = 24
+#: What a picture is called in the file, which nothing can pack.
+_PICTURE = re.compile(rb"/Subtype\s*/Image\b")
 
 
 def sections(path: Path, name: str) -> Iterator[Section]:
-    pages = [Section(text, number) for number, text in library.pages(path, TYPE) if text.strip()]
-    if pages:
-        yield from pages
-        return
-    recognition = letters.recognition()
-    if recognition is None:
+    pages = library.pages(path, TYPE)
+    least = _LITTLE if _has_pictures(path) else 1  # letters may be drawn as lines, but not beside others
+    little = [page for page in pages if len(page.text.strip()) < least]
+    recognition = letters.recognition() if little else None
+    if recognition is None and not any(page.text.strip() for page in pages):
         raise ExtractionError(
             "no_text", "No text was found in the file; pages that are pictures are not read."
         )
-    for number, text in library.marked(path, TYPE, output_format="plain", ocr=recognition):
-        yield Section(text, number)
+    seen = _recognised(path, little, recognition) if recognition else {}
+    for page in pages:
+        text = max(page.text.strip(), seen.get(page.number, ""), key=len)
+        if text:
+            yield Section(text, page.number)
+
+
+def _has_pictures(path: Path) -> bool:
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        return _PICTURE.search(content) is not None
+
+
+def _recognised(path: Path, pages: list[library.Page], recognition: letters.Recognition) -> dict[int, str]:
+    """Return what is seen on pages that say little or nothing by themselves. Raises ExtractionError."""
+    seen: dict[int, str] = {}
+    # Those that say nothing come first: a page with a few words on it may well have no more.
+    for page in sorted(pages, key=lambda page: bool(page.text.strip())):
+        if recognition.has_time():
+            seen[page.number] = recognition.page(path, page).strip()
+        elif not page.text.strip():
+            silent = sum(not page.text.strip() for page in pages)
+            raise letters.out_of_time(len(seen), silent)
+    return seen

@@ -1,0 +1,73 @@
+"""Text in pictures is recognised by a real worker, and found."""
+
+import pytest
+
+from files.models import Dataset
+from tests import factories
+from tests.files import documents, hostile
+from tests.waiting import eventually
+
+#: As large as a note: a whole page takes longer.
+SMALL = (720, 260)
+
+
+@pytest.fixture
+def store(world) -> Dataset:
+    return factories.dataset(world.tenant, keys=[world.key.row])
+
+
+@pytest.fixture
+def send(ingest, http, store):
+    """Uploads a file, and returns what the API says of it in the end."""
+
+    def sent(name: str, data: bytes) -> dict:
+        made = http.post(f"/datasets/{store.pk}/files", files={"file": (name, data)}).json()
+        found = {}
+
+        def ended() -> bool:
+            found.update(http.get(f"/files/{made['id']}").json())
+            return found["status"] in ("ready", "failed")
+
+        eventually(ended, 120)
+        return found
+
+    return sent
+
+
+def passages(http, store, query: str) -> list[tuple[str, int | None, str]]:
+    """File, page and text of what a search finds."""
+    data = http.post(f"/datasets/{store.pk}/search", json={"query": query}).json()["data"]
+    return [(found["filename"], found["page"], found["text"]) for found in data]
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF"])
+def test_printed_text_in_an_image_is_found(http, store, send, form):
+    image = documents.image(["The lantern hangs in the hall", "and burns all night"], form, SMALL)
+    assert send(f"note.{form.lower()}", image)["status"] == "ready"
+    assert passages(http, store, "lantern") == [
+        (f"note.{form.lower()}", None, "The lantern hangs in the hall\n\nand burns all night")
+    ]
+
+
+def test_an_image_without_text_fails_and_says_so(send):
+    found = send("blank.png", documents.image([], size=SMALL))
+    assert (found["status"], found["error"]["code"]) == ("failed", "no_text")
+
+
+def test_an_image_that_unpacks_to_more_than_the_memory_fails_and_says_so(send):
+    found = send("vast.png", hostile.blank_png(20_000))
+    assert (found["status"], found["error"]["code"]) == ("failed", "file_too_complex")
+
+
+def test_scanned_pages_between_others_are_found_on_their_page(http, store, send):
+    scans = {
+        2: documents.image(["The lantern hangs in the hall"], "JPEG"),
+        3: documents.image(["", "", "Kettles stand in the kitchen"], "JPEG"),
+    }
+    pages = [["Ropes lie in the shed behind the house."], [], ["3"], []]
+    assert send("house.pdf", documents.pdf(pages, scans=scans))["status"] == "ready"
+    assert passages(http, store, "ropes") == [("house.pdf", 1, "Ropes lie in the shed behind the house.")]
+    assert passages(http, store, "lantern") == [("house.pdf", 2, "The lantern hangs in the hall")]
+    [(_, page, text)] = passages(http, store, "kettles")
+    assert page == 3
+    assert "Kettles stand in the kitchen" in text
