@@ -17,7 +17,8 @@ def kind(path: Path, filename: str, content_type: str) -> str:
     """Say how a file is to be read: ``audio`` is transcribed, of a ``document`` the text is extracted.
 
     Its content decides, then the ending of its name, then what the client declared. Only the file's beginning is
-    looked at, so this is cheap and safe; ``extract`` may still find that it cannot be read.
+    looked at, and the kinds of an MP4's tracks, so this is cheap and safe; ``extract`` may still find that it
+    cannot be read.
 
     Raises:
         ExtractionError: empty_file, unsupported_file.

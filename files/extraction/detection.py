@@ -2,7 +2,9 @@
 
 import zipfile
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
+from files.extraction.mp4 import tracks
 from files.extraction.sections import ExtractionError
 
 #: Bytes that tell what a file is, at its very beginning.
@@ -52,7 +54,10 @@ _WIDE = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 _ARCHIVES = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07")
 _PROGRAMS = (b"\x7fELF", b"MZ", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\0asm")
 _HTML = (b"<!doctype html", b"<html")
+#: Bytes of the beginning: more than a frame of AAC can have.
 _LOOKED_AT = 8192
+#: Tracks of an MP4 that say what it is; others are subtitles, chapters and the like.
+_TOLD_APART = {b"soun", b"vide"}
 #: Share of control characters from which on it is no text; compressed data has a tenth.
 _TOO_MANY_CONTROLS = 0.03
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\b\x1b")) + b"\x7f"
@@ -78,15 +83,16 @@ def ending_of(filename: str) -> str:
     return PurePosixPath(filename).suffix.lower()[:20]
 
 
-def sniff(start: bytes, ending: str, content_type: str) -> str:
-    """Return what the first bytes of a file say: a format, ``audio``, ``zip`` or ``ole``.
+def sniff(file: BinaryIO, ending: str, content_type: str) -> str:
+    """Return what a file says of itself at its beginning: a format, ``audio``, ``zip`` or ``ole``.
 
     Raises:
         ExtractionError: empty_file, unsupported_file.
     """
+    start = file.read(_LOOKED_AT)
     if not start:
         raise ExtractionError("empty_file")
-    found = _by_beginning(start, ending, content_type)
+    found = _by_beginning(start, file, ending, content_type)
     if found:
         return found
     if not start.startswith(_WIDE) and not wide(start):
@@ -114,7 +120,7 @@ def wide(start: bytes) -> str:
     return "utf-16-be" if zeros[1] < 0.05 and zeros[0] > 0.7 else ""
 
 
-def _by_beginning(start: bytes, ending: str, content_type: str) -> str:
+def _by_beginning(start: bytes, file: BinaryIO, ending: str, content_type: str) -> str:
     for beginning, name in BEGINNINGS.items():
         if start.startswith(beginning):
             return name
@@ -129,10 +135,10 @@ def _by_beginning(start: bytes, ending: str, content_type: str) -> str:
             return found
     if start[:2] == b"BM" and start[6:10] == b"\0\0\0\0":
         return "image"
-    return "audio" if _sounds(start, ending, content_type) else ""
+    return "audio" if _sounds(start, file, ending, content_type) else ""
 
 
-def _sounds(start: bytes, ending: str, content_type: str) -> bool:
+def _sounds(start: bytes, file: BinaryIO, ending: str, content_type: str) -> bool:
     """Whether it is sound in a form that may hold pictures, too. Raises ExtractionError for films."""
     if start[:4] == b"OggS":
         film = b"\x80theora" in start
@@ -141,21 +147,36 @@ def _sounds(start: bytes, ending: str, content_type: str) -> bool:
     elif start[4:8] == b"ftyp":
         if start[8:12] in {b"heic", b"heix", b"mif1", b"avif"}:
             raise ExtractionError("unsupported_file", "Images of this kind are not read; PNG and JPEG are.")
-        film = start[8:11] not in {b"M4A", b"M4B", b"M4P"} and not (
-            ending == ".m4a" or content_type.startswith("audio/")
-        )
+        named = start[8:11] in {b"M4A", b"M4B", b"M4P"} or ending == ".m4a"
+        film = not (named or content_type.startswith("audio/") or tracks(file) & _TOLD_APART == {b"soun"})
     else:
-        # A frame of MPEG sound: eleven set bits, layer III, a bit rate and a sampling rate that exist.
-        frame = len(start) > 3 and start[0] == 0xFF and start[1] & 0xE6 == 0xE2
-        return frame and start[2] & 0xF0 != 0xF0 and start[2] & 0x0C != 0x0C
+        return _mp3(start) or _aac(start)
     if film:
         raise ExtractionError("unsupported_file", "Films are not read; upload their sound.")
     return True
 
 
+def _mp3(start: bytes) -> bool:
+    """Whether a frame of MPEG sound begins here: eleven set bits, layer III, a bit rate and a sampling rate."""
+    frame = len(start) > 3 and start[0] == 0xFF and start[1] & 0xE6 == 0xE2
+    return frame and start[2] & 0xF0 != 0xF0 and start[2] & 0x0C != 0x0C
+
+
+def _aac(start: bytes) -> bool:
+    """Whether a frame of AAC begins here (ADTS), and another one where it ends, or nothing."""
+    if len(start) < 7 or not _begins_aac(start) or start[2] >> 2 & 15 > 12:
+        return False
+    length = (start[3] & 3) << 11 | start[4] << 3 | start[5] >> 5
+    return length > 7 and (len(start) <= length or _begins_aac(start[length:]))
+
+
+def _begins_aac(data: bytes) -> bool:
+    return len(data) > 1 and data[0] == 0xFF and data[1] & 0xF6 == 0xF0
+
+
 def sniff_file(path: Path, ending: str, content_type: str) -> str:
     with path.open("rb") as file:
-        return sniff(file.read(_LOOKED_AT), ending, content_type)
+        return sniff(file, ending, content_type)
 
 
 def detect(path: Path, ending: str, content_type: str) -> str:

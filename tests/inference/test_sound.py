@@ -1,17 +1,14 @@
 """The length of sound, read from the headers of files that a real encoder has written."""
 
-import io
 import struct
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
 
 from inference import sound
 from tests.e2e.media import wav
+from tests.recordings import encoded
 
-RATE = 48000
 #: Container, codec, and how far off the reading may be, as a part of the length and in milliseconds.
 FORMATS = [
     ("wav", "pcm_s16le", 0, 0),
@@ -23,22 +20,6 @@ FORMATS = [
     # Whatever is not known is guessed by its size.
     ("webm", "libopus", 1, 0),
 ]
-
-
-def encoded(container: str, codec: str, seconds: float) -> bytes:
-    """A tone with some noise, so that no codec can leave it out."""
-    held = io.BytesIO()
-    count = int(RATE * seconds)
-    noise = np.random.default_rng(1).normal(0, 1000, count)
-    samples = (np.sin(np.arange(count) * 440 * 2 * np.pi / RATE) * 8000 + noise).astype(np.int16)
-    with av.open(held, "w", format=container) as file:
-        stream = file.add_stream(codec, rate=RATE, layout="mono")
-        for at in range(0, count, 4800):
-            frame = av.AudioFrame.from_ndarray(samples[at : at + 4800].reshape(1, -1), "s16", "mono")
-            frame.sample_rate, frame.pts = RATE, at
-            file.mux(stream.encode(frame))
-        file.mux(stream.encode(None))
-    return held.getvalue()
 
 
 def length_of(data: bytes, folder: Path) -> int:
