@@ -17,7 +17,7 @@ from django.utils.module_loading import import_string  # noqa: E402
 
 from gtapi.handler import APIHandler, Send  # noqa: E402
 from gtapi.pages import PagesHandler  # noqa: E402
-from gtapi.request import Receive  # noqa: E402
+from gtapi.patience import Receive  # noqa: E402
 
 PREFIX = "/api/tenant"
 HEALTH = ("/healthz", "/readyz")

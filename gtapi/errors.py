@@ -13,6 +13,7 @@ expect. The message is always in our own words: what a provider said goes to the
     │   ├── ModelNotFound
     │   └── UnknownURL
     ├── MethodNotAllowed       405
+    ├── RequestTimeout         408
     ├── Conflict               409
     ├── RequestTooLarge        413
     ├── UnsupportedMediaType   415
@@ -141,6 +142,18 @@ class MethodNotAllowed(APIError):
     type = "invalid_request_error"
     code = "method_not_allowed"
     message = "This method is not allowed here."
+
+
+class RequestTimeout(APIError):
+    """The body did not come in time. What is left of it nobody reads, so the connection ends with the answer."""
+
+    status = 408
+    type = "invalid_request_error"
+    code = "request_timeout"
+    message = "The body of your request did not come in time, or came too slowly. Please try again."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"connection": "close"})
 
 
 class Conflict(APIError):

@@ -184,6 +184,7 @@ async def received_form(request: APIRequest, *, file_limit: int | None = None) -
         UnsupportedMediaType: the body is no form.
         RequestTooLarge: it is larger than ``MAX_UPLOAD_BYTES``, or its fields are than ``MAX_TEXT_BYTES``, or a
             file is than ``file_limit``.
+        RequestTimeout: it does not come in time.
         Unavailable: there is no room for it.
         BadRequest: it is broken, or has too many fields.
         ClientLeft: the client closed its connection.

@@ -21,7 +21,8 @@ from django.urls.exceptions import Resolver404
 from django.utils.module_loading import import_string
 
 from gtapi.errors import APIError, UnknownURL, translate
-from gtapi.request import APIRequest, ClientLeft, Receive
+from gtapi.patience import Receive
+from gtapi.request import APIRequest, ClientLeft
 from gtapi.responses import EventStream, Stream
 
 logger = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """Django's stock ASGI handler, for the pages of people, with an end to what it takes.
 
-It writes the body of a request to the disk before anything asks who sends it, and so far as the client likes. Here
-a form has little room; an upload has more, where it comes with a session that there is.
+It writes the body of a request to the disk before anything asks who sends it, and so far and so long as the client
+likes. Here a form has little room; an upload has more, where it comes with a session that there is.
 """
 
 from http.cookies import CookieError, SimpleCookie
@@ -11,22 +11,18 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 
 from gtapi.database import in_thread
+from gtapi.errors import RequestTimeout, RequestTooLarge
 from gtapi.handler import Send
-from gtapi.request import Receive
+from gtapi.patience import Patience, Receive
 
 #: Bytes that a form may take: more than Django reads of one without files.
 FORM_BYTES = 4 * 1024 * 1024
 #: How the addresses end that take files.
 UPLOADS = "/upload/"
-ANSWER = b"The request is too large."
-
-
-class _TooLarge(Exception):
-    """More has come than may."""
 
 
 class PagesHandler(ASGIHandler):
-    """Serves the admin. A body that is larger than it may be gets a 413."""
+    """Serves the admin. A body that is larger than it may be gets a 413, one that comes too slowly a 408."""
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:  # type: ignore[override]
         limit = FORM_BYTES
@@ -35,22 +31,29 @@ class PagesHandler(ASGIHandler):
         size = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         taken = 0
 
+        patient = Patience(receive)
+
         async def counted() -> dict[str, Any]:
             nonlocal taken
-            message = await receive()
+            message = await patient()
             taken += len(message.get("body", b""))
             if taken > limit:
-                raise _TooLarge
+                raise RequestTooLarge(limit, "The request")
             return message
 
         try:
             if size.isdigit() and int(size) > limit:
-                raise _TooLarge
+                raise RequestTooLarge(limit, "The request")
             await super().__call__(scope, counted, send)  # type: ignore[arg-type]
-        except _TooLarge:
-            headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(ANSWER))]
-            await send({"type": "http.response.start", "status": 413, "headers": headers})
-            await send({"type": "http.response.body", "body": ANSWER})
+        except (RequestTooLarge, RequestTimeout) as error:
+            answer = error.message.encode()
+            headers = [
+                (b"content-type", b"text/plain"),
+                (b"content-length", b"%d" % len(answer)),
+                *((name.encode(), value.encode()) for name, value in error.headers.items()),
+            ]
+            await send({"type": "http.response.start", "status": error.status, "headers": headers})
+            await send({"type": "http.response.body", "body": answer})
 
 
 def _has_session(scope: dict[str, Any]) -> bool:

@@ -1,7 +1,7 @@
 """The request of the API: Django's, with the body still on the wire and the slow parts made on demand."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from functools import cached_property
 from typing import Any
 
@@ -12,8 +12,8 @@ from django.http import QueryDict
 
 from gtapi.errors import BadRequest, InvalidJSON, RequestTooLarge, UnsupportedMediaType
 from gtapi.ids import uuid7
+from gtapi.patience import Patience, Receive
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 #: Deepest nesting of a JSON body; orjson writes no more than 254 levels.
 MAX_DEPTH = 100
 #: Most fields of a JSON body itself, and most arrays and objects in it: everybody else waits while one is read.
@@ -92,6 +92,7 @@ class APIRequest(ASGIRequest):
 
         Raises:
             RequestTooLarge: it is larger than ``limit`` bytes.
+            RequestTimeout: it does not come in time, see ``Patience``.
             ClientLeft: the client closed its connection.
         """
         length = self.header(b"content-length")
@@ -99,8 +100,9 @@ class APIRequest(ASGIRequest):
             raise RequestTooLarge(limit)
         size = 0
         more = True
+        receive = Patience(self.receive)
         while more:
-            message = await self.receive()
+            message = await receive()
             if message["type"] == "http.disconnect":
                 self.disconnected = True
                 raise ClientLeft
@@ -124,6 +126,7 @@ class APIRequest(ASGIRequest):
         Raises:
             UnsupportedMediaType: the body is declared as something else than JSON.
             RequestTooLarge: it is larger than ``MAX_BODY_BYTES``.
+            RequestTimeout: it does not come in time.
             InvalidJSON: it is no JSON object, nested too deeply, or holds a NUL character.
             ClientLeft: the client closed its connection.
         """

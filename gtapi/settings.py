@@ -203,14 +203,16 @@ MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=32 * 1024 * 1024)
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=128 * 1024 * 1024)
 #: Where uploads are kept while they are passed on; by default the system's folder for such files.
 UPLOAD_TEMP_DIR: str | None = env.str("UPLOAD_TEMP_DIR", default=None)
-#: The admin's uploads, and files on their way out of a bucket.
-FILE_UPLOAD_TEMP_DIR = UPLOAD_TEMP_DIR
 #: The same for what operators upload in the admin.
 FILE_UPLOAD_TEMP_DIR = UPLOAD_TEMP_DIR
 #: Largest request line and headers together, in bytes; beyond it the answer is 431.
 MAX_HEADER_BYTES = env.int("MAX_HEADER_BYTES", default=64 * 1024)
 #: Seconds in which the headers of a request have to come; after them the connection is closed.
 HEADER_SECONDS = env.float("HEADER_SECONDS", default=30.0)
+#: Seconds in which the body of a request has to come, and bytes of it that give a second more. Time in which the
+#: gateway itself does something with the body is not counted.
+BODY_SECONDS = env.float("BODY_SECONDS", default=60.0)
+BODY_MIN_RATE = env.int("BODY_MIN_RATE", default=16 * 1024)
 #: Seconds between two looks for changes of the policy.
 POLICY_POLL_SECONDS = env.float("POLICY_POLL_SECONDS", default=0.25)
 #: Seconds that warm snapshots serve while PostgreSQL is away; after them the API answers 503.
