@@ -12,6 +12,7 @@ from django.utils.text import slugify
 
 from files import limits
 from files.ingestion.waking import wake
+from files.limits import Limits
 from files.models import Dataset, DatasetFile, DatasetGrant
 from files.models.datasets import NAME, RESERVED
 from gtapi.checks import invalid
@@ -102,7 +103,7 @@ def create(
         NameTaken: others took every name that was tried.
     """
     limits.alone(tenant_id)
-    limits.check_datasets(tenant_id)
+    Limits.of(tenant_id).check_datasets(tenant_id)
     if embedding is None:
         embedding = Tenant.objects.values_list("embedding", flat=True).get(pk=tenant_id)
     base = wanted if fits(wanted) else _derived(wanted)

@@ -16,17 +16,27 @@ from tenants.models import Tenant
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a tenant may keep: bytes of a file, files, and bytes of all of them."""
+    """What a tenant may keep: bytes of a file, files, bytes of all of them, places in datasets, and datasets."""
 
     file_bytes: int
     files: int
     stored_bytes: int
+    places: int
+    datasets: int
 
     @classmethod
     def of(cls, tenant_id: int) -> "Limits":
         """Return a tenant's limits; where it has none of its own they are the installation's."""
-        own = Tenant.objects.values_list("max_file_bytes", "max_files", "max_stored_bytes").get(pk=tenant_id)
-        general = (settings.FILES_MAX_BYTES, settings.FILES_MAX_COUNT, settings.FILES_MAX_STORED_BYTES)
+        own = Tenant.objects.values_list(
+            "max_file_bytes", "max_files", "max_stored_bytes", "max_places", "max_datasets"
+        ).get(pk=tenant_id)
+        general = (
+            settings.FILES_MAX_BYTES,
+            settings.FILES_MAX_COUNT,
+            settings.FILES_MAX_STORED_BYTES,
+            settings.FILES_MAX_PLACES,
+            settings.FILES_MAX_DATASETS,
+        )
         return cls(*(least if mine is None else mine for mine, least in zip(own, general, strict=True)))
 
     def check_size(self, size: int) -> None:
@@ -53,40 +63,37 @@ class Limits:
                 code="storage_limit_reached",
             )
 
+    def check_places(self, tenant_id: int, more: int) -> None:
+        """Refuse to put files into datasets ``more`` times; each time a file is cut, embedded and kept anew.
+
+        Raises:
+            PermissionDenied: they would be in datasets more often than a tenant's may be.
+        """
+        used = DatasetFile.objects.filter(tenant=tenant_id).count()
+        if used + more > self.places:
+            raise PermissionDenied(
+                f"There are {used:,} files in datasets already, one that is in several counted in each, and the"
+                f" limit is {self.places:,}. Take some out first.",
+                code="file_limit_reached",
+            )
+
+    def check_datasets(self, tenant_id: int) -> None:
+        """Refuse another dataset where there are as many as there may be; those of conversations are not counted.
+
+        Raises:
+            PermissionDenied: the tenant has too many.
+        """
+        used = Dataset.objects.visible().filter(tenant=tenant_id).count()
+        if used >= self.datasets:
+            raise PermissionDenied(
+                f"There are {used:,} datasets already, and the limit is {self.datasets:,}. Delete some first.",
+                code="dataset_limit_reached",
+            )
+
 
 def alone(tenant_id: int) -> None:
     """Wait until no other transaction of the tenant adds files, places or datasets; held until this one ends."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"files of tenant {tenant_id}"]
-        )
-
-
-def check_places(tenant_id: int, more: int) -> None:
-    """Refuse to put files into datasets ``more`` times; each time a file is cut, embedded and kept anew.
-
-    Raises:
-        PermissionDenied: they would be in datasets more often than a tenant's may be.
-    """
-    used = DatasetFile.objects.filter(tenant=tenant_id).count()
-    if used + more > settings.FILES_MAX_PLACES:
-        raise PermissionDenied(
-            f"There are {used:,} files in datasets already, one that is in several counted in each, and the limit"
-            f" is {settings.FILES_MAX_PLACES:,}. Take some out first.",
-            code="file_limit_reached",
-        )
-
-
-def check_datasets(tenant_id: int) -> None:
-    """Refuse another dataset where there are as many as there may be; those of conversations are not counted.
-
-    Raises:
-        PermissionDenied: the tenant has too many.
-    """
-    used = Dataset.objects.visible().filter(tenant=tenant_id).count()
-    if used >= settings.FILES_MAX_DATASETS:
-        raise PermissionDenied(
-            f"There are {used:,} datasets already, and the limit is {settings.FILES_MAX_DATASETS:,}."
-            " Delete some first.",
-            code="dataset_limit_reached",
         )

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from files import limits, uploads
 from files.ingestion import orders
 from files.ingestion.waking import wake
+from files.limits import Limits
 from files.models import Dataset, DatasetFile, File, FileBatch
 from gtapi.checks import invalid, of_type
 from gtapi.errors import NotFound
@@ -66,7 +67,7 @@ def place(dataset: Dataset, key_id: int, wanted: Sequence[Wanted], batch: FileBa
     found = {place.file_id: place for place in dataset.places.filter(file__in=ids)}
     new = [one for one in wanted if one.file_id not in found]
     if new:
-        limits.check_places(dataset.tenant_id, len(new))
+        Limits.of(dataset.tenant_id).check_places(dataset.tenant_id, len(new))
     if batch is not None:
         # Only now, since its row holds the dataset, which everybody locks after files.
         batch.save(force_insert=True)

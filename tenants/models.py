@@ -64,6 +64,15 @@ class Tenant(models.Model):
     max_stored_bytes = models.PositiveBigIntegerField(
         "most bytes of all files", null=True, blank=True, help_text="Empty: the installation's limit."
     )
+    max_places = models.PositiveBigIntegerField(
+        "most files in datasets",
+        null=True,
+        blank=True,
+        help_text="One that is in several is counted in each. Empty: the installation's limit.",
+    )
+    max_datasets = models.PositiveBigIntegerField(
+        "most datasets", null=True, blank=True, help_text="Empty: the installation's limit."
+    )
     record_answers = models.BooleanField(
         "record why",
         default=False,

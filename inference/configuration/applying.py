@@ -39,7 +39,15 @@ _PROVIDER_NAMES = {
 
 _FILES_NAMES = {
     name: f"files.{name}"
-    for name in ("embedding", "transcription", "max_file_bytes", "max_files", "max_stored_bytes")
+    for name in (
+        "embedding",
+        "transcription",
+        "max_file_bytes",
+        "max_files",
+        "max_stored_bytes",
+        "max_places",
+        "max_datasets",
+    )
 }
 
 AnySpec = TypeVar("AnySpec", bound=NamedSpec)

@@ -125,6 +125,8 @@ def _files(tenant: Tenant) -> JSON:
             "max_file_bytes": tenant.max_file_bytes,
             "max_files": tenant.max_files,
             "max_stored_bytes": tenant.max_stored_bytes,
+            "max_places": tenant.max_places,
+            "max_datasets": tenant.max_datasets,
         },
         {
             "embedding": "",
@@ -132,6 +134,8 @@ def _files(tenant: Tenant) -> JSON:
             "max_file_bytes": None,
             "max_files": None,
             "max_stored_bytes": None,
+            "max_places": None,
+            "max_datasets": None,
         },
     )
 

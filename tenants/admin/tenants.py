@@ -20,7 +20,10 @@ from tenants.admin.typed import ModelForm, display
 from tenants.models import HOST, InferenceKey, Tenant, normalise_host
 
 #: What concerns a tenant's files.
-FILES = ("embedding", "transcription", "max_file_bytes", "max_files", "max_stored_bytes")
+FILES = (
+    "embedding", "transcription",
+    "max_file_bytes", "max_files", "max_stored_bytes", "max_places", "max_datasets",
+)  # fmt: skip
 
 
 class HostsField(forms.CharField):
@@ -106,7 +109,11 @@ class TenantForm(ModelForm[Tenant]):
     class Meta:
         model = Tenant
         fields = ("name", "slug", "hosts", "active", *FILES, "record_answers")
-        labels = {"max_files": "Most files"}
+        labels = {
+            "max_files": "Most files",
+            "max_places": "Most files in datasets",
+            "max_datasets": "Most datasets",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -121,6 +128,8 @@ class TenantForm(ModelForm[Tenant]):
             ("max_file_bytes", size_text(settings.FILES_MAX_BYTES)),
             ("max_stored_bytes", size_text(settings.FILES_MAX_STORED_BYTES)),
             ("max_files", f"{settings.FILES_MAX_COUNT:,}"),
+            ("max_places", f"{settings.FILES_MAX_PLACES:,}; one that is in several is counted in each"),
+            ("max_datasets", f"{settings.FILES_MAX_DATASETS:,}"),
         ):
             if field in self.fields:
                 self.fields[field].help_text = f"Empty: the installation's limit, {most}."

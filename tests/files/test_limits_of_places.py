@@ -42,6 +42,25 @@ def test_files_are_attached_no_more_often_than_they_may_be(limited, files, world
     assert DatasetFile.objects.filter(tenant=world.tenant).count() == 4
 
 
+def test_a_tenant_may_have_limits_of_its_own(http, limited, files, world):
+    world.tenant.max_places, world.tenant.max_datasets = 1, 2
+    world.tenant.save()
+    for client in (http, limited):
+        error = envelope(client.post("/vector_stores", json={"file_ids": files}), 403, "file_limit_reached")
+        assert "limit is 1" in error["message"]
+        assert client.post("/vector_stores", json={}).status_code == 200
+    error = envelope(http.post("/datasets", json={"name": "third"}), 403, "dataset_limit_reached")
+    assert "limit is 2" in error["message"]
+    # More than the installation's.
+    world.tenant.max_places, world.tenant.max_datasets = 9, 9
+    world.tenant.save()
+    for _ in range(3):
+        assert limited.post("/vector_stores", json={"file_ids": files}).status_code == 200
+    world.tenant.max_places = 0
+    world.tenant.save()
+    envelope(limited.post("/vector_stores", json={"file_ids": files[:1]}), 403, "file_limit_reached")
+
+
 def test_the_limits_hold_for_requests_that_come_at_once(limited, files, world):
     def make(number):
         return limited.post("/vector_stores", json={"file_ids": files[:1]} if number % 2 else {})

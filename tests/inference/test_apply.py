@@ -381,15 +381,20 @@ def test_a_tenants_files_are_as_the_file_says(configuration, slug, whole):
         )
 
     printed = applied(
-        "{embedding: embedder, max_file_bytes: 1000, max_files: 0}", "        record_answers: true\n"
+        "{embedding: embedder, max_file_bytes: 1000, max_files: 0, max_places: 7, max_datasets: 8}",
+        "        record_answers: true\n",
     )
-    changed = "files.embedding, files.max_file_bytes, files.max_files, record_answers"
+    limits = "files.max_file_bytes, files.max_files, files.max_places, files.max_datasets"
+    changed = f"files.embedding, {limits}, record_answers"
     assert printed.splitlines()[0] == f"~ tenant {slug}: {changed}"
     tenant = Tenant.objects.get(slug=slug)
     assert (tenant.embedding, tenant.transcription, tenant.record_answers) == ("embedder", "", True)
     assert (tenant.max_file_bytes, tenant.max_files, tenant.max_stored_bytes) == (1000, 0, None)
-    printed = applied("{embedding: embedder, max_file_bytes: 1000, max_stored_bytes: 5}")
-    assert f"~ tenant {slug}: files.max_files, files.max_stored_bytes, record_answers" in printed
+    assert (tenant.max_places, tenant.max_datasets) == (7, 8)
+    printed = applied("{embedding: embedder, max_file_bytes: 1000, max_stored_bytes: 5, max_places: 7}")
+    gone = "files.max_files, files.max_stored_bytes, files.max_datasets, record_answers"
+    assert f"~ tenant {slug}: {gone}" in printed
     configuration.apply(whole)
     tenant.refresh_from_db()
     assert (tenant.embedding, tenant.max_file_bytes, tenant.max_stored_bytes) == ("", None, None)
+    assert tenant.max_places is None
