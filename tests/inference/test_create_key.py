@@ -76,6 +76,14 @@ def test_grants_and_expiry_are_what_was_asked_for(world):
     assert key.expires_at == datetime(2099, 1, 31, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("fields", [{"by_client": True}, {"hidden": True}], ids=["client", "conversation"])
+def test_a_dataset_that_is_no_operators_is_not_given(world, fields):
+    name = factories.dataset(world.tenant, **fields).name
+    with pytest.raises(CommandError, match=f"There is no dataset '{name}'"):
+        create(world, "--name", "web", "--dataset", name)
+    assert not InferenceKey.objects.filter(tenant=world.tenant, name="web").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

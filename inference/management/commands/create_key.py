@@ -52,7 +52,7 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="NAME",
-            help="a dataset that the key may use; may be repeated",
+            help="a dataset of an operator's that the key may use; may be repeated",
         )
         parser.add_argument(
             "--expires",
@@ -95,7 +95,7 @@ def _make(options: dict[str, Any]) -> tuple[InferenceKey, str]:
         if expires_at <= timezone.now():
             raise CommandError(f"A key that expires on {options['expires']} would never work.")
     targets = dict(InferenceTarget.objects.filter(tenant=tenant).values_list("name", "pk"))
-    datasets = dict(Dataset.objects.filter(tenant=tenant).values_list("name", "pk"))
+    datasets = dict(Dataset.objects.operators().filter(tenant=tenant).values_list("name", "pk"))
     allowed = {_one("agent or catalog entry", name, targets) for name in options["allow"]}
     readable = {_one("dataset", name, datasets) for name in options["dataset"]}
     try:
