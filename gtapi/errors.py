@@ -22,6 +22,7 @@ expect. The message is always in our own words: what a provider said goes to the
     ├── ServerError            500
     ├── UpstreamFailed         502
     ├── Unavailable            503
+    │   ├── StorageUnavailable
     │   └── UpstreamOverloaded
     └── UpstreamTimeout        504
 """
@@ -215,6 +216,20 @@ class Unavailable(APIError):
     type = "server_error"
     code = "service_unavailable"
     message = "The service is not available at the moment. Please try again."
+
+
+class StorageUnavailable(Unavailable):
+    """Storage takes or gives nothing for now. Each kind of it has errors of its own, and a disk may be full."""
+
+    #: Seconds after which it is worth another attempt.
+    after = 5
+
+    def __init__(self, message: str, cause: Exception) -> None:
+        super().__init__(
+            message,
+            headers={"retry-after": str(self.after)},
+            detail=f"{type(cause).__name__}: {cause}"[:500],
+        )
 
 
 class UpstreamOverloaded(Unavailable):

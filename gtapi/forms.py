@@ -13,7 +13,7 @@ from django.conf import settings
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from gtapi.errors import BadRequest, RequestTooLarge, Unavailable, UnsupportedMediaType
+from gtapi.errors import BadRequest, RequestTooLarge, StorageUnavailable, UnsupportedMediaType
 from gtapi.folders import temporary
 from gtapi.request import APIRequest
 
@@ -185,7 +185,7 @@ async def received_form(request: APIRequest, *, file_limit: int | None = None) -
         RequestTooLarge: it is larger than ``MAX_UPLOAD_BYTES``, or its fields are than ``MAX_TEXT_BYTES``, or a
             file is than ``file_limit``.
         RequestTimeout: it does not come in time.
-        Unavailable: there is no room for it.
+        StorageUnavailable: there is no room for it.
         BadRequest: it is broken, or has too many fields.
         ClientLeft: the client closed its connection.
     """
@@ -217,9 +217,9 @@ def _folder() -> Iterator[Path]:
         yield folder
 
 
-def _no_room(error: OSError) -> Unavailable:
+def _no_room(error: OSError) -> StorageUnavailable:
     logger.error("an upload cannot be kept: %s", error)
-    return Unavailable("The upload could not be kept. Please try again.", detail=str(error))
+    return StorageUnavailable("The upload could not be kept. Please try again.", error)
 
 
 async def _receive(request: APIRequest, receiver: _Receiver, boundary: bytes, file_limit: int | None) -> None:

@@ -8,7 +8,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.signing import BadSignature, TimestampSigner
 
-from gtapi.errors import NotFound, Unavailable
+from gtapi.errors import NotFound, StorageUnavailable
 from inference.shapes.images import decode
 
 FOLDER = "images"
@@ -19,7 +19,7 @@ def keep(b64_json: str) -> str | None:
     """Store an image and return the signed name under which it can be fetched; None where it is no image.
 
     Raises:
-        Unavailable: storage does not take it.
+        StorageUnavailable: storage does not take it.
     """
     decoded = decode(b64_json)
     if decoded is None:
@@ -29,9 +29,7 @@ def keep(b64_json: str) -> str | None:
     try:
         default_storage.save(f"{FOLDER}/{name}", ContentFile(data))
     except Exception as error:  # each storage has errors of its own, and a disk may be full
-        raise Unavailable(
-            "The image could not be kept. Please try again.", detail=f"{type(error).__name__}: {error}"[:500]
-        ) from error
+        raise StorageUnavailable("The image could not be kept. Please try again.", error) from error
     return _signer.sign(name)
 
 
@@ -40,13 +38,16 @@ def fetch(signed: str) -> tuple[bytes, str]:
 
     Raises:
         NotFound: the name was not signed here, or its time is over.
+        StorageUnavailable: storage does not give it.
     """
     try:
         name = _signer.unsign(signed, max_age=settings.IMAGE_URL_SECONDS)
         with default_storage.open(f"{FOLDER}/{name}", "rb") as file:
             return file.read(), name.rpartition(".")[2]
-    except (BadSignature, OSError):
+    except (BadSignature, FileNotFoundError):
         raise NotFound("There is no such image, or its address has expired.") from None
+    except Exception as error:
+        raise StorageUnavailable("The image cannot be read at the moment.", error) from error
 
 
 def remove_expired() -> int:

@@ -15,7 +15,7 @@ from files.uploads import Upload
 from files.views.uploads import UploadView, with_storage
 from gtapi.checks import missing, one_of
 from gtapi.database import in_thread
-from gtapi.errors import BadRequest, PermissionDenied, Unavailable, translate
+from gtapi.errors import BadRequest, PermissionDenied, StorageUnavailable, translate
 from gtapi.pagination import Paging, page
 from gtapi.request import APIRequest
 from gtapi.responses import JSONResponse, Stream
@@ -169,7 +169,5 @@ class FileContentView(FileOwnerView):
             opened.close()
 
 
-def _unreachable(error: Exception) -> Unavailable:
-    return Unavailable(
-        "The file cannot be read at the moment.", detail=f"{type(error).__name__}: {error}"[:500]
-    )
+def _unreachable(error: Exception) -> StorageUnavailable:
+    return StorageUnavailable("The file cannot be read at the moment.", error)

@@ -15,7 +15,7 @@ from files.shapes import file_object
 from files.uploads import Incoming, Kept, Upload
 from gtapi.checks import invalid, missing
 from gtapi.database import in_thread
-from gtapi.errors import BadRequest, Unavailable
+from gtapi.errors import BadRequest, StorageUnavailable
 from gtapi.forms import ReceivedForm, received_form
 from gtapi.request import APIRequest
 from gtapi.responses import JSONResponse
@@ -82,10 +82,7 @@ class UploadView(KeyedView):
             await with_storage(storage.put, incoming.path, name)
         except Exception as error:  # each storage has errors of its own, and a disk may be full
             logger.exception("an upload cannot be stored")
-            raise Unavailable(
-                "The upload could not be kept. Please try again.",
-                detail=f"{type(error).__name__}: {error}"[:500],
-            ) from error
+            raise StorageUnavailable("The upload could not be kept. Please try again.", error) from error
 
 
 def _only_file(form: ReceivedForm) -> Incoming:

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 
+from files.views.uploads import with_storage
 from gtapi.checks import missing, one_of
-from gtapi.database import in_thread
 from gtapi.errors import UpstreamFailed
 from gtapi.forms import ReceivedForm, received_form
 from gtapi.request import APIRequest
@@ -62,7 +62,7 @@ class ImagesView(UploadView):
         return JSONResponse(built)
 
     async def _address(self, request: APIRequest, b64_json: str) -> str:
-        signed = await in_thread(kept.keep, b64_json)
+        signed = await with_storage(kept.keep, b64_json)
         if signed is None:
             raise UpstreamFailed(detail="an image is none")
         base, _, _ = request.path.partition("/images/")
@@ -144,7 +144,7 @@ class ImageFileView(AsyncAPIView):
     authentication = Anyone()
 
     async def get(self, request: APIRequest, name: str) -> HttpResponse:
-        data, ending = await in_thread(kept.fetch, name)
+        data, ending = await with_storage(kept.fetch, name)
         headers = {
             "cache-control": "private, max-age=3600",
             "x-content-type-options": "nosniff",

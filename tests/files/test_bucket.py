@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from base64 import b64decode
 from contextlib import ExitStack
 
 import httpx
@@ -10,8 +11,10 @@ from django.core.files.storage import storages
 
 from files.models import File, Leftover
 from tests import environment, factories
+from tests.answers import answer as answered
 from tests.bucket import Bucket
-from tests.wire import envelope
+from tests.e2e.routes import PNG
+from tests.wire import PLAIN, envelope
 
 MEGABYTE = 1 << 20
 TEXT = b"The office opens at nine."
@@ -74,12 +77,32 @@ def test_files_go_to_the_bucket_and_come_back(http, store, world):
     store.failing = True
     try:
         before = File.objects.filter(tenant=world.tenant).count()
-        envelope(upload(http, b"Something else."), 503, "service_unavailable")
-        envelope(http.get(f"/files/{kept['id']}/content"), 503, "service_unavailable")
+        for answer in (upload(http, b"Something else."), http.get(f"/files/{kept['id']}/content")):
+            envelope(answer, 503, "service_unavailable")
+            assert answer.headers["retry-after"] == "5"
         assert File.objects.filter(tenant=world.tenant).count() == before
     finally:
         store.failing = False
     assert http.get(f"/files/{kept['id']}/content").content == TEXT
+
+
+def test_a_made_image_is_fetched_from_the_bucket(http, store, world, upstream):
+    painter = factories.catalog(world.provider, factories.unique("painter"), capabilities=["image"])
+    factories.grant(world.key.row, painter)
+    upstream.script(painter.model, answered({"created": 1790000000, "data": [{"b64_json": PNG}]}))
+    asked = {"model": painter.name, "prompt": "A cat", "response_format": "url"}
+    address = http.post("/images/generations", json=asked).json()["data"][0]["url"]
+    assert PLAIN.get(address).content == b64decode(PNG)
+    store.failing = True
+    try:
+        answer = PLAIN.get(address)
+        envelope(answer, 503, "service_unavailable")
+        assert answer.headers["retry-after"] == "5"
+    finally:
+        store.failing = False
+    (path,) = [name for name in store.objects if name.startswith("gateway/images/")]
+    del store.objects[path]
+    envelope(PLAIN.get(address), 404, "not_found")
 
 
 def test_a_slow_client_is_fetched_no_more_than_it_takes(http, store):
