@@ -7,7 +7,9 @@ from typing import Any
 VECTORS: dict[str, list[float]] = {}
 
 
-async def embed(caller: Any, name: str, texts: Sequence[str], *, query: bool) -> list[list[float]]:
+async def embed(
+    caller: Any, name: str, texts: Sequence[str], *, query: bool, within: float
+) -> list[list[float]]:
     return [VECTORS[text] for text in texts]
 
 

@@ -34,15 +34,16 @@ class Spoken:
 class Embedder(Protocol):
     """Returns one vector for each text, in their order, made by the tenant's catalog entry ``name``.
 
-    Some models embed questions otherwise than passages, so ``query`` says what the texts are. Each call is metered.
+    Some models embed questions otherwise than passages, so ``query`` says what the texts are. ``within`` is how
+    many seconds the model is given. Each call is metered.
 
     Raises:
         APIError: 4xx where it would fail again (no such entry, it cannot embed, the input is refused), else 429
-            or 5xx.
+            or 5xx; ``UpstreamTimeout`` where the time is over.
     """
 
     async def __call__(
-        self, caller: Caller, name: str, texts: Sequence[str], *, query: bool
+        self, caller: Caller, name: str, texts: Sequence[str], *, query: bool, within: float
     ) -> list[list[float]]: ...
 
 

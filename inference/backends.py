@@ -17,7 +17,7 @@ from typing import Any
 
 from files.backends import Caller, Spoken
 from gtapi.database import in_thread
-from gtapi.errors import BadRequest, ModelNotFound, UpstreamFailed, translate
+from gtapi.errors import BadRequest, ModelNotFound, UpstreamFailed, UpstreamTimeout, translate
 from gtapi.ids import uuid7
 from inference import sound, tokens
 from inference.context import unnamed_upload
@@ -46,7 +46,9 @@ class _Model:
     entry: ledger.Entry
 
 
-async def embed(caller: Caller, name: str, texts: Sequence[str], *, query: bool) -> list[list[float]]:
+async def embed(
+    caller: Caller, name: str, texts: Sequence[str], *, query: bool, within: float
+) -> list[list[float]]:
     """Return one vector of length 1 for each text, in their order and of one dimension.
 
     See ``files.backends.Embedder``.
@@ -57,7 +59,7 @@ async def embed(caller: Caller, name: str, texts: Sequence[str], *, query: bool)
     if not texts:
         return []
     vectors: list[list[float]] = []
-    async with _metered(caller, name, ENDPOINTS["embeddings"]) as model:
+    async with _metered(caller, name, ENDPOINTS["embeddings"]) as model, _answered(within):
         side = model.target.query_side if query else model.target.passage_side
         for batch in _batches([side.prefix + text for text in texts]):
             vectors += await _embed(model, batch, side.input_type)
@@ -182,6 +184,16 @@ async def _metered(caller: Caller, name: str, endpoint: Endpoint) -> AsyncIterat
     finally:
         entry.latency_ms = int((perf_counter() - began) * 1000)
         await asyncio.shield(asyncio.ensure_future(ledger.record(entry)))
+
+
+@asynccontextmanager
+async def _answered(within: float) -> AsyncIterator[None]:
+    """Give what is awaited so many seconds, and tell their end from a client that leaves."""
+    try:
+        async with asyncio.timeout(within):
+            yield
+    except TimeoutError:
+        raise UpstreamTimeout(detail=f"not there within {within:g} s") from None
 
 
 def _find(tenant_id: int, name: str, endpoint: Endpoint) -> Target:

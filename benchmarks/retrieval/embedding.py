@@ -22,7 +22,9 @@ def _question(text: str) -> list[float]:
     return vectors([text], query=True)[0]
 
 
-async def embed(caller: Any, name: str, texts: Sequence[str], *, query: bool) -> list[list[float]]:
+async def embed(
+    caller: Any, name: str, texts: Sequence[str], *, query: bool, within: float
+) -> list[list[float]]:
     return [_question(text) for text in texts]
 
 

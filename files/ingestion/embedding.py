@@ -47,12 +47,10 @@ async def embed(caller: Caller, name: str, texts: Sequence[str], progress: Progr
 async def embed_batch(caller: Caller, name: str, texts: Sequence[str]) -> "list[array[float]]":
     """Return a vector for each text. Raises Failed, Passing."""
     try:
-        async with asyncio.timeout(BATCH_SECONDS):
-            return [array("f", vector) for vector in await embedder()(caller, name, texts, query=False)]
+        made = await embedder()(caller, name, texts, query=False, within=BATCH_SECONDS)
     except APIError as error:
         raise judge(error, "embedding") from error
-    except TimeoutError as error:
-        raise Passing("embedding_unavailable", provider=True) from error
+    return [array("f", vector) for vector in made]
 
 
 def judge(error: APIError, what: str) -> Failed:

@@ -17,7 +17,7 @@ def vector(text: str, dimensions: int = 8) -> list[float]:
     return found if any(found) else [1.0] * dimensions
 
 
-async def embed(caller, name, texts, *, query):
+async def embed(caller, name, texts, *, query, within):
     CALLS.append((name, list(texts), query))
     if name.startswith("away"):
         raise UpstreamFailed(detail="it is away")

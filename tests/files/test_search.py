@@ -119,18 +119,6 @@ def test_without_its_embedding_entry_a_dataset_is_searched_by_words(tenant, shel
     assert "it is away" not in caplog.text
 
 
-def test_an_embedding_entry_that_does_not_answer_in_time_is_not_waited_for(dataset, shelf, settings, caplog):
-    shelf(dataset, "A cat.")
-    settings.SEARCH_EMBEDDING_SECONDS = 0.05
-    settings.FILES_EMBEDDER = "tests.files.test_search.never"
-    assert texts(find("cat", dataset)) == ["A cat."]
-    assert "no answer in time" in caplog.text
-
-
-async def never(caller, name, texts, *, query):
-    await asyncio.Event().wait()
-
-
 def test_datasets_of_several_embeddings_are_searched_together(tenant, dataset, words, shelf, own_embedder):
     wide = factories.dataset(tenant, embedding="wide")
     shelf(dataset, "A cat on a mat.", "A dog.")
@@ -243,14 +231,14 @@ def test_vectors_are_not_compared_with_those_of_another_entry(dataset, shelf, se
 swaps: list[str] = []
 
 
-async def embed_and_swap(caller, name, texts, *, query):
+async def embed_and_swap(caller, name, texts, *, query, within):
     from gtapi.database import in_thread
     from tests.files.embedding import embed
 
     if swaps:
         rows = Dataset.objects.filter(pk=swaps.pop())
         await in_thread(lambda: rows.update(generation=2, indexed_embedding="new", embedding="new"))
-    return await embed(caller, name, texts, query=query)
+    return await embed(caller, name, texts, query=query, within=within)
 
 
 # Odd questions

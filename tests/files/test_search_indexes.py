@@ -30,7 +30,7 @@ def vector(number: int) -> list[float]:
     return [((number + 1) / CHUNKS) ** (axis / 8) for axis in range(DIMENSIONS)]
 
 
-async def embed(caller, name, texts, *, query):
+async def embed(caller, name, texts, *, query, within):
     return [vector(int(text)) for text in texts]
 
 

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from files.backends import Caller, Spoken, embedder, transcriber
+from files.search import search
 from gtapi.database import in_thread
 from gtapi.errors import (
     APIError,
@@ -26,6 +27,7 @@ from inference.upstream import connected
 from tenants.ledger import recording
 from tenants.models import UsageRecord
 from tests import answers, factories
+from tests.upstream import Wire
 
 SOON = 20
 
@@ -83,14 +85,14 @@ def vectors(*given, **more):
 
 async def test_texts_become_vectors_of_length_1_in_their_order(upstream, entry, caller):
     upstream.script(entry.model, vectors([3.0, 4.0], [0.0, 100_000.0], [0.0, 0.0]))
-    made = await embedder()(caller, "embedder", ["a", "b", "c"], query=False)
+    made = await embedder()(caller, "embedder", ["a", "b", "c"], query=False, within=SOON)
     assert made == [[0.6, 0.8], [0.0, 1.0], [0.0, 0.0]]
     assert upstream.last(entry.model).json["input"] == ["a", "b", "c"]
 
 
 async def test_a_model_is_told_what_is_a_question_and_what_a_passage(upstream, entry, caller):
     upstream.script(entry.model, vectors([1.0]))
-    await backends.embed(caller, "embedder", ["a"], query=True)
+    await backends.embed(caller, "embedder", ["a"], query=True, within=SOON)
     assert "input_type" not in upstream.last(entry.model).json
     for name, value in (
         ("query_prefix", "query: "),
@@ -99,10 +101,10 @@ async def test_a_model_is_told_what_is_a_question_and_what_a_passage(upstream, e
     ):
         setattr(entry, name, value)
     await in_thread(entry.save)
-    await backends.embed(caller, "embedder", ["a"], query=True)
+    await backends.embed(caller, "embedder", ["a"], query=True, within=SOON)
     assert upstream.last(entry.model).json["input"] == ["query: a"]
     assert "input_type" not in upstream.last(entry.model).json
-    await backends.embed(caller, "embedder", ["a"], query=False)
+    await backends.embed(caller, "embedder", ["a"], query=False, within=SOON)
     assert upstream.last(entry.model).json["input"] == ["passage: a"]
     assert upstream.last(entry.model).json["input_type"] == "doc"
 
@@ -110,14 +112,17 @@ async def test_a_model_is_told_what_is_a_question_and_what_a_passage(upstream, e
 async def test_the_order_is_the_providers_indexes_and_not_that_of_its_list(upstream, entry, caller):
     data = [{"index": 1, "embedding": [0.0, 1.0]}, {"index": 0, "embedding": [1.0, 0.0]}]
     upstream.script(entry.model, answers.answer({"data": data}))
-    assert await backends.embed(caller, "embedder", ["a", "b"], query=False) == [[1.0, 0.0], [0.0, 1.0]]
+    assert await backends.embed(caller, "embedder", ["a", "b"], query=False, within=SOON) == [
+        [1.0, 0.0],
+        [0.0, 1.0],
+    ]
 
 
 async def test_many_texts_go_in_several_requests_and_make_one_record(upstream, entry, caller, record):
     full = [[1.0, 0.0]] * backends.MAX_TEXTS
     upstream.script(entry.model, vectors(*full), vectors([0.0, 1.0]))
     texts = [f"text {number}" for number in range(backends.MAX_TEXTS + 1)]
-    made = await backends.embed(caller, "embedder", texts, query=False)
+    made = await backends.embed(caller, "embedder", texts, query=False, within=SOON)
     assert len(made) == len(texts)
     assert made[-1] == [0.0, 1.0]
     sent = [request.json["input"] for request in upstream.received(entry.model)]
@@ -133,11 +138,11 @@ async def test_many_texts_go_in_several_requests_and_make_one_record(upstream, e
 async def test_long_texts_are_sent_in_smaller_groups(upstream, entry, caller):
     upstream.script(entry.model, vectors([1.0]), vectors([1.0]))
     long = "x" * (backends.MAX_CHARACTERS - 1)
-    assert len(await backends.embed(caller, "embedder", [long, "ab"], query=False)) == 2
+    assert len(await backends.embed(caller, "embedder", [long, "ab"], query=False, within=SOON)) == 2
 
 
 async def test_nothing_is_asked_for_no_texts(upstream, entry, caller):
-    assert await backends.embed(caller, "embedder", [], query=True) == []
+    assert await backends.embed(caller, "embedder", [], query=True, within=SOON) == []
     assert upstream.received(entry.model) == []
 
 
@@ -159,7 +164,7 @@ async def test_vectors_that_are_not_one_of_a_kind_for_each_text_are_refused(
 ):
     upstream.script(entry.model, vectors(*data))
     with pytest.raises(UpstreamFailed):
-        await backends.embed(caller, "embedder", ["a", "b"], query=False)
+        await backends.embed(caller, "embedder", ["a", "b"], query=False, within=SOON)
     row = await record()
     assert row.status == 502
 
@@ -167,12 +172,12 @@ async def test_vectors_that_are_not_one_of_a_kind_for_each_text_are_refused(
 async def test_a_provider_that_changes_its_vectors_between_requests_is_refused(upstream, entry, caller):
     upstream.script(entry.model, vectors(*[[1.0, 0.0]] * backends.MAX_TEXTS), vectors([1.0]))
     with pytest.raises(UpstreamFailed):
-        await backends.embed(caller, "embedder", ["a"] * (backends.MAX_TEXTS + 1), query=False)
+        await backends.embed(caller, "embedder", ["a"] * (backends.MAX_TEXTS + 1), query=False, within=SOON)
 
 
 async def test_tokens_that_nobody_reported_are_estimated(upstream, entry, caller, record):
     upstream.script(entry.model, vectors([1.0], usage=None))
-    await backends.embed(caller, "embedder", ["a few words of text"], query=False)
+    await backends.embed(caller, "embedder", ["a few words of text"], query=False, within=SOON)
     row = await record()
     assert row.estimated
     assert row.input_tokens > 0
@@ -190,9 +195,30 @@ async def test_tokens_that_nobody_reported_are_estimated(upstream, entry, caller
 async def test_a_providers_fault_is_raised_and_recorded(upstream, entry, caller, record, play, kind, status):
     upstream.script(entry.model, play)
     with pytest.raises(kind):
-        await backends.embed(caller, "embedder", ["a"], query=False)
+        await backends.embed(caller, "embedder", ["a"], query=False, within=SOON)
     row = await record()
     assert row.status == status
+
+
+async def test_a_search_whose_question_is_not_embedded_in_time_finds_words_and_is_recorded_as_a_timeout(
+    upstream, entry, world, caller, record, settings, caplog
+):
+    def fill():
+        made = factories.dataset(world.tenant, embedding="embedder")
+        factories.chunk(factories.place(made, chunk_count=1), "A cat.", vector=[1.0, 0.0])
+        return made.pk
+
+    async def silent(wire: Wire) -> None:
+        await wire.hold()
+
+    upstream.script(entry.model, silent)
+    settings.SEARCH_EMBEDDING_SECONDS = 0.2
+    found = await search(caller, [await in_thread(fill)], "cat")
+    assert [passage.text for passage in found] == ["A cat."]
+    assert "searched without vectors of embedder: 504 upstream_timeout" in caplog.text
+    row = await record()
+    assert (row.route, row.status, row.error_code) == ("/embeddings", 504, "upstream_timeout")
+    assert (row.request_id, row.model) == ("req_of_the_caller", "embedder")
 
 
 async def test_names_that_cannot_embed_are_refused_for_good(world, entry, caller, upstream):
@@ -205,14 +231,14 @@ async def test_names_that_cannot_embed_are_refused_for_good(world, entry, caller
         (stranger, "embedder", ModelNotFound),
     ):
         with pytest.raises(kind) as raised:
-            await backends.embed(who, name, ["a"], query=False)
+            await backends.embed(who, name, ["a"], query=False, within=SOON)
         assert 400 <= raised.value.status < 500
     assert upstream.received(entry.model) == []
 
 
 async def test_an_operators_call_is_recorded_without_a_key(upstream, entry, world, record):
     upstream.script(entry.model, vectors([1.0]))
-    await backends.embed(Caller(world.tenant.pk, 0, ""), "embedder", ["a"], query=True)
+    await backends.embed(Caller(world.tenant.pk, 0, ""), "embedder", ["a"], query=True, within=SOON)
     row = await record()
     assert row.key_id == 0
 
