@@ -16,6 +16,7 @@ from files.models import Dataset
 from gtapi.errors import BadRequest, NotFound
 from inference import tokens
 from inference.models import Conversation, Item, Turn
+from tenants.models import Tenant
 
 JSON = dict[str, Any]
 SYSTEM = ("system", "developer")
@@ -61,10 +62,12 @@ def owned(key_id: int, conversation_id: str, *, lock: bool = False) -> Conversat
 def files_of(conversation: Conversation) -> Dataset:
     """Return the dataset that holds a thread's files; the first upload, which holds the thread's lock, makes it."""
     if conversation.dataset is None:
+        # Who changes the tenant's embedding changes that of such datasets, and waits until this one can be seen.
+        tenant = Tenant.objects.select_for_update(no_key=True).get(pk=conversation.tenant_id)
         conversation.dataset = Dataset.objects.create(
-            tenant_id=conversation.tenant_id,
+            tenant=tenant,
             name=conversation.pk,
-            embedding=conversation.tenant.embedding,
+            embedding=tenant.embedding,
             embedding_ordered_by_id=conversation.key_id,
             hidden=True,
         )

@@ -38,12 +38,12 @@ class Dataset(models.Model):
     ``title`` is a name of the client's own, in any words; ``name`` is what agents and grants call it.
 
     ``embedding`` is the name of a catalog entry of the tenant that can embed; empty means text search alone. It
-    is a name and no key, since the catalog lives in an app above this one. The vectors that a search uses are
-    those of ``generation``, made by ``indexed_embedding``; while the two names differ a next generation is made,
-    and takes the place of this one when it is whole. It is ``next_generation``, made by ``next_embedding``; with
-    an empty name that is only the highest number of a generation that there was. ``stale_vectors`` says that there
-    may be vectors of no use any more. ``embedding_ordered_by`` is the key that last chose ``embedding``: making a
-    next generation is booked to it.
+    is a name and no key, since the catalog lives in an app above this one. A hidden dataset has its tenant's, which
+    a trigger sees to. The vectors that a search uses are those of ``generation``, made by ``indexed_embedding``;
+    while the two names differ a next generation is made, and takes the place of this one when it is whole. It is
+    ``next_generation``, made by ``next_embedding``; with an empty name that is only the highest number of a
+    generation that there was. ``stale_vectors`` says that there may be vectors of no use any more.
+    ``embedding_ordered_by`` is the key that last chose ``embedding``: making a next generation is booked to it.
     """
 
     id = models.CharField(primary_key=True, max_length=40, default=dataset_id, editable=False)

@@ -90,7 +90,7 @@ class TenantForm(ModelForm[Tenant]):
     embedding = forms.ChoiceField(
         required=False,
         widget=UnfoldAdminSelectWidget,
-        label="Embedding of new files",
+        label="Embedding",
         help_text="A catalog entry that can embed: for the files of conversations, and for datasets that clients "
         "make without naming one. Without it words alone are searched.",
     )

@@ -1,7 +1,10 @@
 """Uploads into conversations."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from django.core.files.storage import default_storage
+from django.db import transaction
 
 from files.models import Dataset, File
 from inference.models import Conversation
@@ -37,6 +40,18 @@ def test_an_upload_belongs_to_its_conversation(http, thread, world):
     assert http.get(f"/files/{made['id']}").json()["status"] in ("uploaded", "processing", "failed", "ready")
     assert http.get(f"/files/{made['id']}/content").content == TEXT
     assert [file["id"] for file in http.get("/files").json()["data"]] == [made["id"]]
+
+
+def test_a_thread_that_gets_files_while_the_tenants_embedding_changes_has_the_new_one(http, thread, world):
+    with ThreadPoolExecutor(1) as beside:
+        with transaction.atomic():
+            world.tenant.embedding = "fast"
+            world.tenant.save()
+            sent = beside.submit(upload, http, thread)
+            with pytest.raises(TimeoutError):
+                sent.result(timeout=0.5)
+        assert sent.result(timeout=20).status_code == 200
+    assert Conversation.objects.get(pk=thread).dataset.embedding == "fast"
 
 
 def test_the_same_content_again_is_the_file_that_is_there(http, thread):

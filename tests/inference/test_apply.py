@@ -1,10 +1,13 @@
 """`manage.py apply`: what a file makes of the database."""
 
+import importlib
 from datetime import UTC, datetime, timedelta
 from threading import Thread
 
 import httpx
 import pytest
+from django.apps import apps
+from django.db import connection
 
 from files.models import Dataset
 from inference.models import Agent, CatalogEntry, Provider
@@ -398,3 +401,30 @@ def test_a_tenants_files_are_as_the_file_says(configuration, slug, whole):
     tenant.refresh_from_db()
     assert (tenant.embedding, tenant.max_file_bytes, tenant.max_stored_bytes) == ("", None, None)
     assert tenant.max_places is None
+
+
+def test_the_datasets_of_conversations_follow_the_tenants_embedding(configuration, slug, whole):
+    tenant = Tenant.objects.get(slug=slug)
+    hidden = factories.dataset(tenant, hidden=True)
+    others = factories.dataset(factories.tenant(), hidden=True)
+    named = whole.replace("name: Acme Inc\n", "name: Acme Inc\n        files: {embedding: embedder}\n")
+    for text, embedding in ((named, "embedder"), (whole, "")):
+        configuration.apply(text)
+        hidden.refresh_from_db()
+        assert (hidden.embedding, hidden.indexed_embedding) == (embedding, "")
+    others.refresh_from_db()
+    assert others.embedding == ""
+
+
+def test_what_tenants_changed_to_before_is_taken_over(monkeypatch):
+    tenant, other = factories.tenant(embedding="new"), factories.tenant()
+    behind = [factories.dataset(tenant, embedding="old", hidden=True) for _ in range(3)]
+    behind.append(factories.dataset(other, embedding="old", hidden=True))
+    shared = factories.dataset(tenant, embedding="old")
+    migration = importlib.import_module("files.migrations.0014_hidden_datasets_now")
+    monkeypatch.setattr(migration, "BATCH", 2)
+    with connection.schema_editor(atomic=False) as editor:
+        migration.follow(apps, editor)
+    for row in (*behind, shared):
+        row.refresh_from_db()
+    assert [row.embedding for row in (*behind, shared)] == ["new", "new", "new", "", "old"]

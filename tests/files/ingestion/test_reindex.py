@@ -127,3 +127,35 @@ def test_change_that_is_taken_back_leaves_nothing_behind(ingest, dataset, other,
     assert shown(dataset) == ("embedder", 1)
     assert dataset.index_error == ""
     assert dimensions(dataset) == {1: {3}}
+
+
+def hidden(world, embedding: str) -> Dataset:
+    """A conversation's dataset, made while the tenant embeds with that."""
+    thread = factories.conversation(world.key)
+    thread.dataset = factories.dataset(
+        world.tenant, embedding=embedding, embedding_ordered_by=world.key.row, hidden=True
+    )
+    thread.save()
+    return thread.dataset
+
+
+def test_files_of_conversations_follow_the_tenants_embedding(ingest, world, embedder, other):
+    world.tenant.embedding = "embedder"
+    world.tenant.save()
+    spoken, shared = hidden(world, "embedder"), factories.dataset(world.tenant, embedding="embedder")
+    ended(*(factories.upload(into, b"A passage.") for into in (spoken, shared)))
+    world.tenant.embedding = "other"
+    world.tenant.save()
+    eventually(lambda: shown(spoken) == ("other", 2))
+    eventually(lambda: settled(spoken))
+    assert dimensions(spoken) == {2: {5}}
+    # It was an operator who changed the tenant.
+    assert spoken.embedding_ordered_by is None
+    world.tenant.embedding = ""
+    world.tenant.save()
+    eventually(lambda: shown(spoken)[0] == "")
+    eventually(lambda: settled(spoken))
+    assert dimensions(spoken) == {}
+    assert shown(shared) == ("embedder", 1)
+    shared.refresh_from_db()
+    assert shared.embedding == "embedder"
