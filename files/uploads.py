@@ -339,13 +339,14 @@ def detach(place: DatasetFile, *, may_remove: bool = True) -> None:
         return
     last = file.origin != File.Origin.FILES and not file.places.exclude(pk=place.pk).exists()
     if last and not may_remove:
-        raise PermissionDenied(
-            f"The file '{file.pk}' is in no other dataset, so that this deletes it, and this API key lacks the"
-            " scope 'files:write', which that needs."
-        )
+        raise _no_removal(f"The file '{file.pk}' is in no other dataset, so that this deletes it")
     DatasetFile.objects.filter(pk=place.pk).delete()
     if last:
         remove(file)
+
+
+def _no_removal(why: str) -> PermissionDenied:
+    return PermissionDenied(f"{why}, and this API key lacks the scope 'files:write', which that needs.")
 
 
 @transaction.atomic
@@ -357,8 +358,12 @@ def remove(file: File) -> None:
 
 
 @transaction.atomic
-def remove_dataset(dataset: Dataset) -> None:
-    """Delete a dataset with the files that came with it and are nowhere else."""
+def remove_dataset(dataset: Dataset, *, may_remove: bool = True) -> None:
+    """Delete a dataset with the files that came with it and are nowhere else.
+
+    Raises:
+        PermissionDenied: there are such files, and they are not to be removed.
+    """
     # Files first and in one order, as whoever attaches does; and so that two datasets that go at once do not each
     # leave a file to the other.
     came = File.objects.exclude(origin=File.Origin.FILES).filter(pk__in=dataset.places.values("file"))
@@ -368,6 +373,8 @@ def remove_dataset(dataset: Dataset) -> None:
     elsewhere = DatasetFile.objects.filter(file=OuterRef("pk")).exclude(dataset=dataset)
     files = File.objects.exclude(origin=File.Origin.FILES).filter(~Exists(elsewhere), places__dataset=dataset)
     names = dict(files.values_list("pk", "path"))
+    if names and not may_remove:
+        raise _no_removal(f"Files that are in no other dataset are deleted with it ({len(names):,})")
     # The database would take these along by itself, too, but row by row, which takes nearly twice as long.
     for model in (ChunkVector, Chunk):
         model.objects.filter(tenant=dataset.tenant_id, dataset=dataset).delete()

@@ -14,6 +14,11 @@ class DatasetView(KeyedView):
     scope = "datasets:read"
     scopes: ClassVar[dict[str, str]] = {"POST": "datasets:write", "DELETE": "datasets:write"}
 
+    @property
+    def may_remove(self) -> bool:
+        """Whether the key may delete files, as changing a dataset can do."""
+        return "files:write" in self.auth.scopes
+
     def datasets(self) -> DatasetQuerySet:
         """Return the datasets that are granted to the key."""
         return Dataset.objects.granted_to(self.auth.id).filter(tenant=self.auth.tenant_id)

@@ -84,7 +84,7 @@ class DatasetDetailView(DatasetView):
         return JSONResponse({"id": dataset_id, "object": "dataset.deleted", "deleted": True})
 
     def _delete(self, dataset_id: str) -> None:
-        uploads.remove_dataset(self.dataset(dataset_id))
+        uploads.remove_dataset(self.dataset(dataset_id), may_remove=self.may_remove)
 
 
 def _whole(dataset: Dataset) -> JSON:

@@ -113,7 +113,7 @@ class StoreFileDetailView(StoreFileView):
 
     def _delete(self, dataset_id: str, file_id: str) -> None:
         place = self.place(self.dataset(dataset_id), file_id)
-        uploads.detach(place, may_remove="files:write" in self.auth.scopes)
+        uploads.detach(place, may_remove=self.may_remove)
 
 
 class StoreFileContentView(StoreFileView):

@@ -73,7 +73,7 @@ class VectorStoreDetailView(DatasetView):
         return JSONResponse({"id": dataset_id, "object": "vector_store.deleted", "deleted": True})
 
     def _delete(self, dataset_id: str) -> None:
-        uploads.remove_dataset(self.dataset(dataset_id))
+        uploads.remove_dataset(self.dataset(dataset_id), may_remove=self.may_remove)
 
 
 def _whole(dataset: Dataset) -> JSON:

@@ -1,9 +1,9 @@
-"""Who may take a file out of a vector store, where that deletes it."""
+"""Who may take a file out of a dataset, or delete that, where files are deleted with it."""
 
 import httpx
 import pytest
 
-from files.models import File
+from files.models import Dataset, File
 from tests import factories
 from tests.wire import envelope
 
@@ -14,33 +14,56 @@ def store(world):
 
 
 @pytest.fixture
-def detach(gateway, world, store):
-    """Takes a file out of the store, with a key that may change datasets and no files."""
+def poor(gateway, world, store):
+    """A client with a key that may change datasets and no files."""
     key = factories.key(world.tenant, scopes=factories.scopes_without("files:write"))
     store.grants.create(key=key.row)
-
-    def send(file_id: str) -> httpx.Response:
-        headers = {"authorization": f"Bearer {key.plain}"}
-        address = f"{gateway.base_url}/vector_stores/{store.pk}/files/{file_id}"
-        return httpx.delete(address, headers=headers, timeout=30, verify=False)
-
-    return send
+    headers = {"authorization": f"Bearer {key.plain}"}
+    with httpx.Client(base_url=gateway.base_url, headers=headers, timeout=30, verify=False) as client:
+        yield client
 
 
-def test_a_key_that_may_delete_no_files_does_not_do_so_by_detaching(http, store, detach):
+def test_a_key_that_may_delete_no_files_does_not_do_so_by_detaching(http, store, poor):
     place = factories.place(store)
-    error = envelope(detach(place.file_id), 403, "insufficient_scope")
+    address = f"/vector_stores/{store.pk}/files/{place.file_id}"
+    error = envelope(poor.delete(address), 403, "insufficient_scope")
     assert "'files:write'" in error["message"]
     assert store.places.filter(pk=place.pk).exists()
-    assert http.delete(f"/vector_stores/{store.pk}/files/{place.file_id}").status_code == 200
+    assert http.delete(address).status_code == 200
     assert not File.objects.filter(pk=place.file_id).exists()
 
 
-def test_it_takes_out_what_is_kept_elsewhere(world, store, detach):
+def kept_elsewhere(world, store) -> list[File]:
+    """Files of the store that are not its alone."""
     shared = factories.place(store).file
     factories.place(factories.dataset(world.tenant), file=shared)
     own = factories.place(store, file=factories.file(world.tenant, origin=File.Origin.FILES)).file
-    for file in (shared, own):
-        assert detach(file.pk).status_code == 200
+    return [shared, own]
+
+
+def test_it_takes_out_what_is_kept_elsewhere(world, store, poor):
+    for file in kept_elsewhere(world, store):
+        assert poor.delete(f"/vector_stores/{store.pk}/files/{file.pk}").status_code == 200
         assert File.objects.filter(pk=file.pk).exists()
     assert store.places.count() == 0
+
+
+@pytest.mark.parametrize("path", ["/datasets", "/vector_stores"])
+def test_a_key_that_may_delete_no_files_does_not_do_so_with_their_dataset(http, world, store, poor, path):
+    place = factories.place(store)
+    kept = kept_elsewhere(world, store)
+    error = envelope(poor.delete(f"{path}/{store.pk}"), 403, "insufficient_scope")
+    assert "'files:write'" in error["message"]
+    assert store.places.count() == 3
+    assert http.delete(f"{path}/{store.pk}").status_code == 200
+    assert not Dataset.objects.filter(pk=store.pk).exists()
+    assert not File.objects.filter(pk=place.file_id).exists()
+    assert File.objects.filter(pk__in=[file.pk for file in kept]).count() == 2
+
+
+@pytest.mark.parametrize("path", ["/datasets", "/vector_stores"])
+def test_it_deletes_a_dataset_whose_files_are_kept_elsewhere(world, store, poor, path):
+    kept = kept_elsewhere(world, store)
+    assert poor.delete(f"{path}/{store.pk}").status_code == 200
+    assert not Dataset.objects.filter(pk=store.pk).exists()
+    assert File.objects.filter(pk__in=[file.pk for file in kept]).count() == 2
