@@ -1,11 +1,18 @@
-"""What the routes of datasets share: which dataset a request means, and that its key may use it."""
+"""What the routes of datasets share: which dataset a request means, that its key may use it, how it is shown."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from files import datasets, uploads
+from files.datasets import Counts
 from files.models import Dataset
 from files.models.datasets import DatasetQuerySet
-from files.uploads import no_dataset
+from gtapi.database import in_thread
+from gtapi.pagination import Paging, page
+from gtapi.request import APIRequest
+from gtapi.responses import JSONResponse
 from tenants.views import KeyedView
+
+JSON = dict[str, Any]
 
 
 class DatasetView(KeyedView):
@@ -35,5 +42,35 @@ class DatasetView(KeyedView):
         # PostgreSQL takes no NUL, not even to look for one.
         found = None if "\0" in dataset_id else rows.filter(pk=dataset_id).first()
         if found is None:
-            raise no_dataset(dataset_id)
+            raise uploads.no_dataset(dataset_id)
         return found
+
+
+class ShownView(DatasetView):
+    """A view that answers with datasets, each in the view's shape."""
+
+    @staticmethod
+    def shape(dataset: Dataset, counts: Counts) -> JSON:
+        """Return the object that stands for a dataset with so much in it."""
+        raise NotImplementedError
+
+    def whole(self, dataset: Dataset) -> JSON:
+        return self.shape(dataset, datasets.count(dataset))
+
+    def page(self, rows: DatasetQuerySet, paging: Paging) -> JSON:
+        found, has_more = paging.select(rows)
+        counted = datasets.counts(dataset.pk for dataset in found)
+        return page([self.shape(one, counted.get(one.pk, datasets.NOTHING)) for one in found], has_more)
+
+
+class OneView(ShownView):
+    """One dataset; ``called`` is the ``object`` of its shape."""
+
+    called: ClassVar[str]
+
+    async def get(self, request: APIRequest, dataset_id: str) -> JSONResponse:
+        return JSONResponse(await in_thread(lambda: self.whole(self.dataset(dataset_id))))
+
+    async def delete(self, request: APIRequest, dataset_id: str) -> JSONResponse:
+        await in_thread(lambda: uploads.remove_dataset(self.dataset(dataset_id), may_remove=self.may_remove))
+        return JSONResponse({"id": dataset_id, "object": f"{self.called}.deleted", "deleted": True})

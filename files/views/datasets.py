@@ -4,22 +4,22 @@ from typing import Any
 
 from django.db import transaction
 
-from files import datasets, uploads
+from files import datasets
 from files.dataset_shapes import dataset_object
-from files.models import Dataset
 from files.models.datasets import RESERVED
-from files.views.base import DatasetView
+from files.views.base import OneView, ShownView
 from gtapi.checks import check_metadata, invalid, missing, of_type
 from gtapi.database import in_thread
-from gtapi.pagination import Paging, page
+from gtapi.pagination import Paging
 from gtapi.request import APIRequest
 from gtapi.responses import JSONResponse
 
 JSON = dict[str, Any]
 
 
-class DatasetsView(DatasetView):
+class DatasetsView(ShownView):
     route = "/datasets"
+    shape = staticmethod(dataset_object)
 
     async def get(self, request: APIRequest) -> JSONResponse:
         return JSONResponse(await in_thread(self._list, Paging.of(request), request.GET.get("name") or ""))
@@ -28,12 +28,7 @@ class DatasetsView(DatasetView):
         rows = self.datasets()
         if name:
             rows = rows.filter(name=name) if "\0" not in name else rows.none()
-        found, has_more = paging.select(rows)
-        counted = datasets.counts(dataset.pk for dataset in found)
-        return page(
-            [dataset_object(dataset, counted.get(dataset.pk, datasets.NOTHING)) for dataset in found],
-            has_more,
-        )
+        return self.page(rows, paging)
 
     async def post(self, request: APIRequest) -> JSONResponse:
         body = await request.json()
@@ -51,14 +46,10 @@ class DatasetsView(DatasetView):
         return dataset_object(made, datasets.NOTHING)
 
 
-class DatasetDetailView(DatasetView):
+class DatasetDetailView(OneView):
     route = "/datasets/{id}"
-
-    async def get(self, request: APIRequest, dataset_id: str) -> JSONResponse:
-        return JSONResponse(await in_thread(self._get, dataset_id))
-
-    def _get(self, dataset_id: str) -> JSON:
-        return _whole(self.dataset(dataset_id))
+    shape = staticmethod(dataset_object)
+    called = "dataset"
 
     async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
         fields = _fields(await request.json())
@@ -77,18 +68,7 @@ class DatasetDetailView(DatasetView):
             raise invalid("name", reason)
         if fields.get("embedding", dataset.embedding) != dataset.embedding:
             datasets.check_embedding(self.auth.tenant_id, self.auth.id, fields["embedding"])
-        return _whole(datasets.change(dataset, self.auth.id, **fields))
-
-    async def delete(self, request: APIRequest, dataset_id: str) -> JSONResponse:
-        await in_thread(self._delete, dataset_id)
-        return JSONResponse({"id": dataset_id, "object": "dataset.deleted", "deleted": True})
-
-    def _delete(self, dataset_id: str) -> None:
-        uploads.remove_dataset(self.dataset(dataset_id), may_remove=self.may_remove)
-
-
-def _whole(dataset: Dataset) -> JSON:
-    return dataset_object(dataset, datasets.count(dataset))
+        return self.whole(datasets.change(dataset, self.auth.id, **fields))
 
 
 def _fields(body: JSON) -> JSON:

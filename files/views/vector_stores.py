@@ -4,34 +4,27 @@ from typing import Any
 
 from django.db import transaction
 
-from files import datasets, placing, uploads
+from files import datasets, placing
 from files.checks import check_chunking
-from files.models import Dataset
 from files.vector_store_shapes import vector_store_object
-from files.views.base import DatasetView
+from files.views.base import OneView, ShownView
 from gtapi.checks import check_metadata, invalid, of_type
 from gtapi.database import in_thread
 from gtapi.errors import BadRequest
-from gtapi.pagination import Paging, page
+from gtapi.pagination import Paging
 from gtapi.request import APIRequest
 from gtapi.responses import JSONResponse
 
 JSON = dict[str, Any]
 
 
-class VectorStoresView(DatasetView):
+class VectorStoresView(ShownView):
     route = "/vector_stores"
+    shape = staticmethod(vector_store_object)
 
     async def get(self, request: APIRequest) -> JSONResponse:
-        return JSONResponse(await in_thread(self._list, Paging.of(request)))
-
-    def _list(self, paging: Paging) -> JSON:
-        found, has_more = paging.select(self.datasets())
-        counted = datasets.counts(dataset.pk for dataset in found)
-        return page(
-            [vector_store_object(dataset, counted.get(dataset.pk, datasets.NOTHING)) for dataset in found],
-            has_more,
-        )
+        paging = Paging.of(request)
+        return JSONResponse(await in_thread(lambda: self.page(self.datasets(), paging)))
 
     async def post(self, request: APIRequest) -> JSONResponse:
         body = await request.json(optional=True)
@@ -47,17 +40,13 @@ class VectorStoresView(DatasetView):
         made = datasets.create(tenant_id, key_id, wanted=title, title=title, metadata=fields.get("metadata"))
         wanted = [placing.Wanted(file_id, chunking=chunking, param="file_ids") for file_id in file_ids]
         placing.place(made, key_id, wanted)
-        return _whole(made)
+        return self.whole(made)
 
 
-class VectorStoreDetailView(DatasetView):
+class VectorStoreDetailView(OneView):
     route = "/vector_stores/{id}"
-
-    async def get(self, request: APIRequest, dataset_id: str) -> JSONResponse:
-        return JSONResponse(await in_thread(self._get, dataset_id))
-
-    def _get(self, dataset_id: str) -> JSON:
-        return _whole(self.dataset(dataset_id))
+    shape = staticmethod(vector_store_object)
+    called = "vector_store"
 
     async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
         fields = _fields(await request.json())
@@ -66,18 +55,7 @@ class VectorStoreDetailView(DatasetView):
     @transaction.atomic
     def _change(self, dataset_id: str, fields: JSON) -> JSON:
         dataset = self.dataset(dataset_id, lock=True)
-        return _whole(datasets.change(dataset, self.auth.id, **fields))
-
-    async def delete(self, request: APIRequest, dataset_id: str) -> JSONResponse:
-        await in_thread(self._delete, dataset_id)
-        return JSONResponse({"id": dataset_id, "object": "vector_store.deleted", "deleted": True})
-
-    def _delete(self, dataset_id: str) -> None:
-        uploads.remove_dataset(self.dataset(dataset_id), may_remove=self.may_remove)
-
-
-def _whole(dataset: Dataset) -> JSON:
-    return vector_store_object(dataset, datasets.count(dataset))
+        return self.whole(datasets.change(dataset, self.auth.id, **fields))
 
 
 def _fields(body: JSON) -> JSON:
