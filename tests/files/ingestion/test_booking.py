@@ -1,8 +1,12 @@
 """Whom the calls of models are booked to that make a file, or a dataset, ready to be searched."""
 
+import importlib
+
 import httpx
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 
 from files.ingestion.waking import wake
@@ -11,7 +15,7 @@ from tenants.models import UsageRecord
 from tests import factories
 from tests.admin.conftest import fields, url
 from tests.answers import answer, error_body
-from tests.files.ingestion.conftest import embeddings, ended, eventually
+from tests.files.ingestion.conftest import embeddings, ended, eventually, state
 
 #: Whom usage is booked to that is an operator's.
 NOBODY = 0
@@ -134,3 +138,19 @@ def test_an_index_is_booked_to_the_key_that_chose_its_model(
 def test_a_dataset_of_a_clients_is_indexed_anew_at_its_makers_cost(http, world):
     made = http.post("/datasets", json={"name": "mine"}).json()
     assert Dataset.objects.get(pk=made["id"]).embedding_ordered_by == world.key.row
+
+
+@pytest.mark.django_db
+def test_places_that_were_there_before_are_their_uploaders(world, monkeypatch):
+    dataset, other = factories.dataset(world.tenant), factories.key(world.tenant).row
+    theirs, nobodys, ordered = (
+        factories.place(dataset, file=factories.file(world.tenant, key=key), ordered_by=by)
+        for key, by in ((world.key.row, None), (None, None), (world.key.row, other))
+    )
+    migration = importlib.import_module("files.migrations.0012_take_over_uploaders")
+    monkeypatch.setattr(migration, "BATCH", 2)
+    for _ in range(2):
+        with connection.schema_editor(atomic=False) as editor:
+            migration.take_over(apps, editor)
+    found = [state(place).ordered_by for place in (theirs, nobodys, ordered)]
+    assert found == [world.key.row, None, other]
