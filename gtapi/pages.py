@@ -13,7 +13,7 @@ from django.core.handlers.asgi import ASGIHandler
 from gtapi.database import in_thread
 from gtapi.errors import RequestTimeout, RequestTooLarge
 from gtapi.handler import Send
-from gtapi.patience import Patience, Receive
+from gtapi.patience import Receive, patient
 
 #: Bytes that a form may take: more than Django reads of one without files.
 FORM_BYTES = 4 * 1024 * 1024
@@ -31,11 +31,11 @@ class PagesHandler(ASGIHandler):
         size = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         taken = 0
 
-        patient = Patience(receive)
+        limited = patient(scope, receive)
 
         async def counted() -> dict[str, Any]:
             nonlocal taken
-            message = await patient()
+            message = await limited()
             taken += len(message.get("body", b""))
             if taken > limit:
                 raise RequestTooLarge(limit, "The request")

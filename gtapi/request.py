@@ -12,7 +12,7 @@ from django.http import QueryDict
 
 from gtapi.errors import BadRequest, InvalidJSON, RequestTooLarge, UnsupportedMediaType
 from gtapi.ids import uuid7
-from gtapi.patience import Patience, Receive
+from gtapi.patience import Receive, patient
 
 #: Deepest nesting of a JSON body; orjson writes no more than 254 levels.
 MAX_DEPTH = 100
@@ -100,7 +100,7 @@ class APIRequest(ASGIRequest):
             raise RequestTooLarge(limit)
         size = 0
         more = True
-        receive = Patience(self.receive)
+        receive = patient(self.scope, self.receive)
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":

@@ -11,6 +11,7 @@ from uvicorn_worker import UvicornWorker
 
 from gtapi.errors import APIError, BadRequest, HeadersTooLarge
 from gtapi.ids import uuid7
+from gtapi.patience import WHOLE
 
 _UPGRADE = re.compile(rb"(?i)(?<=\r\n)upgrade(?=:)")
 
@@ -94,6 +95,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_body, self._silent_bytes = False, 0
         if self.cycle is not None:
+            self.cycle.scope[WHOLE] = True  # type: ignore[literal-required] # a word of our own
             super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
