@@ -6,7 +6,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -26,7 +25,7 @@ from files.limits import Limits
 from files.models import ChunkVector, Dataset, DatasetFile, DatasetGrant
 from gtapi.templatetags.amounts import ago
 from gtapi.templatetags.amounts import size as size_text
-from tenants.admin.base import TenantForm, TenantOwnedAdmin, badge
+from tenants.admin.base import ShownAdmin, TenantForm, TenantOwnedAdmin, badge
 from tenants.admin.typed import ActionVariant, display, page_action
 from tenants.admin.widgets import CheckRows
 from tenants.models import InferenceKey
@@ -93,7 +92,7 @@ SHOWN = 25
 
 
 @admin.register(Dataset)
-class DatasetAdmin(TenantOwnedAdmin[Dataset]):
+class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
     form = DatasetForm
     list_display = ("heading", "tenant", "files", "size", "chunks", "search", "users", "created")
     list_filter = (("tenant", RelatedDropdownFilter), "by_client")
@@ -160,19 +159,8 @@ class DatasetAdmin(TenantOwnedAdmin[Dataset]):
         ]
         return own + super().get_urls()
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        dataset = self.get_object(request, unquote(object_id))
-        extra = self.overview(request, dataset) if dataset else {}
-        return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
-
-    def overview(self, request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
-        """Return what the overview of a dataset shows: figures, the index, who uses it and its newest files."""
+    def shown(self, request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
+        """Return what the overview shows: figures, the index, who uses it and its newest files."""
         may_see = request.user.has_perm("files.view_datasetfile")
         return {
             "overview": dataset,
@@ -195,7 +183,7 @@ class DatasetAdmin(TenantOwnedAdmin[Dataset]):
     def progress_view(self, request: HttpRequest, object_id: str) -> JsonResponse:
         """Say how far a dataset's files are; its page asks this while something is in work."""
         dataset = self.fetch(request, object_id, "view")
-        context = self.overview(request, dataset)
+        context = self.shown(request, dataset)
         rows = states.answer(context["places"])
         for row, place in zip(rows, context["places"], strict=True):
             row["row"] = render_to_string(

@@ -160,17 +160,8 @@ class GatewayAdmin(ModelAdmin[M]):
         return HttpResponseRedirect(self.url_of(obj))
 
 
-class LookedAtAdmin(GatewayAdmin[M]):
-    """Rows that nobody types: their page shows them in its own way, and they can be deleted."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
-        return False
-
-    def get_fieldsets(self, request: HttpRequest, obj: M | None = None) -> Any:
-        return []
+class ShownAdmin(GatewayAdmin[M]):
+    """Objects whose page shows more of them than a form could."""
 
     def change_view(
         self,
@@ -184,8 +175,21 @@ class LookedAtAdmin(GatewayAdmin[M]):
         return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
 
     def shown(self, request: HttpRequest, obj: M) -> dict[str, Any]:
-        """Return what the template of the page shows of a row."""
-        return {"object": obj}
+        """Return what the templates of the object's page show beside its form."""
+        raise NotImplementedError
+
+
+class LookedAtAdmin(ShownAdmin[M]):
+    """Rows that nobody types: their page shows them in its own way, and they can be deleted."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False
+
+    def get_fieldsets(self, request: HttpRequest, obj: M | None = None) -> Any:
+        return []
 
 
 class TenantForm(ModelForm[M]):

@@ -8,14 +8,14 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.db.models import BigIntegerField, Count, IntegerField, OuterRef, Q, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils import timezone
 from unfold.contrib.filters.admin import BooleanRadioFilter
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from gtapi.templatetags.amounts import size as size_text
 from tenants.admin.addresses import base_urls
-from tenants.admin.base import GatewayAdmin, badge
+from tenants.admin.base import ShownAdmin, badge
 from tenants.admin.typed import ModelForm, display
 from tenants.models import HOST, InferenceKey, Tenant, normalise_host
 
@@ -152,7 +152,7 @@ def _counted(relation: str, only: Q | None = None) -> Subquery:
 
 
 @admin.register(Tenant)
-class TenantAdmin(GatewayAdmin[Tenant]):
+class TenantAdmin(ShownAdmin[Tenant]):
     form = TenantForm
     list_display = ("heading", "state", "shown_hosts", "live_keys", "agents", "entries", "created_at")
     list_filter = (("active", BooleanRadioFilter),)
@@ -200,16 +200,8 @@ class TenantAdmin(GatewayAdmin[Tenant]):
             )
         return form
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        tenant = self.get_object(request, object_id)
-        extra = {"base_urls": base_urls(tenant, request)} if tenant else {}
-        return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
+    def shown(self, request: HttpRequest, tenant: Tenant) -> dict[str, Any]:
+        return {"base_urls": base_urls(tenant, request)}
 
     @display(description="Tenant", ordering="name", header=True)
     def heading(self, tenant: Tenant) -> list[str]:
