@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 from dataclasses import dataclass
+from pathlib import Path
 
 from gtapi.home import Home
 from gtapi.stack import database, postgres, redis
@@ -60,9 +61,12 @@ class Launcher:
             except Interrupted:
                 self.console.write("")
             except OSError as error:
-                if error.errno != errno.ENOSPC:
-                    raise
-                raise StackError(f"The disk that holds {self.home.path} is full.") from None
+                if error.errno == errno.ENOSPC:
+                    raise StackError(f"The disk that holds {self.home.path} is full.") from None
+                if isinstance(error, FileNotFoundError):
+                    # Where a whole folder goes, it may be any file in it that is missed first.
+                    self._check_home(error.filename)
+                raise
             finally:
                 self._stop()
 
@@ -169,7 +173,14 @@ class Launcher:
         while True:
             self.signals.pause(LOOKS_EVERY)
             for watch in watches:
+                self._check_home()  # a part that is started again would make the folder anew, and an empty one
                 watch.look()
+
+    def _check_home(self, missing: object = None) -> None:
+        """Raises StackError where the home, or what is `missing` of it, has been removed under the gateway."""
+        inside = isinstance(missing, str | Path) and Path(missing).is_relative_to(self.home.path)
+        if inside or (self.owning and not self.stack.ownership.in_place()):
+            raise StackError(f"{self.home.path} was removed while the gateway ran: start it again.") from None
 
     def _stop(self) -> None:
         """Stop the parts in the reverse of the order in which they were started."""

@@ -52,6 +52,13 @@ class FileLock:
         self.release()
         return taken
 
+    def in_place(self) -> bool:
+        """Whether the file that we have open is the one that bears its name: it may have been removed since."""
+        try:
+            return os.path.samestat(os.fstat(self.descriptor), self.file.stat())
+        except FileNotFoundError:
+            return False
+
     def release(self) -> None:
         """Close our descriptor. Children that were given it go on holding the lock."""
         if self._descriptor is not None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -167,6 +168,16 @@ def test_killed_command_takes_the_servers_with_it(stopped, home):
             assert line, "It ended early."
         assert processes(home)
         command.kill()
+    assert eventually_none(home), processes(home)
+
+
+def test_home_that_is_removed_stops_all_parts_with_one_sentence(stopped, home):
+    running = Run(home, stopped.port).ready()
+    while home.exists():  # what is still at work there writes meanwhile
+        shutil.rmtree(home, ignore_errors=True)
+    running.wait_for(f"{home} was removed while the gateway ran: start it again.", 90)
+    assert running.process.wait(10) == 1
+    assert "Traceback" not in running.printed
     assert eventually_none(home), processes(home)
 
 
