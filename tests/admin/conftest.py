@@ -15,6 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from files.models import Dataset
 from tests import factories
 
 
@@ -40,6 +41,11 @@ def staff() -> Callable[..., Client]:
         return client
 
     return log_in
+
+
+@pytest.fixture
+def dataset(world) -> Dataset:
+    return factories.dataset(world.tenant, "handbook")
 
 
 def url(page: str, *args: Any, **query: Any) -> str:

@@ -10,11 +10,6 @@ from tests.admin.conftest import fields, queries, said, text, url
 
 
 @pytest.fixture
-def world() -> factories.World:
-    return factories.world("http://127.0.0.1:9/v1")
-
-
-@pytest.fixture
 def versions(world) -> Agent:
     """The agent `support` with two versions and a draft that differs from both."""
     agent = world.support

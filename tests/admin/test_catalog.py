@@ -1,16 +1,9 @@
 """Catalog entries and datasets in the admin."""
 
-import pytest
-
 from files.models import Dataset
 from inference.models import CatalogEntry
 from tests import factories
 from tests.admin.conftest import fields, queries, text, url
-
-
-@pytest.fixture
-def world() -> factories.World:
-    return factories.world("http://127.0.0.1:9/v1")
 
 
 class TestCatalogEntry:

@@ -27,11 +27,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def world() -> factories.World:
-    return factories.world("http://127.0.0.1:9/v1")
-
-
-@pytest.fixture
 def thread(world) -> Conversation:
     return factories.conversation(world.key, user="mia")
 

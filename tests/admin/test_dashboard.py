@@ -11,11 +11,6 @@ from tests.admin.conftest import queries, text, url
 from tests.admin.test_usage import DAY, record
 
 
-@pytest.fixture
-def world() -> factories.World:
-    return factories.world("http://127.0.0.1:9/v1")
-
-
 def dashboard(client, world, **query):
     response = client.get(url("index"), {"tenant": world.tenant.pk, **query})
     assert response.status_code == 200

@@ -27,16 +27,6 @@ def media(settings, tmp_path):
     return tmp_path
 
 
-@pytest.fixture
-def world() -> factories.World:
-    return factories.world("http://127.0.0.1:9/v1")
-
-
-@pytest.fixture
-def dataset(world) -> Dataset:
-    return factories.dataset(world.tenant, "handbook")
-
-
 def page(client: Client, dataset: Dataset):
     response = client.get(url("files_dataset_change", dataset.pk))
     assert response.status_code == 200

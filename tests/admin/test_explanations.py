@@ -9,11 +9,6 @@ from tests.admin.test_usage import record
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def world() -> factories.World:
-    return factories.world("http://127.0.0.1:9/v1")
-
-
 def passage(**fields):
     return {
         "file_id": "file-1", "filename": "handbook.pdf", "page": 4, "relevance": 0.83, "score": 0.97,

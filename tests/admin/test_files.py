@@ -10,22 +10,12 @@ from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from django.test import Client
 
-from files.models import Dataset, DatasetFile, File
+from files.models import DatasetFile, File
 from tests import factories
 from tests.admin.conftest import queries, said, text, url
 
 State = DatasetFile.State
 # Rows that wait for a worker are rolled back: a worker of another test's would take them.
-
-
-@pytest.fixture
-def world() -> factories.World:
-    return factories.world("http://127.0.0.1:9/v1")
-
-
-@pytest.fixture
-def dataset(world) -> Dataset:
-    return factories.dataset(world.tenant, "handbook")
 
 
 def listed(client: Client, world, **query) -> list[int]:

@@ -17,11 +17,6 @@ from tests.admin.conftest import fields, queries, said, text, url
 
 
 @pytest.fixture
-def world() -> factories.World:
-    return factories.world("http://127.0.0.1:9/v1")
-
-
-@pytest.fixture
 def form(world) -> dict:
     """What a browser sends for a new key."""
     return {

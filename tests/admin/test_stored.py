@@ -8,16 +8,6 @@ from tests import factories
 from tests.admin.conftest import queries, text, url
 
 
-@pytest.fixture
-def world() -> factories.World:
-    return factories.world("http://127.0.0.1:9/v1")
-
-
-@pytest.fixture
-def dataset(world):
-    return factories.dataset(world.tenant, "handbook")
-
-
 def listed(client, world, **query) -> list[str]:
     response = client.get(url("files_file_changelist"), {"tenant__id__exact": world.tenant.pk, **query})
     assert response.status_code == 200

@@ -7,11 +7,6 @@ from tests import factories
 from tests.admin.conftest import fields, queries, text, url
 
 
-@pytest.fixture
-def world() -> factories.World:
-    return factories.world("http://127.0.0.1:9/v1")
-
-
 def change(tenant) -> str:
     return url("tenants_tenant_change", tenant.pk)
 

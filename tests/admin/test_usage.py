@@ -17,11 +17,6 @@ DAY = 86_400
 ticks = count()
 
 
-@pytest.fixture
-def world() -> factories.World:
-    return factories.world("http://127.0.0.1:9/v1")
-
-
 def record(world, *, age: float = 0, **values) -> UsageRecord:
     """A stored record, `age` seconds old and younger than those made before it."""
     moment = time.time() - age + next(ticks) * 0.002

@@ -10,7 +10,16 @@ from tests.canaries import RAW_MODEL, canary, planted_usage, unknown
 from tests.upstream import Play
 from tests.wire import chat
 
-CAPABILITIES = ("chat", "embed", "transcribe", "speech", "image", "moderate")
+#: The capability behind each scope that calls a model.
+CAPABLE = {
+    "inference:chat": "chat",
+    "inference:embed": "embed",
+    "inference:transcribe": "transcribe",
+    "inference:speech": "speech",
+    "inference:image": "image",
+    "inference:moderate": "moderate",
+}
+CAPABILITIES = tuple(CAPABLE.values())
 PNG = b64encode(b"\x89PNG\r\n\x1a\n" + bytes(64)).decode()
 SOUND = ("hello.wav", b"RIFF" + bytes(64), "audio/wav")
 NOTES = ("notes.txt", b"The office opens at nine.", "text/plain")

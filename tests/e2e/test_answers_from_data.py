@@ -22,12 +22,6 @@ HEADER = "x-gt-conversation-id"
 MARK = re.compile(r"^\[(\d+|end)\] ([0-9a-f]{8})", re.MULTILINE)
 
 
-@pytest.fixture(autouse=True)
-def database_access(django_db_blocker):
-    with django_db_blocker.unblock():
-        yield
-
-
 def fill(into: Dataset, *texts: str, filename: str = "handbook.md", **fields):
     """A ready file with a passage of each text, on pages of their own; returns its id."""
     place = factories.place(into, filename=filename, chunk_count=len(texts))

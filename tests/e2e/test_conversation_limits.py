@@ -16,12 +16,6 @@ HEADER = "x-gt-conversation-id"
 MOST = 8
 
 
-@pytest.fixture(autouse=True)
-def database_access(django_db_blocker):
-    with django_db_blocker.unblock():
-        yield
-
-
 @pytest.fixture(scope="module")
 def small():
     """A gateway whose conversations hold 8 messages of 2 KiB together."""

@@ -20,12 +20,6 @@ from tests.wire import BASES, RawClient, chat, envelope, events
 HEADER = "x-gt-conversation-id"
 
 
-@pytest.fixture(autouse=True)
-def database_access(django_db_blocker):
-    with django_db_blocker.unblock():
-        yield
-
-
 @pytest.fixture
 def thread(http) -> str:
     return http.post("/conversations").json()["id"]

@@ -12,21 +12,12 @@ from gtapi.ids import random_base62
 from inference import api_urls
 from tenants.keys import PREFIX, checksum, generate
 from tests import factories
-from tests.e2e.routes import CALLING, CAPABILITIES, KEYLESS, ROUTES
+from tests.e2e.routes import CALLING, CAPABILITIES, CAPABLE, KEYLESS, ROUTES
 from tests.wire import BASES, PLAIN, envelope
 
 EACH_ROUTE = pytest.mark.parametrize(
     ("route", "path"), [(route, base + route.path) for base in BASES for route in ROUTES], ids=str
 )
-#: The capability behind each scope.
-CAPABLE = {
-    "inference:chat": "chat",
-    "inference:embed": "embed",
-    "inference:transcribe": "transcribe",
-    "inference:speech": "speech",
-    "inference:image": "image",
-    "inference:moderate": "moderate",
-}
 EACH_CALL = pytest.mark.parametrize("route", CALLING, ids=str)
 
 

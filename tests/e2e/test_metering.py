@@ -22,12 +22,6 @@ SOON = 20
 pytestmark = pytest.mark.usefixtures("worker")
 
 
-@pytest.fixture(autouse=True)
-def database_access(django_db_blocker) -> Iterator[None]:
-    with django_db_blocker.unblock():
-        yield
-
-
 @pytest.fixture
 def records(world) -> Callable[[int], list[UsageRecord]]:
     """Waits for so many records of the test's tenant and returns them in order; more are a failure."""

@@ -4,7 +4,7 @@ import pytest
 
 from inference.endpoints import ENDPOINTS
 from tests import factories
-from tests.e2e.routes import CALLING, CAPABILITIES
+from tests.e2e.routes import CALLING, CAPABILITIES, CAPABLE
 from tests.wire import PLAIN, envelope
 
 BY_CAPABILITY = {
@@ -14,14 +14,6 @@ BY_CAPABILITY = {
     "speech": {"/audio/speech"},
     "image": {"/images/generations", "/images/edits", "/images/variations"},
     "moderate": {"/moderations"},
-}
-SCOPES = {
-    "inference:chat": "chat",
-    "inference:embed": "embed",
-    "inference:transcribe": "transcribe",
-    "inference:speech": "speech",
-    "inference:image": "image",
-    "inference:moderate": "moderate",
 }
 
 
@@ -55,10 +47,10 @@ def test_a_model_names_its_routes(gateway, shop):
     }
 
 
-@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("scope", CAPABLE)
 def test_only_routes_that_the_keys_scopes_open_are_named(gateway, shop, scope):
     world, targets = shop
-    opened = BY_CAPABILITY[SCOPES[scope]]
+    opened = BY_CAPABILITY[CAPABLE[scope]]
     found = listed(gateway, factories.key(world.tenant, targets, ["models:read", scope]))
     assert found
     assert set().union(*found.values()) == opened

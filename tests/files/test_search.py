@@ -14,12 +14,6 @@ from tests import factories
 pytestmark = pytest.mark.usefixtures("own_embedder")
 
 
-@pytest.fixture(autouse=True)
-def database_access(django_db_blocker):
-    with django_db_blocker.unblock():
-        yield
-
-
 @pytest.fixture
 def tenant():
     return factories.tenant()

@@ -17,12 +17,6 @@ FILES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def database_access(django_db_blocker):
-    with django_db_blocker.unblock():
-        yield
-
-
 @pytest.fixture(scope="module")
 def library(django_db_setup, django_db_blocker):
     """A file of that name for each of FILES."""

@@ -19,12 +19,6 @@ DIMENSIONS = 24
 CHUNKS = 400
 
 
-@pytest.fixture(autouse=True)
-def database_access(django_db_blocker):
-    with django_db_blocker.unblock():
-        yield
-
-
 def vector(number: int) -> list[float]:
     """Vectors on a spiral: near numbers are near each other."""
     return [((number + 1) / CHUNKS) ** (axis / 8) for axis in range(DIMENSIONS)]

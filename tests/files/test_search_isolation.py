@@ -16,12 +16,6 @@ from tests.files.embedding import WORDS, vector
 pytestmark = pytest.mark.usefixtures("own_embedder")
 
 
-@pytest.fixture(autouse=True)
-def database_access(django_db_blocker):
-    with django_db_blocker.unblock():
-        yield
-
-
 @pytest.mark.parametrize("searches", [40, pytest.param(1000, marks=pytest.mark.slow)])
 def test_one_tenants_canaries_never_appear_to_another(searches, shelf):
     """Both have the same texts, files and vectors, but for a word; B names all of A's datasets and files."""

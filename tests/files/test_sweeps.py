@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,17 +18,10 @@ from files.uploads import Incoming, Upload
 from gtapi import folders, forms
 from inference.models import Conversation
 from tests import factories
+from tests.waiting import eventually
 from tests.wire import RawClient
 
 LONG_AGO = timedelta(hours=2)
-SOON = 20
-
-
-def until(condition) -> None:
-    deadline = time.monotonic() + SOON
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -167,7 +159,7 @@ def begun(start_gateway, world, tmp_path):
     client.socket.sendall(client.head(1 << 20, "/api/tenant/files", "multipart/form-data; boundary=x"))
     client.socket.sendall(b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n')
     client.socket.sendall(b"x" * 100_000)
-    until(lambda: any(file.stat().st_size for file in tmp_path.glob(f"{forms.PREFIX}*/*")))
+    eventually(lambda: any(file.stat().st_size for file in tmp_path.glob(f"{forms.PREFIX}*/*")))
     yield gateway
     client.leave()
 
@@ -187,7 +179,7 @@ def test_folders_of_killed_processes_are_removed_and_those_of_live_ones_are_not(
         os.utime(folder, (0, 0))
         return bool(folders.sweep(forms.PREFIX))
 
-    until(swept)
+    eventually(swept)
     assert not folder.exists()
 
 
@@ -204,6 +196,6 @@ def test_an_upload_whose_client_leaves_leaves_no_folder(world, start_gateway, tm
     client = RawClient(gateway.port, world.authorization["authorization"])
     client.socket.sendall(client.head(1 << 20, "/api/tenant/files", "multipart/form-data; boundary=x"))
     client.socket.sendall(b"--x\r\n")
-    until(lambda: list(tmp_path.glob(f"{forms.PREFIX}*")))
+    eventually(lambda: list(tmp_path.glob(f"{forms.PREFIX}*")))
     client.leave("reset")
-    until(lambda: not list(tmp_path.glob(f"{forms.PREFIX}*")))
+    eventually(lambda: not list(tmp_path.glob(f"{forms.PREFIX}*")))

@@ -32,12 +32,6 @@ from tests.upstream import Wire
 SOON = 20
 
 
-@pytest.fixture(autouse=True)
-def database_access(django_db_blocker):
-    with django_db_blocker.unblock():
-        yield
-
-
 @pytest_asyncio.fixture(autouse=True)
 async def services():
     async with connected(), recording():

@@ -10,7 +10,8 @@ from files.ingestion.waking import wake
 from files.models import DatasetFile
 from tests import factories
 from tests.files import hostile
-from tests.files.ingestion.conftest import TERMINAL, eventually, state
+from tests.files.ingestion.conftest import TERMINAL, state
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -17,9 +17,9 @@ from files.ingestion.errors import Failed
 from files.ingestion.waking import publish
 from files.models import Dataset, DatasetFile, File
 from tests import environment, factories
-from tests.files.ingestion.conftest import eventually
 from tests.gateway import Ingest
 from tests.reliability.conftest import NONE, Clock, faults, states, unfinished
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

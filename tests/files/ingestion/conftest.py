@@ -1,8 +1,6 @@
 """A tenant with a model that embeds, and a look at what becomes of files."""
 
 import threading
-import time
-from collections.abc import Callable
 
 import pytest
 
@@ -11,15 +9,9 @@ from files.models import DatasetFile
 from tests import factories
 from tests.answers import answer
 from tests.upstream import Play, Wire
+from tests.waiting import eventually
 
 TERMINAL = ("ready", "failed", "cancelled")
-
-
-def eventually(true: Callable[[], object], seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.03)
 
 
 def state(place: DatasetFile) -> DatasetFile:

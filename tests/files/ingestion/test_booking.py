@@ -15,7 +15,8 @@ from tenants.models import UsageRecord
 from tests import factories
 from tests.admin.conftest import fields, url
 from tests.answers import answer, error_body
-from tests.files.ingestion.conftest import embeddings, ended, eventually, state
+from tests.files.ingestion.conftest import embeddings, ended, state
+from tests.waiting import eventually
 
 #: Whom usage is booked to that is an operator's.
 NOBODY = 0

@@ -13,8 +13,9 @@ from django.core.files.storage import default_storage
 from files.ingestion.waking import publish, wake
 from files.models import Chunk, ChunkVector, DatasetFile
 from tests import environment, factories
-from tests.files.ingestion.conftest import ended, eventually, state
+from tests.files.ingestion.conftest import ended, state
 from tests.gateway import Ingest
+from tests.waiting import eventually
 
 
 def whole(place: DatasetFile) -> bool:

@@ -5,8 +5,9 @@ from gtapi.database import in_thread
 from tests import factories
 from tests.answers import answer, error_body
 from tests.e2e.media import wav
-from tests.files.ingestion.conftest import embeddings, ended, eventually, state
+from tests.files.ingestion.conftest import embeddings, ended, state
 from tests.upstream import Wire
+from tests.waiting import eventually
 
 
 def test_model_that_is_overloaded_is_asked_again(ingest, dataset, embedder, upstream):

@@ -15,7 +15,8 @@ from files.placing import Wanted
 from gtapi.stack.redis import Redis
 from tests import environment, factories
 from tests.answers import answer, error_body
-from tests.files.ingestion.conftest import embeddings, ended, eventually, state
+from tests.files.ingestion.conftest import embeddings, ended, state
+from tests.waiting import eventually
 
 
 def again(place):

@@ -3,7 +3,8 @@
 from files.models import Chunk, ChunkVector
 from tenants.models import UsageRecord
 from tests import factories
-from tests.files.ingestion.conftest import ended, eventually
+from tests.files.ingestion.conftest import ended
+from tests.waiting import eventually
 
 
 def test_text_file_becomes_ready(ingest, dataset):

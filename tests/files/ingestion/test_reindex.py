@@ -7,8 +7,9 @@ import pytest
 from files.models import Chunk, ChunkVector, Dataset
 from tests import factories
 from tests.answers import answer, error_body
-from tests.files.ingestion.conftest import embeddings, ended, eventually
+from tests.files.ingestion.conftest import embeddings, ended
 from tests.upstream import Wire
+from tests.waiting import eventually
 
 
 @pytest.fixture

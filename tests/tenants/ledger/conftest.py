@@ -1,8 +1,7 @@
 """A Redis and a spool of the test's own, so that nothing else drains what it records."""
 
 import itertools
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,13 +39,6 @@ class Ledger:
 
 def stored(ids: list[str]) -> int:
     return UsageRecord.objects.filter(pk__in=ids).count()
-
-
-def eventually(true: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ from tenants import drain, tasks
 from tenants.models import KeyActivity, PolicyChange, UsageRecord
 from tenants.stream import DEAD_LETTERS, FIELD, STREAM
 from tests import factories
-from tests.tenants.ledger.conftest import eventually, stored
+from tests.tenants.ledger.conftest import stored
 from tests.tenants.ledger.processes import fields
+from tests.waiting import eventually
 
 
 def send(ledger, *lines: bytes) -> None:

@@ -12,8 +12,9 @@ from tenants import drain
 from tenants import ledger as product
 from tenants.models import UsageRecord
 from tenants.stream import STREAM
-from tests.tenants.ledger.conftest import eventually, stored
+from tests.tenants.ledger.conftest import stored
 from tests.tenants.ledger.processes import fields
+from tests.waiting import eventually
 
 
 def test_a_record_keeps_every_field(ledger):

@@ -19,8 +19,8 @@ from tenants import ledger as product
 from tenants.stream import STREAM
 from tests import environment
 from tests.gateway import free_port
-from tests.tenants.ledger.conftest import eventually
 from tests.tenants.ledger.test_recording import entry
+from tests.waiting import eventually
 
 PASSWORD = "p@ss/word"
 QUOTED = "p%40ss%2Fword"

@@ -1,7 +1,8 @@
 """Celery's worker and beat drain by themselves, with the settings of production."""
 
-from tests.tenants.ledger.conftest import eventually, stored
+from tests.tenants.ledger.conftest import stored
 from tests.tenants.ledger.processes import Process, fields
+from tests.waiting import eventually
 
 
 def test_the_worker_drains_what_a_process_records(worker):
