@@ -50,6 +50,7 @@ class File(models.Model):
         indexes = [
             models.Index(fields=["tenant"], include=["bytes"], name="files_file_use"),
             models.Index(fields=["key", "-created_at"], name="files_file_key"),
+            models.Index(fields=["-created_at", "-id"], name="files_file_newest"),
         ]
 
     def __str__(self) -> str:
@@ -151,6 +152,11 @@ class DatasetFile(models.Model):
             # What is in work.
             models.Index(fields=["tenant"], condition=Q(lease__isnull=False), name="files_place_leased"),
             models.Index(fields=["dataset", "-created_at"], name="files_place_dataset"),
+            # The operator's list, and the files that failed lately.
+            models.Index(fields=["-created_at", "-id"], name="files_place_newest"),
+            models.Index(
+                fields=["ended_at", "tenant"], condition=Q(state="failed"), name="files_place_failed"
+            ),
             models.Index(fields=["ordered_by"], name="files_place_ordered_by"),
         ]
 

@@ -59,7 +59,10 @@ class Conversation(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["key", "-created_at"], name="inference_conversation_key")]
+        indexes = [
+            models.Index(fields=["key", "-created_at"], name="inference_conversation_key"),
+            models.Index(fields=["-created_at", "-id"], name="inference_conversation_newest"),
+        ]
 
     def __str__(self) -> str:
         return self.id

@@ -45,7 +45,10 @@ class Explanation(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["tenant", "-created_at"], name="inference_explanation_tenant")]
+        indexes = [
+            models.Index(fields=["tenant", "-created_at"], name="inference_explanation_tenant"),
+            models.Index(fields=["-created_at", "-id"], name="inference_explanation_newest"),
+        ]
 
     def __str__(self) -> str:
         return self.request_id
