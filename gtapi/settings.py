@@ -267,6 +267,7 @@ FILES_SCALE = "inference.backends.scale"
 FILES_TRANSCRIBER = "inference.backends.transcribe"
 #: Seconds that a search waits for its question's vector; after them the words alone are searched.
 SEARCH_EMBEDDING_SECONDS = env.float("SEARCH_EMBEDDING_SECONDS", default=10.0)
+SEARCH_INDEX_MEMORY = env.str("SEARCH_INDEX_MEMORY", default="1GB")
 #: Async context managers that live as long as a worker is at work on files.
 INGEST_SERVICES = [
     "tenants.ledger.recording",

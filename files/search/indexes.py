@@ -8,7 +8,9 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import connection
+from django.conf import settings
+from django.db import OperationalError, connection
+from psycopg.errors import DiskFull
 
 logger = logging.getLogger(__name__)
 
@@ -18,8 +20,7 @@ ENOUGH = 10_000
 MOST_DIMENSIONS = 4_000
 #: How many neighbours a row has in the graph, and how many candidates are looked at when it is put in.
 NEIGHBOURS, CANDIDATES = 16, 64
-#: What the making may take of memory, and the lock that keeps two workers from making the same one.
-MEMORY = "512MB"
+#: The lock that keeps two workers from making the same index.
 LOCK = 7_062_001
 
 
@@ -86,15 +87,29 @@ def _drop_broken() -> None:
 def _make(dimensions: int) -> None:
     logger.info("making the index of vectors with %d dimensions", dimensions)
     with connection.cursor() as cursor:
-        cursor.execute(f"SET maintenance_work_mem = '{MEMORY}'")
+        # A graph that outgrows its memory is continued on the disk, which takes many times as long.
+        cursor.execute("SELECT set_config('maintenance_work_mem', %s, FALSE)", [settings.SEARCH_INDEX_MEMORY])
         cursor.execute("SET statement_timeout = 0")
         try:
-            cursor.execute(
-                f"CREATE INDEX CONCURRENTLY {name_of(dimensions)} ON files_chunkvector USING hnsw"
-                f" ((vector::halfvec({dimensions})) halfvec_cosine_ops)"
-                f" WITH (m = {NEIGHBOURS}, ef_construction = {CANDIDATES}) WHERE dimensions = {dimensions}"
-            )
+            _create(dimensions)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, DiskFull):
+                raise
+            # Several processes share that memory through /dev/shm, of which a container has little; one needs none.
+            logger.warning("the index is made by one process: %s", error)
+            _drop_broken()
+            cursor.execute("SET max_parallel_maintenance_workers = 0")
+            _create(dimensions)
         finally:
-            cursor.execute("RESET maintenance_work_mem")
-            cursor.execute("RESET statement_timeout")
+            for name in ("maintenance_work_mem", "statement_timeout", "max_parallel_maintenance_workers"):
+                cursor.execute(f"RESET {name}")
     logger.info("the index of vectors with %d dimensions is made", dimensions)
+
+
+def _create(dimensions: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE INDEX CONCURRENTLY {name_of(dimensions)} ON files_chunkvector USING hnsw"
+            f" ((vector::halfvec({dimensions})) halfvec_cosine_ops)"
+            f" WITH (m = {NEIGHBOURS}, ef_construction = {CANDIDATES}) WHERE dimensions = {dimensions}"
+        )

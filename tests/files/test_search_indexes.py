@@ -111,6 +111,20 @@ def test_an_index_whose_making_broke_off_is_made_anew(indexed):
     assert is_valid()
 
 
+def test_an_index_is_made_where_shared_memory_is_short(indexed, settings, caplog):
+    settings.SEARCH_INDEX_MEMORY = "1TB"
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP INDEX {indexes.name_of(DIMENSIONS)}")
+        # A table this small would not be shared out.
+        cursor.execute("ALTER TABLE files_chunkvector SET (parallel_workers = 2)")
+        assert indexes.make_missing() == [DIMENSIONS]
+        assert is_valid()
+        cursor.execute("ALTER TABLE files_chunkvector RESET (parallel_workers)")
+        assert "one process" in caplog.text
+        cursor.execute("SHOW max_parallel_maintenance_workers")
+        assert cursor.fetchone() != ("0",)
+
+
 def test_two_workers_do_not_make_the_same_index(indexed, django_db_blocker):
     with connection.cursor() as cursor:
         cursor.execute(f"DROP INDEX {indexes.name_of(DIMENSIONS)}")
