@@ -141,7 +141,7 @@ def measure(
     if truth is not None:
         recall = mean(
             len({passage.chunk_id for passage in passages} & truth(vector)) / LIMIT
-            for _, passages, vector in results[:20]
+            for _, passages, vector in results
         )
     return Measured(cuts[9], cuts[18], recall, min(len(passages) for _, passages, _ in results))
 
