@@ -28,7 +28,8 @@ help: ## What there is
 	@echo "             DEMO_PROVIDER_BASE_URL and DEMO_PROVIDER_API_KEY name another provider;"
 	@echo "             DATABASE_URL and REDIS_URL name servers to use in place of our own;"
 	@echo "             GTAPI_HOME is where the data goes (var/)"
-	@echo "make test    the whole suite, on a PostgreSQL and a Redis of its own; ARGS goes to pytest"
+	@echo "make test    the whole suite, on a PostgreSQL and a Redis of its own; ARGS goes to pytest,"
+	@echo "             PROCESSES (2) says how many of them share the work"
 	@echo "make test-browser  click through the admin in a headless Chromium (CHROMIUM, or /usr/bin/chromium)"
 	@echo "make lint    ruff, mypy, missing migrations"
 	@echo "make fuzz    10,000 requests made up from the API's description; CASES=N makes it another number"
@@ -43,8 +44,9 @@ help: ## What there is
 run: $(VENV)/.$(NEEDED)
 	@exec $(BIN)/python manage.py run
 
+# Several pytest processes, each with servers of its own.
 test: $(VENV)/.dev
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(or $(PROCESSES),2) $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ Tests share one database and never empty it. Each makes a tenant of its own and 
 processes see what it does; a test that wants its rows rolled back marks itself with `django_db`.
 """
 
+import os
 from collections.abc import Callable, Iterator
 
 from tests import environment
@@ -19,11 +20,34 @@ import openai  # noqa: E402
 import pytest  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connections  # noqa: E402
+from xdist.scheduler import LoadScopeScheduling  # noqa: E402
 
 from files.models import DatasetFile  # noqa: E402
 from tests import answers, factories  # noqa: E402
 from tests.gateway import Gateway, Ingest, Worker  # noqa: E402
 from tests.upstream import Upstream  # noqa: E402
+
+
+def pytest_configure(config) -> None:
+    if config.getoption("numprocesses", None):
+        # The processes that share the suite make environments of their own; named here, the settings would be read
+        # by the first plugin of each, with the servers of this one, which starts none.
+        os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+
+
+class ByFile(LoadScopeScheduling):
+    """Whole files go to the next process that is free, and all that loads the local models to one of them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return MODELS if file.startswith(MODELS) else file
+
+
+MODELS = "tests/local_models"
+
+
+def pytest_xdist_make_scheduler(config, log) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -176,11 +176,9 @@ def test_what_the_model_itself_says_is_no_leak(run, gateway, upstream, world):
     assert f"support says: I am {world.raw}." in said
 
 
-@pytest.mark.parametrize(
-    "play", [answers.answer(answers.error_body(), 500), answers.answer(answers.error_body(), 429)], ids=str
-)
-def test_a_chat_that_fails_is_found(run, gateway, upstream, world, capsys, play):
-    upstream.script(world.raw, play)
+@pytest.mark.parametrize("status", [500, 429])
+def test_a_chat_that_fails_is_found(run, gateway, upstream, world, capsys, status):
+    upstream.script(world.raw, answers.answer(answers.error_body(), status))
     fails(run, gateway, world)
     said = capsys.readouterr().out
     assert "FAILED   A chat gets an answer" in said

@@ -77,7 +77,7 @@ def compare(kind, key, value):
             {"two", "three"},
         ),
     ],
-    ids=str,
+    ids=lambda given: str(sorted(given)) if isinstance(given, set) else str(given),
 )  # fmt: skip
 def test_what_matches(library, filters, expected):
     assert matching(library, filters) == expected

@@ -36,7 +36,9 @@ def test_with_a_database_of_ones_own_nothing_is_defaulted(missing):
 
 
 @pytest.mark.parametrize(
-    "keys", ["secret", "AAAA", f"{environment.VARIABLES['ENCRYPTION_KEYS']},ключ", "é" * 44]
+    "keys",
+    ["secret", "AAAA", f"{environment.VARIABLES['ENCRYPTION_KEYS']},ключ", "é" * 44],
+    ids=["word", "short", "second", "foreign"],
 )
 def test_encryption_keys_that_encrypt_nothing_stop_the_start(keys):
     variables = {name: environment.VARIABLES[name] for name in ("DATABASE_URL", *REQUIRED)}
