@@ -197,7 +197,7 @@ def test_a_stream_without_an_end_is_found(run, gateway, upstream, world, capsys)
 
 
 def test_a_key_that_may_do_nothing_fails_where_it_should(run, gateway, world, capsys):
-    nothing = factories.key(world.tenant)
+    nothing = factories.key(world.tenant, scopes=["models:read", "inference:chat"])
     fails(run, gateway, world, key=nothing.plain)
     said = capsys.readouterr().out
     assert "nothing is granted, and nothing is listed" in said
