@@ -33,8 +33,8 @@ MAX_EMBEDDED = 4_000
 MAX_READ = 50_000
 #: Chunks up to which all vectors are compared, and an index of vectors is not asked.
 EXACT = 10_000
-#: How the index is read: it goes on until enough of what it finds is asked for, or it has seen so many vectors. With as
-#: many candidates as are wanted, it missed up to a fifth of the nearest ten among 500,000; see benchmarks/results.
+#: How the index is read: it goes on until enough of what it finds is asked for, or it has seen so many vectors.
+#: With as many candidates as are wanted, it missed up to a fifth of the nearest ten among 500,000.
 SCAN = {
     "hnsw.iterative_scan": "strict_order",
     "hnsw.ef_search": str(3 * plan.POOL),
