@@ -1,5 +1,6 @@
 """Checks of what clients say about datasets and the files in them; see ``gtapi.checks``."""
 
+from datetime import timedelta
 from typing import Any
 
 from gtapi.checks import (
@@ -13,6 +14,7 @@ from gtapi.checks import (
     one_of,
     wrong_type,
 )
+from gtapi.forms import ReceivedForm
 
 JSON = dict[str, Any]
 #: Tokens of a chunk, and how many of them the next one repeats, where a client does not say.
@@ -20,6 +22,9 @@ CHUNK_TOKENS = 400
 CHUNK_OVERLAP = 50
 MIN_CHUNK_TOKENS = 100
 MAX_CHUNK_TOKENS = 4096
+#: Seconds after which a client may have its file deleted.
+MIN_FILE_SECONDS = 3_600
+MAX_FILE_SECONDS = 2_592_000
 
 
 def check_attributes(attributes: Any, name: str = "attributes") -> JSON:
@@ -68,6 +73,23 @@ def check_chunking(strategy: Any, name: str = "chunking_strategy") -> JSON | Non
             f"{name}.static.chunk_overlap_tokens", "it is more than half of 'max_chunk_size_tokens'"
         )
     return {"type": "static", "static": sizes}
+
+
+def check_file_expiry(form: ReceivedForm) -> timedelta | None:
+    """Return how long after its upload a file expires; None where it does not.
+
+    OpenAI's fields say so: ``expires_after[anchor]``, always ``created_at``, and ``expires_after[seconds]``.
+    """
+    if "expires_after" not in form.names():
+        return None
+    anchor = form.get("expires_after[anchor]")
+    if not anchor:
+        raise missing("expires_after[anchor]")
+    one_of(("created_at",))("expires_after[anchor]", anchor)
+    seconds = form.integer("expires_after[seconds]", MIN_FILE_SECONDS, MAX_FILE_SECONDS)
+    if seconds is None:
+        raise missing("expires_after[seconds]")
+    return timedelta(seconds=seconds)
 
 
 def chunking_object(chunking: JSON | None) -> JSON:

@@ -61,7 +61,8 @@ NOTHING = Counts({}, 0)
 def counts(dataset_ids: Iterable[str]) -> dict[str, Counts]:
     """Return what is in datasets, by their ids; one that is empty is missing."""
     rows = (
-        DatasetFile.objects.filter(dataset__in=list(dataset_ids))
+        DatasetFile.objects.live()
+        .filter(dataset__in=list(dataset_ids))
         .order_by()
         .values_list("dataset_id", "state")
         .annotate(Count("pk"), Sum("file__bytes"))

@@ -62,7 +62,7 @@ def place(dataset: Dataset, key_id: int, wanted: Sequence[Wanted], batch: FileBa
     _check(wanted, files.values_list("pk", flat=True))
     limits.alone(dataset.tenant_id)
     # In one order for everybody: requests that name the same files would wait for each other for ever.
-    locked = File.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
+    locked = File.objects.live().filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
     _check(wanted, locked.values_list("pk", flat=True))
     found = {place.file_id: place for place in dataset.places.filter(file__in=ids)}
     new = [one for one in wanted if one.file_id not in found]

@@ -54,6 +54,7 @@ def file_object(file: File, place: DatasetFile | None, *, own: bool) -> JSON:
         "object": "file",
         "bytes": file.bytes,
         "created_at": int(file.created_at.timestamp()),
+        "expires_at": int(file.expires_at.timestamp()) if file.expires_at else None,
         "filename": file.filename,
         "purpose": file.purpose,
         "status": (_OWN if own else _OPENAI)[state],

@@ -1,4 +1,4 @@
-"""What broken-off uploads and deletions leave behind is removed, none of it in use."""
+"""What broken-off uploads and deletions leave behind is removed, and what has expired; none of it is in use."""
 
 from datetime import timedelta
 
@@ -10,16 +10,25 @@ from files.models import Dataset, File, Leftover, UploadKey
 
 #: An upload is never this long between its rows.
 SETTLED = timedelta(hours=1)
-#: Leftovers that are removed at once.
+#: Rows of a kind that are looked up at once.
 BATCH = 500
 
 
 def sweep() -> None:
     """Remove what is no longer needed; each step may be done twice and at the same time by two."""
+    remove_expired_files()
     remove_leftovers()
     remove_hidden_datasets()
     remove_files_of_nothing()
     forget_keys()
+
+
+def remove_expired_files() -> None:
+    """Delete files that have expired everywhere, each in a transaction of its own, until none is left."""
+    expired = File.objects.expired().order_by("expires_at")
+    while files := list(expired[:BATCH]):
+        for file in files:
+            uploads.remove(file)
 
 
 def remove_leftovers() -> None:

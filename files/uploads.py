@@ -66,6 +66,7 @@ class Upload:
     attributes: JSON = field(default_factory=dict)
     chunking: JSON | None = None
     idempotency_key: str = ""
+    expires_after: timedelta | None = None
 
     @property
     def filename(self) -> str:
@@ -73,10 +74,12 @@ class Upload:
 
     def fingerprint(self, digest: str) -> str:
         """Return what tells whether two uploads are the same one."""
-        said = [
+        said: list[Any] = [
             self.origin, self.dataset.pk if self.dataset else None, self.purpose, self.filename,
             self.attributes, self.chunking, digest,
         ]  # fmt: skip
+        if self.expires_after is not None:
+            said.append(self.expires_after.total_seconds())
         return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
@@ -97,13 +100,13 @@ def readable(key_id: int, tenant_id: int, user: str = "") -> QuerySet[File]:
     """Return the files that a key may see: the one door to them.
 
     They are those that it uploaded by itself or into its own conversations, and those of datasets that are
-    granted to it. Of a conversation that is an end user's, only the one of that user.
+    granted to it, unless they have expired. Of a conversation that is an end user's, only the one of that user.
     """
     places = DatasetFile.objects.filter(file=OuterRef("pk"))
     granted = places.filter(dataset__hidden=False, dataset__grants__key=key_id)
     # Conversations are of an app above this one and reached by name.
     spoken = places.filter(dataset__conversation__key=key_id, dataset__conversation__user__in=["", user])
-    return File.objects.filter(
+    return File.objects.live().filter(
         Q(origin=File.Origin.FILES, key=key_id)
         | Q(Exists(spoken), origin=File.Origin.CONVERSATION)
         | Q(Exists(granted)),
@@ -251,7 +254,8 @@ def _remembered(upload: Upload, digest: str) -> Kept | None:
     if not upload.idempotency_key or upload.key_id is None:
         return None
     used = UploadKey.objects.filter(key=upload.key_id, idempotency_key=upload.idempotency_key)
-    used.filter(created_at__lt=timezone.now() - REMEMBERED).delete()
+    now = timezone.now()
+    used.filter(Q(created_at__lt=now - REMEMBERED) | Q(file__expires_at__lte=now)).delete()
     row = used.select_related("file").first()
     if row is None:
         return None
@@ -270,7 +274,7 @@ def _remembered(upload: Upload, digest: str) -> Kept | None:
 def _same_content(upload: Upload, digest: str) -> Kept | None:
     if upload.dataset is None:
         return None
-    places = upload.dataset.places.select_related("file")
+    places = upload.dataset.places.live().select_related("file")
     # What was attached has no digest here, where two files of one content may be: the oldest place is the answer.
     # Only a ready one, since whoever uploads waits for that word, and an attached file's address never says it.
     attached = places.filter(digest="", file__sha256=digest, state=DatasetFile.State.READY).order_by("pk")
@@ -289,6 +293,7 @@ def _revive(place: DatasetFile, key_id: int | None) -> None:
 
 
 def _created(upload: Upload, digest: str, name: str) -> Kept:
+    now = timezone.now()
     file = File.objects.create(
         tenant_id=upload.tenant_id,
         key_id=upload.key_id,
@@ -299,6 +304,8 @@ def _created(upload: Upload, digest: str, name: str) -> Kept:
         bytes=upload.incoming.size,
         sha256=digest,
         path=name,
+        created_at=now,
+        expires_at=None if upload.expires_after is None else now + upload.expires_after,
     )
     _remember(upload, digest, file)
     if upload.dataset is None:

@@ -13,6 +13,7 @@ from django.conf import settings
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from gtapi.checks import integer, invalid
 from gtapi.errors import BadRequest, RequestTooLarge, StorageUnavailable, UnsupportedMediaType
 from gtapi.folders import temporary
 from gtapi.request import APIRequest
@@ -50,6 +51,22 @@ class ReceivedForm:
     def get(self, name: str) -> str | None:
         """Return the last value of a field, under its name or its name with ``[]``."""
         return self.values().get(name)
+
+    def integer(self, name: str, least: int, most: int) -> int | None:
+        """Return a field that holds an integer in a range; None where it is not there, or empty.
+
+        Raises:
+            BadRequest: it holds something else.
+        """
+        value = self.get(name)
+        if not value:
+            return None
+        try:
+            found = int(value)
+        except ValueError:
+            raise invalid(name, "expected an integer") from None
+        integer(least, most)(name, found)
+        return found
 
     def values(self) -> dict[str, str]:
         """Return the fields by name; of several with one name the last."""

@@ -12,7 +12,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, 
 from files import uploads
 from files.admin import downloading
 from files.models import DatasetFile, File
-from gtapi.templatetags.amounts import ago
+from gtapi.templatetags.amounts import ago, ahead
 from gtapi.templatetags.amounts import size as size_text
 from tenants.admin.base import LookedAtAdmin
 from tenants.admin.typed import display
@@ -39,7 +39,7 @@ class UseFilter(_Dropdown):
 @admin.register(File)
 class FileAdmin(LookedAtAdmin[File]):
     only_counted = True
-    list_display = ("heading", "tenant", "size", "came_by", "places_held", "uploaded")
+    list_display = ("heading", "tenant", "size", "came_by", "places_held", "uploaded", "expires")
     list_filter = (("tenant", RelatedDropdownFilter), ("origin", ChoicesDropdownFilter), UseFilter)
     list_select_related = ("tenant", "key")
     search_fields = ("filename", "=id", "=sha256")
@@ -104,3 +104,7 @@ class FileAdmin(LookedAtAdmin[File]):
     @display(description="Uploaded", ordering="created_at", header=True)
     def uploaded(self, file: File) -> list[str]:
         return [ago(file.created_at), f"by {file.key.name if file.key else 'an operator'}"]
+
+    @display(description="Expires", ordering="expires_at", empty_value="never")
+    def expires(self, file: File) -> str | None:
+        return ahead(file.expires_at) if file.expires_at else None

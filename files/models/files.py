@@ -18,10 +18,20 @@ def batch_id() -> str:
     return object_id("vsfb_")
 
 
+class FileQuerySet(models.QuerySet["File"]):
+    def live(self) -> "FileQuerySet":
+        """Files that have not expired: all that clients may know of."""
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
+
+    def expired(self) -> "FileQuerySet":
+        return self.filter(expires_at__lte=timezone.now())
+
+
 class File(models.Model):
     """Bytes in storage. ``filename`` is what the client said, and never part of a path.
 
-    ``origin`` is the route by which it came, since each has words of its own for a file's state.
+    ``origin`` is the route by which it came, since each has words of its own for a file's state. From
+    ``expires_at`` on it is gone for clients, and a sweep deletes it.
     """
 
     class Origin(models.TextChoices):
@@ -42,6 +52,9 @@ class File(models.Model):
     sha256 = models.CharField(max_length=64)
     path = models.CharField(max_length=200, unique=True, help_text="Its name in storage")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(null=True, editable=False, help_text="Empty: never.")
+
+    objects = FileQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at", "-id"]
@@ -51,6 +64,9 @@ class File(models.Model):
             models.Index(fields=["tenant"], include=["bytes"], name="files_file_use"),
             models.Index(fields=["key", "-created_at"], name="files_file_key"),
             models.Index(fields=["-created_at", "-id"], name="files_file_newest"),
+            models.Index(
+                fields=["expires_at"], condition=Q(expires_at__isnull=False), name="files_file_expires"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -68,6 +84,12 @@ class FileBatch(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+
+class DatasetFileQuerySet(models.QuerySet["DatasetFile"]):
+    def live(self) -> "DatasetFileQuerySet":
+        """Places of files that have not expired: those that clients may know of."""
+        return self.filter(Q(file__expires_at=None) | Q(file__expires_at__gt=timezone.now()))
 
 
 class DatasetFile(models.Model):
@@ -128,6 +150,8 @@ class DatasetFile(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+
+    objects = DatasetFileQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at", "-id"]

@@ -207,7 +207,8 @@ def statement(
         " JOIN files_dataset d ON d.id = c.dataset_id AND d.tenant_id = c.tenant_id"
         " JOIN files_file f ON f.id = p.file_id AND f.tenant_id = p.tenant_id"
         " LEFT JOIN files_chunkvector v ON v.chunk_id = c.id AND v.generation = d.generation"
-        " AND v.tenant_id = c.tenant_id WHERE {} ORDER BY fused.fused DESC, c.id",
+        " AND v.tenant_id = c.tenant_id WHERE {} AND (f.expires_at IS NULL OR f.expires_at > now())"
+        " ORDER BY fused.fused DESC, c.id",
         fused,
         _similarity(probes),
         question.coverage(sql("(c.words || ''::tsvector)")) if question else SQL("NULL::float8"),

@@ -31,7 +31,7 @@ class DatasetFilesView(UploadView, DatasetView):
         return JSONResponse(await in_thread(self._list, dataset_id, Paging.of(request)))
 
     def _list(self, dataset_id: str, paging: Paging) -> JSON:
-        places = self.dataset(dataset_id).places.select_related("file", "dataset")
+        places = self.dataset(dataset_id).places.live().select_related("file", "dataset")
         found, more = paging.select(places, key="file_id")
         return page([file_object(place.file, place, own=False) for place in found], more)
 
@@ -82,7 +82,7 @@ class DatasetFileView(DatasetView):
         Raises:
             NotFound: there is no such dataset, or no such file in it.
         """
-        places = self.dataset(dataset_id).places.select_related("file", "dataset")
+        places = self.dataset(dataset_id).places.live().select_related("file", "dataset")
         # PostgreSQL takes no NUL, not even to look for one.
         found = None if "\0" in file_id else places.filter(file=file_id).first()
         if found is None:

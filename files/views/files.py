@@ -9,13 +9,14 @@ from django.db.models import Prefetch, QuerySet
 from django.utils.http import content_disposition_header
 
 from files import storage, uploads
+from files.checks import check_file_expiry
 from files.models import File
 from files.shapes import ALL_PURPOSES, PURPOSES, file_object, telling_place
 from files.uploads import Upload
 from files.views.uploads import UploadView, with_storage
 from gtapi.checks import missing, one_of
 from gtapi.database import in_thread
-from gtapi.errors import BadRequest, PermissionDenied, StorageUnavailable, translate
+from gtapi.errors import PermissionDenied, StorageUnavailable, translate
 from gtapi.pagination import Paging, page
 from gtapi.request import APIRequest
 from gtapi.responses import JSONResponse, Stream
@@ -79,18 +80,13 @@ class FilesView(UploadView, FileOwnerView):
             if purpose is None:
                 raise missing("purpose")
             one_of(PURPOSES)("purpose", purpose)
-            if "expires_after" in received.form.names():
-                raise BadRequest(
-                    "Files do not expire here: leave out 'expires_after', and delete what is not needed any more.",
-                    param="expires_after",
-                    code="unsupported_parameter",
-                )
             upload = Upload(
                 self.auth.tenant_id,
                 self.auth.id,
                 File.Origin.FILES,
                 received.incoming,
                 purpose=purpose,
+                expires_after=check_file_expiry(received.form),
                 idempotency_key=received.idempotency_key,
             )
             return await self.kept(upload)

@@ -43,7 +43,7 @@ class StoreFileView(DatasetView):
         Raises:
             NotFound: the file is not in it.
         """
-        places = dataset.places.select_related("file")
+        places = dataset.places.live().select_related("file")
         # PostgreSQL takes no NUL, not even to look for one.
         found = None if "\0" in file_id else places.filter(file=file_id).first()
         if found is None:
@@ -71,7 +71,7 @@ class StoreFilesView(StoreFileView):
         return JSONResponse(await in_thread(self._list, dataset_id, *self.listed(request)))
 
     def _list(self, dataset_id: str, paging: Paging, status: str) -> JSON:
-        return self.page(self.dataset(dataset_id).places.all(), paging, status)
+        return self.page(self.dataset(dataset_id).places.live(), paging, status)
 
     async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
         wanted = _wanted(await request.json())
@@ -198,11 +198,11 @@ class FileBatchFilesView(FileBatchView):
 
     def _list(self, dataset_id: str, batch_id: str, paging: Paging, status: str) -> JSON:
         batch = self.batch(self.dataset(dataset_id), batch_id)
-        return self.page(batch.places.all(), paging, status)
+        return self.page(batch.places.live(), paging, status)
 
 
 def _whole(batch: FileBatch) -> JSON:
-    states = batch.places.order_by().values_list("state").annotate(Count("pk"))
+    states = batch.places.live().order_by().values_list("state").annotate(Count("pk"))
     return batch_object(batch, Counts(dict(states), 0))
 
 

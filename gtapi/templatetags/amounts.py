@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from django import template
-from django.utils.timesince import timesince
+from django.utils.timesince import timesince, timeuntil
 
 register = template.Library()
 
@@ -31,6 +31,12 @@ def size(number: int) -> str:
 def ago(moment: datetime) -> str:
     """Return how long ago something was, in its largest unit: ``3 days ago``."""
     return f"{timesince(moment, depth=1)} ago"
+
+
+@register.filter
+def ahead(moment: datetime) -> str:
+    """Return how far ahead something is, in its largest unit: ``in 3 days``."""
+    return f"in {timeuntil(moment, depth=1)}"
 
 
 @register.filter

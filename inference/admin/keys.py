@@ -9,10 +9,10 @@ from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquer
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from django.utils.timesince import timesince, timeuntil
 from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 
 from files.models import Dataset
+from gtapi.templatetags.amounts import ago, ahead
 from inference.admin.attention import SOON
 from inference.admin.key_forms import KeyForm, preset_label
 from inference.admin.snippets import example_for, snippets
@@ -317,17 +317,17 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
     @display(description="Last used", ordering="activity__last_used_at", empty_value="never")
     def last_used(self, key: InferenceKey) -> str | None:
         activity = getattr(key, "activity", None)
-        return f"{timesince(activity.last_used_at, depth=1)} ago" if activity else None
+        return ago(activity.last_used_at) if activity else None
 
     @display(description="Expires", ordering="expires_at", empty_value="never")
     def expires(self, key: InferenceKey) -> str | None:
         if key.expires_at is None:
             return None
         if key.state == "expired":
-            return f"{timesince(key.expires_at, depth=1)} ago"
-        left = f"in {timeuntil(key.expires_at, depth=1)}"
+            return ago(key.expires_at)
+        left = ahead(key.expires_at)
         return badge(left, "warning") if key.expires_at <= timezone.now() + SOON else left
 
     @display(description="Created", ordering="created_at")
     def created(self, key: InferenceKey) -> str:
-        return f"{timesince(key.created_at, depth=1)} ago"
+        return ago(key.created_at)

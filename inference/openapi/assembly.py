@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from inference.openapi.routes import FOLDER, Body, Events, Problem, Route, read, routes
+from inference.openapi.routes import FOLDER, FORM, Body, Events, Problem, Route, read, routes
 
 JSON = dict[str, Any]
 EVENTS = "text/event-stream"
@@ -80,8 +80,11 @@ def _operation(route: Route) -> JSON:
         operation["parameters"] = list(route.parameters)
     if route.body:
         schema = {"$ref": f"#/components/schemas/{request_name(route)}"}
-        content = {route.body.media_type: {"schema": schema}}
-        operation["requestBody"] = {"required": not route.body.optional, "content": content}
+        content = {"schema": schema, **_encoding(route.body)}
+        operation["requestBody"] = {
+            "required": not route.body.optional,
+            "content": {route.body.media_type: content},
+        }
     if route.capability:
         operation["x-capability"] = route.capability
         operation["x-left-out"] = list(route.left_out)
@@ -92,6 +95,14 @@ def _operation(route: Route) -> JSON:
         for language, source in route.examples.items()
     ]
     return operation
+
+
+def _encoding(body: Body) -> JSON:
+    """Say how objects are written in a form: ``name[field]``, as OpenAI's SDKs do, and not as JSON."""
+    objects = [name for name, schema in body.properties.items() if schema.get("type") == "object"]
+    if body.media_type != FORM or not objects:
+        return {}
+    return {"encoding": {name: {"style": "deepObject", "explode": True} for name in objects}}
 
 
 def _success(route: Route) -> JSON:

@@ -21,7 +21,7 @@ from inference.providers.base import Adapter, Body, Upstream
 from inference.routing import Target
 from inference.shapes.images import OUTPUT_FORMATS, check_generation, image_writer, images, media_type
 from inference.shapes.typed_events import token_usage
-from inference.views.uploads import UploadView, check_integer, flag
+from inference.views.uploads import UploadView, flag
 
 JSON = dict[str, Any]
 #: Models that always answer with base64 and refuse to be asked for it.
@@ -126,8 +126,8 @@ class ImageEditsView(ImagesView):
         self.need_files(form, "image")
         if self.needs_prompt and form.get("prompt") is None:
             raise missing("prompt")
-        check_integer(form, "n", 1, 10)
-        check_integer(form, "partial_images", 0, 3)
+        form.integer("n", 1, 10)
+        form.integer("partial_images", 0, 3)
         for name, choices in (("response_format", ("url", "b64_json")), ("output_format", OUTPUT_FORMATS)):
             if value := form.get(name):
                 one_of(choices)(name, value)

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from gtapi.checks import integer, invalid, number
+from gtapi.checks import invalid, number
 from gtapi.errors import BadRequest
 from gtapi.forms import ReceivedForm
 from inference.context import ROUTING_FIELDS, unnamed_upload
@@ -67,14 +67,3 @@ def check_number(form: ReceivedForm, name: str, least: float, most: float) -> No
         except ValueError:
             raise invalid(name, "expected a number") from None
         number(least, most)(name, found)
-
-
-def check_integer(form: ReceivedForm, name: str, least: int, most: int) -> None:
-    """Check a field for an integer in a range."""
-    value = form.get(name)
-    if value:
-        try:
-            found = int(value)
-        except ValueError:
-            raise invalid(name, "expected an integer") from None
-        integer(least, most)(name, found)

@@ -1,7 +1,10 @@
 """Stored files in the admin: what takes room, whoever holds it."""
 
+from datetime import timedelta
+
 import pytest
 from django.core.files.storage import default_storage
+from django.utils import timezone
 
 from files.models import DatasetFile, File
 from tests import factories
@@ -54,6 +57,18 @@ def test_its_page_says_where_it_is(operator, world, dataset):
     assert url("files_datasetfile_change", place.pk) in html
     loose = factories.file(world.tenant)
     assert "no search finds it" in text(operator.get(url("files_file_change", loose.pk)))
+
+
+@pytest.mark.django_db
+def test_it_says_when_it_expires(operator, world):
+    lasting = factories.file(world.tenant)
+    later = timezone.now() + timedelta(days=2, minutes=1)
+    short = factories.file(world.tenant, expires_at=later)
+    page = text(operator.get(url("files_file_changelist"), {"tenant__id__exact": world.tenant.pk}))
+    assert "in 2 days" in page
+    assert "never" in page
+    assert f"{later:%H:%M:%S} UTC" in text(operator.get(url("files_file_change", short.pk)))
+    assert "Expires never" in text(operator.get(url("files_file_change", lasting.pk)))
 
 
 def test_deleting_it_takes_it_out_of_every_dataset_with_its_bytes(operator, dataset):

@@ -1,0 +1,140 @@
+"""Files that expire: gone for clients at that second, and deleted by the next sweep. Time is moved in the rows."""
+
+from datetime import timedelta
+
+import openai
+import pytest
+from django.core.files.storage import default_storage
+from django.utils import timezone
+
+from files import sweeps
+from files.models import Chunk, DatasetFile, File
+from tests import factories
+from tests.wire import envelope
+
+HOUR = {"anchor": "created_at", "seconds": 3600}
+TEXT = b"The office opens at nine."
+
+
+@pytest.fixture
+def store(world):
+    return factories.dataset(world.tenant, keys=[world.key.row])
+
+
+def upload(client, **more):
+    return client.files.create(file=("notes.txt", TEXT), purpose="assistants", **more)
+
+
+def expire(*ids: str) -> None:
+    """Move files to a time at which they have just expired."""
+    assert File.objects.filter(pk__in=ids).update(expires_at=timezone.now()) == len(ids)
+
+
+def put(store, file_id: str) -> DatasetFile:
+    """Have a file ready in a dataset."""
+    place = factories.place(store, file=File.objects.get(pk=file_id), chunk_count=1)
+    factories.chunk(place, TEXT.decode())
+    return place
+
+
+@pytest.mark.parametrize("seconds", [3600, 2_592_000])
+def test_a_file_says_when_it_expires(client, seconds):
+    made = upload(client, expires_after={"anchor": "created_at", "seconds": seconds})
+    assert made.expires_at == made.created_at + seconds
+    assert client.files.retrieve(made.id) == made
+    assert [file.expires_at for file in client.files.list()] == [made.expires_at]
+    assert upload(client).expires_at is None
+
+
+def test_at_that_second_it_is_gone_for_its_key(client, http, world):
+    made, kept = upload(client, expires_after=HOUR), upload(client)
+    File.objects.filter(pk=made.id).update(expires_at=timezone.now() + timedelta(minutes=1))
+    assert client.files.content(made.id).read() == TEXT
+    expire(made.id)
+    assert [file.id for file in client.files.list()] == [kept.id]
+    for method, path in (
+        ("get", f"/files/{made.id}"), ("get", f"/files/{made.id}/content"), ("delete", f"/files/{made.id}"),
+    ):  # fmt: skip
+        envelope(http.request(method, path), 404, "file_not_found")
+    assert File.objects.filter(pk=made.id).exists()
+
+
+def test_it_is_gone_from_the_datasets_that_it_was_put_into(client, http, store):
+    made, kept = upload(client, expires_after=HOUR), upload(client)
+    batch = client.vector_stores.file_batches.create(store.pk, file_ids=[made.id, kept.id])
+    expire(made.id)
+    files = client.vector_stores.files
+    assert [file.id for file in files.list(store.pk)] == [kept.id]
+    assert client.vector_stores.retrieve(store.pk).file_counts.total == 1
+    batches = client.vector_stores.file_batches
+    assert batches.retrieve(batch.id, vector_store_id=store.pk).file_counts.total == 1
+    listed = batches.list_files(batch.id, vector_store_id=store.pk)
+    assert [file.id for file in listed] == [kept.id]
+    assert [file["id"] for file in http.get(f"/datasets/{store.pk}/files").json()["data"]] == [kept.id]
+    for at in (f"/vector_stores/{store.pk}/files/{made.id}", f"/datasets/{store.pk}/files/{made.id}"):
+        envelope(http.get(at), 404, "file_not_found")
+        envelope(http.delete(at), 404, "file_not_found")
+    envelope(http.get(f"/vector_stores/{store.pk}/files/{made.id}/content"), 404, "file_not_found")
+    with pytest.raises(openai.NotFoundError):
+        files.create(store.pk, file_id=made.id)
+    with pytest.raises(openai.NotFoundError):
+        client.vector_stores.create(file_ids=[made.id])
+
+
+def test_a_search_shows_nothing_of_it(client, store):
+    made, kept = upload(client, expires_after=HOUR), upload(client)
+    for file in (made, kept):
+        put(store, file.id)
+    search = client.vector_stores.search
+    assert {found.file_id for found in search(store.pk, query="office")} == {made.id, kept.id}
+    expire(made.id)
+    assert [found.file_id for found in search(store.pk, query="office")] == [kept.id]
+
+
+def test_another_keys_file_in_a_granted_dataset_is_gone_too(client, http, store, world):
+    others = factories.key(world.tenant).row
+    later = timezone.now() + timedelta(hours=1)
+    made = factories.file(world.tenant, origin=File.Origin.FILES, key=others, expires_at=later)
+    put(store, made.pk)
+    assert client.files.retrieve(made.pk).expires_at == int(later.timestamp())
+    expire(made.pk)
+    envelope(http.get(f"/files/{made.pk}"), 404, "file_not_found")
+    assert client.files.list().data == []
+    assert client.vector_stores.search(store.pk, query="office").data == []
+
+
+def test_the_same_content_uploaded_into_the_dataset_is_another_file(client, http, store):
+    made = upload(client, expires_after=HOUR)
+    put(store, made.id)
+    again = lambda: http.post(f"/datasets/{store.pk}/files", files={"file": ("notes.txt", TEXT)}).json()["id"]  # noqa: E731
+    assert again() == made.id
+    expire(made.id)
+    assert again() != made.id
+
+
+def test_an_idempotency_key_knows_the_expiry_and_forgets_what_has_expired(client):
+    headers = {"Idempotency-Key": "k1"}
+    made = upload(client, expires_after=HOUR, extra_headers=headers)
+    assert upload(client, expires_after=HOUR, extra_headers=headers).id == made.id
+    for other in ({}, {"expires_after": {**HOUR, "seconds": 7200}}):
+        with pytest.raises(openai.ConflictError):
+            upload(client, extra_headers=headers, **other)
+    expire(made.id)
+    anew = upload(client, expires_after=HOUR, extra_headers=headers)
+    assert anew.id != made.id
+    assert upload(client, expires_after=HOUR, extra_headers=headers).id == anew.id
+
+
+def test_the_sweep_deletes_it_everywhere_and_nothing_else(client, store, monkeypatch):
+    monkeypatch.setattr(sweeps, "BATCH", 2)
+    expired = [upload(client, expires_after=HOUR).id for _ in range(3)]
+    kept = [upload(client, expires_after=HOUR).id, upload(client).id]
+    for file_id in (expired[0], *kept):
+        put(store, file_id)
+    paths = dict(File.objects.filter(pk__in=[*expired, *kept]).values_list("pk", "path"))
+    expire(*expired)
+    sweeps.sweep()
+    assert set(File.objects.filter(pk__in=paths).values_list("pk", flat=True)) == set(kept)
+    assert {file_id for file_id, path in paths.items() if default_storage.exists(path)} == set(kept)
+    assert set(store.places.values_list("file", flat=True)) == set(kept)
+    assert Chunk.objects.filter(tenant=store.tenant, dataset=store).count() == 2
