@@ -19,9 +19,11 @@ def tracks(file: BinaryIO) -> set[bytes]:
 def _kinds(file: BinaryIO, at: int, end: int, way: tuple[bytes, ...], left: Iterator[int]) -> Iterator[bytes]:
     """Yield what is at the end of ``way`` in the boxes from ``at`` to ``end``, as long as any are ``left``."""
     for _ in left:
+        if at + 8 > end:  # it may be said to be where no file can be read
+            return
         file.seek(at)
         head = file.read(16)
-        if at + 8 > end or len(head) < 16:
+        if len(head) < 16:
             return
         length, name = struct.unpack_from(">I4s", head)
         content = at + 8

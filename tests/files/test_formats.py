@@ -267,12 +267,14 @@ def box(name, content=b"", length=None):
     [
         box(b"moov", length=4),
         box(b"moov", length=1) + struct.pack(">Q", 3),
+        box(b"free", length=1) + struct.pack(">Q", 2**64 - 1),
+        box(b"free", length=1) + struct.pack(">Q", 2**63 - 17),
         box(b"moov", length=0xFFFFFFFF) + box(b"trak", length=0xFFFFFFF0),
         box(b"moov", box(b"trak", box(b"mdia", box(b"hdlr")))),
         box(b"free") * 100_000 + box(b"moov"),
         b"moo",
     ],
-    ids=range(6),
+    ids=range(8),
 )
 def test_an_mp4_that_lies_about_its_boxes_is_refused_like_a_film(tmp_path, lie):
     assert refusal(tmp_path, "a.mp4", box(b"ftyp", b"isom\0\0\0\0") + lie).code == "unsupported_file"
