@@ -146,15 +146,12 @@ class MethodNotAllowed(APIError):
 
 
 class RequestTimeout(APIError):
-    """The body did not come in time. What is left of it nobody reads, so the connection ends with the answer."""
+    """The body did not come in time."""
 
     status = 408
     type = "invalid_request_error"
     code = "request_timeout"
     message = "The body of your request did not come in time, or came too slowly. Please try again."
-
-    def __init__(self) -> None:
-        super().__init__(headers={"connection": "close"})
 
 
 class Conflict(APIError):

@@ -47,11 +47,7 @@ class PagesHandler(ASGIHandler):
             await super().__call__(scope, counted, send)  # type: ignore[arg-type]
         except (RequestTooLarge, RequestTimeout) as error:
             answer = error.message.encode()
-            headers = [
-                (b"content-type", b"text/plain"),
-                (b"content-length", b"%d" % len(answer)),
-                *((name.encode(), value.encode()) for name, value in error.headers.items()),
-            ]
+            headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(answer))]
             await send({"type": "http.response.start", "status": error.status, "headers": headers})
             await send({"type": "http.response.body", "body": answer})
 

@@ -1,4 +1,4 @@
-"""The web server's worker: uvicorn on uvloop and httptools, with a limit on headers."""
+"""The web server's worker: uvicorn on uvloop and httptools, with limits on headers and on what nobody reads."""
 
 import re
 from asyncio import TimerHandle, Transport
@@ -22,20 +22,38 @@ def _declined(data: bytes) -> bytes:
     return _UPGRADE.sub(b"declined-upgrade", head) + end + body
 
 
+class _Answering(Transport):
+    """The connection as an answer sees it, which ends it in the protocol's way."""
+
+    def __init__(self, protocol: "LimitedProtocol") -> None:
+        super().__init__()
+        self._protocol = protocol
+        self.write = protocol.transport.write  # type: ignore[method-assign]
+        self.is_closing = protocol.transport.is_closing  # type: ignore[method-assign]
+
+    def close(self) -> None:
+        self._protocol.part()
+
+
 class LimitedProtocol(HttpToolsProtocol):
     """Refuses requests whose line and headers are larger than ``MAX_HEADER_BYTES``.
 
     uvicorn itself takes any number of them, from anybody. It also loses the body of a request that offers to go
     on in another protocol, as Java's own client and ``curl --http2`` do without TLS: here the offer is ignored,
-    which HTTP leaves to the server.
+    which HTTP leaves to the server. And where a request is answered before its body has come, uvicorn takes the
+    rest for ever, which nobody reads: here the answer says that it is the connection's last.
     """
 
     #: Bytes since the parser last made something of them: of a header, or of what may follow a chunked body.
     _silent_bytes = 0
     _in_headers = False
     _in_body = False
-    #: Ends a connection whose first headers, or whose headers that have begun, do not come.
+    #: Ends a connection on which no headers come although something did, or nothing at all ever.
     _patience: TimerHandle | None = None
+    #: Whether the connection may go on once the request that is coming has been answered, and whether it has ended
+    #: but for what is still coming.
+    _goes_on = True
+    _parting = False
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -59,7 +77,8 @@ class LimitedProtocol(HttpToolsProtocol):
             data = _declined(data)
         self._silent_bytes += len(data)
         super().data_received(data)
-        if self._in_headers:
+        # Empty lines, too, end the server's own wait for the next request.
+        if self._in_headers or not (self._in_body or self._is_answering()):
             self._await_headers()
         if self._silent_bytes > settings.MAX_HEADER_BYTES:
             if self._in_headers:
@@ -84,8 +103,11 @@ class LimitedProtocol(HttpToolsProtocol):
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > settings.MAX_HEADER_BYTES:
             self._refuse()
-        else:
+        elif not self.transport.is_closing():
             super().on_headers_complete()
+            self.cycle.transport = _Answering(self)
+            # An answer that begins before the body is there is the last one.
+            self._goes_on, self.cycle.keep_alive = self.cycle.keep_alive, False
 
     def on_body(self, body: bytes) -> None:
         self._silent_bytes = 0
@@ -94,9 +116,34 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._in_body, self._silent_bytes = False, 0
-        if self.cycle is not None:
+        if self._parting:
+            self.transport.close()
+        elif self.cycle is not None:
+            if not self.cycle.response_started:
+                self.cycle.keep_alive = self._goes_on
             self.cycle.scope[WHOLE] = True  # type: ignore[literal-required] # a word of our own
             super().on_message_complete()
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def part(self) -> None:
+        """End the connection after an answer.
+
+        A client that is still sending would get a reset, and might never read the answer: what comes within
+        ``BODY_SECONDS`` is taken, and thrown away.
+        """
+        if not self._in_body or self._is_answering() or self.transport.is_closing():
+            self.transport.close()
+            return
+        self._parting = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._patience = self.loop.call_later(settings.BODY_SECONDS, self.transport.close)
+
+    def shutdown(self) -> None:
+        self._goes_on = False
+        super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
         self._end(b"400 Bad Request", BadRequest(msg))
@@ -106,6 +153,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _end(self, status: bytes, error: APIError) -> None:
         """Answer what never became a request, and close."""
+        if self._parting:
+            self.transport.close()
         if self.transport.is_closing():
             return
         body = orjson.dumps(error.body())
