@@ -6,7 +6,7 @@ if nobody else does.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -67,6 +67,8 @@ class Upload:
     chunking: JSON | None = None
     idempotency_key: str = ""
     expires_after: timedelta | None = None
+    #: What the key needs by the time it has come.
+    scopes: Sequence[str] = (SCOPE,)
 
     @property
     def filename(self) -> str:
@@ -151,7 +153,7 @@ def keep(
     Raises:
         RequestTooLarge: the file is larger than the tenant's files may be.
         PermissionDenied: the tenant has too many files, or they would be too large together, or the key has lost
-            the scope to upload.
+            a scope that it needs to upload.
         Conflict: the ``idempotency_key`` was used for another upload.
         AuthenticationFailed: the key has been revoked, or its tenant put out of use.
         NotFound: the dataset has been deleted, or is not granted to the key any more.
@@ -230,8 +232,9 @@ def _check_still_allowed(upload: Upload) -> None:
     scopes = live.values_list("scopes", flat=True).first()
     if scopes is None:
         raise AuthenticationFailed
-    if SCOPE not in expand(scopes):
-        raise lacking(SCOPE)
+    for scope in upload.scopes:
+        if scope not in expand(scopes):
+            raise lacking(scope)
     dataset = upload.dataset
     if dataset is None or dataset.hidden:
         return

@@ -41,6 +41,7 @@ class ConversationFilesView(UploadView, ConversationView):
                 received.incoming,
                 dataset=dataset,
                 idempotency_key=received.idempotency_key,
+                scopes=(self.scope, CONVERSATION_SCOPE),
             )
             response = await self.kept(upload)
         response.headers[CONVERSATION] = conversation_id

@@ -25,7 +25,7 @@ def dataset(world):
 def upload(http, world, dataset):
     """Uploads into the dataset, and does something when most of the body has been sent."""
 
-    def send(halfway, path=None) -> httpx.Response:
+    def send(halfway, path=None, **headers: str) -> httpx.Response:
         def body():
             yield HEAD
             for _ in range(BLOCKS):
@@ -36,7 +36,7 @@ def upload(http, world, dataset):
         return http.post(
             path or f"/datasets/{dataset.pk}/files",
             content=body(),
-            headers={"content-type": "multipart/form-data; boundary=x"},
+            headers={"content-type": "multipart/form-data; boundary=x", **headers},
         )
 
     return send
@@ -70,6 +70,19 @@ def test_a_key_without_its_scope_keeps_nothing(upload, world, path):
 
     error = envelope(upload(restrict, path), 403, "insufficient_scope")
     assert "'files:write'" in error["message"]
+    assert not File.objects.filter(tenant=world.tenant).exists()
+
+
+@pytest.mark.parametrize("scope", ["files:write", "conversations:write"])
+def test_a_key_without_a_scope_that_conversations_need_keeps_nothing(upload, world, scope):
+    thread = factories.conversation(world.key)
+
+    def restrict():
+        world.key.row.scopes = factories.scopes_without(scope)
+        world.key.row.save()
+
+    response = upload(restrict, "/conversations/files", **{"x-gt-conversation-id": thread.pk})
+    assert f"'{scope}'" in envelope(response, 403, "insufficient_scope")["message"]
     assert not File.objects.filter(tenant=world.tenant).exists()
 
 
