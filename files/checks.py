@@ -25,6 +25,8 @@ MAX_CHUNK_TOKENS = 4096
 #: Seconds after which a client may have its file deleted.
 MIN_FILE_SECONDS = 3_600
 MAX_FILE_SECONDS = 2_592_000
+#: Days without activity after which a client may have its dataset expire.
+MAX_DATASET_DAYS = 365
 
 
 def check_attributes(attributes: Any, name: str = "attributes") -> JSON:
@@ -90,6 +92,21 @@ def check_file_expiry(form: ReceivedForm) -> timedelta | None:
     if seconds is None:
         raise missing("expires_after[seconds]")
     return timedelta(seconds=seconds)
+
+
+def check_dataset_expiry(expires_after: Any) -> timedelta | None:
+    """Return how long after its last activity a dataset expires; None where it does not.
+
+    It is OpenAI's object: ``{"anchor": "last_active_at", "days"}``.
+    """
+    if expires_after is None:
+        return None
+    of_type(dict)("expires_after", expires_after)
+    for field, check in (("anchor", one_of(("last_active_at",))), ("days", integer(1, MAX_DATASET_DAYS))):
+        if expires_after.get(field) is None:
+            raise missing(f"expires_after.{field}")
+        check(f"expires_after.{field}", expires_after[field])
+    return timedelta(days=expires_after["days"])
 
 
 def chunking_object(chunking: JSON | None) -> JSON:

@@ -6,6 +6,7 @@ from typing import Any
 from files.datasets import Counts
 from files.models import Dataset, DatasetFile
 from files.search import Passage
+from files.shapes import seconds
 
 JSON = dict[str, Any]
 State = DatasetFile.State
@@ -17,6 +18,7 @@ def dataset_object(dataset: Dataset, counts: Counts) -> JSON:
         "id": dataset.pk,
         "object": "dataset",
         "created_at": int(dataset.created_at.timestamp()),
+        "expires_at": seconds(dataset.expires_at),
         "name": dataset.name,
         "title": dataset.title,
         "embedding": dataset.embedding or None,

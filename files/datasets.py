@@ -4,10 +4,12 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Q, Sum
+from django.utils import timezone
 from django.utils.text import slugify
 
 from files import limits
@@ -93,6 +95,7 @@ def create(
     title: str = "",
     embedding: str | None = None,
     metadata: JSON | None = None,
+    expires_after: timedelta | None = None,
 ) -> Dataset:
     """Make a dataset and grant it to the key that makes it.
 
@@ -120,6 +123,7 @@ def create(
             embedding_ordered_by_id=key_id,
             metadata=metadata or {},
             by_client=True,
+            expires_after=expires_after,
         )
         try:
             with transaction.atomic():
@@ -145,11 +149,15 @@ def _another(base: str) -> str:
 def change(dataset: Dataset, key_id: int, **fields: Any) -> Dataset:
     """Store fields that a key changes of a dataset; where its embedding is another one, it is indexed anew.
 
+    It is active by that, and one that has expired is so again where ``expires_after`` is changed, and only then.
+
     Raises:
         NameTaken: another dataset of the tenant has the new name.
     """
     if fields.get("embedding", dataset.embedding) != dataset.embedding:
         fields["embedding_ordered_by_id"] = key_id
+    if not dataset.expired or "expires_after" in fields:
+        fields["last_active_at"] = timezone.now()
     for name, value in fields.items():
         setattr(dataset, name, value)
     if fields:

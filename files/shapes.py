@@ -6,6 +6,7 @@ in both.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from files.models import DatasetFile, File
@@ -36,6 +37,11 @@ _OPENAI = {
 _TELLING = (State.PROCESSING, State.UPLOADED, State.READY, State.FAILED, State.CANCELLED)
 
 
+def seconds(moment: datetime | None) -> int | None:
+    """Return a moment in Unix seconds, if there is one."""
+    return None if moment is None else int(moment.timestamp())
+
+
 def telling_place(places: Iterable[DatasetFile]) -> DatasetFile | None:
     """Return the place whose state is the file's: where it was uploaded to, or the one that says most."""
     found = sorted(places, key=lambda place: (not place.digest, _TELLING.index(State(place.state)), place.pk))
@@ -54,7 +60,7 @@ def file_object(file: File, place: DatasetFile | None, *, own: bool) -> JSON:
         "object": "file",
         "bytes": file.bytes,
         "created_at": int(file.created_at.timestamp()),
-        "expires_at": int(file.expires_at.timestamp()) if file.expires_at else None,
+        "expires_at": seconds(file.expires_at),
         "filename": file.filename,
         "purpose": file.purpose,
         "status": (_OWN if own else _OPENAI)[state],

@@ -3,10 +3,11 @@
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from files import uploads
-from files.models import Dataset, File, Leftover, UploadKey
+from files.models import Dataset, DatasetFile, File, Leftover, UploadKey
 
 #: An upload is never this long between its rows.
 SETTLED = timedelta(hours=1)
@@ -17,6 +18,7 @@ BATCH = 500
 def sweep() -> None:
     """Remove what is no longer needed; each step may be done twice and at the same time by two."""
     remove_expired_files()
+    empty_expired_datasets()
     remove_leftovers()
     remove_hidden_datasets()
     remove_files_of_nothing()
@@ -29,6 +31,13 @@ def remove_expired_files() -> None:
     while files := list(expired[:BATCH]):
         for file in files:
             uploads.remove(file)
+
+
+def empty_expired_datasets() -> None:
+    """Take out what is in datasets that have expired; the datasets stay, for clients to see that they have."""
+    full = Dataset.objects.expired().filter(Exists(DatasetFile.objects.filter(dataset=OuterRef("pk"))))
+    for dataset in full[:BATCH]:
+        uploads.empty_expired(dataset)
 
 
 def remove_leftovers() -> None:

@@ -22,7 +22,8 @@ from files.ingestion.orders import process_again
 from files.ingestion.waking import wake
 from files.limits import Limits
 from files.models import Chunk, ChunkVector, Dataset, DatasetFile, File, Leftover, UploadKey
-from gtapi.errors import AuthenticationFailed, Conflict, NotFound, PermissionDenied
+from files.models.datasets import DatasetQuerySet
+from gtapi.errors import AuthenticationFailed, BadRequest, Conflict, NotFound, PermissionDenied
 from tenants.models import InferenceKey
 from tenants.permissions import lacking
 from tenants.scopes import expand
@@ -98,6 +99,20 @@ def no_dataset(dataset_id: str) -> NotFound:
     )
 
 
+def check_live(dataset: Dataset) -> None:
+    """Refuse to search a dataset that has expired, or to put something into it.
+
+    Raises:
+        BadRequest: it has expired.
+    """
+    if dataset.expired:
+        raise BadRequest(
+            f"The dataset '{dataset.pk}' has expired, as its 'expires_after' says. Delete it, or change"
+            " 'expires_after' to use it again; what was in it is deleted.",
+            code="dataset_expired",
+        )
+
+
 def readable(key_id: int, tenant_id: int, user: str = "") -> QuerySet[File]:
     """Return the files that a key may see: the one door to them.
 
@@ -157,6 +172,7 @@ def keep(
         Conflict: the ``idempotency_key`` was used for another upload.
         AuthenticationFailed: the key has been revoked, or its tenant put out of use.
         NotFound: the dataset has been deleted, or is not granted to the key any more.
+        BadRequest: the dataset has expired.
     """
     upload = Upload(
         tenant_id, key_id, origin, incoming, purpose, dataset, attributes or {}, chunking, idempotency_key
@@ -238,8 +254,10 @@ def _check_still_allowed(upload: Upload) -> None:
     dataset = upload.dataset
     if dataset is None or dataset.hidden:
         return
-    if not Dataset.objects.granted_to(upload.key_id).filter(pk=dataset.pk).exists():
+    granted = Dataset.objects.granted_to(upload.key_id).filter(pk=dataset.pk).first()
+    if granted is None:
         raise no_dataset(dataset.pk)
+    check_live(granted)
 
 
 def _remember(upload: Upload, digest: str, file: File) -> None:
@@ -328,13 +346,19 @@ def _created(upload: Upload, digest: str, name: str) -> Kept:
 
 
 def hold_dataset(dataset: Dataset) -> None:
-    """Have whoever deletes a dataset wait for what is put into it by this transaction.
+    """Have whoever deletes a dataset wait for what is put into it by this transaction; it is active by that.
 
     Raises:
         NotFound: it has been deleted.
+        BadRequest: it has expired.
     """
-    if not Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk).exists():
+    this = Dataset.objects.filter(pk=dataset.pk)
+    held = this.select_for_update(no_key=True).first()
+    if held is None:
         raise no_dataset(dataset.pk)
+    check_live(held)
+    if held.activity_is_due:
+        this.note_activity()
 
 
 @transaction.atomic
@@ -349,13 +373,14 @@ def detach(place: DatasetFile, *, may_remove: bool = True) -> None:
         return
     last = file.origin != File.Origin.FILES and not file.places.exclude(pk=place.pk).exists()
     if last and not may_remove:
-        raise _no_removal(f"The file '{file.pk}' is in no other dataset, so that this deletes it")
+        raise no_removal(f"The file '{file.pk}' is in no other dataset, so that this deletes it")
     DatasetFile.objects.filter(pk=place.pk).delete()
     if last:
         remove(file)
 
 
-def _no_removal(why: str) -> PermissionDenied:
+def no_removal(why: str) -> PermissionDenied:
+    """Return the answer for what would delete files, asked for by a key that may not."""
     return PermissionDenied(f"{why}, and this API key lacks the scope 'files:write', which that needs.")
 
 
@@ -374,20 +399,42 @@ def remove_dataset(dataset: Dataset, *, may_remove: bool = True) -> None:
     Raises:
         PermissionDenied: there are such files, and they are not to be removed.
     """
+    if _held_with_files(dataset, Dataset.objects.all()):
+        _remove_contents(dataset, may_remove=may_remove)
+        Dataset.objects.filter(pk=dataset.pk).delete()
+
+
+@transaction.atomic
+def empty_expired(dataset: Dataset) -> None:
+    """Take from a dataset that has expired what goes with one that is deleted, and its places and batches."""
+    if _held_with_files(dataset, Dataset.objects.expired()):
+        _remove_contents(dataset)
+        dataset.places.all().delete()
+        dataset.batches.all().delete()
+
+
+def _held_with_files(dataset: Dataset, among: DatasetQuerySet) -> bool:
+    """Lock a dataset and the files that came with it; tell whether it is among those that are meant."""
     # Files first and in one order, as whoever attaches does; and so that two datasets that go at once do not each
     # leave a file to the other.
     came = File.objects.exclude(origin=File.Origin.FILES).filter(pk__in=dataset.places.values("file"))
     list(came.order_by("pk").select_for_update().values_list("pk"))
-    if not Dataset.objects.select_for_update().filter(pk=dataset.pk).exists():
-        return
+    return among.select_for_update().filter(pk=dataset.pk).exists()
+
+
+def _remove_contents(dataset: Dataset, *, may_remove: bool = True) -> None:
+    """Delete the files that came with a locked dataset and are nowhere else, and what was made of all its files.
+
+    Raises:
+        PermissionDenied: there are such files, and they are not to be removed.
+    """
     elsewhere = DatasetFile.objects.filter(file=OuterRef("pk")).exclude(dataset=dataset)
     files = File.objects.exclude(origin=File.Origin.FILES).filter(~Exists(elsewhere), places__dataset=dataset)
     names = dict(files.values_list("pk", "path"))
     if names and not may_remove:
-        raise _no_removal(f"Files that are in no other dataset are deleted with it ({len(names):,})")
+        raise no_removal(f"Files that are in no other dataset are deleted with it ({len(names):,})")
     # The database would take these along by itself, too, but row by row, which takes nearly twice as long.
     for model in (ChunkVector, Chunk):
         model.objects.filter(tenant=dataset.tenant_id, dataset=dataset).delete()
     File.objects.filter(pk__in=names).delete()
-    Dataset.objects.filter(pk=dataset.pk).delete()
     transaction.on_commit(lambda: discard(names.values()))

@@ -9,6 +9,7 @@ from files.checks import chunking_object
 from files.datasets import Counts
 from files.models import Dataset, DatasetFile, FileBatch
 from files.search import Passage
+from files.shapes import seconds
 
 JSON = dict[str, Any]
 State = DatasetFile.State
@@ -53,14 +54,25 @@ def vector_store_object(dataset: Dataset, counts: Counts) -> JSON:
         "object": "vector_store",
         "created_at": int(dataset.created_at.timestamp()),
         "name": dataset.title or dataset.name,
-        "status": "in_progress" if counted["in_progress"] else "completed",
+        "status": _status(dataset, counted),
         "usage_bytes": counts.bytes,
         "file_counts": counted,
-        "last_active_at": None,
-        "expires_after": None,
-        "expires_at": None,
+        "last_active_at": seconds(dataset.last_active_at),
+        "expires_after": _expires_after(dataset),
+        "expires_at": seconds(dataset.expires_at),
         "metadata": dataset.metadata,
     }
+
+
+def _status(dataset: Dataset, counted: JSON) -> str:
+    if dataset.expired:
+        return "expired"
+    return "in_progress" if counted["in_progress"] else "completed"
+
+
+def _expires_after(dataset: Dataset) -> JSON | None:
+    after = dataset.expires_after
+    return {"anchor": "last_active_at", "days": after.days} if after is not None else None
 
 
 def store_file_object(place: DatasetFile) -> JSON:

@@ -23,7 +23,7 @@ from files.ingestion.orders import process_again
 from files.ingestion.waking import wake
 from files.limits import Limits
 from files.models import ChunkVector, Dataset, DatasetFile, DatasetGrant
-from gtapi.templatetags.amounts import ago
+from gtapi.templatetags.amounts import ago, ahead
 from gtapi.templatetags.amounts import size as size_text
 from tenants.admin.base import ShownAdmin, TenantForm, TenantOwnedAdmin, badge
 from tenants.admin.typed import ActionVariant, display, page_action
@@ -94,11 +94,11 @@ SHOWN = 25
 @admin.register(Dataset)
 class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
     form = DatasetForm
-    list_display = ("heading", "tenant", "files", "size", "chunks", "search", "users", "created")
+    list_display = ("heading", "tenant", "files", "size", "chunks", "search", "users", "last_used", "created")
     list_filter = (("tenant", RelatedDropdownFilter), "by_client")
     search_fields = ("name", "title", "=id")
     search_help_text = "Name or id"
-    readonly_fields = ("id", "created_at")
+    readonly_fields = ("id", "created_at", "last_active_at", "expires")
     actions_detail = ("search_page",)
     change_form_outer_before_template = "admin/files/dataset/overview.html"
 
@@ -115,9 +115,9 @@ class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
         return visible.annotate(**counted, figures=summary_of_each())
 
     def get_fieldsets(self, request: HttpRequest, obj: Dataset | None = None) -> Any:
-        facts = ("id", "created_at") if obj else ()
+        facts = ("id", "created_at", "last_active_at") if obj else ()
         if obj and obj.by_client:
-            facts = ("by_client", *facts)
+            facts = ("by_client", *facts, "expires")
         fields: list[Any] = [
             ("Settings" if obj else None, {"fields": ("tenant", "name", "embedding", *facts)})
         ]
@@ -128,6 +128,8 @@ class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
     def save_model(self, request: HttpRequest, obj: Dataset, form: Any, change: bool) -> None:
         if "embedding" in form.changed_data:
             obj.embedding_ordered_by = None
+        if not obj.by_client:
+            obj.expires_after = None
         super().save_model(request, obj, form, change)
         if obj.embedding != obj.indexed_embedding:
             wake()
@@ -331,6 +333,20 @@ class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
         if dataset.embedding != dataset.indexed_embedding:
             return format_html("{} {}", by, badge("re-indexing", "info"))
         return by
+
+    @display(description="Last used", ordering="last_active_at", header=True)
+    def last_used(self, dataset: Dataset) -> list[str]:
+        used = ago(dataset.last_active_at) if dataset.last_active_at else "not noted yet"
+        ending = "expired" if dataset.expired else "expires"
+        return [used, f"{ending} {self.expires(dataset)}" if dataset.expires_at else ""]
+
+    @display(description="Expires", empty_value="never")
+    def expires(self, dataset: Dataset) -> str | None:
+        if dataset.expires_at is None:
+            return None
+        return (
+            ago(dataset.expires_at) if dataset.expired else f"{ahead(dataset.expires_at)}, unless it is used"
+        )
 
     @display(description="Created", ordering="created_at")
     def created(self, dataset: Dataset) -> str:

@@ -1,8 +1,10 @@
 """Datasets: named collections of a tenant's documents, and who may use them."""
 
+from datetime import datetime, timedelta
+
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -12,10 +14,15 @@ from tenants.models import InferenceKey, Tenant
 NAME = RegexValidator(r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z", "Use letters, digits, dots, dashes and underscores.")
 #: How the names of conversations' hidden datasets begin: a name that somebody else took would be missing there.
 RESERVED = "conv_"
+#: How exactly it is noted when a dataset was last active: most searches then write nothing.
+NOTED = timedelta(minutes=10)
 
 
 def dataset_id() -> str:
     return object_id("ds_")
+
+
+_ENDS = F("last_active_at") + F("expires_after")
 
 
 class DatasetQuerySet(models.QuerySet["Dataset"]):
@@ -31,6 +38,24 @@ class DatasetQuerySet(models.QuerySet["Dataset"]):
         """The datasets that a key may use by itself: the one door for requests with a key."""
         return self.visible().filter(grants__key=key_id)
 
+    def live(self) -> "DatasetQuerySet":
+        """Datasets that have not expired."""
+        return self.alias(ends=_ENDS).filter(Q(ends=None) | Q(ends__gt=timezone.now()))
+
+    def expired(self) -> "DatasetQuerySet":
+        return self.alias(ends=_ENDS).filter(expires_after__isnull=False, ends__lte=timezone.now())
+
+    @transaction.atomic
+    def note_activity(self) -> None:
+        """Note that datasets are active now; not for those of which it was noted just before, or that have expired.
+
+        Who holds one of them at the moment is not waited for: a search would be.
+        """
+        now = timezone.now()
+        due = self.live().filter(Q(last_active_at=None) | Q(last_active_at__lt=now - NOTED), hidden=False)
+        held = due.select_for_update(no_key=True, skip_locked=True).values("pk")
+        Dataset.objects.filter(pk__in=held).update(last_active_at=now)
+
 
 class Dataset(models.Model):
     """A named collection of documents.
@@ -44,6 +69,10 @@ class Dataset(models.Model):
     ``next_generation``, made by ``next_embedding``; with an empty name that is only the highest number of a
     generation that there was. ``stale_vectors`` says that there may be vectors of no use any more.
     ``embedding_ordered_by`` is the key that last chose ``embedding``: making a next generation is booked to it.
+
+    ``last_active_at`` is when it was last made, changed, put into or searched, to ten minutes; None is from before
+    that was noted. ``expires_after`` it the dataset expires: it is kept without its contents, and of no use until a
+    client has it expire later or not at all.
     """
 
     id = models.CharField(primary_key=True, max_length=40, default=dataset_id, editable=False)
@@ -76,10 +105,13 @@ class Dataset(models.Model):
         "made by a client",
         default=False,
         db_default=False,
-        help_text="Clear it to take the dataset over: apply may then change it, and clients may not rename it.",
+        help_text="Clear it to take the dataset over: apply may then change it, clients may not rename it, and it"
+        " does not expire.",
     )
     metadata = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_active_at = models.DateTimeField("last used", null=True, default=timezone.now, editable=False)
+    expires_after = models.DurationField(null=True, editable=False, help_text="Empty: never.")
 
     objects = DatasetQuerySet.as_manager()
 
@@ -102,7 +134,10 @@ class Dataset(models.Model):
                 | ~Q(next_embedding="")
                 | Q(stale_vectors=True),
                 name="files_dataset_to_index",
-            )
+            ),
+            models.Index(
+                fields=["id"], condition=Q(expires_after__isnull=False), name="files_dataset_expiring"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -118,6 +153,22 @@ class Dataset(models.Model):
         """Leave conversations the names of their own."""
         if not self.hidden and self.name.startswith(RESERVED):
             raise ValidationError({"name": f"Names that begin with {RESERVED} are kept for conversations."})
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it expires, if it is left alone until then; None: never."""
+        if self.last_active_at is None or self.expires_after is None:
+            return None
+        return self.last_active_at + self.expires_after
+
+    @property
+    def expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    @property
+    def activity_is_due(self) -> bool:
+        """Whether it is long enough ago that its activity was noted."""
+        return self.last_active_at is None or self.last_active_at < timezone.now() - NOTED
 
 
 class DatasetGrant(models.Model):

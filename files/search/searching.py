@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from files.backends import Caller, embedder, scale
 from files.models import Dataset
 from files.models.chunks import plain
+from files.models.datasets import NOTED
 from files.search import plan, words
 from files.search.filters import condition
 from files.search.plan import Probe, Scope
@@ -82,8 +83,8 @@ async def search(
 ) -> list[Passage]:
     """Return the passages of a tenant's datasets that fit best, the best first.
 
-    Only files that are ready are searched. Where a dataset has no vectors, or its embedding entry does not answer,
-    its words alone are searched.
+    Only files that are ready are searched, and datasets that have not expired. Where a dataset has no vectors, or
+    its embedding entry does not answer, its words alone are searched.
 
     Args:
         caller: who asks; datasets of other tenants find nothing.
@@ -147,14 +148,22 @@ def _clean(text: str) -> str:
 
 
 def _searched(scope: Scope) -> list[_Searched]:
+    """Return the datasets that hold what can be found; those that have not expired are active by the search."""
     statement = sql(
-        "SELECT d.id, d.indexed_embedding, COALESCE(sum(p.chunk_count), 0) FROM files_dataset d"
-        " JOIN files_datasetfile p ON p.dataset_id = d.id AND p.tenant_id = d.tenant_id"
-        " WHERE d.tenant_id = {} AND {} GROUP BY d.id ORDER BY d.id",
-        scope.tenant_id,
+        "SELECT d.id, d.indexed_embedding, count(p.id), COALESCE(sum(p.chunk_count), 0),"
+        " NOT d.hidden AND COALESCE(d.last_active_at < now() - {}, TRUE) FROM files_dataset d"
+        " LEFT JOIN files_datasetfile p ON p.dataset_id = d.id AND p.tenant_id = d.tenant_id AND {}"
+        " WHERE d.tenant_id = {} AND d.id = ANY({}) AND COALESCE(d.last_active_at + d.expires_after > now(), TRUE)"
+        " GROUP BY d.id ORDER BY d.id",
+        NOTED,
         scope.places(),
+        scope.tenant_id,
+        list(scope.dataset_ids),
     )
-    return [_Searched(id_, embedding, int(chunks)) for id_, embedding, chunks in _rows(statement)]
+    rows = _rows(statement)
+    if due := [id_ for id_, *_, is_due in rows if is_due]:
+        Dataset.objects.filter(tenant=scope.tenant_id, pk__in=due).note_activity()
+    return [_Searched(id_, embedding, int(chunks)) for id_, embedding, files, chunks, _ in rows if files]
 
 
 def _moved(tenant_id: int, searched: Sequence[_Searched]) -> bool:

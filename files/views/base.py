@@ -45,6 +45,17 @@ class DatasetView(KeyedView):
             raise uploads.no_dataset(dataset_id)
         return found
 
+    def live_dataset(self, dataset_id: str) -> Dataset:
+        """Return a dataset that is granted to the key, to search it or put something into it.
+
+        Raises:
+            NotFound: there is none, whatever the reason.
+            BadRequest: it has expired.
+        """
+        dataset = self.dataset(dataset_id)
+        uploads.check_live(dataset)
+        return dataset
+
 
 class ShownView(DatasetView):
     """A view that answers with datasets, each in the view's shape."""

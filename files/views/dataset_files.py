@@ -36,7 +36,7 @@ class DatasetFilesView(UploadView, DatasetView):
         return page([file_object(place.file, place, own=False) for place in found], more)
 
     async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
-        dataset = await in_thread(self.dataset, dataset_id)
+        dataset = await in_thread(self.live_dataset, dataset_id)
         async with self.received(request) as received:
             upload = Upload(
                 self.auth.tenant_id,

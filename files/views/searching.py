@@ -38,7 +38,7 @@ class SearchView(DatasetView):
 
     async def found(self, request: APIRequest, dataset_id: str, query: str, body: JSON) -> list[Passage]:
         """Return what a search for ``query`` finds in a dataset that is granted to the key."""
-        dataset = await in_thread(self.dataset, dataset_id)
+        dataset = await in_thread(self.live_dataset, dataset_id)
         caller = Caller(self.auth.tenant_id, self.auth.id, request.request_id)
         return await search(
             caller,

@@ -79,7 +79,7 @@ class StoreFilesView(StoreFileView):
 
     @transaction.atomic
     def _attach(self, dataset_id: str, wanted: Wanted) -> JSON:
-        dataset = self.dataset(dataset_id)
+        dataset = self.live_dataset(dataset_id)
         placing.place(dataset, self.auth.id, [wanted])
         return store_file_object(self.place(dataset, wanted.file_id))
 
@@ -161,7 +161,7 @@ class FileBatchesView(FileBatchView):
 
     @transaction.atomic
     def _create(self, dataset_id: str, wanted: Sequence[Wanted]) -> JSON:
-        dataset = self.dataset(dataset_id)
+        dataset = self.live_dataset(dataset_id)
         batch = FileBatch(tenant_id=dataset.tenant_id, dataset=dataset)
         placing.place(dataset, self.auth.id, wanted, batch)
         return _whole(batch)

@@ -4,13 +4,13 @@ from typing import Any
 
 from django.db import transaction
 
-from files import datasets, placing
-from files.checks import check_chunking
+from files import datasets, placing, uploads
+from files.checks import check_chunking, check_dataset_expiry
+from files.models import Dataset, File
 from files.vector_store_shapes import vector_store_object
 from files.views.base import OneView, ShownView
 from gtapi.checks import check_metadata, invalid, of_type
 from gtapi.database import in_thread
-from gtapi.errors import BadRequest
 from gtapi.pagination import Paging
 from gtapi.request import APIRequest
 from gtapi.responses import JSONResponse
@@ -36,8 +36,7 @@ class VectorStoresView(ShownView):
     @transaction.atomic
     def _create(self, fields: JSON, file_ids: list[str], chunking: JSON | None) -> JSON:
         tenant_id, key_id = self.auth.tenant_id, self.auth.id
-        title = fields.get("title", "")
-        made = datasets.create(tenant_id, key_id, wanted=title, title=title, metadata=fields.get("metadata"))
+        made = datasets.create(tenant_id, key_id, wanted=fields.get("title", ""), **fields)
         wanted = [placing.Wanted(file_id, chunking=chunking, param="file_ids") for file_id in file_ids]
         placing.place(made, key_id, wanted)
         return self.whole(made)
@@ -55,7 +54,16 @@ class VectorStoreDetailView(OneView):
     @transaction.atomic
     def _change(self, dataset_id: str, fields: JSON) -> JSON:
         dataset = self.dataset(dataset_id, lock=True)
+        if fields.get("expires_after") is not None:
+            self._check_may_expire(dataset)
         return self.whole(datasets.change(dataset, self.auth.id, **fields))
+
+    def _check_may_expire(self, dataset: Dataset) -> None:
+        """Refuse to have a dataset expire that operators rely on, or with files that the key may not delete."""
+        if not dataset.by_client:
+            raise invalid("expires_after", "an operator's dataset does not expire")
+        if not self.may_remove and dataset.places.exclude(file__origin=File.Origin.FILES).exists():
+            raise uploads.no_removal("Files that came with the dataset are deleted when it expires")
 
 
 def _fields(body: JSON) -> JSON:
@@ -68,10 +76,6 @@ def _fields(body: JSON) -> JSON:
         fields["title"] = body["name"]
     if "metadata" in body:
         fields["metadata"] = check_metadata(body["metadata"])
-    if body.get("expires_after") is not None:
-        raise BadRequest(
-            "Vector stores do not expire here: leave out 'expires_after', and delete what is not needed any more.",
-            param="expires_after",
-            code="unsupported_parameter",
-        )
+    if "expires_after" in body:
+        fields["expires_after"] = check_dataset_expiry(body["expires_after"])
     return fields

@@ -1,5 +1,6 @@
 """Datasets in the admin: what is in them, uploads into them, and a search to try."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -8,6 +9,7 @@ from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import timezone
 
 from files.models import ChunkVector, Dataset, DatasetFile, File
 from tests import answers, factories
@@ -176,6 +178,33 @@ class TestPage:
         assert not Dataset.objects.get(pk=theirs.pk).by_client
         assert theirs.grants.get().key_id == world.key.row.pk
         assert "by_client" not in fields(operator.get(address))
+
+    def test_it_says_when_it_was_used_and_expires_until_it_is_taken_over(self, operator, world, dataset):
+        Dataset.objects.filter(pk=dataset.pk).update(last_active_at=None)
+        now = timezone.now()
+        theirs = factories.dataset(
+            world.tenant,
+            "theirs",
+            by_client=True,
+            last_active_at=now - timedelta(days=3),
+            expires_after=timedelta(7),
+        )
+
+        def listed() -> str:
+            return text(operator.get(url("files_dataset_changelist"), {"tenant__id__exact": world.tenant.pk}))
+
+        found = listed()
+        assert "3 days ago expires in 3 days, unless it is used" in found
+        assert "not noted yet" in found
+        Dataset.objects.filter(pk=theirs.pk).update(last_active_at=now - timedelta(days=9))
+        assert "expired 2 days ago" in listed()
+        assert "Expires 2 days ago" in text(page(operator, theirs))
+        address = url("files_dataset_change", theirs.pk)
+        sent = fields(operator.get(address))
+        assert sent.pop("by_client")
+        assert operator.post(address, {**sent, "keys": []}).status_code == 302
+        assert Dataset.objects.get(pk=theirs.pk).expires_after is None
+        assert "expired" not in listed()
 
     def test_progress_is_told_with_rows_for_files_that_are_new(self, operator, dataset):
         place = factories.place(dataset, state=State.PROCESSING, stage="chunking", progress=40)

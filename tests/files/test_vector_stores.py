@@ -76,10 +76,28 @@ def test_a_store_with_files_is_in_progress_until_they_are_done(client, uploaded)
 
 def test_what_cannot_be_kept_is_refused_and_nothing_is_made(http, world):
     for body, code, param in (
+        ({"expires_after": 7}, "invalid_type", "expires_after"),
+        ({"expires_after": {"days": 7}}, "missing_required_parameter", "expires_after.anchor"),
+        ({"expires_after": {"anchor": "last_active_at"}}, "missing_required_parameter", "expires_after.days"),
         (
-            {"expires_after": {"anchor": "last_active_at", "days": 1}},
-            "unsupported_parameter",
-            "expires_after",
+            {"expires_after": {"anchor": "created_at", "days": 7}},
+            "invalid_value",
+            "expires_after.anchor",
+        ),
+        (
+            {"expires_after": {"anchor": "last_active_at", "days": 0}},
+            "invalid_value",
+            "expires_after.days",
+        ),
+        (
+            {"expires_after": {"anchor": "last_active_at", "days": 366}},
+            "invalid_value",
+            "expires_after.days",
+        ),
+        (
+            {"expires_after": {"anchor": "last_active_at", "days": True}},
+            "invalid_type",
+            "expires_after.days",
         ),
         ({"name": 5}, "invalid_type", "name"),
         ({"name": "x" * 257}, "invalid_value", "name"),

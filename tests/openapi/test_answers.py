@@ -3,9 +3,11 @@
 import http.client
 import json
 import re
+from datetime import timedelta
 
 import jsonschema
 import pytest
+from django.utils import timezone
 
 from files.models import DatasetFile
 from inference.openapi.assembly import EVENTS, description
@@ -206,6 +208,25 @@ def test_vector_stores_are_as_described(site, kept):
             address, said = address.replace(name, value), said.replace(name, value)
         given = {} if body is None else {"json": json.loads(said)}
         check(site.client.request(method, address, **given), method, path)
+
+
+def test_a_store_that_has_expired_is_as_described(site):
+    long_ago = timezone.now() - timedelta(days=7)
+    times = {"last_active_at": long_ago, "expires_after": timedelta(days=7)}
+    expired = factories.dataset(site.world.tenant, keys=[site.world.key.row], by_client=True, **times)
+    for method, path, request in (
+        ("get", "/vector_stores/{id}", {}), ("get", "/datasets/{id}", {}),
+        ("post", "/vector_stores/{id}/search", {"json": {"query": "When?"}}),
+        ("post", "/datasets/{id}/search", {"json": {"query": "When?"}}),
+        ("post", "/vector_stores/{id}/files", {"json": {"file_id": "file-0"}}),
+        ("post", "/vector_stores/{id}/file_batches", {"json": {"file_ids": ["file-0"]}}),
+        ("post", "/datasets/{id}/files", {"files": {"file": ("a.txt", b"A")}}),
+    ):  # fmt: skip
+        response = site.client.request(method, path.replace("{id}", expired.pk), **request)
+        if method == "post":
+            envelope(response, 400, "dataset_expired")
+            assert "dataset_expired" in description()["paths"][path]["post"]["responses"]["400"]["x-codes"]
+        check(response, method, path)
 
 
 @pytest.mark.parametrize("route", ROUTES.values(), ids=lambda route: route.name)

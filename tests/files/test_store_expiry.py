@@ -1,0 +1,278 @@
+"""Vector stores that expire when nobody uses them, by the official SDK. Time is moved in the rows."""
+
+from datetime import datetime, timedelta
+
+import httpx
+import openai
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.utils import timezone
+
+from files import sweeps, uploads
+from files.models import Chunk, Dataset, DatasetFile, File, FileBatch
+from files.uploads import Incoming
+from gtapi.errors import BadRequest
+from tests import factories
+from tests.wire import envelope
+
+WEEK = {"anchor": "last_active_at", "days": 7}
+TEXT = "The office opens at nine."
+
+
+@pytest.fixture
+def store(client) -> Dataset:
+    """A store that expires after a week."""
+    return Dataset.objects.get(pk=client.vector_stores.create(name="Notes", expires_after=WEEK).id)
+
+
+def ago(store: Dataset, **time) -> datetime:
+    """Have a store used last so long ago; the moment."""
+    moment = timezone.now() - timedelta(**time)
+    assert Dataset.objects.filter(pk=store.pk).update(last_active_at=moment) == 1
+    return moment
+
+
+def expire(store: Dataset) -> None:
+    ago(store, days=7)
+
+
+def used(store: Dataset) -> datetime | None:
+    return Dataset.objects.values_list("last_active_at", flat=True).get(pk=store.pk)
+
+
+def fill(store: Dataset, **fields) -> DatasetFile:
+    place = factories.place(store, chunk_count=1, **fields)
+    factories.chunk(place, TEXT)
+    return place
+
+
+def upload(sdk: openai.OpenAI, store: str) -> None:
+    headers = {"authorization": f"Bearer {sdk.api_key}"}
+    at = f"{str(sdk.base_url).rstrip('/')}/datasets/{store}/files"
+    assert httpx.post(at, files={"file": ("a.txt", b"A")}, headers=headers, verify=False).status_code == 200
+
+
+def test_a_store_says_when_it_expires(client):
+    for days in (1, 365):
+        made = client.vector_stores.create(expires_after={"anchor": "last_active_at", "days": days})
+        assert made.expires_after.to_dict() == {"anchor": "last_active_at", "days": days}
+        assert made.expires_at == made.last_active_at + days * 86_400
+        assert made.last_active_at >= made.created_at
+        assert client.vector_stores.retrieve(made.id) == made
+    lasting = client.vector_stores.create()
+    assert (lasting.expires_after, lasting.expires_at) == (None, None)
+
+
+def test_an_expiry_is_set_changed_kept_and_taken_away(client):
+    made = client.vector_stores.create()
+    set_ = client.vector_stores.update(made.id, expires_after=WEEK)
+    assert set_.expires_at == set_.last_active_at + 7 * 86_400
+    assert client.vector_stores.update(made.id, name="Notes").expires_after.days == 7
+    assert client.vector_stores.update(made.id, expires_after={**WEEK, "days": 30}).expires_after.days == 30
+    gone = client.vector_stores.update(made.id, expires_after=None)
+    assert (gone.expires_after, gone.expires_at) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda sdk, store, file: sdk.vector_stores.search(store, query="office"),
+        lambda sdk, store, file: sdk.vector_stores.update(store, name="Others"),
+        lambda sdk, store, file: sdk.vector_stores.files.create(store, file_id=file),
+        lambda sdk, store, file: sdk.vector_stores.file_batches.create(store, file_ids=[file]),
+        lambda sdk, store, file: upload(sdk, store),
+    ],
+    ids=["search", "change", "attach", "batch", "upload"],
+)  # fmt: skip
+@pytest.mark.parametrize("full", [False, True], ids=["empty", "full"])
+def test_who_uses_it_puts_its_end_off(client, world, store, use, full):
+    if full:
+        fill(store)
+    file = factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row).pk
+    before = ago(store, days=6)
+    use(client, store.pk, file)
+    assert used(store) > before + timedelta(days=5)
+
+
+def test_to_look_at_it_is_no_use(client, store):
+    before = ago(store, days=6)
+    client.vector_stores.retrieve(store.pk)
+    list(client.vector_stores.list())
+    list(client.vector_stores.files.list(store.pk))
+    assert used(store) == before
+
+
+def test_its_use_is_noted_to_ten_minutes(client, store):
+    fill(store)
+    before = ago(store, minutes=9)
+    client.vector_stores.search(store.pk, query="office")
+    assert used(store) == before
+    before = ago(store, minutes=11)
+    client.vector_stores.search(store.pk, query="office")
+    assert used(store) > before
+
+
+def test_a_search_does_not_wait_for_who_changes_it(client, store):
+    fill(store)
+    before = ago(store, days=1)
+    with transaction.atomic():
+        Dataset.objects.select_for_update().get(pk=store.pk)
+        assert client.vector_stores.search(store.pk, query="office").data
+    assert used(store) == before
+
+
+def test_an_agents_answer_is_a_use_until_it_has_expired(http, world, upstream, store):
+    fill(store)
+    agent = factories.agent(world.fast, "guide", published=False)
+    agent.datasets.set([store])
+    agent.publish()
+    factories.grant(world.key.row, agent)
+    body = {"model": "guide", "messages": [{"role": "user", "content": "When does the office open?"}]}
+
+    def prompt() -> str:
+        assert http.post("/chat/completions", json=body).status_code == 200
+        return str(upstream.received(world.raw)[-1].json["messages"])
+
+    before = ago(store, days=6)
+    assert TEXT in prompt()
+    assert used(store) > before
+    expire(store)
+    before = used(store)
+    assert TEXT not in prompt()
+    assert used(store) == before
+
+
+def test_expired_it_is_neither_searched_nor_put_into(client, http, world, store):
+    there = fill(store)
+    expire(store)
+    before = used(store)
+    file = factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row).pk
+    at = f"/vector_stores/{store.pk}"
+    for path, sent in (
+        (f"{at}/search", {"json": {"query": "office"}}),
+        (f"/datasets/{store.pk}/search", {"json": {"query": "office"}}),
+        (f"{at}/files", {"json": {"file_id": file}}),
+        (f"{at}/files", {"json": {"file_id": there.file_id}}),
+        (f"{at}/file_batches", {"json": {"file_ids": [file]}}),
+        (f"/datasets/{store.pk}/files", {"files": {"file": ("a.txt", b"A")}}),
+    ):
+        error = envelope(http.post(path, **sent), 400, "dataset_expired")
+        assert store.pk in error["message"]
+    shown = client.vector_stores.retrieve(store.pk)
+    assert (shown.status, shown.expires_at) == ("expired", int((before + timedelta(days=7)).timestamp()))
+    assert client.vector_stores.update(store.pk, name="Others").status == "expired"
+    assert http.get(f"/datasets/{store.pk}").json()["expires_at"] == shown.expires_at
+    assert used(store) == before
+    assert store.places.count() == 1
+
+
+def test_what_expires_while_a_file_comes_does_not_take_it(world, store, tmp_path):
+    path = tmp_path / "upload"
+    path.write_bytes(b"A")
+    incoming = Incoming(path, "a.txt", "text/plain", 1)
+    expire(store)
+    for key_id in (world.key.row.pk, None):
+        with pytest.raises(BadRequest) as refused:
+            uploads.keep(world.tenant.pk, key_id, File.Origin.DATASET, incoming, dataset=store)
+        assert refused.value.code == "dataset_expired"
+    assert not File.objects.filter(tenant=world.tenant).exists()
+
+
+def test_the_sweep_takes_out_what_was_in_it_and_nothing_else(client, world, store):
+    path = default_storage.save("files/came", ContentFile(b"A"))
+    came = fill(store, file=factories.file(world.tenant, path=path)).file_id
+    own = factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row).pk
+    fill(store, file=File.objects.get(pk=own))
+    FileBatch.objects.create(tenant=world.tenant, dataset=store)
+    other = factories.dataset(world.tenant)
+    both = fill(store).file_id
+    fill(other, file=File.objects.get(pk=both))
+    ago(store, days=6, hours=23)
+    sweeps.sweep()
+    assert store.places.count() == 3
+    expire(store)
+    sweeps.sweep()
+    assert not store.places.exists()
+    assert not store.batches.exists()
+    assert set(File.objects.filter(pk__in=[came, own, both]).values_list("pk", flat=True)) == {own, both}
+    assert not default_storage.exists(path)
+    chunks = Chunk.objects.filter(tenant=world.tenant)
+    assert (chunks.filter(dataset=store).count(), chunks.filter(dataset=other).count()) == (0, 1)
+    shown = client.vector_stores.retrieve(store.pk)
+    assert (shown.status, shown.file_counts.total, shown.name) == ("expired", 0, "Notes")
+    assert client.vector_stores.delete(store.pk).deleted
+
+
+@pytest.mark.parametrize("after", [{**WEEK, "days": 1}, WEEK, None], ids=["shorter", "same", "never"])
+def test_a_new_expiry_has_it_used_again(client, store, after):
+    expire(store)
+    sweeps.sweep()
+    shown = client.vector_stores.update(store.pk, expires_after=after)
+    assert (shown.status, shown.expires_after and shown.expires_after.days) == (
+        "completed", after and after["days"],
+    )  # fmt: skip
+    fill(store)
+    sweeps.sweep()
+    assert client.vector_stores.search(store.pk, query="office").data
+
+
+def test_what_is_used_again_before_the_sweep_keeps_what_is_in_it(client, store):
+    fill(store)
+    expire(store)
+    stale = Dataset.objects.get(pk=store.pk)
+    client.vector_stores.update(store.pk, expires_after=WEEK)
+    uploads.empty_expired(stale)
+    assert store.places.count() == 1
+
+
+def test_an_operators_dataset_cannot_be_made_to_expire(client, http, world):
+    operators = factories.dataset(world.tenant, keys=[world.key.row])
+    refused = envelope(
+        http.post(f"/vector_stores/{operators.pk}", json={"expires_after": WEEK}), 400, "invalid_value"
+    )
+    assert refused["param"] == "expires_after"
+    assert client.vector_stores.update(operators.pk, expires_after=None).expires_after is None
+    operators.refresh_from_db()
+    assert operators.expires_after is None
+
+
+def test_who_may_not_delete_its_files_cannot_have_them_expire(client, gateway, world):
+    made = Dataset.objects.get(pk=client.vector_stores.create().id)
+    key = factories.key(world.tenant, scopes=["datasets:write"])
+    made.grants.create(key=key.row)
+    sdk = openai.OpenAI(base_url=gateway.base_url, api_key=key.plain, max_retries=0)
+    fill(made, file=factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row))
+    assert sdk.vector_stores.update(made.pk, expires_after=WEEK).expires_after.days == 7
+    sdk.vector_stores.update(made.pk, expires_after=None)
+    fill(made)
+    with pytest.raises(openai.PermissionDeniedError) as refused:
+        sdk.vector_stores.update(made.pk, expires_after=WEEK)
+    assert "files:write" in refused.value.message
+    made.refresh_from_db()
+    assert made.expires_after is None
+    assert client.vector_stores.update(made.pk, expires_after=WEEK).expires_after.days == 7
+
+
+@pytest.mark.parametrize("who", ["another key", "another tenant", "only reads"])
+def test_an_intruder_changes_no_expiry(gateway, upstream, world, store, who):
+    if who == "another tenant":
+        key = factories.world(upstream.base_url).key
+    else:
+        key = factories.key(
+            world.tenant, scopes=["datasets:read" if who == "only reads" else "datasets:write"]
+        )
+    if who == "only reads":
+        store.grants.create(key=key.row)
+    sdk = openai.OpenAI(base_url=gateway.base_url, api_key=key.plain, max_retries=0)
+    before = ago(store, days=6)
+    expected = openai.PermissionDeniedError if who == "only reads" else openai.NotFoundError
+    for after in ({**WEEK, "days": 1}, None):
+        with pytest.raises(expected):
+            sdk.vector_stores.update(store.pk, expires_after=after)
+    if who != "only reads":
+        with pytest.raises(openai.NotFoundError):
+            sdk.vector_stores.search(store.pk, query="office")
+    store.refresh_from_db()
+    assert (store.expires_after, store.last_active_at) == (timedelta(days=7), before)
