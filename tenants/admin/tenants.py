@@ -195,7 +195,7 @@ class TenantAdmin(ShownAdmin[Tenant]):
         if obj and "active" in form.base_fields:
             live = InferenceKey.objects.filter(tenant=obj).live().count()
             form.base_fields["active"].help_text = (
-                f"Off: within a second every request with one of this tenant's {live} live keys is refused. "
+                f"Off: within a second every request with one of this tenant's keys is refused ({live} live). "
                 "Nothing is deleted, and turning it on again brings everything back."
             )
         return form

@@ -40,7 +40,7 @@ def test_saving_it_unchanged_changes_nothing(operator, world):
 
 def test_it_is_turned_off_with_a_word_on_what_that_does(operator, world):
     page = operator.get(change(world.tenant))
-    assert "every request with one of this tenant's 1 live keys is refused" in text(page)
+    assert "every request with one of this tenant's keys is refused (1 live)" in text(page)
     data = fields(page)
     del data["active"]
     operator.post(change(world.tenant), data)
