@@ -276,6 +276,16 @@ INGEST_SERVICES = [
 #: Seconds after which a file whose worker gives no sign any more is taken up by another one.
 INGEST_LEASE_SECONDS = env.float("INGEST_LEASE_SECONDS", default=30.0)
 
+for _name in (
+    "MAX_BODY_BYTES", "MAX_UPLOAD_BYTES", "MAX_HEADER_BYTES", "HEADER_SECONDS", "BODY_SECONDS", "BODY_MIN_RATE",
+    "POLICY_POLL_SECONDS", "STREAM_KEEPALIVE_SECONDS", "STREAM_STALL_SECONDS", "EXTRACTION_SECONDS",
+    "EXTRACTION_DEADLINE_SECONDS", "EXTRACTION_MEMORY_BYTES", "EXTRACTION_MAX_CHARACTERS",
+    "SEARCH_EMBEDDING_SECONDS", "INGEST_LEASE_SECONDS",
+):  # fmt: skip
+    # Whoever means "no limit" by 0 would have every upload or file fail, or some of them.
+    if globals()[_name] <= 0:
+        raise ImproperlyConfigured(f"{_name} has to be a number above 0.")
+
 # --- Celery -----------------------------------------------------------------------------------------------
 
 CELERY_BROKER_URL = env.str(

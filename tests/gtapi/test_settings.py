@@ -48,3 +48,14 @@ def test_encryption_keys_that_encrypt_nothing_stop_the_start(keys):
     assert "ENCRYPTION_KEYS has to be a comma-separated list of Fernet keys" in sentence
     # A key that is only mistyped is still half a secret.
     assert keys not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("BODY_MIN_RATE", "0"), ("BODY_SECONDS", "-1"), ("HEADER_SECONDS", "0.0"), ("EXTRACTION_SECONDS", "0")],
+)
+def test_a_limit_that_is_none_stops_the_start(name, value):
+    variables = {required: environment.VARIABLES[required] for required in ("DATABASE_URL", *REQUIRED)}
+    done = load_settings({**variables, name: value})
+    assert done.returncode != 0
+    assert f"{name} has to be a number above 0." in done.stderr.splitlines()[-1]
