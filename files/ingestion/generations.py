@@ -19,7 +19,8 @@ from files.models.chunks import vector_text
 #: Vectors that are deleted in one statement.
 SWEPT = 5000
 
-# A failure is waited for only as long as the wanted model is still the one that failed.
+# A failure is waited for only as long as the wanted model is still the one that failed. Those of conversations come
+# last, since there may be any number of them at once.
 CLAIM = """
     UPDATE files_dataset SET index_lease = %s, index_lease_until = now() + make_interval(secs => %s)
     WHERE id = (
@@ -30,7 +31,8 @@ CLAIM = """
         AND (dataset.index_lease IS NULL OR dataset.index_lease_until <= now())
         AND (dataset.index_retry_at IS NULL OR dataset.index_retry_at <= now()
              OR dataset.next_embedding <> dataset.embedding)
-        ORDER BY dataset.index_retry_at NULLS FIRST, dataset.id LIMIT 1 FOR NO KEY UPDATE OF dataset SKIP LOCKED
+        ORDER BY dataset.hidden, dataset.index_retry_at NULLS FIRST, dataset.id LIMIT 1
+        FOR NO KEY UPDATE OF dataset SKIP LOCKED
     )
     RETURNING id, tenant_id
 """

@@ -26,10 +26,11 @@ from gtapi.errors import APIError
 logger = logging.getLogger(__name__)
 
 
-async def index(held: Index, until: float) -> None:
+async def index(held: Index, until: float) -> bool:
     """Bring a dataset's vectors to what its settings say, or give it back at the moment ``until``.
 
-    Nothing is raised but CancelledError: the worker stops, or the dataset is not ours any more.
+    Says whether it did the former. Nothing is raised but CancelledError: the worker stops, or the dataset is not
+    ours any more.
     """
     try:
         whole = await _index(held, until)
@@ -54,6 +55,9 @@ async def index(held: Index, until: float) -> None:
     except Exception:
         logger.exception("dataset %s could not be indexed", held.dataset_id)
         await _note(held, "There was a fault of the server.")
+    else:
+        return whole
+    return False
 
 
 async def _note(held: Index, why: str) -> None:

@@ -32,7 +32,8 @@ AT_ONCE = 4
 OF_ONE_TENANT = 3
 #: Seconds after which a run begins with nothing more; the next message makes another one.
 RUN_SECONDS = 300.0
-#: Seconds between two looks for files while others are still in work, and for datasets to index.
+#: Seconds between two looks for files while others are still in work, and for datasets to index where the last look
+#: was for none, or in vain.
 LOOK_SECONDS = 0.5
 INDEX_SECONDS = 2.0
 
@@ -68,7 +69,7 @@ async def _work_from(claim: Claim | None, index: Index | None) -> None:
 
 class _Run:
     def __init__(self) -> None:
-        self._tasks: dict[Claim | Index, asyncio.Task[None]] = {}
+        self._tasks: dict[Claim | Index, asyncio.Task[bool | None]] = {}
         self._reading: set[Claim] = set()
         self._changed = asyncio.Event()
         self._stopping = False
@@ -95,7 +96,7 @@ class _Run:
         try:
             if not self._reading and len(self._claims()) < AT_ONCE:
                 claim = await in_thread(claims.claim, self._crowding())
-            if not self._indexing() and monotonic() > self._next_index:
+            if not self._indexing() and monotonic() >= self._next_index:
                 self._next_index = monotonic() + INDEX_SECONDS
                 index = await in_thread(generations.claim)
         except AWAY as error:
@@ -138,10 +139,13 @@ class _Run:
         if index is not None:
             self._begin(index, self.indexes, reindex.index(index, self._until))
 
-    def _begin(self, held: Any, heartbeat: Heartbeat[Any], doing: Coroutine[Any, Any, None]) -> None:
-        def end(_: asyncio.Task[None]) -> None:
+    def _begin(self, held: Any, heartbeat: Heartbeat[Any], doing: Coroutine[Any, Any, bool | None]) -> None:
+        def end(task: asyncio.Task[bool | None]) -> None:
             heartbeat.drop(held)
             self._tasks.pop(held, None)
+            if isinstance(held, Index) and not task.cancelled() and task.result():
+                # Where there was one there may be more: a tenant that changes its model has all its conversations.
+                self._next_index = monotonic()
             self._has_read(held)
 
         heartbeat.hold(held)

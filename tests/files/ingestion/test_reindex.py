@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from files.ingestion import generations
 from files.models import Chunk, ChunkVector, Dataset
 from tests import factories
 from tests.answers import answer, error_body
@@ -160,3 +161,25 @@ def test_files_of_conversations_follow_the_tenants_embedding(ingest, world, embe
     assert shown(shared) == ("embedder", 1)
     shared.refresh_from_db()
     assert shared.embedding == "embedder"
+
+
+def test_one_dataset_after_the_other_is_indexed_without_a_pause(ingest, world, other):
+    many = [hidden(world, "embedder") for _ in range(15)]
+    world.tenant.embedding = "other"
+    world.tenant.save()
+    # With a look every two seconds it would take twice as long.
+    eventually(
+        lambda: not Dataset.objects.filter(tenant=world.tenant, indexed_embedding="embedder").exists(), 15
+    )
+    assert {shown(dataset) for dataset in many} == {("other", 2)}
+
+
+def test_datasets_are_indexed_before_those_of_conversations(world):
+    spoken = [hidden(world, "embedder").pk for _ in range(9)]
+    shared = factories.dataset(world.tenant, embedding="embedder").pk
+    Dataset.objects.filter(tenant=world.tenant).update(embedding="other")
+    first, *rest = (
+        held.dataset_id for held in iter(generations.claim, None) if held.tenant_id == world.tenant.pk
+    )
+    assert first == shared
+    assert sorted(rest) == sorted(spoken)
