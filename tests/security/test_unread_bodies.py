@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from tests import factories
+from tests.gateway import Gateway
 from tests.wire import RawClient, chat
 
 #: More than sockets hold.
@@ -13,9 +15,10 @@ LARGE = 16 << 20
 FORM = "multipart/form-data; boundary=x"
 
 
-@pytest.fixture
-def gateway(start_gateway):
-    return start_gateway(BODY_SECONDS="1", HEADER_SECONDS="1")
+@pytest.fixture(scope="module")
+def gateway(database):
+    with Gateway(factories.unique("gateway"), workers=1, BODY_SECONDS="1", HEADER_SECONDS="1") as running:
+        yield running
 
 
 @pytest.fixture
