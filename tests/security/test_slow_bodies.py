@@ -97,6 +97,14 @@ def test_an_upload_that_comes_steadily_may_take_longer(client, world):
     assert File.objects.get(tenant=world.tenant).bytes == len(part) * parts
 
 
+def test_who_sends_much_at_once_is_not_waited_for_the_longer(client):
+    # At the least rate, so much would have had a quarter of an hour.
+    sent = bytes(9 * 10**6)
+    length = len(HEAD) + len(sent) + 10**6
+    client.socket.sendall(client.head(length, "/api/tenant/files", FORM) + HEAD + sent)
+    assert answer(client).startswith(b"HTTP/1.1 408 ")
+
+
 def test_a_body_that_has_come_is_not_hurried(start_gateway, upstream, world):
     gateway = start_gateway(BODY_SECONDS="0.5")
 

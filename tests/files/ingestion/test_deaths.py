@@ -11,7 +11,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from files.ingestion.waking import publish, wake
-from files.models import Chunk, ChunkVector, DatasetFile
+from files.models import Chunk, ChunkVector, DatasetFile, DatasetGrant
 from tests import environment, factories
 from tests.files.ingestion.conftest import ended, state
 from tests.gateway import Ingest
@@ -93,6 +93,23 @@ def test_flushed_redis_loses_no_file(ingest, dataset):
     after = factories.upload(dataset, b"Uploaded afterwards.")
     broker.close()
     assert [place.state for place in ended(before, after, woken=False)] == ["ready", "ready"]
+
+
+def test_uploads_while_redis_is_away_are_ready_once_it_is_back(ingest, http, world, dataset):
+    DatasetGrant.objects.create(key=world.key.row, dataset=dataset)
+    environment.redis.stop()
+    try:
+        sent = [
+            http.post(f"/datasets/{dataset.pk}/files", files={"file": (f"{n}.txt", b"Note %d." % n)})
+            for n in range(3)
+        ]
+    finally:
+        environment.redis.start()
+        environment.redis.wait_ready()
+    assert [answer.status_code for answer in sent] == [200, 200, 200]
+    places = list(DatasetFile.objects.filter(dataset=dataset))
+    assert [place.state for place in ended(*places, woken=False)] == ["ready"] * 3
+    assert all(map(whole, map(state, places)))
 
 
 def test_file_that_is_taken_out_meanwhile_leaves_nothing(ingest, dataset, gate):
