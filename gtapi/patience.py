@@ -21,7 +21,8 @@ def patient(scope: Mapping[str, Any], receive: Receive) -> Receive:
 class Patience:
     """``receive`` with an end: ``BODY_SECONDS``, and a second more for each ``BODY_MIN_RATE`` bytes that came.
 
-    There are never more than ``BODY_SECONDS`` left: who sends much at once may not be silent for the longer. Only waiting is counted, and nothing is after the body: that the client leaves may take as long as it does.
+    There are never more than ``BODY_SECONDS`` left: who sends much at once may not be silent for the longer. Only
+    waiting is counted, and nothing is after the body: that the client leaves may take as long as it does.
 
     Raises:
         RequestTimeout: the body did not come in time.
