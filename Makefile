@@ -46,7 +46,7 @@ run: $(VENV)/.$(NEEDED)
 
 # Several pytest processes, each with servers of its own.
 test: $(VENV)/.dev
-	@exec $(BIN)/python -m pytest -n $(or $(PROCESSES),2) $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(or $(PROCESSES),2) --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -44,6 +44,12 @@ class ByFile(LoadScopeScheduling):
 
 
 MODELS = "tests/local_models"
+#: Where few tests take minutes. They come first, so that no process is left alone with them at the end.
+LONG = (MODELS, "tests/stack")
+
+
+def pytest_collection_modifyitems(items) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 def pytest_xdist_make_scheduler(config, log) -> ByFile:
