@@ -31,7 +31,7 @@ from tenants.scopes import expand
 JSON = dict[str, Any]
 #: How long an ``Idempotency-Key`` is remembered.
 REMEMBERED = timedelta(hours=24)
-#: What a key needs that uploads, by whatever route.
+#: What a key needs that uploads or deletes files, by whatever route.
 SCOPE = "files:write"
 
 
@@ -248,8 +248,9 @@ def _check_still_allowed(upload: Upload) -> None:
     scopes = live.values_list("scopes", flat=True).first()
     if scopes is None:
         raise AuthenticationFailed
+    given = expand(scopes)
     for scope in upload.scopes:
-        if scope not in expand(scopes):
+        if scope not in given:
             raise lacking(scope)
     dataset = upload.dataset
     if dataset is None or dataset.hidden:
@@ -381,7 +382,7 @@ def detach(place: DatasetFile, *, may_remove: bool = True) -> None:
 
 def no_removal(why: str) -> PermissionDenied:
     """Return the answer for what would delete files, asked for by a key that may not."""
-    return PermissionDenied(f"{why}, and this API key lacks the scope 'files:write', which that needs.")
+    return PermissionDenied(f"{why}, and this API key lacks the scope '{SCOPE}', which that needs.")
 
 
 @transaction.atomic

@@ -57,6 +57,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._answering = _Answering(self)
         self._await_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -105,7 +106,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse()
         elif not self.transport.is_closing():
             super().on_headers_complete()
-            self.cycle.transport = _Answering(self)
+            self.cycle.transport = self._answering
             # An answer that begins before the body is there is the last one.
             self._goes_on, self.cycle.keep_alive = self.cycle.keep_alive, False
 

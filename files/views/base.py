@@ -24,7 +24,7 @@ class DatasetView(KeyedView):
     @property
     def may_remove(self) -> bool:
         """Whether the key may delete files, as changing a dataset can do."""
-        return "files:write" in self.auth.scopes
+        return uploads.SCOPE in self.auth.scopes
 
     def datasets(self) -> DatasetQuerySet:
         """Return the datasets that are granted to the key."""
