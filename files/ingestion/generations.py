@@ -19,22 +19,36 @@ from files.models.chunks import vector_text
 #: Vectors that are deleted in one statement.
 SWEPT = 5000
 
-# A failure is waited for only as long as the wanted model is still the one that failed. Those of conversations come
-# last, since there may be any number of them at once.
-CLAIM = """
+# Datasets whose vectors are not what their settings say, or not all of use.
+WANTING = """
+    (NOT dataset.embedding = dataset.indexed_embedding OR NOT dataset.next_embedding = '' OR dataset.stale_vectors)
+"""
+# As with files, those tenants come first that have the fewest datasets in work, and of these the one whose turn was
+# longest ago. The datasets of a tenant's conversations come after its others, since there may be any number of them
+# at once. A failure is waited for only as long as the wanted model is still the one that failed.
+CLAIM = f"""
     UPDATE files_dataset SET index_lease = %s, index_lease_until = now() + make_interval(secs => %s)
     WHERE id = (
         SELECT dataset.id FROM files_dataset dataset
         JOIN tenants_tenant tenant ON tenant.id = dataset.tenant_id AND tenant.active
-        WHERE (NOT dataset.embedding = dataset.indexed_embedding OR NOT dataset.next_embedding = ''
-               OR dataset.stale_vectors)
+        LEFT JOIN (
+            SELECT tenant_id, count(*) AS datasets FROM files_dataset dataset
+            WHERE {WANTING} AND index_lease_until > now() GROUP BY tenant_id
+        ) busy ON busy.tenant_id = dataset.tenant_id
+        LEFT JOIN files_ingestturn turn ON turn.tenant_id = dataset.tenant_id
+        WHERE {WANTING}
         AND (dataset.index_lease IS NULL OR dataset.index_lease_until <= now())
         AND (dataset.index_retry_at IS NULL OR dataset.index_retry_at <= now()
              OR dataset.next_embedding <> dataset.embedding)
-        ORDER BY dataset.hidden, dataset.index_retry_at NULLS FIRST, dataset.id LIMIT 1
-        FOR NO KEY UPDATE OF dataset SKIP LOCKED
+        ORDER BY COALESCE(busy.datasets, 0), turn.indexed_at NULLS FIRST, dataset.tenant_id,
+            dataset.hidden, dataset.index_retry_at NULLS FIRST, dataset.id
+        LIMIT 1 FOR NO KEY UPDATE OF dataset SKIP LOCKED
     )
     RETURNING id, tenant_id
+"""  # noqa: S608 - the pieces are the module's own
+TURN = """
+    INSERT INTO files_ingestturn (tenant_id, indexed_at) VALUES (%s, clock_timestamp())
+    ON CONFLICT (tenant_id) DO UPDATE SET indexed_at = excluded.indexed_at
 """
 ALIVE = """
     UPDATE files_dataset SET index_lease_until = now() + make_interval(secs => %s)
@@ -75,12 +89,16 @@ class Index:
 
 
 def claim() -> Index | None:
-    """Take a dataset whose vectors are not what its settings say; None when there is none."""
+    """Take the next dataset whose vectors are not what its settings say; None when there is none."""
     lease = uuid4()
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, [lease, settings.INGEST_LEASE_SECONDS])
         found = cursor.fetchone()
-    return Index(found[0], found[1], lease) if found else None
+        if found is None:
+            return None
+        dataset_id, tenant_id = found
+        cursor.execute(TURN, [tenant_id])
+    return Index(dataset_id, tenant_id, lease)
 
 
 def alive(indexes: Iterable[Index]) -> set[Index]:

@@ -189,13 +189,14 @@ class DatasetFile(models.Model):
 
 
 class IngestTurn(models.Model):
-    """When a tenant last had its turn: among those whose files wait, the one that waited longest is next."""
+    """When a tenant last had its turn, with a file and with a dataset to index; who waited longest is next."""
 
     tenant = models.OneToOneField(Tenant, models.CASCADE, primary_key=True, related_name="+")
-    served_at = models.DateTimeField()
+    served_at = models.DateTimeField(null=True)
+    indexed_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
-        return f"{self.tenant_id}: {self.served_at}"
+        return f"{self.tenant_id}: {self.served_at}, {self.indexed_at}"
 
 
 class UploadKey(models.Model):

@@ -12,6 +12,7 @@ from files.extraction import Section
 from files.ingestion import claims, generations, storing, work
 from files.ingestion.claims import Claim, Lost
 from files.ingestion.errors import Failed, Passing
+from files.ingestion.generations import Index
 from files.models import Chunk, Dataset, DatasetFile, File
 from tenants.models import Tenant
 from tests import factories
@@ -35,6 +36,19 @@ def claim(*tenants: Tenant) -> Claim | None:
     """The next claim among these tenants."""
     others = Tenant.objects.exclude(pk__in=[tenant.pk for tenant in tenants])
     return claims.claim(list(others.values_list("pk", flat=True)))
+
+
+def to_index(tenant: Tenant, *ids: str, **fields) -> None:
+    """Datasets of these ids that want another model; of one tenant's, they come in the order of their ids."""
+    for each in ids:
+        factories.dataset(tenant, id=each, **fields)
+    Dataset.objects.filter(pk__in=ids).update(embedding="another")
+
+
+def claim_index(*tenants: Tenant) -> Index | None:
+    """The next claim of a dataset among these tenants; what is in the way is kept."""
+    of = {tenant.pk for tenant in tenants}
+    return next((index for index in iter(generations.claim, None) if index.tenant_id in of), None)
 
 
 def pass_time(place: DatasetFile) -> None:
@@ -90,6 +104,45 @@ def test_tenants_with_as_much_in_work_take_turns():
         claims.fail(taken, Failed("no_text"))
     assert order[:3] == order[3:]
     assert len(set(order[:3])) == 3
+
+
+def test_tenant_with_many_datasets_to_index_does_not_keep_others_waiting():
+    crowded, small, third = (factories.tenant() for _ in range(3))
+    to_index(crowded, *(f"ds_a{n}" for n in range(9)))
+    assert [claim_index(crowded).dataset_id for _ in range(2)] == ["ds_a0", "ds_a1"]
+    to_index(small, "ds_b1", "ds_b2")
+    # The dataset of a conversation waits for others of its own tenant, and for none of another one's.
+    to_index(third, "ds_c1", "ds_c2", hidden=True)
+    to_index(third, "ds_c3")
+    order = [claim_index(crowded, small, third).dataset_id for _ in range(6)]
+    assert set(order[:2]) == {"ds_b1", "ds_c3"}
+    assert set(order[2:4]) == {"ds_b2", "ds_c1"}
+    # All three have two in work now.
+    assert set(order[4:]) == {"ds_a2", "ds_c2"}
+
+
+def test_tenants_with_as_many_datasets_in_work_take_turns():
+    tenants = [factories.tenant() for _ in range(3)]
+    for tenant in tenants:
+        to_index(tenant, *(f"ds_{tenant.pk}{n}" for n in range(3)))
+    order = []
+    for _ in range(6):
+        index = claim_index(*tenants)
+        order.append(index.tenant_id)
+        generations.release(index, whole=True)
+    assert order[:3] == order[3:]
+    assert len(set(order[:3])) == 3
+
+
+def test_turns_with_files_and_with_datasets_are_apart():
+    """Who uploads all the time would never get another index."""
+    uploading, other = factories.tenant(), factories.tenant()
+    to_index(other, "ds_a")
+    generations.release(claim_index(other), whole=True)
+    to_index(uploading, "ds_b")
+    waiting(factories.dataset(uploading), 1)
+    claims.fail(claim(uploading), Failed("no_text"))
+    assert claim_index(uploading, other).dataset_id == "ds_b"
 
 
 def test_tenant_that_is_switched_off_waits(tenant, place):

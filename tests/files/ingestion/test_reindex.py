@@ -183,3 +183,18 @@ def test_datasets_are_indexed_before_those_of_conversations(world):
     )
     assert first == shared
     assert sorted(rest) == sorted(spoken)
+
+
+def test_another_tenants_dataset_does_not_wait_for_a_crowd(ingest, world, embedder, other, upstream):
+    small = factories.world(upstream.base_url)
+    for name, dimensions in (("embedder", 3), ("other", 5)):
+        entry = factories.catalog(small.provider, name, capabilities=["embed"])
+        upstream.script(entry.model, embeddings(dimensions=dimensions))
+    crowd = [factories.dataset(world.tenant, id=f"ds_0{n}", embedding="embedder") for n in range(6)]
+    last = factories.dataset(small.tenant, id="ds_z", embedding="embedder")
+    ended(*(factories.upload(into, b"A passage.") for into in (*crowd, last)))
+    Dataset.objects.filter(tenant__in=[world.tenant, small.tenant]).update(embedding="other")
+    eventually(lambda: {shown(dataset) for dataset in (*crowd, last)} == {("other", 2)})
+    [asked] = upstream.received(entry.model)
+    before = [earlier for earlier in upstream.received(other.model) if earlier.arrived < asked.arrived]
+    assert len(before) < 3
