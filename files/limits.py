@@ -11,6 +11,7 @@ from django.db.models import Count, Sum
 
 from files.models import Dataset, DatasetFile, File
 from gtapi.errors import PermissionDenied, RequestTooLarge
+from gtapi.words import counted
 from tenants.models import Tenant
 
 
@@ -53,13 +54,14 @@ class Limits:
         used = File.objects.filter(tenant=tenant_id).order_by().aggregate(n=Count("pk"), size=Sum("bytes"))
         if used["n"] >= self.files:
             raise PermissionDenied(
-                f"There are {used['n']:,} files already, and the limit is {self.files:,}. Delete some first.",
+                f"The limit is {counted(self.files, 'file')}, and {counted(used['n'], 'is,are')} there already."
+                " Delete some first.",
                 code="file_limit_reached",
             )
         if (used["size"] or 0) + size > self.stored_bytes:
             raise PermissionDenied(
-                f"With this file all files would be larger than the limit of {self.stored_bytes:,} bytes together."
-                " Delete some first.",
+                f"With this file all files would be larger than the limit of {counted(self.stored_bytes, 'byte')}"
+                " together. Delete some first.",
                 code="storage_limit_reached",
             )
 
@@ -72,8 +74,8 @@ class Limits:
         used = DatasetFile.objects.filter(tenant=tenant_id).count()
         if used + more > self.places:
             raise PermissionDenied(
-                f"There are {used:,} files in datasets already, one that is in several counted in each, and the"
-                f" limit is {self.places:,}. Take some out first.",
+                f"The limit is {counted(self.places, 'file')} in datasets, one that is in several counted in each,"
+                f" and {counted(used, 'is,are')} there already. Take some out first.",
                 code="file_limit_reached",
             )
 
@@ -86,7 +88,8 @@ class Limits:
         used = Dataset.objects.visible().filter(tenant=tenant_id).count()
         if used >= self.datasets:
             raise PermissionDenied(
-                f"There are {used:,} datasets already, and the limit is {self.datasets:,}. Delete some first.",
+                f"The limit is {counted(self.datasets, 'dataset')}, and {counted(used, 'is,are')} there already."
+                " Delete some first.",
                 code="dataset_limit_reached",
             )
 

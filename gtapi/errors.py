@@ -35,6 +35,7 @@ from django.http import Http404
 from rest_framework import exceptions as drf
 
 from gtapi.responses import JSONResponse
+from gtapi.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +168,7 @@ class RequestTooLarge(APIError):
     code = "request_too_large"
 
     def __init__(self, limit: int, what: str = "The request body") -> None:
-        super().__init__(f"{what} is larger than the limit of {limit:,} bytes.")
+        super().__init__(f"{what} is larger than the limit of {counted(limit, 'byte')}.")
 
 
 class UnsupportedMediaType(APIError):
@@ -183,7 +184,7 @@ class HeadersTooLarge(APIError):
     code = "headers_too_large"
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"The request's headers are larger than the limit of {limit:,} bytes.")
+        super().__init__(f"The request's headers are larger than the limit of {counted(limit, 'byte')}.")
 
 
 class RateLimited(APIError):

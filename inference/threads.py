@@ -14,6 +14,7 @@ from django.utils import timezone
 from files import uploads
 from files.models import Dataset
 from gtapi.errors import BadRequest, NotFound
+from gtapi.words import counted
 from inference import tokens
 from inference.models import Conversation, Item, Turn
 from tenants.models import Tenant
@@ -31,8 +32,9 @@ def no_conversation(conversation_id: str) -> NotFound:
 
 def too_long(where: str) -> BadRequest:
     """Return the answer for more than a conversation may hold."""
-    most = f"{settings.CONVERSATION_MAX_ITEMS} messages of {settings.CONVERSATION_MAX_BYTES} bytes together"
-    return BadRequest(f"{where} at most {most}.", code="conversation_too_long")
+    items = counted(settings.CONVERSATION_MAX_ITEMS, "message")
+    size = counted(settings.CONVERSATION_MAX_BYTES, "byte")
+    return BadRequest(f"{where} at most {items} of {size} together.", code="conversation_too_long")
 
 
 def find(key_id: int, conversation_id: str, user: str, *, lock: bool = False) -> Conversation:

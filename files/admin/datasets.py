@@ -25,6 +25,7 @@ from files.limits import Limits
 from files.models import ChunkVector, Dataset, DatasetFile, DatasetGrant
 from gtapi.templatetags.amounts import ago, ahead
 from gtapi.templatetags.amounts import size as size_text
+from gtapi.words import counted
 from tenants.admin.base import ShownAdmin, TenantForm, TenantOwnedAdmin, badge
 from tenants.admin.typed import ActionVariant, display, page_action
 from tenants.admin.widgets import CheckRows
@@ -271,13 +272,13 @@ class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
         if request.method == "POST":
             places = dataset.places.filter(state=DatasetFile.State.FAILED)
             begun = process_again(places, None)
-            self.log_change(request, dataset, f"Had {begun} failed files processed again.")
-            said = f"{begun} file{'' if begun == 1 else 's'} to be processed again."
+            self.log_change(request, dataset, f"Had {counted(begun, 'failed file')} processed again.")
+            said = f"{counted(begun, 'file')} to be processed again."
             self.message_user(request, said, "SUCCESS" if begun else "WARNING")
             return self.back_to(dataset)
         return self.confirm(
             request,
-            f"Process {failed:,} failed file{'' if failed == 1 else 's'} again",
+            f"Process {counted(failed, 'failed file')} again",
             "Process again",
             ["Each is read, cut into chunks and embedded anew. Those that cannot be read fail again."],
             obj=dataset,
@@ -354,8 +355,4 @@ class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
 
     @display(description="Used by", ordering="grants_n", header=True)
     def users(self, dataset: Any) -> list[str]:
-        keys, agents = dataset.grants_n, dataset.agents_n
-        return [
-            f"{keys} key{'' if keys == 1 else 's'}",
-            f"{agents} agent{'' if agents == 1 else 's'}",
-        ]
+        return [counted(dataset.grants_n, "key"), counted(dataset.agents_n, "agent")]

@@ -22,6 +22,7 @@ from files.ingestion.orders import process_again
 from files.models import Chunk, Dataset, DatasetFile
 from gtapi.templatetags.amounts import ago
 from gtapi.templatetags.amounts import size as size_text
+from gtapi.words import counted
 from tenants.admin.base import LookedAtAdmin
 from tenants.admin.typed import display, page_action
 
@@ -180,7 +181,7 @@ class DatasetFileAdmin(LookedAtAdmin[DatasetFile]):
         if done and "confirm" not in request.POST:
             return self.confirm(
                 request,
-                f"Process {len(done)} file{'' if len(done) == 1 else 's'} again",
+                f"Process {counted(len(done), 'file')} again",
                 "Process again",
                 [AGAIN],
                 items=[f"{where_text(place)}: {place.file}" for place in done],
@@ -197,9 +198,9 @@ class DatasetFileAdmin(LookedAtAdmin[DatasetFile]):
         begun = [place for place in places if process_again(one(pk=place.pk), None)]
         for place in begun:
             self.log_change(request, place, "Had it processed again.")
-        said = f"{len(begun)} file{'' if len(begun) == 1 else 's'} to be processed again."
+        said = f"{counted(len(begun), 'file')} to be processed again."
         if busy := len(places) - len(begun):
-            said += f" {busy} {'was' if busy == 1 else 'were'} waiting or in work already."
+            said += f" {counted(busy, 'was,were')} waiting or in work already."
         self.message_user(request, said, "SUCCESS" if begun else "WARNING")
 
     # --- deletion -------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from files.admin import downloading
 from files.models import DatasetFile, File
 from gtapi.templatetags.amounts import ago, ahead
 from gtapi.templatetags.amounts import size as size_text
+from gtapi.words import counted
 from tenants.admin.base import LookedAtAdmin
 from tenants.admin.typed import display
 
@@ -98,8 +99,7 @@ class FileAdmin(LookedAtAdmin[File]):
 
     @display(description="Held by", ordering="places_n", empty_value="nobody")
     def places_held(self, file: Any) -> str | None:
-        count = file.places_n
-        return f"{count} dataset{'' if count == 1 else 's'}" if count else None
+        return counted(file.places_n, "dataset") if file.places_n else None
 
     @display(description="Uploaded", ordering="created_at", header=True)
     def uploaded(self, file: File) -> list[str]:

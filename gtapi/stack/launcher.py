@@ -19,6 +19,7 @@ from gtapi.stack.parts import Beat, Ingest, LocalModels, Web, Worker, listen_on
 from gtapi.stack.processes import Program, Server, die_with_parent
 from gtapi.stack.signals import Signals
 from gtapi.stack.watch import Watch
+from gtapi.words import counted
 
 SECONDS_FOR_COMMANDS = 20.0
 SECONDS_FOR_THE_DEAD = 15.0
@@ -166,7 +167,7 @@ class Launcher:
         steps = database.migrate()
         database.disconnect()
         if steps:
-            self.console.say(f"Database migrated in {steps} steps")
+            self.console.say(f"Database migrated in {counted(steps, 'step')}")
 
     def _watch(self) -> None:
         watches = [Watch(part, self.console) for part in self.parts]

@@ -5,7 +5,10 @@ from datetime import datetime
 from django import template
 from django.utils.timesince import timesince, timeuntil
 
+from gtapi.words import counted
+
 register = template.Library()
+register.filter(counted)
 
 
 @register.filter
@@ -18,7 +21,7 @@ def thousands(number: int) -> str:
 def size(number: int) -> str:
     """Return a number of bytes with a unit: ``1.4 MB``."""
     if number < 1000:
-        return f"{number} byte{'' if number == 1 else 's'}"
+        return counted(number, "byte")
     value = float(number)
     for unit in ("kB", "MB", "GB", "TB"):
         value /= 1000

@@ -15,6 +15,7 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from gtapi.words import counted
 from inference.admin.differences import Names, differences
 from inference.models import Agent, AgentVersion, CatalogEntry
 from inference.parameters import RESERVED
@@ -311,7 +312,7 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
         for agent in dirty:
             self._publish(request, agent)
         same = len(queryset) - len(dirty)
-        said = f"Published {len(dirty)} agent{'' if len(dirty) == 1 else 's'}."
+        said = f"Published {counted(len(dirty), 'agent')}."
         if same:
             said += f" {same} had no changes."
         self.message_user(request, said, "SUCCESS" if dirty else "WARNING")
@@ -322,7 +323,7 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
         if live and "confirm" not in request.POST:
             return self.confirm(
                 request,
-                f"Unpublish {len(live)} agent{'' if len(live) == 1 else 's'}",
+                f"Unpublish {counted(len(live), 'agent')}",
                 "Unpublish",
                 ["Within a second clients are told that there are no such models."],
                 danger=True,
@@ -335,7 +336,7 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
         stopped = [agent for agent in live if agent.unpublish()]
         for agent in stopped:
             self.log_change(request, agent, "Unpublished.")
-        said = f"Unpublished {len(stopped)} agent{'' if len(stopped) == 1 else 's'}."
+        said = f"Unpublished {counted(len(stopped), 'agent')}."
         self.message_user(request, said, "SUCCESS" if stopped else "WARNING")
         return None
 

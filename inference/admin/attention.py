@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from files.admin.figures import WORKING
 from files.models import Dataset, DatasetFile
+from gtapi.words import counted
 from inference.admin.figures import faulty_providers
 from inference.models import Agent, CatalogEntry, Provider
 from tenants.models import InferenceKey, KeyActivity, Tenant
@@ -58,14 +59,10 @@ def _list(page: str, tenant: Tenant | None, **query: str) -> str:
     return f"{reverse(f'admin:{page}_changelist')}?{urlencode(query)}"
 
 
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
-
-
 def _providers(tenant: Tenant | None) -> Iterator[Item]:
     for name, faults in faulty_providers(tenant.pk if tenant else None):
         yield Item(
-            "danger", "dns", f"{name}: {_plural(faults, 'fault')}", "in the last 24 hours",
+            "danger", "dns", f"{name}: {counted(faults, 'fault')}", "in the last 24 hours",
             _list("tenants_usagerecord", tenant, outcome="server", period="24h"), "tenants.view_usagerecord",
         )  # fmt: skip
     without = Tenant.objects.filter(active=True, providers=None)
@@ -80,13 +77,13 @@ def _files(tenant: Tenant | None) -> Iterator[Item]:
     places = DatasetFile.objects.filter(tenant=tenant) if tenant else DatasetFile.objects.all()
     if failed := places.filter(state=DatasetFile.State.FAILED, ended_at__gte=timezone.now() - LATELY).count():
         yield Item(
-            "danger", "scan_delete", f"{_plural(failed, 'file')} failed",
+            "danger", "scan_delete", f"{counted(failed, 'file')} failed",
             "in the last 7 days; no search finds them",
             _list("files_datasetfile", tenant, state="failed"), "files.view_datasetfile",
         )  # fmt: skip
     if working := places.filter(state__in=WORKING).count():
         yield Item(
-            "info", "hourglass_top", f"{_plural(working, 'file')} in work", "waiting for a worker, or with one",
+            "info", "hourglass_top", f"{counted(working, 'file')} in work", "waiting for a worker, or with one",
             _list("files_datasetfile", tenant, state="work"), "files.view_datasetfile",
         )  # fmt: skip
     broken = Dataset.objects.exclude(index_error="")
@@ -109,13 +106,13 @@ def _agents(tenant: Tenant | None) -> Iterator[Item]:
             changed += 1
     if changed:
         yield Item(
-            "info", "edit_note", f"{_plural(changed, 'agent')} with unpublished changes",
+            "info", "edit_note", f"{counted(changed, 'agent')} with unpublished changes",
             "clients still get the live version",
             _list("inference_agent", tenant, state="dirty"), "inference.view_agent",
         )  # fmt: skip
     if drafts:
         yield Item(
-            "info", "smart_toy", f"{_plural(drafts, 'agent')} not published", "clients cannot reach them",
+            "info", "smart_toy", f"{counted(drafts, 'agent')} not published", "clients cannot reach them",
             _list("inference_agent", tenant, state="off"), "inference.view_agent",
         )  # fmt: skip
 
@@ -127,12 +124,12 @@ def _keys(tenant: Tenant | None) -> Iterator[Item]:
         live = live.filter(tenant=tenant)
     if expiring := live.filter(expires_at__lte=now + SOON).count():
         yield Item(
-            "warning", "schedule", f"{_plural(expiring, 'key')} about to expire", "within 14 days",
+            "warning", "schedule", f"{counted(expiring, 'key')} about to expire", "within 14 days",
             _list("tenants_inferencekey", tenant, state="expiring"), "tenants.view_inferencekey",
         )  # fmt: skip
     if unused := live.filter(activity=None, created_at__lte=now - UNUSED).count():
         yield Item(
-            "info", "key_off", f"{_plural(unused, 'key')} never used", "and older than a week",
+            "info", "key_off", f"{counted(unused, 'key')} never used", "and older than a week",
             _list("tenants_inferencekey", tenant, state="unused"), "tenants.view_inferencekey",
         )  # fmt: skip
 

@@ -6,11 +6,14 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.timesince import timesince
 
+from gtapi.words import counted
 from inference.admin.attention import attention, first_steps
 from inference.admin.figures import PERIODS, Figures, figures, recent_errors, top_models
 from tenants.models import Tenant
 
 DEFAULT_PERIOD = "24h"
+#: Numbers from here on are said in thousands.
+SHORTENED = 10_000
 _AXIS: dict[str, Any] = {
     "stacked": True,
     "border": {"width": 0},
@@ -59,8 +62,8 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
             models=[
                 {
                     "model": row["model"],
-                    "requests": f"{row['requests']:,}",
-                    "tokens": _short(row["tokens"]),
+                    "requests": row["requests"],
+                    "tokens": _tokens(row["tokens"]),
                     "failed": f"{row['error_rate']:.1f} %",
                 }
                 for row in top_models(period, pk)
@@ -102,10 +105,14 @@ def _change(now: int, before: int) -> str:
 
 
 def _short(number: int) -> str:
-    for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (10_000, "k")):
+    for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (SHORTENED, "k")):
         if number >= size:
             return f"{number / (1000 if letter == 'k' else size):.1f} {letter}"
     return f"{number:,}"
+
+
+def _tokens(number: int) -> str:
+    return counted(number, "token") if number < SHORTENED else f"{_short(number)} tokens"
 
 
 def _chart(found: Figures) -> str:

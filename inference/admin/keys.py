@@ -13,6 +13,7 @@ from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 
 from files.models import Dataset
 from gtapi.templatetags.amounts import ago, ahead
+from gtapi.words import counted
 from inference.admin.attention import SOON
 from inference.admin.key_forms import KeyForm, preset_label
 from inference.admin.snippets import example_for, snippets
@@ -263,7 +264,7 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
         if live and "confirm" not in request.POST:
             return self.confirm(
                 request,
-                f"Revoke {len(live)} key{'' if len(live) == 1 else 's'}",
+                f"Revoke {counted(len(live), 'key')}",
                 "Revoke for good",
                 [
                     "Every request with one of these keys is refused within a second.",
@@ -279,9 +280,9 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
         revoked = InferenceKey.objects.filter(pk__in=[key.pk for key in live]).revoke()
         for key in live:
             self.log_change(request, key, "Revoked.")
-        said = f"Revoked {revoked} key{'' if revoked == 1 else 's'}."
+        said = f"Revoked {counted(revoked, 'key')}."
         if already := len(chosen) - revoked:
-            said += f" {already} {'was' if already == 1 else 'were'} revoked already."
+            said += f" {counted(already, 'was,were')} revoked already."
         self.message_user(request, said, "SUCCESS" if revoked else "WARNING")
         return None
 
@@ -307,8 +308,7 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
 
     @display(description="May call", ordering="grant_count")
     def reach(self, key: Any) -> str:
-        count = key.grant_count
-        return f"{count} name{'' if count == 1 else 's'}" if count else badge("nothing", "warning")
+        return counted(key.grant_count, "name") if key.grant_count else badge("nothing", "warning")
 
     @display(description="May call")
     def granted(self, key: InferenceKey) -> str:

@@ -13,6 +13,7 @@ import httpx
 import orjson
 
 from gtapi.errors import APIError, UpstreamFailed, UpstreamTimeout
+from gtapi.words import counted
 from inference import upstream as http
 from inference.providers import faults
 from inference.providers.base import JSON, Body, ConnectionTest, Form, StreamCut, Upstream
@@ -204,7 +205,7 @@ class OpenAICompatible:
             models = tuple(str(model["id"]) for model in orjson.loads(data)["data"])
         except (ValueError, KeyError, TypeError):
             return ConnectionTest(False, f"{upstream.name}: GET /models gave no list of models")
-        return ConnectionTest(True, f"{upstream.name} answered with {len(models)} models", models)
+        return ConnectionTest(True, f"{upstream.name} answered with {counted(len(models), 'model')}", models)
 
 
 def _models(upstream: Upstream) -> tuple[int, bytes]:

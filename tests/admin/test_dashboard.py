@@ -52,6 +52,14 @@ class TestFigures:
         models = [row["model"] for row in dashboard(operator, world).context["models"]]
         assert models == ["support", "fast"]
 
+    @pytest.mark.parametrize(
+        ("tokens", "said"),
+        [(1, "1 request, 1 token"), (2, "1 request, 2 tokens"), (12_000, "1 request, 12.0 k tokens")],
+    )
+    def test_one_of_a_thing_is_said_as_one(self, operator, world, tokens, said):
+        record(world, input_tokens=tokens)
+        assert f"support {said}" in text(dashboard(operator, world))
+
     def test_recent_errors_lead_to_their_records(self, operator, world):
         failed = record(world, status=502, error_code="upstream_error", error_detail="main: it hung up")
         record(world, status=499)

@@ -261,7 +261,7 @@ class TestUpload:
         world.tenant.save()
         answer = send(operator, dataset, notes())
         assert answer.status_code == 403
-        assert "the limit is 0" in answer.json()["files"][0]["error"]
+        assert "The limit is 0 files" in answer.json()["files"][0]["error"]
 
     def test_a_form_without_scripts_works_too(self, operator, dataset):
         address = url("files_dataset_upload", dataset.pk)

@@ -58,7 +58,7 @@ def test_items_beyond_the_limit_are_refused_and_a_deleted_one_gives_its_room_bac
     added = add(http, thread, *"abcdefg").json()["data"]
     before = held(thread)
     message = envelope(add(http, thread, "h", "i"), 400, "conversation_too_long")["message"]
-    assert message == f"A conversation holds at most {MOST} messages of 2048 bytes together."
+    assert message == f"A conversation holds at most {MOST} messages of 2,048 bytes together."
     assert held(thread) == before
     assert add(http, thread, "h").status_code == 200
     assert http.delete(f"/conversations/{thread}/items/{added[0]['id']}").status_code == 200

@@ -163,10 +163,8 @@ def test_more_messages_than_a_conversation_holds_are_refused(thread, http):
     messages = [{"role": "user", "content": "x"}] * 5001
     body = chat("fast", messages=messages)
     refused = http.post("/chat/completions", json=body, headers={HEADER: thread})
-    assert (
-        "at most 5000 messages of 33554432 bytes"
-        in envelope(refused, 400, "conversation_too_long")["message"]
-    )
+    message = envelope(refused, 400, "conversation_too_long")["message"]
+    assert "at most 5,000 messages of 33,554,432 bytes" in message
     assert not Turn.objects.filter(conversation=thread).exists()
 
 

@@ -64,7 +64,7 @@ def test_a_scan_with_more_pages_than_there_is_time_for_says_so(tmp_path, little_
     page = scan("The lantern hangs in the hall")
     error = refusal(tmp_path, "a.pdf", documents.pdf([[]] * 500, scans=dict.fromkeys(range(1, 501), page)))
     assert error.code == "file_too_complex"
-    assert error.message.startswith("500 pages have no text but what is in their picture, and only ")
+    assert error.message.startswith("500 pages have no text but what is in a picture, and only ")
 
 
 def test_pages_of_few_words_are_read_where_there_is_no_time_to_look_at_them(tmp_path, little_time):

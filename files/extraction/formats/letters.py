@@ -12,6 +12,7 @@ import kreuzberg
 from files.extraction.formats import library
 from files.extraction.limits import more_time
 from files.extraction.sections import ExtractionError
+from gtapi.words import counted
 
 #: Where data are, if TESSDATA_PREFIX does not say it: a package's, or the system's.
 PLACES = (
@@ -86,8 +87,8 @@ class Recognition:
 def out_of_time(read: int, all_of_them: int) -> ExtractionError:
     return ExtractionError(
         "file_too_complex",
-        f"{all_of_them:,} pages have no text but what is in their picture, and only {read:,} of them could be "
-        "read in the time that is allowed.",
+        f"{counted(all_of_them, 'page has,pages have')} no text but what is in a picture, and only {read:,} could "
+        "be read in the time that is allowed.",
     )
 
 

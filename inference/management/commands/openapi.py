@@ -8,6 +8,7 @@ import orjson
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from gtapi.words import counted
 from inference.openapi.assembly import description
 from inference.openapi.markdown import pages
 
@@ -37,4 +38,4 @@ class Command(BaseCommand):
         for old in folder.glob("*.md"):
             if old.name not in written:
                 old.unlink()
-        self.stdout.write(f"Wrote {len(written)} pages into {folder}.")
+        self.stdout.write(f"Wrote {counted(len(written), 'page')} into {folder}.")

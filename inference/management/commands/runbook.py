@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from gtapi.runbooks.filling import fill, markdown
 from gtapi.runbooks.runbook import Runbook, runbooks
+from gtapi.words import counted
 from inference.runbooks.checks import CHECKS, visit
 from inference.runbooks.values import ANY_BASE_URL, generic_values, tenant_values
 from inference.runbooks.visit import CheckFailed, CheckSkipped, Visit
@@ -63,7 +64,9 @@ class Command(BaseCommand):
         if failed:
             raise CommandError(f"{failed} of {len(verdicts)} checks failed.")
         passed, skipped = verdicts.count("ok"), verdicts.count("skipped")
-        self.stdout.write(f"{passed} checks passed" + (f", {skipped} skipped." if skipped else "."))
+        self.stdout.write(
+            f"{counted(passed, 'check')} passed" + (f", {skipped} skipped." if skipped else ".")
+        )
 
     def _line(self, check: str, text: str, guest: Visit) -> str:
         """Run one check, print what came of it and return its verdict."""
