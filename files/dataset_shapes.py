@@ -18,7 +18,7 @@ def dataset_object(dataset: Dataset, counts: Counts) -> JSON:
         "id": dataset.pk,
         "object": "dataset",
         "created_at": int(dataset.created_at.timestamp()),
-        "expires_at": seconds(dataset.expires_at),
+        **lifetime(dataset, counts),
         "name": dataset.name,
         "title": dataset.title,
         "embedding": dataset.embedding or None,
@@ -27,6 +27,23 @@ def dataset_object(dataset: Dataset, counts: Counts) -> JSON:
         "file_counts": {**{state.value: counts.of(state) for state in State}, "total": counts.total},
         "metadata": dataset.metadata,
     }
+
+
+def lifetime(dataset: Dataset, counts: Counts) -> JSON:
+    """Return what a dataset says of its life under either name: whether it is at work, and when it ends."""
+    after = dataset.expires_after
+    return {
+        "status": _status(dataset, counts),
+        "last_active_at": seconds(dataset.last_active_at),
+        "expires_after": {"anchor": "last_active_at", "days": after.days} if after is not None else None,
+        "expires_at": seconds(dataset.expires_at),
+    }
+
+
+def _status(dataset: Dataset, counts: Counts) -> str:
+    if dataset.expired:
+        return "expired"
+    return "in_progress" if counts.of(State.UPLOADED, State.PROCESSING) else "completed"
 
 
 def _index_status(dataset: Dataset) -> str:

@@ -6,10 +6,10 @@ from typing import Any
 import orjson
 
 from files.checks import chunking_object
+from files.dataset_shapes import lifetime
 from files.datasets import Counts
 from files.models import Dataset, DatasetFile, FileBatch
 from files.search import Passage
-from files.shapes import seconds
 
 JSON = dict[str, Any]
 State = DatasetFile.State
@@ -48,31 +48,16 @@ def file_counts(counts: Counts) -> JSON:
 
 def vector_store_object(dataset: Dataset, counts: Counts) -> JSON:
     """Return a dataset as a vector store; one without a title goes by its name."""
-    counted = file_counts(counts)
     return {
         "id": dataset.pk,
         "object": "vector_store",
         "created_at": int(dataset.created_at.timestamp()),
         "name": dataset.title or dataset.name,
-        "status": _status(dataset, counted),
+        **lifetime(dataset, counts),
         "usage_bytes": counts.bytes,
-        "file_counts": counted,
-        "last_active_at": seconds(dataset.last_active_at),
-        "expires_after": _expires_after(dataset),
-        "expires_at": seconds(dataset.expires_at),
+        "file_counts": file_counts(counts),
         "metadata": dataset.metadata,
     }
-
-
-def _status(dataset: Dataset, counted: JSON) -> str:
-    if dataset.expired:
-        return "expired"
-    return "in_progress" if counted["in_progress"] else "completed"
-
-
-def _expires_after(dataset: Dataset) -> JSON | None:
-    after = dataset.expires_after
-    return {"anchor": "last_active_at", "days": after.days} if after is not None else None
 
 
 def store_file_object(place: DatasetFile) -> JSON:

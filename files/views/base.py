@@ -3,9 +3,11 @@
 from typing import Any, ClassVar
 
 from files import datasets, uploads
+from files.checks import check_dataset_expiry
 from files.datasets import Counts
-from files.models import Dataset
+from files.models import Dataset, File
 from files.models.datasets import DatasetQuerySet
+from gtapi.checks import check_metadata, invalid
 from gtapi.database import in_thread
 from gtapi.pagination import Paging, page
 from gtapi.request import APIRequest
@@ -13,6 +15,16 @@ from gtapi.responses import JSONResponse
 from tenants.views import KeyedView
 
 JSON = dict[str, Any]
+
+
+def shared_fields(body: JSON) -> JSON:
+    """Return the fields that a body has of those that a dataset and a vector store have alike, checked."""
+    fields: JSON = {}
+    if "metadata" in body:
+        fields["metadata"] = check_metadata(body["metadata"])
+    if "expires_after" in body:
+        fields["expires_after"] = check_dataset_expiry(body["expires_after"])
+    return fields
 
 
 class DatasetView(KeyedView):
@@ -78,6 +90,19 @@ class OneView(ShownView):
     """One dataset; ``called`` is the ``object`` of its shape."""
 
     called: ClassVar[str]
+
+    def changed(self, dataset: Dataset, fields: JSON) -> JSON:
+        """Store what the key changes of a dataset that is held for it, and return its object."""
+        if fields.get("expires_after") is not None:
+            self._check_may_expire(dataset)
+        return self.whole(datasets.change(dataset, self.auth.id, **fields))
+
+    def _check_may_expire(self, dataset: Dataset) -> None:
+        """Refuse to have a dataset expire that operators rely on, or with files that the key may not delete."""
+        if not dataset.by_client:
+            raise invalid("expires_after", "an operator's dataset does not expire")
+        if not self.may_remove and dataset.places.exclude(file__origin=File.Origin.FILES).exists():
+            raise uploads.no_removal("Files that came with the dataset are deleted when it expires")
 
     async def get(self, request: APIRequest, dataset_id: str) -> JSONResponse:
         return JSONResponse(await in_thread(lambda: self.whole(self.dataset(dataset_id))))

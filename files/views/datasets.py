@@ -7,8 +7,8 @@ from django.db import transaction
 from files import datasets
 from files.dataset_shapes import dataset_object
 from files.models.datasets import RESERVED
-from files.views.base import OneView, ShownView
-from gtapi.checks import check_metadata, invalid, missing, of_type
+from files.views.base import OneView, ShownView, shared_fields
+from gtapi.checks import invalid, missing, of_type
 from gtapi.database import in_thread
 from gtapi.pagination import Paging
 from gtapi.request import APIRequest
@@ -68,12 +68,12 @@ class DatasetDetailView(OneView):
             raise invalid("name", reason)
         if fields.get("embedding", dataset.embedding) != dataset.embedding:
             datasets.check_embedding(self.auth.tenant_id, self.auth.id, fields["embedding"])
-        return self.whole(datasets.change(dataset, self.auth.id, **fields))
+        return self.changed(dataset, fields)
 
 
 def _fields(body: JSON) -> JSON:
     """Return the fields of a dataset that a body has, checked; null empties what can be empty."""
-    fields: JSON = {}
+    fields = shared_fields(body)
     for name, most in (("name", datasets.MAX_TITLE), ("title", datasets.MAX_TITLE), ("embedding", 200)):
         if name in body:
             value = body[name] if body[name] is not None or name == "name" else ""
@@ -81,6 +81,4 @@ def _fields(body: JSON) -> JSON:
             if len(value) > most:
                 raise invalid(name, f"expected at most {most} characters, but got {len(value)}")
             fields[name] = value
-    if "metadata" in body:
-        fields["metadata"] = check_metadata(body["metadata"])
     return fields

@@ -4,12 +4,11 @@ from typing import Any
 
 from django.db import transaction
 
-from files import datasets, placing, uploads
-from files.checks import check_chunking, check_dataset_expiry
-from files.models import Dataset, File
+from files import datasets, placing
+from files.checks import check_chunking
 from files.vector_store_shapes import vector_store_object
-from files.views.base import OneView, ShownView
-from gtapi.checks import check_metadata, invalid, of_type
+from files.views.base import OneView, ShownView, shared_fields
+from gtapi.checks import invalid, of_type
 from gtapi.database import in_thread
 from gtapi.pagination import Paging
 from gtapi.request import APIRequest
@@ -53,29 +52,15 @@ class VectorStoreDetailView(OneView):
 
     @transaction.atomic
     def _change(self, dataset_id: str, fields: JSON) -> JSON:
-        dataset = self.dataset(dataset_id, lock=True)
-        if fields.get("expires_after") is not None:
-            self._check_may_expire(dataset)
-        return self.whole(datasets.change(dataset, self.auth.id, **fields))
-
-    def _check_may_expire(self, dataset: Dataset) -> None:
-        """Refuse to have a dataset expire that operators rely on, or with files that the key may not delete."""
-        if not dataset.by_client:
-            raise invalid("expires_after", "an operator's dataset does not expire")
-        if not self.may_remove and dataset.places.exclude(file__origin=File.Origin.FILES).exists():
-            raise uploads.no_removal("Files that came with the dataset are deleted when it expires")
+        return self.changed(self.dataset(dataset_id, lock=True), fields)
 
 
 def _fields(body: JSON) -> JSON:
     """Return the fields of a dataset that a body has, checked. OpenAI's name may be anything: it is the title."""
-    fields: JSON = {}
+    fields = shared_fields(body)
     if body.get("name") is not None:
         of_type(str)("name", body["name"])
         if len(body["name"]) > datasets.MAX_TITLE:
             raise invalid("name", f"expected at most {datasets.MAX_TITLE} characters")
         fields["title"] = body["name"]
-    if "metadata" in body:
-        fields["metadata"] = check_metadata(body["metadata"])
-    if "expires_after" in body:
-        fields["expires_after"] = check_dataset_expiry(body["expires_after"])
     return fields

@@ -167,11 +167,14 @@ def test_another_embedding_is_indexed_while_the_old_one_is_searched(http, world)
 def test_only_what_is_named_changes(http):
     dataset = made(http, title="Old", metadata={"a": "b"})
     at = f"/datasets/{dataset['id']}"
-    assert http.post(at, json={}).json() == dataset
-    assert http.post(at, json={"title": "New"}).json() == {**dataset, "title": "New"}
-    assert http.post(at, json={"metadata": None, "title": None}).json() == {
-        **dataset, "title": "", "metadata": {},
-    }  # fmt: skip
+    for body, changed in (
+        ({}, {}), ({"title": "New"}, {"title": "New"}),
+        ({"metadata": None, "title": None}, {"title": "", "metadata": {}}),
+    ):  # fmt: skip
+        now = http.post(at, json=body).json()
+        # To change it is to use it.
+        assert now.pop("last_active_at") >= dataset["last_active_at"]
+        assert {**dataset, **now} == {**dataset, **changed}
     assert http.post(at, json={"name": "renamed"}).json()["name"] == "renamed"
 
 

@@ -1,4 +1,4 @@
-"""Vector stores that expire when nobody uses them, by the official SDK. Time is moved in the rows."""
+"""Datasets that expire when nobody uses them, by the official SDK and under both names. Time is moved in the rows."""
 
 from datetime import datetime, timedelta
 
@@ -19,6 +19,10 @@ from tests.wire import envelope
 
 WEEK = {"anchor": "last_active_at", "days": 7}
 TEXT = "The office opens at nine."
+#: What a dataset says of its life under either name.
+LIFE = ("status", "last_active_at", "expires_after", "expires_at")
+
+either_name = pytest.mark.parametrize("face", ["/vector_stores", "/datasets"])
 
 
 @pytest.fixture
@@ -63,6 +67,42 @@ def test_a_store_says_when_it_expires(client):
         assert client.vector_stores.retrieve(made.id) == made
     lasting = client.vector_stores.create()
     assert (lasting.expires_after, lasting.expires_at) == (None, None)
+
+
+@either_name
+def test_under_either_name_it_is_made_to_expire_and_both_say_so(http, face):
+    made = http.post(face, json={"name": "Notes", "expires_after": WEEK}).json()
+    life = {name: made[name] for name in LIFE}
+    assert (life["status"], life["expires_after"]) == ("completed", WEEK)
+    assert life["expires_at"] == life["last_active_at"] + 7 * 86_400
+    for other in ("/vector_stores", "/datasets"):
+        shown = http.get(f"{other}/{made['id']}").json()
+        assert {name: shown[name] for name in LIFE} == life
+        assert http.get(other).json()["data"] == [shown]
+
+
+def test_a_dataset_is_at_work_until_its_files_are_done(http, store):
+    place = fill(store)
+    for state, status in (
+        (DatasetFile.State.UPLOADED, "in_progress"), (DatasetFile.State.PROCESSING, "in_progress"),
+        (DatasetFile.State.READY, "completed"), (DatasetFile.State.FAILED, "completed"),
+    ):  # fmt: skip
+        DatasetFile.objects.filter(pk=place.pk).update(state=state)
+        assert http.get(f"/datasets/{store.pk}").json()["status"] == status
+    expire(store)
+    assert http.get(f"/datasets/{store.pk}").json()["status"] == "expired"
+
+
+def test_an_expiry_of_a_dataset_is_set_changed_kept_and_taken_away(http):
+    at = f"/datasets/{http.post('/datasets', json={'name': 'Notes'}).json()['id']}"
+    for body, after in (
+        ({}, None), ({"expires_after": WEEK}, WEEK), ({"title": "T"}, WEEK),
+        ({"expires_after": {**WEEK, "days": 30}}, {**WEEK, "days": 30}), ({"expires_after": None}, None),
+    ):  # fmt: skip
+        changed = http.post(at, json=body).json()
+        assert changed["expires_after"] == after
+        ends = changed["last_active_at"] + after["days"] * 86_400 if after else None
+        assert changed["expires_at"] == ends
 
 
 def test_an_expiry_is_set_changed_kept_and_taken_away(client):
@@ -206,13 +246,13 @@ def test_the_sweep_takes_out_what_was_in_it_and_nothing_else(client, world, stor
 
 
 @pytest.mark.parametrize("after", [{**WEEK, "days": 1}, WEEK, None], ids=["shorter", "same", "never"])
-def test_a_new_expiry_has_it_used_again(client, store, after):
+@either_name
+def test_a_new_expiry_has_it_used_again(client, http, store, after, face):
     expire(store)
     sweeps.sweep()
-    shown = client.vector_stores.update(store.pk, expires_after=after)
-    assert (shown.status, shown.expires_after and shown.expires_after.days) == (
-        "completed", after and after["days"],
-    )  # fmt: skip
+    assert http.post(f"{face}/{store.pk}", json={"metadata": {"a": "b"}}).json()["status"] == "expired"
+    shown = http.post(f"{face}/{store.pk}", json={"expires_after": after}).json()
+    assert (shown["status"], shown["expires_after"]) == ("completed", after)
     fill(store)
     sweeps.sweep()
     assert client.vector_stores.search(store.pk, query="office").data
@@ -227,36 +267,42 @@ def test_what_is_used_again_before_the_sweep_keeps_what_is_in_it(client, store):
     assert store.places.count() == 1
 
 
-def test_an_operators_dataset_cannot_be_made_to_expire(client, http, world):
+@either_name
+def test_an_operators_dataset_cannot_be_made_to_expire(http, world, face):
     operators = factories.dataset(world.tenant, keys=[world.key.row])
-    refused = envelope(
-        http.post(f"/vector_stores/{operators.pk}", json={"expires_after": WEEK}), 400, "invalid_value"
-    )
+    at = f"{face}/{operators.pk}"
+    refused = envelope(http.post(at, json={"expires_after": WEEK}), 400, "invalid_value")
     assert refused["param"] == "expires_after"
-    assert client.vector_stores.update(operators.pk, expires_after=None).expires_after is None
+    assert http.post(at, json={"expires_after": None}).json()["expires_after"] is None
     operators.refresh_from_db()
     assert operators.expires_after is None
 
 
-def test_who_may_not_delete_its_files_cannot_have_them_expire(client, gateway, world):
+@either_name
+def test_who_may_not_delete_its_files_cannot_have_them_expire(client, http, gateway, world, face):
     made = Dataset.objects.get(pk=client.vector_stores.create().id)
     key = factories.key(world.tenant, scopes=["datasets:write"])
     made.grants.create(key=key.row)
     sdk = openai.OpenAI(base_url=gateway.base_url, api_key=key.plain, max_retries=0)
+
+    def change(after: dict | None) -> dict:
+        return sdk.post(f"{face}/{made.pk}", cast_to=object, body={"expires_after": after})
+
     fill(made, file=factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row))
-    assert sdk.vector_stores.update(made.pk, expires_after=WEEK).expires_after.days == 7
-    sdk.vector_stores.update(made.pk, expires_after=None)
+    assert change(WEEK)["expires_after"] == WEEK
+    change(None)
     fill(made)
     with pytest.raises(openai.PermissionDeniedError) as refused:
-        sdk.vector_stores.update(made.pk, expires_after=WEEK)
+        change(WEEK)
     assert "files:write" in refused.value.message
     made.refresh_from_db()
     assert made.expires_after is None
-    assert client.vector_stores.update(made.pk, expires_after=WEEK).expires_after.days == 7
+    assert http.post(f"{face}/{made.pk}", json={"expires_after": WEEK}).json()["expires_after"] == WEEK
 
 
 @pytest.mark.parametrize("who", ["another key", "another tenant", "only reads"])
-def test_an_intruder_changes_no_expiry(gateway, upstream, world, store, who):
+@either_name
+def test_an_intruder_changes_no_expiry(gateway, upstream, world, store, who, face):
     if who == "another tenant":
         key = factories.world(upstream.base_url).key
     else:
@@ -270,7 +316,7 @@ def test_an_intruder_changes_no_expiry(gateway, upstream, world, store, who):
     expected = openai.PermissionDeniedError if who == "only reads" else openai.NotFoundError
     for after in ({**WEEK, "days": 1}, None):
         with pytest.raises(expected):
-            sdk.vector_stores.update(store.pk, expires_after=after)
+            sdk.post(f"{face}/{store.pk}", cast_to=object, body={"expires_after": after})
     if who != "only reads":
         with pytest.raises(openai.NotFoundError):
             sdk.vector_stores.search(store.pk, query="office")

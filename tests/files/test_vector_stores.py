@@ -107,8 +107,10 @@ def test_what_cannot_be_kept_is_refused_and_nothing_is_made(http, world):
         ({"chunking_strategy": {"type": "odd"}}, "invalid_value", "chunking_strategy.type"),
         ({"metadata": {"a": []}}, "invalid_type", "metadata.a"),
     ):
-        error = envelope(http.post("/vector_stores", json=body), 400, code)
-        assert error["param"] == param
+        faces = ["/vector_stores", "/datasets"] if "expires_after" in body else ["/vector_stores"]
+        for face in faces:
+            error = envelope(http.post(face, json={"name": "Notes", **body}), 400, code)
+            assert error["param"] == param
     envelope(http.post("/vector_stores", json={"file_ids": ["file-none"]}), 404, "file_not_found")
     envelope(http.post("/vector_stores", json={"file_ids": ["a\u0001"]}), 404, "file_not_found")
     assert not Dataset.objects.filter(tenant=world.tenant).exists()

@@ -167,11 +167,21 @@ def test_conversations_are_as_described(site):
 def test_datasets_are_as_described(site):
     made = site.client.post("/datasets", json={"name": "A name of its own", "metadata": {"a": "b"}})
     check(made, "post", "/datasets")
+    week = {"anchor": "last_active_at", "days": 7}
+    for odd in (week, None, 7):
+        body = {"name": "Until next week", "expires_after": odd}
+        check(site.client.post("/datasets", json=body), "post", "/datasets")
     at = f"/datasets/{made.json()['id']}"
     for query in ("", "?limit=1", "?order=asc", "?name=none", "?limit=0", "?order=up", "?before=none"):
         check(site.client.get(f"/datasets{query}"), "get", "/datasets")
     check(site.client.get(at), "get", "/datasets/{id}")
-    for body in ({"title": "T"}, {"metadata": None}, {"name": "a b"}, {"embedding": "none"}):
+    for body in (
+        {"title": "T"},
+        {"metadata": None},
+        {"name": "a b"},
+        {"embedding": "none"},
+        {"expires_after": week},
+    ):
         check(site.client.post(at, json=body), "post", "/datasets/{id}")
     taken = {"name": site.client.get(f"/datasets/{site.dataset()}").json()["name"]}
     check(site.client.post(at, json=taken), "post", "/datasets/{id}")
