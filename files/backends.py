@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom a call of a model is booked to; ``key_id`` is 0 for what an operator does."""
+    """Whom a call of a model is booked to; ``key_id`` is ``NO_KEY`` for what an operator does."""
 
     tenant_id: int
     key_id: int

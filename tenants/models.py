@@ -207,10 +207,16 @@ class PolicyChange(models.Model):
     created_at = models.DateTimeField(db_index=True)
 
 
-class UsageRecord(models.Model):
-    """One authenticated request. The table is partitioned by month on the id, a UUID of version 7.
+#: In the place of a key in what is booked: what an operator did, or an unattended worker for one.
+NO_KEY = 0
 
-    There are no foreign keys: the record outlives what it names. ``provider``, ``raw_model`` and
+
+class UsageRecord(models.Model):
+    """One authenticated request, or a call of a model in the course of other work.
+
+    The table is partitioned by month on the id, a UUID of version 7. There are no foreign keys: the record outlives
+    what it names. Its key is ``NO_KEY`` where an operator had the work done. In the processing of a file the id of
+    the request is the file's, in that of a dataset's index the dataset's. ``provider``, ``raw_model`` and
     ``error_detail`` are for operators' eyes.
     """
 

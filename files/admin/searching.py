@@ -17,6 +17,7 @@ from files.models import Dataset, DatasetFile
 from files.search import Passage, search
 from gtapi.errors import APIError
 from gtapi.ids import object_id
+from tenants.models import NO_KEY
 
 MODES = {
     "hybrid": "Meaning and words",
@@ -64,7 +65,7 @@ class Trial:
 
 def attempt(dataset: Dataset, query: str, mode: str, limit: int) -> Trial:
     """Search a dataset as an agent would, without a key."""
-    caller = Caller(dataset.tenant_id, 0, object_id("req_"))
+    caller = Caller(dataset.tenant_id, NO_KEY, object_id("req_"))
     started = perf_counter()
     try:
         # In a web process this runs on the loop that serves it, where the connections to providers are.

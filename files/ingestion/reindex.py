@@ -22,6 +22,7 @@ from files.ingestion.generations import Index
 from files.models import Dataset
 from gtapi.database import in_thread
 from gtapi.errors import APIError
+from tenants.models import NO_KEY
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ async def _index(held: Index, until: float) -> bool:
 
 async def _fill(held: Index, dataset: Dataset, until: float) -> bool:
     """Make the vectors that the next generation lacks; says whether it came to the end of them."""
-    caller = Caller(held.tenant_id, dataset.embedding_ordered_by_id or 0, dataset.pk)
+    caller = Caller(held.tenant_id, dataset.embedding_ordered_by_id or NO_KEY, dataset.pk)
     for ids in _batches(await in_thread(generations.missing, held, dataset.next_generation)):
         if monotonic() > until:
             return False

@@ -20,6 +20,7 @@ from files.ingestion.storing import Outdated, store
 from files.models import Dataset, DatasetFile
 from gtapi.database import in_thread
 from gtapi.errors import APIError
+from tenants.models import NO_KEY
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class _Work:
 
     async def run(self) -> None:
         place = await in_thread(self._load)
-        caller = Caller(self.claim.tenant_id, place.ordered_by_id or 0, place.file_id)
+        caller = Caller(self.claim.tenant_id, place.ordered_by_id or NO_KEY, place.file_id)
         sections = await self._sections(place, caller)
         await self._report(Stage.CHUNKING, CHUNKING)
         made = await in_own_thread(cut, sections, place)

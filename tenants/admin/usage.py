@@ -17,7 +17,7 @@ from gtapi.words import counted
 from tenants import keys
 from tenants.admin.base import GatewayAdmin, badge
 from tenants.admin.typed import display
-from tenants.models import InferenceKey, Tenant, UsageRecord
+from tenants.models import NO_KEY, InferenceKey, Tenant, UsageRecord
 
 if TYPE_CHECKING:
     from django.contrib.admin import SimpleListFilter as _Dropdown
@@ -30,6 +30,8 @@ else:
 #: At most so many keys are offered in the filter.
 MOST_KEYS = 300
 CLIENT_LEFT = 499
+#: Whose work it was where no key asked for it.
+OPERATOR = "an operator, without a key"
 #: Routes whose answers may be given passages of files.
 ANSWERING = ("/chat/completions",)
 
@@ -110,7 +112,8 @@ class KeyFilter(_IdFilter):
         tenant = request.GET.get("tenant", "")
         if tenant.isdecimal():
             offered = offered.filter(tenant=int(tenant))
-        return [(str(key.pk), f"{key.tenant.name}: {key.name}") for key in offered[:MOST_KEYS]]
+        named = [(str(key.pk), f"{key.tenant.name}: {key.name}") for key in offered[:MOST_KEYS]]
+        return [(str(NO_KEY), OPERATOR.capitalize()), *named]
 
 
 class ModelFilter(_Text):
@@ -139,7 +142,7 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
     )  # fmt: skip
     list_filter = (PeriodFilter, StatusFilter, TenantFilter, KeyFilter, ModelFilter)
     search_fields = ("request_id",)
-    search_help_text = "Request id, or the start of a key"
+    search_help_text = "Request id, id of a file that was processed, or the start of a key"
     # Nothing is counted, and nothing is sorted but by the index.
     paginator = InfinitePaginator
     show_full_result_count = False
@@ -226,7 +229,8 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
 
     @display(description="Tenant", header=True)
     def tenant_and_key(self, record: Any) -> list[str]:
-        return [record.tenant_name or f"tenant {record.tenant_id}", record.key_name or f"key {record.key_id}"]
+        tenant = record.tenant_name or f"tenant {record.tenant_id}"
+        return [tenant, _without_key(record) or record.key_name or f"key {record.key_id}"]
 
     @display(description="Tokens in + out")
     def tokens(self, record: UsageRecord) -> str:
@@ -284,7 +288,11 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
 
     @display(description="Key")
     def key_link(self, record: Any) -> str:
-        return _link("tenants_inferencekey", record.key_id, record.key_name)
+        return _without_key(record) or _link("tenants_inferencekey", record.key_id, record.key_name)
+
+
+def _without_key(record: UsageRecord) -> str:
+    return OPERATOR if record.key_id == NO_KEY else ""
 
 
 def _link(page: str, pk: int, name: str | None) -> str:

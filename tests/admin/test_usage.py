@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from gtapi.ids import uuid7, uuid7_floor
-from tenants.models import UsageRecord
+from tenants.models import NO_KEY, UsageRecord
 from tests import factories
 from tests.admin.conftest import queries, text, url
 
@@ -116,6 +116,18 @@ def test_a_record_outlives_its_key_and_tenant(operator, world):
     assert f"{key} (deleted)" in page
     response = operator.get(url("tenants_usagerecord_changelist"), {"q": made.request_id})
     assert f"tenant {tenant}" in text(response)
+
+
+def test_what_an_operator_did_is_said_to_be_an_operators(operator, world):
+    theirs, keys_own = record(world, key_id=NO_KEY, route="/embeddings"), record(world)
+    said = "an operator, without a key"
+    page = operator.get(url("tenants_usagerecord_changelist"), {"tenant": world.tenant.pk})
+    rows = page.content.decode().partition("result_list")[2]
+    assert (rows.count(said), rows.count("key 0")) == (1, 0)
+    assert said in text(operator.get(url("tenants_usagerecord_change", theirs.pk)))
+    assert said not in text(operator.get(url("tenants_usagerecord_change", keys_own.pk)))
+    assert listed(operator, world, key=NO_KEY) == [theirs.pk]
+    assert listed(operator, world, key=world.key.row.pk) == [keys_own.pk]
 
 
 def test_nothing_adds_changes_or_deletes_one(operator, world):

@@ -25,7 +25,7 @@ from gtapi.errors import (
 from inference import backends
 from inference.upstream import connected
 from tenants.ledger import recording
-from tenants.models import UsageRecord
+from tenants.models import NO_KEY, UsageRecord
 from tests import answers, factories
 from tests.upstream import Wire
 
@@ -232,9 +232,9 @@ async def test_names_that_cannot_embed_are_refused_for_good(world, entry, caller
 
 async def test_an_operators_call_is_recorded_without_a_key(upstream, entry, world, record):
     upstream.script(entry.model, vectors([1.0]))
-    await backends.embed(Caller(world.tenant.pk, 0, ""), "embedder", ["a"], query=True, within=SOON)
+    await backends.embed(Caller(world.tenant.pk, NO_KEY, ""), "embedder", ["a"], query=True, within=SOON)
     row = await record()
-    assert row.key_id == 0
+    assert row.key_id == NO_KEY
 
 
 # Recordings

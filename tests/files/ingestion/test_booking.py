@@ -11,15 +11,12 @@ from django.test import Client
 
 from files.ingestion.waking import wake
 from files.models import Dataset, DatasetFile
-from tenants.models import UsageRecord
+from tenants.models import NO_KEY, UsageRecord
 from tests import factories
 from tests.admin.conftest import fields, url
 from tests.answers import answer, error_body
 from tests.files.ingestion.conftest import embeddings, ended, state
 from tests.waiting import eventually
-
-#: Whom usage is booked to that is an operator's.
-NOBODY = 0
 
 
 @pytest.fixture
@@ -93,7 +90,7 @@ def test_what_operators_have_processed_is_booked_to_nobody(
     [place] = ended(uploaded(http, shared))
     operator_at_the_admin.post(url("files_datasetfile_again_page", place.pk), {"confirm": "yes"})
     assert ended(place)[0].state == "ready"
-    assert booked(place.file_id, 2) == [world.key.row.pk, NOBODY]
+    assert booked(place.file_id, 2) == [world.key.row.pk, NO_KEY]
 
 
 @pytest.fixture
@@ -133,7 +130,7 @@ def test_an_index_is_booked_to_the_key_that_chose_its_model(
     assert operator_at_the_admin.post(address, {**form, "embedding": "embedder"}).status_code == 302
     wake()
     indexed_by(shared, "embedder")
-    assert booked(shared.pk, 2) == [second.key.pk, NOBODY]
+    assert booked(shared.pk, 2) == [second.key.pk, NO_KEY]
 
 
 def test_a_dataset_of_a_clients_is_indexed_anew_at_its_makers_cost(http, world):
