@@ -55,6 +55,7 @@ def file_object(file: File, place: DatasetFile | None, *, own: bool) -> JSON:
     """
     state = State(place.state) if place else State.READY
     error = error_of(place) if place else None
+    warning = (place.warning or None) if place else None
     return {
         "id": file.pk,
         "object": "file",
@@ -64,10 +65,11 @@ def file_object(file: File, place: DatasetFile | None, *, own: bool) -> JSON:
         "filename": file.filename,
         "purpose": file.purpose,
         "status": (_OWN if own else _OPENAI)[state],
-        "status_details": error["message"] if error else None,
+        "status_details": error["message"] if error else warning,
         "progress": place.progress if place else 100,
         "stage": (place.stage or None) if place else None,
         "error": error,
+        "warning": warning,
         "dataset_id": place.dataset_id if place and not place.dataset.hidden else None,
     }
 

@@ -70,6 +70,7 @@ def store_file_object(place: DatasetFile) -> JSON:
         "status": STATUSES[State(place.state)],
         "usage_bytes": place.file.bytes,
         "last_error": _last_error(place),
+        "warning": place.warning or None,
         "attributes": place.attributes,
         "chunking_strategy": chunking_object(place.chunking),
     }

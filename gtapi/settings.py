@@ -252,8 +252,9 @@ FILES_MAX_DATASETS = env.int("FILES_MAX_DATASETS", default=10_000)
 #: Seconds of processor time that reading one file may take, and seconds after which it is given up in any case.
 EXTRACTION_SECONDS = env.int("EXTRACTION_SECONDS", default=30)
 EXTRACTION_DEADLINE_SECONDS = env.float("EXTRACTION_DEADLINE_SECONDS", default=90.0)
-#: Seconds of processor time more for a file with letters in pictures, which have to be recognised.
-RECOGNITION_SECONDS = env.int("RECOGNITION_SECONDS", default=240)
+#: Seconds of processor time more for a file with letters in pictures, which have to be recognised. Both
+#: together are what such a file has by the clock, too.
+RECOGNITION_SECONDS = env.int("RECOGNITION_SECONDS", default=120)
 #: Memory of the process that reads a file, in bytes of addresses: a third of it is taken before there is a file.
 EXTRACTION_MEMORY_BYTES = env.int("EXTRACTION_MEMORY_BYTES", default=1536 * 1024 * 1024)
 #: Characters of text in one file; a file with more fails.

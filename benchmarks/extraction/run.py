@@ -64,7 +64,7 @@ def main() -> None:
             read, cut = [], []
             for _ in range(ROUNDS):
                 before = processor_seconds()
-                sections = extract(path, name, "")
+                sections = extract(path, name, "").sections
                 between = processor_seconds()
                 made = pieces(sections)
                 read.append(between - before)

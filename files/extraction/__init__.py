@@ -8,9 +8,9 @@ works there is ``files.extraction.__main__``, without Django; a format is a smal
 from pathlib import Path
 
 from files.extraction.detection import ending_of, sniff_file
-from files.extraction.sections import ExtractionError, Section
+from files.extraction.sections import Extracted, ExtractionError, Section
 
-__all__ = ["ExtractionError", "Section", "extract", "kind"]
+__all__ = ["Extracted", "ExtractionError", "Section", "extract", "kind"]
 
 
 def kind(path: Path, filename: str, content_type: str) -> str:
@@ -26,8 +26,8 @@ def kind(path: Path, filename: str, content_type: str) -> str:
     return "audio" if sniff_file(path, ending_of(filename), content_type) == "audio" else "document"
 
 
-def extract(path: Path, filename: str, content_type: str) -> list[Section]:
-    """Return the text of a document, in its order; blocks for seconds, so call it in a thread.
+def extract(path: Path, filename: str, content_type: str) -> Extracted:
+    """Return the text of a document; blocks for seconds, and for minutes at most, so call it in a thread.
 
     Raises:
         ExtractionError: see its ``code`` and whether it is ``passing``.

@@ -16,7 +16,7 @@ from files.extraction.confinement import confine
 from files.extraction.detection import detect
 from files.extraction.formats import extractor
 from files.extraction.limits import Limits
-from files.extraction.sections import ExtractionError
+from files.extraction.sections import ExtractionError, Omission
 from gtapi.stack.processes import die_with_parent
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     asked = orjson.loads(sys.argv[1])
     answer = _take_stdout()
     limits = Limits(**asked["limits"])
-    limits.impose()
+    limits.impose(asked["began"])
     os.chdir(asked["folder"])
     confine(Path(asked["path"]), Path(asked["folder"]))
     die_with_parent()  # after what changes its user, which would undo it
@@ -45,7 +45,7 @@ def _take_stdout() -> int:
 
 def _answer(path: Path, ending: str, content_type: str, limits: Limits) -> dict[str, Any]:
     try:
-        return {"sections": _read(path, ending, content_type, limits)}
+        found, warning = _read(path, ending, content_type, limits)
     except ExtractionError as error:
         refusal = error
     except (MemoryError, RecursionError):
@@ -59,14 +59,22 @@ def _answer(path: Path, ending: str, content_type: str, limits: Limits) -> dict[
         if type(error).__name__ != "PanicException":
             raise
         refusal = ExtractionError("broken_file")
+    else:
+        return {"sections": found, "warning": warning}
     return {"code": refusal.code, "message": refusal.message}
 
 
-def _read(path: Path, ending: str, content_type: str, limits: Limits) -> list[tuple[str, int | None, str]]:
+def _read(
+    path: Path, ending: str, content_type: str, limits: Limits
+) -> tuple[list[tuple[str, int | None, str]], str]:
     name = detect(path, ending, content_type)
     found: list[tuple[str, int | None, str]] = []
+    warning = ""
     room = limits.characters
     for section in extractor(name)(path, name):
+        if isinstance(section, Omission):
+            warning = section.warning
+            continue
         text = cleaning.clean(section.text)
         if text:
             found.append((text, section.page, cleaning.clean_line(section.heading)))
@@ -77,7 +85,7 @@ def _read(path: Path, ending: str, content_type: str, limits: Limits) -> list[tu
             )
     if not found:
         raise ExtractionError("no_text")
-    return found
+    return found, warning
 
 
 if __name__ == "__main__":

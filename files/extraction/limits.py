@@ -1,7 +1,9 @@
 """What reading one file may cost."""
 
 import resource
+import signal
 import sys
+import time
 from dataclasses import dataclass
 
 #: Files and sockets that are open at once.
@@ -16,8 +18,8 @@ _ON_TOP = 2
 class Limits:
     """``seconds`` of processor time, ``deadline`` in seconds of the clock, ``memory`` in bytes of addresses.
 
-    A file whose letters have to be recognised gets ``recognition`` on top, in seconds of processor time, and a
-    deadline that is as many times as long.
+    A file whose letters have to be recognised gets ``recognition`` on top, in seconds of processor time. By the
+    clock it has no more than that in all, or what every file has.
     """
 
     seconds: int
@@ -34,10 +36,10 @@ class Limits:
 
     @property
     def last_deadline(self) -> float:
-        return self.deadline * (self.seconds + self.recognition) / self.seconds
+        return max(self.deadline, self.seconds + self.recognition)
 
-    def impose(self) -> None:
-        """Hold this process to the limits, for good."""
+    def impose(self, began: float) -> None:
+        """Hold this process to the limits, for good; at ``began``, by the monotonic clock, it was started."""
         for what, most in (
             (resource.RLIMIT_CORE, 0),
             (resource.RLIMIT_NOFILE, _DESCRIPTORS),
@@ -48,6 +50,9 @@ class Limits:
         # The first of the two ends it with a signal that says why, and can be moved up to the second.
         last = self.seconds + self.recognition + _ON_TOP
         resource.setrlimit(resource.RLIMIT_CPU, (self.seconds, last))
+        # Whoever waits for the process ends it before: it is to know how much time is left.
+        left = began + self.last_deadline - time.monotonic()
+        signal.setitimer(signal.ITIMER_REAL, max(left, 0) + _ON_TOP)
 
     def recognises(self, pid: int) -> bool:
         """Whether a process that is held to these limits has taken the time on top; only Linux tells."""
@@ -59,10 +64,15 @@ class Limits:
             return False
 
 
-def more_time() -> float:
-    """Take the time on top; returns how many seconds of processor time this process may have then in all."""
+def more_time() -> tuple[float, float]:
+    """Take the time on top.
+
+    Returns how many seconds of processor time this process may have then in all, and the moment of the monotonic
+    clock when it is ended in any case.
+    """
     _, last = resource.getrlimit(resource.RLIMIT_CPU)
     if last == resource.RLIM_INFINITY:
-        return float("inf")
+        return float("inf"), float("inf")
     resource.setrlimit(resource.RLIMIT_CPU, (last - _ON_TOP, last))
-    return last - _ON_TOP
+    left, _ = signal.getitimer(signal.ITIMER_REAL)
+    return last - _ON_TOP, time.monotonic() + left - _ON_TOP

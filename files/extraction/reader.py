@@ -21,7 +21,7 @@ from django.conf import settings
 
 from files.extraction.detection import ending_of
 from files.extraction.limits import Limits
-from files.extraction.sections import MESSAGES, ExtractionError, Section
+from files.extraction.sections import MESSAGES, Extracted, ExtractionError, Section
 
 logger = logging.getLogger(__name__)
 
@@ -32,14 +32,16 @@ PREFIX = "gtapi-extract-"
 #: Seconds beyond the deadline after which a folder of this prefix is nobody's, and between two looks.
 _LEFT_BEHIND = 300
 _STDERR_KEPT = 8192
+#: Characters of a sentence for the client.
+_SENTENCE = 500
 #: By this the system says that a library could not be loaded for want of memory.
 _NO_MEMORY = b"cannot allocate memory"
 #: The signals of a limit that was reached. Where memory is refused, the library aborts, mostly without a word.
 _LIMITS = {-signal.SIGXCPU, -signal.SIGXFSZ, -signal.SIGABRT}
 
 
-def read(path: Path, filename: str, content_type: str) -> list[Section]:
-    """Return the sections that a process of its own finds in a file. Raises ExtractionError."""
+def read(path: Path, filename: str, content_type: str) -> Extracted:
+    """Return what a process of its own finds in a file. Raises ExtractionError."""
     limits = Limits(
         settings.EXTRACTION_SECONDS,
         settings.EXTRACTION_DEADLINE_SECONDS,
@@ -61,11 +63,12 @@ def read(path: Path, filename: str, content_type: str) -> list[Section]:
             "ending": ending_of(filename),
             "content_type": content_type,
             "parent": os.getpid(),
+            "began": time.monotonic(),
             "limits": dataclasses.asdict(limits),
         }
         _run(asked, answer, limits)
         answer.seek(0)
-        return _sections(answer.read(limits.answer + 1), limits)
+        return _extracted(answer.read(limits.answer + 1))
 
 
 def _run(asked: dict[str, Any], answer: IO[bytes], limits: Limits) -> None:
@@ -88,16 +91,15 @@ def _run(asked: dict[str, Any], answer: IO[bytes], limits: Limits) -> None:
         finally:
             os.close(says)
         try:
-            _attend(child, stderr, limits)
+            _attend(child, stderr, limits, asked["began"])
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
 
 
-def _attend(child: subprocess.Popen[bytes], stderr: IO[bytes], limits: Limits) -> None:
+def _attend(child: subprocess.Popen[bytes], stderr: IO[bytes], limits: Limits, began: float) -> None:
     """Wait for a process. Raises ExtractionError where it does not end in time, or not by itself."""
-    began = time.monotonic()
     said = _listen(child, stderr, began + limits.deadline)
     if said is None and limits.recognises(child.pid):
         said = _listen(child, stderr, began + limits.last_deadline)
@@ -165,15 +167,16 @@ def _processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _sections(data: bytes, limits: Limits) -> list[Section]:
+def _extracted(data: bytes) -> Extracted:
     """Return the answer of a process that a document may have got hold of: anything can be in it."""
     try:
         answer = orjson.loads(data)
         if "code" in answer:
-            code, message = str(answer["code"]), str(answer["message"])[:500]
+            code, message = str(answer["code"]), str(answer["message"])[:_SENTENCE]
             error = ExtractionError(code if code in MESSAGES else "broken_file", message)
         else:
-            return [_section(*fields) for fields in answer["sections"]]
+            sections = [_section(*fields) for fields in answer["sections"]]
+            return Extracted(sections, str(answer["warning"])[:_SENTENCE])
     except (ValueError, TypeError, KeyError):
         error = ExtractionError("extraction_failed", passing=True)
     raise error

@@ -12,6 +12,21 @@ class Section:
     heading: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Omission:
+    """What was left out of a document that has been read otherwise: a sentence for the client."""
+
+    warning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """The text of a document in its order, and a sentence on what is missing there; mostly none."""
+
+    sections: list[Section]
+    warning: str = ""
+
+
 class ExtractionError(Exception):
     """A file gave no text.
 

@@ -20,6 +20,7 @@ AFRESH = {
     "progress": 0,
     "error_code": "",
     "error_message": "",
+    "warning": "",
     "attempts": 0,
     "worker_deaths": 0,
     "provider_errors": 0,

@@ -20,7 +20,13 @@ class Outdated(Exception):
     """The dataset's index is another one by now: what was embedded is of no use."""
 
 
-def store(claim: Claim, dataset: Dataset, pieces: Sequence[Piece], vectors: "Sequence[array[float]]") -> None:
+def store(
+    claim: Claim,
+    dataset: Dataset,
+    pieces: Sequence[Piece],
+    vectors: "Sequence[array[float]]",
+    warning: str = "",
+) -> None:
     """Put a file's chunks and vectors in the place of those that were there, and make it ready.
 
     Args:
@@ -28,6 +34,7 @@ def store(claim: Claim, dataset: Dataset, pieces: Sequence[Piece], vectors: "Seq
         dataset: as it was read when the vectors were made.
         pieces: the file's text.
         vectors: one for each piece; empty where the dataset is searched by words alone.
+        warning: what of the file is missing in it, in a sentence.
 
     Raises:
         Lost: the file is not ours any more.
@@ -46,6 +53,7 @@ def store(claim: Claim, dataset: Dataset, pieces: Sequence[Piece], vectors: "Seq
             progress=100,
             error_code="",
             error_message="",
+            warning=warning,
             lease=None,
             lease_until=None,
             retry_at=None,

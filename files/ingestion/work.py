@@ -11,7 +11,7 @@ from django.db import DatabaseError
 
 from files.backends import Caller, Spoken, transcriber
 from files.chunking import Piece, pieces
-from files.extraction import ExtractionError, Section, extract, kind
+from files.extraction import Extracted, ExtractionError, Section, extract, kind
 from files.ingestion import claims, embedding
 from files.ingestion.claims import AWAY, Claim, Lost
 from files.ingestion.errors import Failed, Passing
@@ -86,9 +86,9 @@ class _Work:
     async def run(self) -> None:
         place = await in_thread(self._load)
         caller = Caller(self.claim.tenant_id, place.ordered_by_id or NO_KEY, place.file_id)
-        sections = await self._sections(place, caller)
+        found = await self._text(place, caller)
         await self._report(Stage.CHUNKING, CHUNKING)
-        made = await in_own_thread(cut, sections, place)
+        made = await in_own_thread(cut, found.sections, place)
         self.read()
         if not made:
             raise Failed("no_text")
@@ -97,17 +97,19 @@ class _Work:
             vectors = await self._vectors(caller, dataset, made)
             await self._report(Stage.STORING, STORING)
             try:
-                await self._store(dataset, made, vectors)
+                await self._store(dataset, made, vectors, found.warning)
             except Outdated:
                 dataset = await in_thread(self._dataset, dataset.pk)
             else:
                 return
         raise Passing("processing_failed")
 
-    async def _store(self, dataset: Dataset, made: Sequence[Piece], vectors: "list[array[float]]") -> None:
+    async def _store(
+        self, dataset: Dataset, made: Sequence[Piece], vectors: "list[array[float]]", warning: str
+    ) -> None:
         for pause in (*STORE_PAUSES, None):
             try:
-                await in_thread(store, self.claim, dataset, made, vectors)
+                await in_thread(store, self.claim, dataset, made, vectors, warning)
             except AWAY as error:
                 if pause is None:
                     raise
@@ -137,7 +139,7 @@ class _Work:
             # How far it is can wait; what has been made is not thrown away for it.
             logger.warning("progress of file %s is not kept: %s", self.claim.place_id, type(error).__name__)
 
-    async def _sections(self, place: DatasetFile, caller: Caller) -> list[Section]:
+    async def _text(self, place: DatasetFile, caller: Caller) -> Extracted:
         file = place.file
         described = (file.filename, file.content_type)
         await self._report(Stage.EXTRACTING, 0)
@@ -147,7 +149,7 @@ class _Work:
                     await self._report(Stage.TRANSCRIBING, READING)
                     # Somebody else does the work, so the next document can be read meanwhile.
                     self.read()
-                    return await self._transcribed(place, caller, path)
+                    return Extracted(await self._transcribed(place, caller, path))
                 await self._report(Stage.EXTRACTING, READING)
                 return await in_own_thread(extract, path, *described)
         except ExtractionError as error:

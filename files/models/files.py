@@ -99,7 +99,7 @@ class DatasetFile(models.Model):
     failures that may, and ``worker_deaths`` leases that ran out. ``digest`` is the SHA-256 of a file that was
     uploaded straight into the dataset, where the same content has one row; attached files leave it empty.
     ``ordered_by`` is the key that last asked for it to be processed, which that is booked to: not always the one
-    that uploaded the file.
+    that uploaded the file. ``warning`` says what of a file that is ready could not be read.
     """
 
     class State(models.TextChoices):
@@ -137,6 +137,7 @@ class DatasetFile(models.Model):
     progress = models.PositiveSmallIntegerField(default=0, help_text="0 to 100")
     error_code = models.CharField(max_length=60, blank=True)
     error_message = models.TextField(blank=True)
+    warning = models.TextField(blank=True, default="", db_default="")
     attempts = models.PositiveSmallIntegerField(default=0)
     worker_deaths = models.PositiveSmallIntegerField(default=0)
     provider_errors = models.PositiveSmallIntegerField(default=0, db_default=0)

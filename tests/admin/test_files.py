@@ -89,6 +89,12 @@ class TestPage:
         ):  # fmt: skip
             assert words in found, words
 
+    def test_it_says_what_could_not_be_read(self, operator, dataset):
+        assert "gt-notice-warning" not in page(operator, factories.place(dataset)).content.decode()
+        place = factories.place(dataset, warning="3 pages were <b>not</b> read.")
+        assert "3 pages were <b>not</b> read." in text(page(operator, place))
+        assert "<b>not</b>" not in page(operator, place).content.decode()
+
     @pytest.mark.parametrize(
         ("fields", "now"),
         [

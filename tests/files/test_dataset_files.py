@@ -81,7 +81,8 @@ def test_each_state_is_told_in_both_ways(http, world, dataset, fields, own, open
         assert one["error"]["code"] == fields.get("error_code", "cancelled")
         assert one["status_details"] == one["error"]["message"]
     else:
-        assert one["error"] is None
+        assert (one["error"], one["status_details"]) == (None, None)
+    assert one["warning"] is None
 
 
 def test_a_file_of_openais_route_tells_what_becomes_of_it_in_a_dataset(client, http, world, dataset):

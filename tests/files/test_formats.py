@@ -119,7 +119,13 @@ def read(folder, name, content, content_type=""):
     file = folder / "upload"
     file.write_bytes(content)
     assert kind(file, name, content_type) == "document"
-    return [(section.page, section.heading, section.text) for section in extract(file, name, content_type)]
+    found = extract(file, name, content_type)
+    assert found.warning == ""
+    return shape(found)
+
+
+def shape(found):
+    return [(section.page, section.heading, section.text) for section in found.sections]
 
 
 def refusal(folder, name, content, content_type=""):

@@ -16,7 +16,7 @@ def outcome(path, name):
         found = extract(path, name, "")
     except ExtractionError as error:
         return error.code, ""
-    return hostile.TEXT, "\n".join(section.text for section in found)
+    return hostile.TEXT, "\n".join(section.text for section in found.sections)
 
 
 def test_there_are_forty():

@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
+from files.extraction import extract
 from files.extraction.limits import Limits
 from files.extraction.reader import CODE
 from tests.files import documents
-from tests.files.test_formats import read, refusal
+from tests.files.test_formats import read, refusal, shape
 
 SMALL = (720, 260)
 
@@ -27,6 +28,14 @@ def no_data(monkeypatch, tmp_path):
 def little_time(settings):
     settings.EXTRACTION_SECONDS = 3
     settings.RECOGNITION_SECONDS = 1
+
+
+def read_in_part(folder, name, content):
+    """What is read of a file, as `read` does, and the sentence that says what is not."""
+    file = folder / "upload"
+    file.write_bytes(content)
+    found = extract(file, name, "")
+    return shape(found), found.warning
 
 
 @pytest.mark.parametrize("form", ["GIF", "BMP", "WEBP"])
@@ -56,37 +65,98 @@ def test_without_data_pictures_are_not_read_and_text_is(tmp_path, no_data):
     error = refusal(tmp_path, "a.pdf", documents.pdf([[]], scans={1: scan("Unread")}))
     assert error.code == "no_text"
     assert "pages that are pictures" in error.message
-    mixed = documents.pdf([["Read"], []], scans={2: scan("Unread")})
-    assert read(tmp_path, "a.pdf", mixed) == [(1, "", "Read")]
+    words = ["Read", "and there is enough of it"]
+    mixed = documents.pdf([words, [], ["Scan 3"], words], scans={2: scan("Unread"), 3: scan("Unread")})
+    found, warning = read_in_part(tmp_path, "a.pdf", mixed)
+    assert [page for page, _, _ in found] == [1, 3, 4]
+    assert warning == (
+        "2 pages have little or no text but what is in a picture, which was not read: this gateway has no data for"
+        " that."
+    )
 
 
-def test_a_scan_with_more_pages_than_there_is_time_for_says_so(tmp_path, little_time):
-    page = scan("The lantern hangs in the hall")
-    error = refusal(tmp_path, "a.pdf", documents.pdf([[]] * 500, scans=dict.fromkeys(range(1, 501), page)))
+LINE = "The lantern hangs in the hall"
+
+
+def missing(warning):
+    """How many pages a warning says were not read, for want of time."""
+    number, said = warning.split(" ", 1)
+    assert said == (
+        "pages have little or no text but what is in a picture, which was not read: that takes more time than is"
+        " allowed."
+    )
+    return int(number)
+
+
+def test_a_scan_with_more_pages_than_there_is_time_for_says_how_many_are_missing(tmp_path, little_time):
+    pages = dict.fromkeys(range(2, 501), scan(LINE))
+    found, warning = read_in_part(
+        tmp_path, "a.pdf", documents.pdf([["A cover with words"], *[[]] * 499], scans=pages)
+    )
+    assert found[0] == (1, "", "A cover with words")
+    assert found[1:] == [(page, "", LINE) for page in range(2, len(found) + 1)]
+    # The cover has few words, so it is a page that might have been looked at, too.
+    assert missing(warning) == 500 - (len(found) - 1)
+
+
+def test_a_fax_with_more_pages_than_there_is_time_for_says_how_many_are_missing(tmp_path, little_time):
+    found, warning = read_in_part(tmp_path, "a.tif", documents.image([[LINE]] * 300, "TIFF", SMALL))
+    assert found == [(page, "", LINE) for page in range(1, len(found) + 1)]
+    assert missing(warning) == 300 - len(found)
+
+
+def test_a_scan_of_which_nothing_is_read_in_time_is_refused(tmp_path, settings):
+    settings.EXTRACTION_SECONDS = 3
+    settings.RECOGNITION_SECONDS = 0
+    settings.EXTRACTION_DEADLINE_SECONDS = 5.0
+    error = refusal(tmp_path, "a.pdf", documents.pdf([[], []], scans=dict.fromkeys((1, 2), scan(LINE))))
     assert error.code == "file_too_complex"
-    assert error.message.startswith("500 pages have no text but what is in a picture, and only ")
+    assert error.message.startswith("2 pages have no text but what is in a picture, and only 0 could be read")
 
 
 def test_pages_of_few_words_are_read_where_there_is_no_time_to_look_at_them(tmp_path, little_time):
     words = [[f"Word {number}"] for number in range(1, 301)]
-    found = read(tmp_path, "a.pdf", documents.pdf(words, scans={1: scan()}))
+    found, warning = read_in_part(tmp_path, "a.pdf", documents.pdf(words, scans={1: scan()}))
     assert [page for page, _, _ in found] == list(range(1, 301))
     assert found[-1] == (300, "", "Word 300")
+    assert missing(warning) > 0
+
+
+LIMITS = Limits(seconds=10, deadline=20, memory=1 << 30, characters=100, recognition=30)
+
+
+def limited(code):
+    """Begins code in a process that is held to these limits; `began` can be changed before."""
+    before = "import time; from files.extraction.limits import Limits, more_time; began = time.monotonic()\n"
+    return subprocess.Popen(
+        [sys.executable, "-c", before + code.replace("IMPOSE", f"{LIMITS!r}.impose(began)")],
+        cwd=CODE,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the limits of another process")
 def test_time_on_top_is_taken_once_letters_are_recognised():
-    limits = Limits(seconds=10, deadline=20, memory=1 << 30, characters=100, recognition=30)
-    code = (
-        "from files.extraction.limits import Limits, more_time\n"
-        f"{limits!r}.impose(); input(); print(more_time(), flush=True); input()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=CODE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as child:
-        assert not limits.recognises(child.pid)
+    with limited("IMPOSE; input(); print(more_time()[0], flush=True); input()") as child:
+        assert not LIMITS.recognises(child.pid)
         print(file=child.stdin, flush=True)
         assert child.stdout.readline() == "40\n"
-        assert limits.recognises(child.pid)
+        assert LIMITS.recognises(child.pid)
         child.kill()
-    assert limits.last_deadline == 80
+    # By the clock it is as much: what gets none of the processor comes to an end as well.
+    assert LIMITS.last_deadline == 40
+
+
+@pytest.mark.parametrize(("ago", "has_time"), [(0, True), (36, False)])
+def test_letters_are_recognised_as_long_as_the_clock_allows(ago, has_time):
+    code = f"from files.extraction.formats.letters import Recognition\nbegan -= {ago}; IMPOSE\nprint(Recognition('eng').has_time())"
+    with limited(code) as child:
+        assert child.stdout.read() == f"{has_time}\n"
+
+
+def test_by_default_every_file_is_read_within_three_minutes(settings):
+    assert settings.EXTRACTION_DEADLINE_SECONDS < 180
+    # Its pieces have to be embedded and stored in what is left.
+    assert settings.EXTRACTION_SECONDS + settings.RECOGNITION_SECONDS <= 150

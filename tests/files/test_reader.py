@@ -14,12 +14,9 @@ import orjson
 import pytest
 
 from files.extraction import ExtractionError, extract
-from files.extraction.limits import Limits
 from files.extraction.reader import CODE, PREFIX, environment
 from tests.files import documents, hostile
 from tests.waiting import eventually
-
-LIMITS = Limits(seconds=10, deadline=20, memory=1 << 30, characters=100_000)
 
 
 @pytest.fixture
@@ -53,9 +50,9 @@ def confined(tmp_path, code, *arguments):
     folder = tmp_path / "own"
     folder.mkdir()
     before = (
-        "import os, sys; from pathlib import Path; from files.extraction.confinement import confine;"
+        "import os, sys, time; from pathlib import Path; from files.extraction.confinement import confine;"
         "from files.extraction.limits import Limits;"
-        f"Limits(seconds=10, deadline=20, memory={1 << 30}, characters=100_000).impose();"
+        f"Limits(seconds=10, deadline=20, memory={1 << 30}, characters=100_000).impose(time.monotonic());"
         f"held = confine(Path({str(document)!r}), Path({str(folder)!r}))\n"
         "def attempt(call, *arguments):\n"
         "    try: return repr(call(*arguments))\n"
@@ -159,7 +156,7 @@ def test_only_the_document_is_read_and_only_its_own_folder_is_written(tmp_path):
 def test_nothing_of_it_stays(folder, tmp_path):
     path = tmp_path / "a.pdf"
     path.write_bytes(documents.pdf([["Read"]]))
-    assert extract(path, "a.pdf", "")[0].text == "Read"
+    assert extract(path, "a.pdf", "").sections[0].text == "Read"
     assert list(folder.iterdir()) == []
     assert readers(path) == []
 
@@ -196,7 +193,7 @@ def test_a_file_with_too_much_text_is_refused_for_good(settings, tmp_path):
     settings.EXTRACTION_MAX_CHARACTERS = 1000
     path = tmp_path / "upload"
     path.write_text("word " * 200)
-    assert len(extract(path, "a.txt", "")[0].text) == 999
+    assert len(extract(path, "a.txt", "").sections[0].text) == 999
     path.write_text("word " * 250)
     with pytest.raises(ExtractionError, match="more text") as caught:
         extract(path, "a.txt", "")
@@ -244,12 +241,19 @@ def test_folders_that_a_killed_worker_left_are_removed(folder, tmp_path):
 def test_an_answer_is_not_trusted(monkeypatch, tmp_path):
     from files.extraction import reader
 
-    for said in (b"", b"[]", b'{"sections": [[1, null, ""]]}', b'{"sections": [["a"]]}', b'{"a": 1}'):
+    for said in (
+        b"",
+        b"[]",
+        b'{"sections": [[1, null, ""]]}',
+        b'{"sections": [["a"]]}',
+        b'{"sections": []}',
+        b'{"a": 1}',
+    ):
         with pytest.raises(ExtractionError) as caught:
-            reader._sections(said, LIMITS)
+            reader._extracted(said)
         assert (caught.value.code, caught.value.passing) == ("extraction_failed", True)
     with pytest.raises(ExtractionError) as caught:
-        reader._sections(orjson.dumps({"code": "invented", "message": "x" * 9000}), LIMITS)
+        reader._extracted(orjson.dumps({"code": "invented", "message": "x" * 9000}))
     assert caught.value.code == "broken_file"
     assert len(caught.value.message) == 500
 

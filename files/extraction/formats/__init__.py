@@ -1,15 +1,16 @@
 """The formats that are read: each a module with a function ``sections(path, name)``.
 
-They get a file and its format's name and give sections, in a process of its own whose limits are not their concern.
+They get a file and its format's name and give sections, and what they had to leave out, in a process of its own
+whose limits are not their concern.
 """
 
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 
-from files.extraction.sections import Section
+from files.extraction.sections import Omission, Section
 
-Extractor = Callable[[Path, str], Iterable[Section]]
+Extractor = Callable[[Path, str], Iterable[Section | Omission]]
 
 #: What detection calls a format, and the module that reads it, imported when a file of it comes.
 FORMATS = {

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from files.extraction.formats import letters, tiff
-from files.extraction.sections import ExtractionError, Section
+from files.extraction.sections import ExtractionError, Omission, Section
 
 
-def sections(path: Path, name: str) -> Iterator[Section]:
+def sections(path: Path, name: str) -> Iterator[Section | Omission]:
     recognition = letters.recognition()
     if recognition is None:
         raise ExtractionError("unsupported_file", "The text in images is not read by this gateway.")
@@ -15,7 +15,13 @@ def sections(path: Path, name: str) -> Iterator[Section]:
     if len(pages) < 2:
         yield Section(recognition.text(path))
         return
-    for number, page in enumerate(pages, 1):
+    anything = False
+    for number, page in enumerate(pages):
         if not recognition.has_time():
-            raise letters.out_of_time(number - 1, len(pages))
-        yield Section(recognition.text(tiff.page(path, page)), number)
+            if not anything:
+                raise letters.out_of_time(number, len(pages))
+            yield letters.unread(len(pages) - number, installed=True)
+            return
+        text = recognition.text(tiff.page(path, page)).strip()
+        anything = anything or bool(text)
+        yield Section(text, number + 1)

@@ -11,7 +11,7 @@ import kreuzberg
 
 from files.extraction.formats import library
 from files.extraction.limits import more_time
-from files.extraction.sections import ExtractionError
+from files.extraction.sections import ExtractionError, Omission
 from gtapi.words import counted
 
 #: Where data are, if TESSDATA_PREFIX does not say it: a package's, or the system's.
@@ -30,6 +30,9 @@ _LONGEST = 4096
 _POINTS_AN_INCH = 72
 #: How a PNG says what a point is made of.
 _GREY, _RGB, _RGBA = 0, 2, 6
+#: What time is counted by, since either may be over first, and the seconds that are left to tell what was read.
+_CLOCKS = (time.process_time, time.monotonic)
+_TO_TELL = (1, 5)
 #: The library looks for itself which kind of image it is.
 _ANY = "image/png"
 
@@ -61,18 +64,20 @@ class Recognition:
             language=languages, output_format="text", enable_table_detection=False, use_cache=False
         )
         self._config = kreuzberg.OcrConfig(backend="tesseract", language=languages, tesseract_config=details)
-        self._slowest = 0.0
-        self._until = more_time() - 1  # so that it can say why it ends
+        self._slowest = [0.0, 0.0]
+        self._ends = [end - left for end, left in zip(more_time(), _TO_TELL, strict=True)]
 
     def has_time(self) -> bool:
         """Whether a picture more can be read, if it takes no longer than the slowest one until now."""
-        return time.process_time() + self._slowest < self._until
+        times = zip(_CLOCKS, self._slowest, self._ends, strict=True)
+        return all(clock() + slowest < end for clock, slowest, end in times)
 
     def text(self, picture: Path | bytes) -> str:
         """Return what stands in a picture. Raises ExtractionError: broken_file, file_too_complex."""
-        began = time.process_time()
+        began = [clock() for clock in _CLOCKS]
         text = library.plain(picture, _ANY, ocr=self._config)
-        self._slowest = max(self._slowest, time.process_time() - began)
+        times = zip(_CLOCKS, began, self._slowest, strict=True)
+        self._slowest = [max(slowest, clock() - start) for clock, start, slowest in times]
         return text
 
     def page(self, path: Path, page: library.Page) -> str:
@@ -85,10 +90,20 @@ class Recognition:
 
 
 def out_of_time(read: int, all_of_them: int) -> ExtractionError:
+    """Return why a document fails in which nothing was found before the time was over."""
     return ExtractionError(
         "file_too_complex",
         f"{counted(all_of_them, 'page has,pages have')} no text but what is in a picture, and only {read:,} could "
         "be read in the time that is allowed.",
+    )
+
+
+def unread(pages: int, *, installed: bool) -> Omission:
+    """Return what is missing where so many pages of a document were not looked at as pictures."""
+    why = "that takes more time than is allowed" if installed else "this gateway has no data for that"
+    return Omission(
+        f"{counted(pages, 'page has,pages have')} little or no text but what is in a picture, which was not read:"
+        f" {why}."
     )
 
 

@@ -6,7 +6,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from files.extraction.formats import letters, library
-from files.extraction.sections import ExtractionError, Section
+from files.extraction.sections import ExtractionError, Omission, Section
 
 TYPE = "application/pdf"
 #: A page with fewer characters than this may be a picture with a number or a stamp on it.
@@ -15,7 +15,7 @@ _LITTLE = 24
 _PICTURE = re.compile(rb"/Subtype\s*/Image\b")
 
 
-def sections(path: Path, name: str) -> Iterator[Section]:
+def sections(path: Path, name: str) -> Iterator[Section | Omission]:
     pages = library.pages(path, TYPE)
     least = _LITTLE if _has_pictures(path) else 1  # letters may be drawn as lines, but not beside others
     little = [page for page in pages if len(page.text.strip()) < least]
@@ -25,10 +25,13 @@ def sections(path: Path, name: str) -> Iterator[Section]:
             "no_text", "No text was found in the file; pages that are pictures are not read."
         )
     seen = _recognised(path, little, recognition) if recognition else {}
-    for page in pages:
-        text = max(page.text.strip(), seen.get(page.number, ""), key=len)
-        if text:
-            yield Section(text, page.number)
+    found = [(max(page.text.strip(), seen.get(page.number, ""), key=len), page.number) for page in pages]
+    unread = len(little) - len(seen)
+    if unread and not any(text for text, _ in found):
+        raise letters.out_of_time(len(seen), len(little))
+    yield from (Section(text, number) for text, number in found if text)
+    if unread:
+        yield letters.unread(unread, installed=recognition is not None)
 
 
 def _has_pictures(path: Path) -> bool:
@@ -37,13 +40,11 @@ def _has_pictures(path: Path) -> bool:
 
 
 def _recognised(path: Path, pages: list[library.Page], recognition: letters.Recognition) -> dict[int, str]:
-    """Return what is seen on pages that say little or nothing by themselves. Raises ExtractionError."""
+    """Return what is seen on pages that say little or nothing by themselves, as far as there is time."""
     seen: dict[int, str] = {}
     # Those that say nothing come first: a page with a few words on it may well have no more.
     for page in sorted(pages, key=lambda page: bool(page.text.strip())):
-        if recognition.has_time():
-            seen[page.number] = recognition.page(path, page).strip()
-        elif not page.text.strip():
-            silent = sum(not page.text.strip() for page in pages)
-            raise letters.out_of_time(len(seen), silent)
+        if not recognition.has_time():
+            break
+        seen[page.number] = recognition.page(path, page).strip()
     return seen

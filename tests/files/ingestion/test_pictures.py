@@ -2,9 +2,11 @@
 
 import pytest
 
-from files.models import Dataset
+from files.ingestion.orders import process_again
+from files.models import Dataset, DatasetFile
 from tests import factories
 from tests.files import documents, hostile
+from tests.gateway import Ingest
 from tests.waiting import eventually
 
 #: As large as a note: a whole page takes longer.
@@ -17,8 +19,14 @@ def store(world) -> Dataset:
 
 
 @pytest.fixture
-def send(ingest, http, store):
+def send(ingest, upload):
     """Uploads a file, and returns what the API says of it in the end."""
+    return upload
+
+
+@pytest.fixture
+def upload(http, store):
+    """The same, where the test has a worker of its own."""
 
     def sent(name: str, data: bytes) -> dict:
         made = http.post(f"/datasets/{store.pk}/files", files={"file": (name, data)}).json()
@@ -71,3 +79,21 @@ def test_scanned_pages_between_others_are_found_on_their_page(http, store, send)
     [(_, page, text)] = passages(http, store, "kettles")
     assert page == 3
     assert "Kettles stand in the kitchen" in text
+
+
+def test_a_file_says_which_pages_were_not_read_for_want_of_data(worker, http, store, upload, tmp_path):
+    pages = [["Ropes lie in the shed behind the house."], []]
+    scans = {2: documents.image(["The lantern hangs in the hall"], "JPEG")}
+    with Ingest(factories.unique("ingest"), TESSDATA_PREFIX=str(tmp_path)):
+        found = upload("house.pdf", documents.pdf(pages, scans=scans))
+    assert (found["status"], found["error"]) == ("ready", None)
+    assert found["warning"] == (
+        "1 page has little or no text but what is in a picture, which was not read: this gateway has no data for"
+        " that."
+    )
+    assert found["status_details"] == found["warning"]
+    file = http.get(f"/vector_stores/{store.pk}/files/{found['id']}").json()
+    assert (file["status"], file["last_error"], file["warning"]) == ("completed", None, found["warning"])
+    process_again(DatasetFile.objects.filter(file=found["id"]), None)
+    waiting = http.get(f"/files/{found['id']}").json()
+    assert (waiting["status"], waiting["warning"], waiting["status_details"]) == ("uploaded", None, None)
