@@ -74,6 +74,9 @@ class Chunk(models.Model):
         output_field=SearchVectorField(),
         db_persist=True,
     )
+    #: Where the text has signs of a script that is written without spaces: pairs of them, and its other words.
+    #: A trigger fills it; see the migration 0022_signs.
+    signs = SearchVectorField(null=True, editable=False)
 
     objects = ChunkQuerySet.as_manager()
 
@@ -85,6 +88,7 @@ class Chunk(models.Model):
         ]
         indexes = [
             GinIndex(fields=["words"], name="files_chunk_words"),
+            GinIndex(fields=["signs"], condition=models.Q(signs__isnull=False), name="files_chunk_signs"),
             # With these two more it tells by itself in which file a chunk is.
             models.Index(fields=["tenant", "dataset", "place", "id"], name="files_chunk_dataset"),
         ]

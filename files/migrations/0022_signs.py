@@ -1,0 +1,129 @@
+r"""Words of texts in scripts that are written without spaces: pairs of neighbouring signs.
+
+``files_signs`` reads the stored text and the question alike, so that both have the same lexemes. It knows its signs by
+their numbers: what PostgreSQL takes for a letter depends on the locale. Of a run of signs each one is a lexeme together
+with the one after it, and the last one by itself, so that a search for one sign is one for what begins with it. In Thai, Lao,
+Khmer and Burmese a sign is a letter with all that stands on, under and around it. The other words are the same as in the
+column ``words``, and stand in one row of positions with the signs, also where none of them is parted by a space:
+«GPU搭載». NULL: there is no such sign, nor a wide or narrow form of letters. Weights tell what a question asks:
+
+- A: a pair of signs, as it is,
+- B: the last sign of a run, which is in the pair before: nothing,
+- C: a run of one sign: what begins with it,
+- D: another word, as it is.
+
+The trigger serves whoever writes chunks, processes from before included. An empty column costs no time.
+"""
+
+import django.contrib.postgres.search
+from django.db import migrations
+
+#: Chinese characters and their radicals, kana, bopomofo.
+PLAIN = (
+    r"\u2e80-\u2fd5\u3005-\u3007\u3041-\u3096\u3099-\u309f\u30a1-\u30fa\u30fc-\u312f\u31a0-\u31bf\u31f0-\u31ff"
+    r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+)
+#: Thai, Lao, Burmese, Khmer: all of it but punctuation.
+COMPOUND = (
+    r"\u0e01-\u0e3a\u0e40-\u0e4e\u0e50-\u0e59\u0e81-\u0ebd\u0ec0-\u0ece\u0ed0-\u0ed9\u0edc-\u0edf"
+    r"\u1000-\u1049\u1050-\u109d\ua9e0-\ua9fe\uaa60-\uaa76\uaa7a-\uaa7f"
+    r"\u1780-\u17b3\u17b6-\u17d3\u17d7\u17dc\u17dd\u17e0-\u17e9"
+)
+#: What such a sign is made of: vowels before the letter, letters, what puts one under another, marks, vowels after it.
+BEFORE = r"\u0e40-\u0e44\u0ec0-\u0ec4"
+LETTER = (
+    r"\u0e01-\u0e2e\u0e81-\u0eae\u0edc-\u0edf\u1780-\u17b3\uaa60-\uaa76"
+    r"\u1000-\u102a\u103f\u1050-\u1055\u105a-\u105d\u1061\u1065\u1066\u106e-\u1070\u1075-\u1081\u108e"
+)
+UNDER = r"\u1039\u17d2"
+MARK = (
+    r"\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u17b6-\u17d1\u17d3\u17dd\uaa7b-\uaa7d"
+    r"\u102b-\u1038\u103a-\u103e\u1056-\u1059\u105e-\u1060\u1062-\u1064\u1067-\u106d\u1071-\u1074\u1082-\u108d"
+    r"\u108f\u109a-\u109d"
+)
+AFTER = r"\u0e30\u0e32\u0e45\u0eb0\u0eb2"
+# Bounded, since a lexeme has a greatest length and a letter with a thousand marks is soon made.
+SIGN = rf"[{BEFORE}]?[{LETTER}](?:[{UNDER}][{LETTER}]|[{MARK}]){{0,12}}[{AFTER}]?|[{COMPOUND}]"
+#: What compatibility forms make signs or letters of: squares, full and half width.
+FOLDED = r"\u3200-\u33ff\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff66-\uff9f"
+#: Punctuation and symbols, which are letters to PostgreSQL's own locale.
+PARTS = (
+    r"\u0080-\u00bf\u00d7\u00f7\u0e3f\u0e4f\u0e5a\u0e5b\u104a-\u104f\u17d4-\u17d6\u17d8-\u17db\u2000-\u2bff"
+    r"\u3000-\u3004\u3008-\u303f\u30a0\u30fb\ufeff\ufff9-\uffff\U0001f000-\U0001faff"
+)
+ANY = PLAIN + COMPOUND
+# A line that is broken in the middle of a sentence parts no words there, nor does what nobody sees.
+BETWEEN = rf"([{ANY}])(?:[ \t]*\r?\n[ \t]*|[\u00ad\u200b-\u200d\u2060\ufeff]+)(?=[{ANY}])"
+
+FUNCTIONS = rf"""
+CREATE FUNCTION files_signs(given text) RETURNS tsvector LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+BEGIN
+    IF octet_length(given) = length(given) OR given !~ '[{ANY}{FOLDED}]' THEN
+        RETURN NULL;
+    END IF;
+    given := translate(normalize(given, NFKC), E'\u2018\u2019\u2010', '''''-');
+    given := regexp_replace(given, '{BETWEEN}', '\1', 'g');
+    RETURN (
+        SELECT string_agg('''' || lexeme || ''':' || before + place || weight, ' ')::tsvector
+        FROM (
+            SELECT signs, words, sum(width) OVER (ORDER BY number) - width AS before
+            FROM regexp_matches(given, '([{PLAIN}]+)|([{COMPOUND}]+)|([^{ANY}{PARTS}]+)', 'g')
+                WITH ORDINALITY AS run (part, number)
+            CROSS JOIN LATERAL (
+                SELECT to_tsvector('pg_catalog.english'::regconfig, part[3]) AS words,
+                    CASE
+                        WHEN part[1] IS NOT NULL THEN string_to_array(part[1], NULL)
+                        WHEN part[2] IS NOT NULL THEN ARRAY(
+                            SELECT sign[1] FROM regexp_matches(part[2], '{SIGN}', 'g') AS sign
+                        )
+                    END AS signs
+                OFFSET 0
+            ) AS read
+            CROSS JOIN LATERAL (
+                SELECT COALESCE(
+                    cardinality(signs), (SELECT max(place) FROM unnest(words), unnest(positions) AS place), 0
+                ) AS width
+                OFFSET 0
+            ) AS measured
+        ) AS parts
+        CROSS JOIN LATERAL (
+            SELECT sign || COALESCE(next, '') AS lexeme, place,
+                CASE WHEN next IS NOT NULL THEN 'A' WHEN place > 1 THEN 'B' ELSE 'C' END AS weight
+            FROM unnest(signs, signs[2:]) WITH ORDINALITY AS pair (sign, next, place)
+            UNION ALL
+            SELECT replace(replace(lexeme, '\', '\\'), '''', ''''''), place, 'D'
+            FROM unnest(words), unnest(positions) AS place
+        ) AS items
+    );
+END $$;
+
+CREATE FUNCTION files_add_signs() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.signs := setweight(files_signs(NEW.heading || E'\n\n' || NEW.text), 'D');
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER files_add_signs BEFORE INSERT OR UPDATE OF heading, text ON files_chunk
+    FOR EACH ROW EXECUTE FUNCTION files_add_signs();
+"""
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [('files', '0021_warnings_of_files')]
+
+    operations = [
+        migrations.AddField(
+            model_name='chunk',
+            name='signs',
+            field=django.contrib.postgres.search.SearchVectorField(editable=False, null=True),
+        ),
+        migrations.RunSQL(
+            FUNCTIONS,
+            """
+            DROP TRIGGER files_add_signs ON files_chunk;
+            DROP FUNCTION files_add_signs();
+            DROP FUNCTION files_signs(text);
+            """,
+        ),
+    ]
