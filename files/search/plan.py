@@ -21,6 +21,8 @@ SMOOTHING = 10
 #: The power of the question's share that a passage's words have, by which a hit of words weighs beside one of
 #: vectors: a passage with half of the question's words says little where vectors are there to ask.
 BESIDE_VECTORS = 3
+#: The words of the chunk ``c``. Where it has signs, its other words stand among them.
+WORDS = SQL("COALESCE(c.signs, c.words)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,14 @@ class Scope:
         return sql(
             "SELECT one.words FROM ({}) place CROSS JOIN LATERAL"
             " generate_series((first + {} - 1) / {} * {}, next - 1, {}) at"
-            " CROSS JOIN LATERAL (SELECT c.words FROM files_chunk c WHERE c.place_id = place.id"
+            " CROSS JOIN LATERAL (SELECT {} AS words FROM files_chunk c WHERE c.place_id = place.id"
             " AND c.position = at - first AND c.tenant_id = {} AND c.dataset_id = ANY({}) LIMIT 1) one",
             places,
             step,
             step,
             step,
             step,
+            WORDS,
             self.tenant_id,
             list(self.dataset_ids),
         )
@@ -171,9 +174,10 @@ def worded(scope: Scope, question: Question, chunks: int, *, beside_vectors: boo
     """Return a SELECT of ``id``, ``rank`` and ``weight`` of the chunks whose words fit best."""
     # Put together anew, the words of a chunk are unpacked once and not for each word of the question.
     matched = sql(
-        "SELECT c.id, c.words || ''::tsvector AS words FROM {} AND c.words @@ ({}) LIMIT {}",
+        "SELECT c.id, {} || ''::tsvector AS words FROM {} AND {} LIMIT {}",
+        WORDS,
         scope.chunks(),
-        question.query(chunks),
+        matching(question, chunks),
         RANKED,
     )
     ranked = sql("SELECT id, {} AS worth, words FROM ({}) matched", question.rank(SQL("words")), matched)
@@ -185,6 +189,12 @@ def worded(scope: Scope, question: Question, chunks: int, *, beside_vectors: boo
         ranked,
         POOL,
     )
+
+
+def matching(question: Question, chunks: int) -> SQL:
+    """Return the condition that the chunk ``c`` is worth a rank; either column is looked up by its own index."""
+    query = question.query(chunks)
+    return sql("(c.words @@ ({}) OR c.signs @@ ({}))", query, query)
 
 
 def statement(
@@ -211,7 +221,7 @@ def statement(
         " ORDER BY fused.fused DESC, c.id",
         fused,
         _similarity(probes),
-        question.coverage(sql("(c.words || ''::tsvector)")) if question else SQL("NULL::float8"),
+        question.coverage(sql("({} || ''::tsvector)", WORDS)) if question else SQL("NULL::float8"),
         scope.tenant_id,
         scope.places(),
     )

@@ -30,7 +30,7 @@ MODES = ("hybrid", "vector", "text")
 MAX_LIMIT = 50
 #: Characters of a question that are embedded; of a longer one, its beginning and its end.
 MAX_EMBEDDED = 4_000
-#: Characters of a question whose words are looked at.
+#: Characters of a question in which phrases and words are looked for.
 MAX_READ = 50_000
 #: Chunks up to which all vectors are compared, and an index of vectors is not asked.
 EXACT = 10_000

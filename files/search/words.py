@@ -2,12 +2,17 @@
 
 A natural question is no list of words that all have to be there, so its words are joined by OR, and each weighs
 as much as it is rare in what is searched (as in BM25). What stands in double quotes has to be there as it is.
+
+Scripts that are written without spaces have pairs of neighbouring signs for words, as ``files_signs`` in the
+database cuts them for passages and questions alike (the migration ``0022_signs``). A Chinese character, which is
+a word by itself often enough, is asked for beside its pairs.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import log
+from typing import TypeAlias
 
 from django.db import connection
 
@@ -15,35 +20,61 @@ from files.search.sql import SQL, joined, sql
 
 #: The configuration of the index.
 CONFIG = "english"
-#: Words of a question that are looked at: of a longer one, those of its beginning and of its end.
+#: Characters at either end of a question that are read, and words of it that are looked at: of a longer one, those
+#: of its beginning and of its end.
+READ = 2_000
 LOOKED_AT = 100
-#: Words that passages are ranked by, the rarest.
+#: Words that passages are ranked by, the rarest; and pairs of signs, of which a word makes several. At least half
+#: of them are ones that the sample has, where there are so many: others may stand nowhere.
 RANKED_BY = 24
+RANKED_BY_SIGNS = 32
 #: Chunks that are ranked, at most: common words find only what a rarer one has found, too.
 MATCHES = 5_000
 PHRASE = re.compile(r'"([^"]+)"')
 #: Phrases and characters of one that are taken seriously.
 MAX_PHRASES = 8
 MAX_PHRASE = 200
+#: Chinese characters.
+CHARACTER = re.compile("[\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
+
+#: A text as the index has it: positions, lexemes, and the weights that ``files_signs`` gives them.
+Text: TypeAlias = list[tuple[int, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """What is asked for: a lexeme, or all that begin with it, and whether it is made of ``signs``."""
+
+    lexeme: str
+    begins: bool = False
+    signs: bool = False
+
+    def __str__(self) -> str:
+        """Return it as ``tsquery`` reads it."""
+        quoted = self.lexeme.replace("\\", "\\\\").replace("'", "''")
+        return f"'{quoted}':*" if self.begins else f"'{quoted}'"
+
+    @property
+    def query(self) -> SQL:
+        return sql("{}::tsquery", str(self))
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A lexeme, what it weighs, and in which share of what is searched it stands (0 to 1)."""
+    """A term, what it weighs, and in which share of what is searched it stands (0 to 1)."""
 
-    lexeme: str
+    term: Term
     weight: float
     share: float
 
     @property
     def query(self) -> SQL:
-        quoted = self.lexeme.replace("\\", "\\\\").replace("'", "''")
-        return sql("{}::tsquery", f"'{quoted}'")
+        return self.term.query
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a question asks of the index; ``words`` in the order of their weight."""
+    """What a question asks of the index; ``words`` in the order of their weight, ``phrases`` as ``tsquery``."""
 
     words: tuple[Word, ...]
     phrases: tuple[str, ...]
@@ -58,7 +89,7 @@ class Question:
                 break
             chosen.append(word)
         found = sql("({})", joined(" || ", (word.query for word in chosen)))
-        return joined(" && ", [found, *map(_phrase, self.phrases)])
+        return joined(" && ", [found, *(sql("{}::tsquery", phrase) for phrase in self.phrases)])
 
     def rank(self, column: SQL) -> SQL:
         """Return what a chunk's words are worth: more for rarer words, for repeated ones, and in shorter chunks."""
@@ -75,10 +106,6 @@ class Question:
         return sql("({})::float8", joined(" + ", parts))
 
 
-def _phrase(text: str) -> SQL:
-    return sql("phraseto_tsquery({}, {})", CONFIG, text)
-
-
 def read(text: str, chunks: SQL) -> Question | None:
     """Return what ``text`` asks of the index; None where it has no word that is indexed, such as «what is it».
 
@@ -86,37 +113,80 @@ def read(text: str, chunks: SQL) -> Question | None:
         text: the question.
         chunks: a SELECT of the ``words`` of the chunks that are searched, or of some of them.
     """
-    phrases = [phrase.strip() for phrase in PHRASE.findall(text)]
-    lexemes = _lexemes(text)
-    if not lexemes:
+    quoted = [phrase.strip()[:MAX_PHRASE] for phrase in PHRASE.findall(text)]
+    whole, *phrases = _indexed([_ends(text), *[phrase for phrase in quoted if phrase][:MAX_PHRASES]])
+    terms = list(dict.fromkeys(_terms(whole)))
+    if not terms:
         return None
-    size, found = _counted(lexemes, chunks)
-    words = [
-        Word(lexeme, log(1 + (size - count + 0.5) / (count + 0.5)), count / max(1, size))
-        for lexeme, count in zip(lexemes, found, strict=True)
-    ]
-    words.sort(key=lambda word: (-word.weight, word.lexeme))
-    kept = tuple(phrase[:MAX_PHRASE] for phrase in phrases[:MAX_PHRASES] if phrase)
-    return Question(tuple(words[:RANKED_BY]), kept)
-
-
-def _lexemes(text: str) -> list[str]:
-    with connection.cursor() as cursor:
-        # Each array of positions begins with the first.
-        cursor.execute(
-            "SELECT lexeme FROM unnest(to_tsvector(%s::regconfig, %s)) ORDER BY positions[1], lexeme",
-            [CONFIG, text],
-        )
-        lexemes = [lexeme for (lexeme,) in cursor.fetchall()]
     half = LOOKED_AT // 2
-    return lexemes if len(lexemes) <= LOOKED_AT else lexemes[:half] + lexemes[-half:]
+    terms = terms if len(terms) <= LOOKED_AT else terms[:half] + terms[-half:]
+    size, found = _counted(terms, chunks)
+    words = [
+        Word(term, log(1 + (size - count + 0.5) / (count + 0.5)), count / max(1, size))
+        for term, count in zip(terms, found, strict=True)
+    ]
+    words = [*_telling(words, RANKED_BY, signs=False), *_telling(words, RANKED_BY_SIGNS, signs=True)]
+    words.sort(key=lambda word: (-word.weight, word.term.lexeme))
+    return Question(tuple(words), tuple(filter(None, map(_phrase, phrases))))
 
 
-def _counted(lexemes: Sequence[str], chunks: SQL) -> tuple[int, list[int]]:
-    """Return how many chunks were looked at, and in how many of them each lexeme stands."""
-    counts = joined(
-        ", ", (sql("count(*) FILTER (WHERE words @@ {})", Word(lexeme, 0, 0).query) for lexeme in lexemes)
-    )
+def signs(text: str) -> list[str]:
+    """Return the signs, alone and in pairs, that a question asks for."""
+    (whole,) = _indexed([_ends(text)])
+    return [term.lexeme for term in dict.fromkeys(_terms(whole)) if term.signs]
+
+
+def _ends(text: str) -> str:
+    return text if len(text) <= 2 * READ else f"{text[:READ]} {text[-READ:]}"
+
+
+def _indexed(texts: Sequence[str]) -> list[Text]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT number - 1, position, lexeme, weight"
+            " FROM unnest(%s::text[]) WITH ORDINALITY AS given (text, number),"
+            " unnest(COALESCE(files_signs(text), to_tsvector(%s::regconfig, text))) AS item,"
+            " unnest(positions, weights) AS place (position, weight) ORDER BY 1, 2, 3",
+            [list(texts), CONFIG],
+        )
+        found: list[Text] = [[] for _ in texts]
+        for number, *item in cursor.fetchall():
+            found[number].append(tuple(item))
+    return found
+
+
+def _terms(text: Text) -> Iterator[Term]:
+    """Yield what a question asks for, in its order."""
+    for _, lexeme, weight in text:
+        if weight != "B":
+            yield Term(lexeme, begins=weight == "C", signs=weight != "D")
+        if weight in "AB" and CHARACTER.match(lexeme):
+            yield Term(lexeme[0], begins=True, signs=True)
+
+
+def _phrase(text: Text) -> str:
+    """Return a phrase as ``tsquery`` reads it, empty where no word of it is indexed."""
+    query, before = "", 0
+    for position, lexeme, weight in text:
+        if weight != "B":
+            distance = f" <{position - before}> " if query else ""
+            query += distance + str(Term(lexeme, begins=weight == "C"))
+            before = position
+    return query
+
+
+def _telling(words: Sequence[Word], most: int, *, signs: bool) -> list[Word]:
+    """Return the rarest words of a kind, but no more than half of them from outside the sample if it has enough."""
+    kind = sorted((word for word in words if word.term.signs is signs), key=lambda word: -word.weight)
+    unseen = [word for word in kind if not word.share]
+    seen = kind[len(unseen) :]
+    kept = unseen[: max(most // 2, most - len(seen))]
+    return kept + seen[: most - len(kept)]
+
+
+def _counted(terms: Sequence[Term], chunks: SQL) -> tuple[int, list[int]]:
+    """Return how many chunks were looked at, and in how many of them each term stands."""
+    counts = joined(", ", (sql("count(*) FILTER (WHERE words @@ {})", term.query) for term in terms))
     # Put together anew, the words are unpacked once and not for each lexeme.
     sample = sql("SELECT words || ''::tsvector AS words FROM ({}) chunk", chunks)
     statement = sql("SELECT count(*), {} FROM ({} OFFSET 0) sample", counts, sample)

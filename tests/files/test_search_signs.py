@@ -1,0 +1,244 @@
+"""Search by words in texts that are written without spaces, in a real PostgreSQL."""
+
+# ruff: noqa: RUF001 - signs that look like Latin ones are what this is about
+
+import asyncio
+import importlib
+
+import pytest
+from django.apps import apps
+from django.db import connection, models, transaction
+
+from files.backends import Caller
+from files.models import Chunk
+from files.search import plan, search, words
+from files.search.plan import Scope
+from files.search.sql import SQL, sql
+from tests import factories
+
+JAPANESE = [
+    "社員には年に二十八日の有給休暇があります。休暇は三月末までに取得してください。",
+    "事務所は朝八時に開き、夕方六時に閉まります。鍵は受付にあります。",
+    "経費の精算は月末までに領収書を添えて経理部に提出します。",
+    "プリンターの紙が詰まったときは、トナーのふたを開けてください。",
+    "猫を事務所に連れてくることはできません。犬は金曜日だけです。",
+]
+CHINESE = [
+    "员工每年享有二十八天带薪假期，假期须在三月底之前休完。",
+    "办公室早上八点开门，晚上六点关门。钥匙在前台。",
+    "报销须在月底之前连同发票一起交给财务部。",
+    "打印机卡纸时，请打开墨盒盖，轻轻取出纸张。",
+    "不可以带猫来办公室。狗只可以在星期五来。",
+]
+THAI = [
+    "พนักงานมีวันหยุดพักร้อนปีละยี่สิบแปดวัน ต้องใช้ให้หมดก่อนสิ้นเดือนมีนาคม",
+    "สำนักงานเปิดเวลาแปดโมงเช้าและปิดเวลาหกโมงเย็น กุญแจอยู่ที่แผนกต้อนรับ",
+    "การเบิกค่าใช้จ่ายต้องส่งใบเสร็จให้ฝ่ายบัญชีภายในสิ้นเดือน",
+    "เมื่อกระดาษติดในเครื่องพิมพ์ ให้เปิดฝาหมึกแล้วค่อยๆ ดึงกระดาษออก",
+    "ห้ามนำแมวมาที่สำนักงาน ส่วนสุนัขมาได้เฉพาะวันศุกร์",
+]
+LAO = [
+    "ພະນັກງານມີວັນພັກປະຈຳປີຊາວແປດວັນ",
+    "ຫ້ອງການເປີດແປດໂມງເຊົ້າ ແລະ ປິດຫົກໂມງແລງ",
+    "ຫ້າມເອົາແມວມາຫ້ອງການ",
+]
+KHMER = [
+    "បុគ្គលិកមានថ្ងៃឈប់សម្រាកម្ភៃប្រាំបីថ្ងៃក្នុងមួយឆ្នាំ",
+    "ការិយាល័យបើកនៅម៉ោងប្រាំបីព្រឹក និងបិទនៅម៉ោងប្រាំមួយល្ងាច",
+    "ហាមយកសត្វឆ្មាមកការិយាល័យ",
+]
+BURMESE = [
+    "ဝန်ထမ်းများသည် တစ်နှစ်လျှင် ခွင့်ရက် နှစ်ဆယ့်ရှစ်ရက် ရရှိသည်။",
+    "ရုံးသည် မနက်ရှစ်နာရီတွင် ဖွင့်ပြီး ညနေခြောက်နာရီတွင် ပိတ်သည်။",
+    "ကြောင်များကို ရုံးသို့ ခေါ်မလာရပါ။",
+]
+
+
+@pytest.fixture
+def dataset():
+    """A dataset without vectors."""
+    return factories.dataset(factories.tenant())
+
+
+def find(query, *datasets, tenant=None, **more):
+    caller = Caller((tenant or datasets[0].tenant).pk, 0, "req_test")
+    found = asyncio.run(search(caller, [dataset.pk for dataset in datasets], query, **more))
+    return [passage.text for passage in found]
+
+
+@pytest.mark.parametrize(
+    ("texts", "questions"),
+    [
+        (JAPANESE, ["休暇は何日ありますか", "事務所は何時に開きますか？", "領収書はどこに提出すればいいですか",
+                    "プリンターに紙が詰まりました", "猫は連れて行けますか"]),
+        (CHINESE, ["我有几天假期？", "办公室几点开门", "发票要交给谁？", "打印机卡住了怎么办", "我的猫能来吗"]),
+        (THAI, ["มีวันหยุดพักร้อนกี่วัน", "สำนักงานเปิดกี่โมง", "ส่งใบเสร็จที่ไหน", "เครื่องพิมพ์กระดาษติด", "นำแมวมาได้ไหม"]),
+        (LAO, ["ມີວັນພັກຈັກວັນ", "ຫ້ອງການເປີດຈັກໂມງ", "ເອົາແມວມາໄດ້ບໍ"]),
+        (KHMER, ["ថ្ងៃឈប់សម្រាកប៉ុន្មានថ្ងៃ", "ការិយាល័យបើកម៉ោងប៉ុន្មាន", "យកសត្វឆ្មាមកបានទេ"]),
+        (BURMESE, ["ခွင့်ရက်ဘယ်နှစ်ရက်ရသလဲ", "ရုံးဘယ်အချိန်ဖွင့်သလဲ", "ကြောင်ခေါ်လာလို့ရလား"]),
+    ],
+    ids=["japanese", "chinese", "thai", "lao", "khmer", "burmese"],
+)  # fmt: skip
+def test_a_natural_question_finds_the_passage_that_answers_it(dataset, shelf, texts, questions):
+    shelf(dataset, *texts)
+    assert [find(question, dataset)[0] for question in questions] == texts
+
+
+def test_a_dataset_with_vectors_is_searched_by_words_too(shelf, own_embedder):
+    embedded = factories.dataset(factories.tenant(), embedding="embedder")
+    shelf(embedded, *JAPANESE)
+    assert find("領収書", embedded, mode="text") == [JAPANESE[2]]
+    assert find("領収書", embedded)[0] == JAPANESE[2]
+
+
+def test_one_sign_is_found_wherever_it_stands(dataset, shelf):
+    shelf(dataset, "京", "京都", "東京", "大阪", "ไปน้ำตก", "ไปตลาด")
+    assert set(find("京", dataset)) == {"京", "京都", "東京"}
+    assert find("น้ำ", dataset) == ["ไปน้ำตก"]
+
+
+def test_a_character_is_a_word_beside_others_than_in_the_passage(dataset, shelf):
+    shelf(dataset, "その猫が鳴く。", "その車が走る。")
+    assert find("猫はどこ", dataset)[0] == "その猫が鳴く。"
+
+
+def test_words_of_other_scripts_are_found_with_no_space_about_them(dataset, shelf):
+    laptop, plain = "2024年度はGPU搭載のノートPCを「Buying guides」で選ぶ", "A guide to the GPU."
+    shelf(dataset, laptop, plain, "Nothing.")
+    for question in ("2024", "PC", "ノート", "年度", "the guide we buy by"):
+        assert find(question, dataset)[0] == laptop, question
+    assert set(find("GPU", dataset)) == {laptop, plain}
+    assert find("GP", dataset) == []
+
+
+def test_the_same_letter_in_another_width_is_the_same(dataset, shelf):
+    shelf(dataset, "ＧＰＵを搭載", "ｶﾞｲﾄﾞﾌﾞｯｸ", "㈱山田", "GPU")
+    assert set(find("gpu", dataset)) == set(find("ＧＰＵ", dataset)) == {"ＧＰＵを搭載", "GPU"}
+    assert find("ガイド", dataset) == ["ｶﾞｲﾄﾞﾌﾞｯｸ"]
+    assert find("株", dataset) == ["㈱山田"]
+
+
+def test_what_stands_in_quotes_has_to_be_there(dataset, shelf):
+    shelf(dataset, "東京都の天気", "京都の東の天気", "第3章の表", "第4章から第13章まで")
+    assert find('"東京" 天気', dataset) == ["東京都の天気"]
+    assert find("\u201c東京都の天気\u201d", dataset) == ["東京都の天気"]
+    assert set(find('"天気"', dataset)) == {"東京都の天気", "京都の東の天気"}
+    assert find('"第3章"', dataset) == ["第3章の表"]
+    assert set(find('"章"', dataset)) == {"第3章の表", "第4章から第13章まで"}
+    assert find('"東 天気"', dataset) == []
+
+
+@pytest.mark.parametrize("part", ["、", "。", "」「", "・", "：", " ", "\u3000", "～", "\n\n"])
+def test_signs_of_punctuation_part(dataset, shelf, part):
+    shelf(dataset, f"東京{part}大阪", "京大")
+    assert find('"京大"', dataset) == ["京大"]
+    assert find("大阪", dataset)[0] == f"東京{part}大阪"
+
+
+def test_a_broken_line_parts_no_words(dataset, shelf):
+    shelf(dataset, "領\n収書と請\r\n  求書", "สำนัก\u200bงาน", "Kettle\n収 \n\n納")
+    for question in ("領収書", "請求書"):
+        assert find(f'"{question}"', dataset) == ["領\n収書と請\r\n  求書"]
+    assert find('"สำนักงาน"', dataset) == ["สำนัก\u200bงาน"]
+    assert find('"収納"', dataset) == []
+
+
+def test_relevance_is_the_share_of_the_question_that_is_there(dataset, shelf):
+    shelf(dataset, *JAPANESE)
+    caller = Caller(dataset.tenant_id, 0, "")
+    found = asyncio.run(search(caller, [dataset.pk], "有給休暇"))
+    assert (found[0].text, found[0].relevance) == (JAPANESE[0], 1)
+    found = asyncio.run(search(caller, [dataset.pk], "社長の有給休暇の日程"))
+    assert 0 < found[0].relevance < 1
+
+
+def test_a_long_question_is_searched_by_what_can_be_found(dataset, shelf):
+    """However rare all else in it is."""
+    kettle = "Kettles stand in the kitchen."
+    shelf(dataset, *JAPANESE, kettle)
+    beyond = "".join(map(chr, range(0x5000, 0x5000 + 30)))
+    assert find(f"{beyond}、領収書はどこ、{beyond}", dataset)[0] == JAPANESE[2]
+    words_beyond = " ".join(f"word{number}" for number in range(60))
+    assert find(f"{words_beyond} kettle", dataset) == [kettle]
+
+
+def test_another_tenant_finds_nothing_whatever_it_names(dataset, shelf):
+    shelf(dataset, *JAPANESE, *THAI)
+    intruder = factories.tenant()
+    own = factories.dataset(intruder)
+    shelf(own, "石。")
+    for mode in ("hybrid", "vector", "text"):
+        for question in ("領収書", "猫", '"有給休暇"', "สำนักงาน"):
+            assert find(question, own, dataset, tenant=intruder, mode=mode) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ก" + "\u0e49" * 5000, "\u0e49" * 50, "東" * 20_000, "a東b京" * 5_000, "東'京\\大\"阪", "ｔｈｅ", "\U0002a6d6\U0002a6d6",
+     "猫\u200d\U0001f408\ufe0f", "\u17d2\u1780", "：", "東\ud800京", "' | 東 & !京:*", "々々〆〇"],
+    ids=range(13),
+)  # fmt: skip
+def test_any_text_is_kept_and_any_question_answered(dataset, shelf, text):
+    shelf(dataset, text.replace("\ud800", "?"), "Other.")
+    assert "Other." not in find(text, dataset)
+    assert "Other." not in find(f'"{text}"', dataset)
+
+
+def test_a_question_asks_as_texts_are_read(dataset, shelf):
+    """Each pair of a text, and each sign that stands by itself."""
+    shelf(dataset, "東京。猫")
+    asked = words.read("東京。猫", SQL("SELECT ''::tsvector AS words"))
+    assert {str(word.term) for word in asked.words} == {"'東京'", "'東':*", "'京':*", "'猫':*"}
+    held = Chunk.objects.get(dataset=dataset).signs
+    assert held == "'京':2 '東京':1 '猫':3"
+
+
+# What costs others nothing
+
+
+def test_texts_without_such_signs_have_no_signs(dataset, shelf):
+    shelf(dataset, "The office “opens” at eight.", "Кошка спит.", "한국어는 띄어 씁니다.", "Ω ½ ﬁ", "猫")
+    held = Chunk.objects.filter(dataset=dataset).order_by("id").values_list("signs", flat=True)
+    assert list(held) == [None, None, None, None, "'猫':1"]
+    assert find("한국어는", dataset) == ["한국어는 띄어 씁니다."]
+
+
+@pytest.mark.parametrize("question", ["office", "領収書"])
+def test_either_column_is_looked_up_by_its_index(dataset, shelf, question):
+    shelf(dataset, *JAPANESE)
+    scope = Scope(dataset.tenant_id, (dataset.pk,), SQL("TRUE"))
+    asked = words.read(question, scope.sample(len(JAPANESE)))
+    explained = sql("EXPLAIN SELECT c.id FROM files_chunk c WHERE {}", plan.matching(asked, len(JAPANESE)))
+    with transaction.atomic(), connection.cursor() as cursor:
+        # So few rows are read sooner than looked up.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(explained.text, explained.values)
+        said = str(cursor.fetchall())
+    assert "files_chunk_words" in said
+    assert "files_chunk_signs" in said
+
+
+# Chunks from before
+
+
+def test_chunks_that_were_there_before_get_their_signs(dataset, shelf, monkeypatch):
+    with transaction.atomic(), connection.cursor() as cursor:
+        # There was no trigger then.
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        place = shelf(dataset, *CHINESE, "Nothing of the kind.")
+        factories.chunk(place, "A text.", heading="目录")
+    assert find("发票要交给谁？", dataset) == []
+    before = dict(Chunk.objects.filter(dataset=dataset).values_list("pk", "words"))
+    migration = importlib.import_module("files.migrations.0023_signs_of_chunks")
+    monkeypatch.setattr(migration, "BATCH", 5)
+    for _ in range(2):
+        with connection.schema_editor(atomic=False) as editor:
+            migration.add_signs(apps, editor)
+    assert find("发票要交给谁？", dataset)[0] == CHINESE[2]
+    assert find("目录", dataset) == ["A text."]
+    assert Chunk.objects.filter(dataset=dataset, signs=None).count() == 1
+    held = dict(Chunk.objects.filter(dataset=dataset).values_list("pk", "signs"))
+    # The trigger would have given them the same.
+    Chunk.objects.filter(dataset=dataset).update(text=models.F("text"))
+    assert held == dict(Chunk.objects.filter(dataset=dataset).values_list("pk", "signs"))
+    assert before == dict(Chunk.objects.filter(dataset=dataset).values_list("pk", "words"))
