@@ -1,7 +1,10 @@
 """«Try a search»: what a question finds in a dataset, with the figures by which it was found."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from time import perf_counter
 
 from asgiref.sync import async_to_sync
@@ -14,7 +17,7 @@ from django.utils.safestring import SafeString, mark_safe
 from files.admin.places import CHUNKS_A_PAGE
 from files.backends import Caller
 from files.models import Dataset, DatasetFile
-from files.search import Passage, search
+from files.search import Passage, search, words
 from gtapi.errors import APIError
 from gtapi.ids import object_id
 from tenants.models import NO_KEY
@@ -27,6 +30,7 @@ MODES = {
 LIMITS = (5, 10, 20, 50)
 #: What stands around a found word until the text is escaped: characters that no document has a use for.
 _BEGIN, _END = "\ue000", "\ue001"
+_MARKED = re.compile(f"({_BEGIN}.*?{_END})", re.DOTALL)
 _HEADLINE = (
     "SELECT ts_headline('english', text, replace(plainto_tsquery('english', %s)::text, '&', '|')::tsquery, %s)"
     " FROM unnest(%s::text[]) WITH ORDINALITY AS passage (text, number) ORDER BY number"
@@ -103,5 +107,30 @@ def highlighted(texts: Sequence[str], query: str) -> list[SafeString]:
         marked = [row[0] for row in cursor.fetchall()]
     return [
         mark_safe(escape(text).replace(_BEGIN, "<mark>").replace(_END, "</mark>"))  # noqa: S308 - escaped
-        for text in marked
+        for text in _with_signs(marked, query)
     ]
+
+
+def _with_signs(texts: list[str], query: str) -> list[str]:
+    """Mark the signs of a question, too, of scripts in which no space parts the words."""
+    # The longest first: a pair is more than its first sign.
+    signs = sorted(words.signs(query), key=len, reverse=True)
+    if not signs:
+        return texts
+    # Pairs lie over each other.
+    found = re.compile(f"(?=({'|'.join(map(re.escape, signs))}))")
+    return ["".join(_mark(part, found) for part in _MARKED.split(text)) for text in texts]
+
+
+def _mark(text: str, found: re.Pattern[str]) -> str:
+    if text.startswith(_BEGIN):
+        return text
+    inside = bytearray(len(text))
+    for match in found.finditer(text):
+        start, end = match.span(1)
+        inside[start:end] = b"\1" * (end - start)
+    parts: list[str] = []
+    for is_found, run in groupby(zip(text, inside, strict=True), itemgetter(1)):
+        letters = "".join(letter for letter, _ in run)
+        parts.append(f"{_BEGIN}{letters}{_END}" if is_found else letters)
+    return "".join(parts)

@@ -389,6 +389,12 @@ class TestSearch:
             assert words in page
         assert "<mark>Cats</mark> are <mark>sleeping</mark> &lt;b&gt;all&lt;/b&gt; day." in html
 
+    def test_found_signs_are_marked_in_a_text_without_spaces(self, operator, world):
+        signs = factories.dataset(world.tenant, "signs")
+        factories.chunk(factories.place(signs, chunk_count=1), "<b>年に二十八日の有給休暇とGPU。")
+        html = ask(operator, signs, "有給休暇の日とgpu").content.decode()
+        assert "&lt;b&gt;年に二十八<mark>日</mark>の<mark>有給休暇</mark>とGPU。" in html
+
     def test_each_passage_leads_to_its_place_in_the_file(self, operator, animals):
         first = ask(operator, animals, "ship").context["trial"].found[0]
         page = operator.get(first.link)
