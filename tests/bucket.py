@@ -22,6 +22,8 @@ class Store:
     sent: Counter[str] = field(default_factory=Counter)
     authorizations: set[str] = field(default_factory=set)
     failing: bool = False
+    #: So many of the next answers with an object break off after half of it.
+    breaking: int = 0
     port: int = 0
 
     @property
@@ -91,8 +93,11 @@ class _Handler(BaseHTTPRequestHandler):
         data = self.store.objects.get(key)
         if data is None:
             return self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+        etag = f'"{md5(data, usedforsecurity=False).hexdigest()}"'
+        if self.headers.get("if-match", etag) != etag:
+            return self.answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
         told = {
-            "etag": '"x"',
+            "etag": etag,
             "last_modified": formatdate(usegmt=True),
             "content_type": "binary/octet-stream",
         }
@@ -100,12 +105,18 @@ class _Handler(BaseHTTPRequestHandler):
             return self.answer(200, content_length=str(len(data)), **told)
         if asked := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("range", "")):
             first, last = int(asked[1]), int(asked[2] or len(data) - 1)
-            self.store.sent[key] += last + 1 - first
-            return self.answer(
-                206, data[first : last + 1], content_range=f"bytes {first}-{last}/{len(data)}", **told
-            )
+            told["content_range"] = f"bytes {first}-{last}/{len(data)}"
+            return self.send(key, 206, data[first : last + 1], told)
+        return self.send(key, 200, data, told)
+
+    def send(self, key: str, status: int, data: bytes, told: dict[str, str]) -> None:
+        told["content_length"] = str(len(data))
+        if self.store.breaking > 0:
+            self.store.breaking -= 1
+            self.close_connection = True
+            data = data[: len(data) // 2]
         self.store.sent[key] += len(data)
-        return self.answer(200, data, **told)
+        self.answer(status, data, **told)
 
     def list(self, query: dict) -> None:
         prefix = query.get("prefix", [""])[0]

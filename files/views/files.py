@@ -128,13 +128,13 @@ class FileContentView(FileOwnerView):
         request.notice_disconnect()
         file = await in_thread(self.file, request, file_id)
         try:
-            opened = await with_storage(storage.opened, file.path)
+            opened, first = await with_storage(_begun, file.path)
         except FileNotFoundError:
             logger.warning("%s is not in storage, or was deleted just now", file_id)
             raise uploads.no_file(file_id) from None
         except Exception as error:
             raise _unreachable(error) from error
-        response = Stream(self._sent(opened), storage.harmless(file.content_type))
+        response = Stream(self._sent(opened, first), storage.harmless(file.content_type))
         response.headers["content-length"] = str(file.bytes)
         response.headers["content-disposition"] = (
             content_disposition_header(as_attachment=True, filename=file.filename) or "attachment"
@@ -144,10 +144,9 @@ class FileContentView(FileOwnerView):
         response.headers["content-security-policy"] = "default-src 'none'; sandbox"
         return response
 
-    async def _sent(self, opened: IO[bytes]) -> AsyncGenerator[bytes, None]:
-        """Yield a file in pieces; its usage record is durable before the last one."""
+    async def _sent(self, opened: IO[bytes], piece: bytes) -> AsyncGenerator[bytes, None]:
+        """Yield a file from this piece on; its usage record is durable before the last one."""
         try:
-            piece = await with_storage(opened.read, PIECE)
             while piece:
                 following = await with_storage(opened.read, PIECE)
                 if not following:
@@ -163,6 +162,16 @@ class FileContentView(FileOwnerView):
             raise _unreachable(error) from error
         finally:
             opened.close()
+
+
+def _begun(name: str) -> tuple[IO[bytes], bytes]:
+    """Return an opened file and its first piece: as long as nothing is sent, there can be an error in its place."""
+    opened = storage.opened(name)
+    try:
+        return opened, opened.read(PIECE)
+    except BaseException:
+        opened.close()
+        raise
 
 
 def _unreachable(error: Exception) -> StorageUnavailable:

@@ -1,5 +1,6 @@
 """Files in a store that speaks S3: what clients see is the same."""
 
+import random
 import subprocess
 import sys
 from base64 import b64decode
@@ -129,6 +130,21 @@ def test_a_download_breaks_off_where_the_bucket_does(http, store):
         del store.objects[f"gateway/{File.objects.get(pk=made['id']).path}"]
         with pytest.raises(httpx.RemoteProtocolError):
             list(parts)
+
+
+@pytest.fixture
+def stored(http, store):
+    """A file that no buffer holds: its address, its name in the bucket and its bytes."""
+    data = random.Random(1).randbytes(24 * MEGABYTE)
+    made = upload(http, data).json()
+    yield f"/files/{made['id']}/content", f"gateway/{File.objects.get(pk=made['id']).path}", data
+    store.breaking = 0
+
+
+def test_a_file_whose_first_bytes_break_off_is_answered_with_an_error(http, store, stored):
+    address, _, _ = stored
+    store.breaking = 1000
+    envelope(http.get(address), 503, "service_unavailable")
 
 
 def test_settings_name_the_bucket(variables):
