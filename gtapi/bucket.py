@@ -1,24 +1,39 @@
 """Files in a store that speaks S3. Needs the packages of ``requirements/production-s3.txt``."""
 
 import io
+import logging
 from contextlib import closing
 from typing import Any
 
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
+from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 from django.core.files import File
 from storages.backends.s3 import S3Storage
 
+logger = logging.getLogger(__name__)
+
 MEGABYTE = 1024 * 1024
+#: Requests for one range at most: what is missing of an answer that breaks off is asked for by another one.
+ATTEMPTS = 3
+#: Bytes of an answer that are taken at once, and lost where it breaks off among them.
+_PIECE = 64 * 1024
+#: How it breaks off. Requests that get no answer at all are sent again by the library.
+_BROKEN_OFF = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 
 
 class _Ranges(io.RawIOBase):
-    """An object of a bucket, read by a request for each range: between two of them nothing is held or open."""
+    """An object of a bucket, read by a request for each range: between two of them nothing is held or open.
+
+    All of it is of the object that was there at first: of another one under its name nothing is read.
+    """
 
     def __init__(self, stored: Any) -> None:
         super().__init__()
         self._stored = stored
+        # To ask for a range makes it forget both.
         self._size: int = stored.content_length
+        self._etag: str = stored.e_tag
         self._at = 0
 
     def readable(self) -> bool:
@@ -46,13 +61,26 @@ class _Ranges(io.RawIOBase):
         size = min(most, self._size - self._at)
         if size <= 0:
             return b""
-        answer = self._stored.get(Range=f"bytes={self._at}-{self._at + size - 1}")
-        with closing(answer["Body"]) as body:
-            data: bytes = body.read()
+        data = bytearray()
+        for _ in range(ATTEMPTS):
+            self._fetch(data, size)
+            if len(data) >= size:
+                break
         if len(data) != size:
             raise OSError(f"{len(data)} bytes came where {size} were asked for")
         self._at += size
-        return data
+        return bytes(data)
+
+    def _fetch(self, data: bytearray, size: int) -> None:
+        """Add what is missing of ``size`` bytes, or as much of it as comes."""
+        missing = f"bytes={self._at + len(data)}-{self._at + size - 1}"
+        answer = self._stored.get(Range=missing, IfMatch=self._etag)
+        with closing(answer["Body"]) as body:
+            try:
+                for piece in body.iter_chunks(_PIECE):
+                    data += piece
+            except _BROKEN_OFF as error:
+                logger.warning("%s broke off: %s", self._stored.key, type(error).__name__)
 
 
 class Bucket(S3Storage):  # type: ignore[misc] # the package has no types

@@ -141,10 +141,35 @@ def stored(http, store):
     store.breaking = 0
 
 
-def test_a_file_whose_first_bytes_break_off_is_answered_with_an_error(http, store, stored):
-    address, _, _ = stored
+def test_what_is_missing_of_an_answer_that_breaks_off_is_fetched(http, store, stored):
+    address, path, data = stored
+    store.breaking = 2
+    answer = http.get(address)
+    assert (answer.status_code, answer.content) == (200, data)
+    assert store.breaking == 0
+    # Little is fetched twice.
+    assert store.sent[path] < len(data) + 0.3 * MEGABYTE
+
+
+def test_a_bucket_whose_answers_all_break_off_is_given_up(http, store, stored):
+    address, path, _ = stored
     store.breaking = 1000
+    before = store.requests.count(("GET", path))
     envelope(http.get(address), 503, "service_unavailable")
+    assert store.requests.count(("GET", path)) - before == 3
+
+
+@pytest.mark.parametrize("breaking", [0, 1])
+def test_a_download_never_goes_on_with_another_objects_bytes(http, store, stored, breaking):
+    address, path, data = stored
+    with http.stream("GET", address) as answer:
+        parts = answer.iter_raw(1024)
+        got = [next(parts)]
+        store.objects[path] = data[::-1]
+        store.breaking = breaking
+        with pytest.raises(httpx.RemoteProtocolError):
+            got.extend(parts)
+    assert data.startswith(b"".join(got))
 
 
 def test_settings_name_the_bucket(variables):
