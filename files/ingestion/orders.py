@@ -46,20 +46,16 @@ def process_again(places: QuerySet[DatasetFile], key_id: int | None) -> int:
 
     What one was found by stays until there is something new, but it is not searched before it is ready again.
     """
-    return _begin(places.filter(state__in=TERMINAL), key_id)
+    ended = hold(places.filter(state__in=TERMINAL))
+    return start_over(DatasetFile.objects.filter(pk__in=ended), key_id)
 
 
-@transaction.atomic
-def start_over(places: QuerySet[DatasetFile], key_id: int | None) -> int:
-    """Have files processed from the beginning, also those that are in work, and say how many that are.
+def start_over(held: QuerySet[DatasetFile], key_id: int | None) -> int:
+    """Have files that are held processed from the beginning, also those that are in work; say how many that are.
 
     Whoever works on one loses its lease by it, so that it stops and can store nothing.
     """
-    return _begin(places, key_id)
-
-
-def _begin(places: QuerySet[DatasetFile], key_id: int | None) -> int:
-    begun = DatasetFile.objects.filter(pk__in=hold(places)).update(ordered_by=key_id, **AFRESH)
+    begun = held.update(ordered_by=key_id, **AFRESH)
     if begun:
         wake()
     return begun
