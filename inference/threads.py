@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import orjson
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Func, IntegerField, QuerySet, Sum, TextField
+from django.db.models import Count, Func, IntegerField, Q, QuerySet, Sum, TextField
 from django.db.models.functions import Cast
 from django.utils import timezone
 
@@ -23,6 +25,8 @@ JSON = dict[str, Any]
 SYSTEM = ("system", "developer")
 #: Tokens that are kept free for an answer whose length nobody limited.
 ANSWER_TOKENS = 1024
+#: Bytes of a message, as PostgreSQL holds them: 1e300 is a text of 301 digits there.
+SIZE = Func(Cast("message", TextField()), function="octet_length", output_field=IntegerField())
 
 
 def no_conversation(conversation_id: str) -> NotFound:
@@ -96,28 +100,53 @@ def standing(conversation: Conversation) -> QuerySet[Item]:
     return rows.order_by("turn__number", "position")
 
 
+def aside(conversation: Conversation) -> QuerySet[Item]:
+    """Return the messages that count no more, and are kept for the operator as long as there is room for them."""
+    ended = Q(turn__state__in=(Turn.State.FAILED, Turn.State.ABANDONED))
+    return Item.objects.filter(ended | Q(superseded=True), turn__conversation=conversation)
+
+
 def count(conversation: Conversation, items: QuerySet[Item], sign: int = 1) -> None:
     """Count messages that are there as held by a thread, whose lock the caller has; with -1 as held no more."""
-    # As PostgreSQL holds them: 1e300 is a text of 301 digits there.
-    size = Func(Cast("message", TextField()), function="octet_length", output_field=IntegerField())
-    held = items.aggregate(bytes=Sum(size, default=0), number=Count("pk"))
+    held = items.aggregate(bytes=Sum(SIZE, default=0), number=Count("pk"))
     conversation.bytes = max(0, conversation.bytes + sign * held["bytes"])
     conversation.item_count = max(0, conversation.item_count + sign * held["number"])
     conversation.save(update_fields=["bytes", "item_count"])
 
 
 def take(conversation: Conversation, turn: Turn) -> None:
-    """Count what a turn has added to a thread.
+    """Count what a turn has added to a thread, in which what no prompt has any more makes room for it.
 
     Raises:
         BadRequest: it is more than a thread may hold; the transaction is to be undone.
     """
     count(conversation, turn.items.all())
-    if (
-        conversation.bytes > settings.CONVERSATION_MAX_BYTES
-        or conversation.item_count > settings.CONVERSATION_MAX_ITEMS
-    ):
+    size = conversation.bytes - settings.CONVERSATION_MAX_BYTES
+    number = conversation.item_count - settings.CONVERSATION_MAX_ITEMS
+    if (size > 0 or number > 0) and not _make_room(conversation, size, number):
         raise too_long("A conversation holds")
+
+
+def _make_room(conversation: Conversation, size: int, number: int) -> bool:
+    """Delete messages that count no more until so many bytes and messages are gone; none, if that is not enough.
+
+    A client cannot see them, and so cannot delete them. The oldest turns lose theirs first, and all of them.
+    """
+    rows = aside(conversation).annotate(size=SIZE).values_list("pk", "turn_id", "size")
+    shortened, chosen = set[int](), list[str]()
+    for turn_id, group in groupby(rows.order_by("turn__number", "position"), key=itemgetter(1)):
+        if size <= 0 and number <= 0:
+            break
+        shortened.add(turn_id)
+        for pk, _, bytes_ in group:
+            chosen.append(pk)
+            size, number = size - bytes_, number - 1
+    if size > 0 or number > 0:
+        return False
+    count(conversation, Item.objects.filter(pk__in=chosen), -1)
+    Item.objects.filter(pk__in=chosen).delete()
+    Turn.objects.filter(pk__in=shortened).update(shortened=True)
+    return True
 
 
 @transaction.atomic

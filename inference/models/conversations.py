@@ -72,7 +72,8 @@ class Turn(models.Model):
     """One request to a conversation, in the order of arrival.
 
     Only ``complete`` turns enter a prompt. ``failed`` and ``abandoned`` ones are kept for the operator.
-    ``left_out`` counts the messages of the thread that did not fit into the model's window.
+    ``left_out`` counts the messages of the thread that did not fit into the model's window. ``shortened`` ones lost
+    messages that counted no more, to make room in a thread that was full.
     """
 
     class State(models.TextChoices):
@@ -87,6 +88,7 @@ class Turn(models.Model):
     model = models.CharField(max_length=200, blank=True)
     request_id = models.CharField(max_length=40, blank=True)
     left_out = models.PositiveIntegerField(default=0)
+    shortened = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True)
 

@@ -104,6 +104,13 @@ class TestPage:
         assert html.count("gt-superseded") == 1
         assert "superseded: the client edited the thread or asked again" in text(page(operator, thread))
 
+    def test_it_says_which_turns_lost_messages_to_others(self, operator, thread):
+        factories.turn(thread, state="failed", shortened=True)
+        factories.turn(thread, QUESTION, ANSWER)
+        found = text(page(operator, thread))
+        assert found.count("that counted no more were deleted: the thread was full") == 1
+        assert found.index("the thread was full") < found.index("Turn 2")
+
     def test_it_says_where_a_prompt_was_cut(self, operator, thread):
         for number in range(3):
             factories.turn(thread, {**QUESTION, "content": f"Question {number}"}, ANSWER)

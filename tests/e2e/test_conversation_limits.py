@@ -7,6 +7,7 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
+from inference import threads
 from inference.models import Conversation, Turn
 from tests import answers, factories
 from tests.gateway import Gateway
@@ -90,6 +91,79 @@ def test_chats_count_with_their_answers_and_failed_ones_too(http, thread, upstre
     envelope(refused, 400, "conversation_too_long")
     assert Turn.objects.filter(conversation=thread).count() == 5
     assert held(thread)[1] == 9
+
+
+def turns(thread: str) -> list[tuple[str, int, bool]]:
+    """The state of each turn, how many messages it has, and whether it lost some to others."""
+    rows = Turn.objects.filter(conversation=thread).order_by("number")
+    return [(turn.state, turn.items.count(), turn.shortened) for turn in rows]
+
+
+def ask(http, thread: str, *messages: dict) -> httpx.Response:
+    body = chat("fast", messages=messages) if messages else chat("fast")
+    return http.post("/chat/completions", json=body, headers={HEADER: thread})
+
+
+def test_failed_turns_make_room_for_others_the_oldest_first(http, thread, upstream, world):
+    upstream.script(world.raw, answers.answer(answers.error_body(), status=500))
+    for _ in range(MOST + 1):
+        assert ask(http, thread).status_code == 502
+    failed = ("failed", 1, False)
+    assert turns(thread) == [("failed", 0, True)] + MOST * [failed]
+    upstream.script(world.raw, answers.answer())
+    assert ask(http, thread).status_code == 200
+    assert turns(thread) == 2 * [("failed", 0, True)] + (MOST - 1) * [failed] + [("complete", 2, False)]
+    # The answer is one too many, so two have to go now.
+    assert add(http, thread, "a").status_code == 200
+    assert turns(thread)[:5] == 4 * [("failed", 0, True)] + [failed]
+    assert held(thread)[1] == MOST
+
+
+def test_replaced_messages_make_room_for_others(http, thread, upstream, world):
+    first, *rest = add(http, thread, *"abcdefg").json()["data"]
+    upstream.script(world.raw, answers.answer())
+    edited = [{"role": "assistant", "content": "Another account."}, {"role": "user", "content": "x"}]
+    # There is no room for it yet: what it takes the place of counts until the answer is there.
+    envelope(ask(http, thread, *edited), 400, "conversation_too_long")
+    http.delete(f"/conversations/{thread}/items/{first['id']}")
+    assert ask(http, thread, *edited).status_code == 200
+    assert turns(thread) == [("complete", len(rest), False), ("complete", 3, False)]
+    assert ask(http, thread).status_code == 200
+    assert turns(thread) == [("complete", 0, True), ("complete", 3, False), ("complete", 2, False)]
+    assert len(http.get(f"/conversations/{thread}/items").json()["data"]) == 5
+    assert held(thread)[1] == 5
+
+
+def test_turns_that_are_being_answered_and_what_counts_make_no_room(http, thread, world):
+    for _ in range(MOST - 1):
+        threads.begin(world.key.row.pk, thread, chat("fast"), "req_1")
+    add(http, thread, "a")
+    before = turns(thread)
+    envelope(ask(http, thread), 400, "conversation_too_long")
+    assert turns(thread) == before
+    Turn.objects.filter(conversation=thread, number=3).update(state="abandoned")
+    assert add(http, thread, "b").status_code == 200
+    assert [turn for turn in turns(thread) if turn[2]] == [("abandoned", 0, True)]
+
+
+def test_where_there_would_not_be_room_enough_nothing_is_deleted(http, thread, upstream, world):
+    upstream.script(world.raw, answers.answer(answers.error_body(), status=500))
+    ask(http, thread)
+    add(http, thread, *"abcdefg")
+    envelope(add(http, thread, "h", "i"), 400, "conversation_too_long")
+    assert turns(thread)[0] == ("failed", 1, False)
+    big = {"role": "user", "content": "x" * 2040}
+    envelope(ask(http, thread, big), 400, "conversation_too_long")
+    assert turns(thread)[0] == ("failed", 1, False)
+
+
+def test_room_is_made_for_bytes_too(http, thread, upstream, world):
+    upstream.script(world.raw, answers.answer(answers.error_body(), status=500))
+    for size in (900, 900):
+        assert ask(http, thread, {"role": "user", "content": "x" * size}).status_code == 502
+    assert add(http, thread, "y" * 600).status_code == 200
+    assert turns(thread) == [("failed", 0, True), ("failed", 1, False), ("complete", 1, False)]
+    held(thread)
 
 
 def test_what_a_thread_held_before_it_was_counted_is_counted(world):
