@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from gtapi.data import read_yaml
 
 FOLDER = Path(__file__).parent
 #: What is said of a route: it works as the client's own documentation has it, or it is an addition of ours.
@@ -93,10 +93,7 @@ class Runbook:
 @cache
 def runbooks() -> Mapping[str, Runbook]:
     """Return every runbook by its slug, the name of its file."""
-    return {
-        path.stem: _read(path.stem, yaml.safe_load(path.read_text()))
-        for path in sorted(FOLDER.glob("*.yaml"))
-    }
+    return {path.stem: _read(path.stem, read_yaml(path)) for path in sorted(FOLDER.glob("*.yaml"))}
 
 
 def _read(slug: str, said: dict[str, Any]) -> Runbook:

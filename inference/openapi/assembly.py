@@ -6,7 +6,8 @@ from typing import Any
 
 import orjson
 
-from inference.openapi.routes import FOLDER, FORM, Body, Events, Problem, Route, read, routes
+from gtapi.data import read_yaml
+from inference.openapi.routes import FOLDER, FORM, Body, Events, Problem, Route, routes
 
 JSON = dict[str, Any]
 EVENTS = "text/event-stream"
@@ -19,7 +20,7 @@ LANGUAGES = {"curl": "Shell", "python": "Python", "node": "JavaScript"}
 @cache
 def description() -> JSON:
     """Return the whole description, an OpenAPI document of version 3.1."""
-    document = read(FOLDER / "description.yaml")
+    document = read_yaml(FOLDER / "description.yaml")
     schemas = document["components"]["schemas"]
     paths: JSON = {}
     for route in routes():

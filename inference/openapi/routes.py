@@ -6,8 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from gtapi.data import read_yaml
 from inference.context import ROUTING_FIELDS
 from inference.endpoints import ENDPOINTS, Endpoint
 
@@ -79,18 +78,12 @@ class Route:
         return tuple(sorted(ROUTING_FIELDS)) if self.capability else ()
 
 
-def read(path: Path) -> JSON:
-    """Return what a file of the description says."""
-    found: JSON = yaml.safe_load(path.read_text())
-    return found
-
-
 @cache
 def routes() -> tuple[Route, ...]:
     """Return every route: by tag, those of one tag as the registry has them, then by address."""
-    tags = [tag["name"] for tag in read(FOLDER / "description.yaml")["tags"]]
-    errors = read(FOLDER / "errors.yaml")
-    found = [_route(path.stem, read(path), errors) for path in (FOLDER / "routes").glob("*.yaml")]
+    tags = [tag["name"] for tag in read_yaml(FOLDER / "description.yaml")["tags"]]
+    errors = read_yaml(FOLDER / "errors.yaml")
+    found = [_route(path.stem, read_yaml(path), errors) for path in (FOLDER / "routes").glob("*.yaml")]
     registered = list(ENDPOINTS)
     return tuple(
         sorted(
