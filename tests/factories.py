@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db.models import Model
 from django.utils.text import slugify
 
 from files.models import Chunk, ChunkVector, Dataset, DatasetFile, DatasetGrant, File
@@ -25,6 +26,7 @@ from inference.models import (
     Provider,
     Turn,
 )
+from tenants import keys as tenant_keys
 from tenants.models import InferenceKey, Tenant
 from tenants.scopes import SCOPES, expand
 
@@ -38,19 +40,24 @@ def unique(prefix: str) -> str:
     return f"{prefix}-{_run}-{next(_numbers)}"
 
 
+def _save(row: Model) -> None:
+    """Save a row that its model finds valid. Whether it fits the other rows, the database says by itself."""
+    relations = {field.name for field in row._meta.fields if field.is_relation}
+    row.full_clean(exclude=relations, validate_unique=False, validate_constraints=False)
+    row.save()
+
+
 def tenant(**fields: Any) -> Tenant:
     slug = fields.pop("slug", None) or unique("tenant")
     row = Tenant(slug=slug, name=fields.pop("name", slug.title()), **fields)
-    row.full_clean()
-    row.save()
+    _save(row)
     return row
 
 
 def provider(of: Tenant, base_url: str, **fields: Any) -> Provider:
     values = {"name": unique("provider"), "kind": "openai_compatible", "api_key": CREDENTIAL, **fields}
     row = Provider(tenant=of, base_url=base_url, **values)
-    row.full_clean()
-    row.save()
+    _save(row)
     return row
 
 
@@ -66,15 +73,13 @@ def catalog(
         capabilities=list(capabilities),
         **fields,
     )
-    row.full_clean()
-    row.save()
+    _save(row)
     return row
 
 
 def agent(over: CatalogEntry, name: str, *, published: bool = True, **fields: Any) -> Agent:
     row = Agent(tenant=over.tenant, name=name, catalog=over, **fields)
-    row.full_clean()
-    row.save()
+    _save(row)
     if published:
         row.publish(by="tests")
     return row
@@ -97,9 +102,18 @@ def key(
     expires_at: datetime | None = None,
 ) -> Key:
     """A key that may do all of `scopes` (by default everything) with each of `allow` (by default nothing)."""
-    row, plain = InferenceKey.objects.issue(of, name or unique("key"), scopes, expires_at=expires_at)
+    new = tenant_keys.generate()
+    row = InferenceKey(
+        tenant=of,
+        name=name or unique("key"),
+        public_id=new.public_id,
+        digest=new.digest,
+        scopes=list(scopes),
+        expires_at=expires_at,
+    )
+    _save(row)
     grant(row, *allow)
-    return Key(row, plain)
+    return Key(row, new.plain)
 
 
 def scopes_without(scope: str) -> list[str]:
@@ -114,8 +128,7 @@ def grant(to: InferenceKey, *targets: InferenceTarget) -> None:
 def dataset(of: Tenant, name: str = "", *, keys: Iterable[InferenceKey] = (), **fields: Any) -> Dataset:
     """A dataset that `keys` may use."""
     row = Dataset(tenant=of, name=name or unique("dataset"), **fields)
-    row.full_clean()
-    row.save()
+    _save(row)
     DatasetGrant.objects.bulk_create(DatasetGrant(key=key, dataset=row) for key in keys)
     return row
 
