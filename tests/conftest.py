@@ -4,7 +4,6 @@ Tests share one database and never empty it. Each makes a tenant of its own and 
 processes see what it does; a test that wants its rows rolled back marks itself with `django_db`.
 """
 
-import os
 from collections.abc import Callable, Iterator
 
 from tests import environment
@@ -30,9 +29,9 @@ from tests.upstream import Upstream  # noqa: E402
 
 def pytest_configure(config) -> None:
     if config.getoption("numprocesses", None):
-        # The processes that share the suite make environments of their own; named here, the settings would be read
-        # by the first plugin of each, with the servers of this one, which starts none.
-        os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+        # The processes that share the suite make environments of their own. Out of this one, the first plugin of
+        # each would read the settings, with the servers of this process, which starts none.
+        environment.leave()
 
 
 class ByFile(LoadScopeScheduling):

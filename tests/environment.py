@@ -11,9 +11,13 @@ import tempfile
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
+import certifi
+
 from gtapi.stack.postgres import Postgres
 from gtapi.stack.redis import Redis
 
+#: The shell's own variables, for what has to reach the internet.
+OUTSIDE = dict(os.environ)
 CHECKOUT = Path(__file__).resolve().parent.parent
 ROOT = Path(tempfile.mkdtemp(prefix="gtapi-test-", dir="/tmp"))
 
@@ -31,6 +35,11 @@ SOCKETS.mkdir(mode=0o700)
 LOGS = ROOT / "logs"
 LOGS.mkdir(mode=0o700)
 
+#: Whom the run trusts over TLS: one authority instead of all, which every new client and process would read for
+#: tens of milliseconds. What is tested speaks without TLS, or has a certificate of its own.
+AUTHORITIES = ROOT / "authorities.pem"
+AUTHORITIES.write_text("".join(Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----")[:2]))
+
 postgres = Postgres(ROOT / "postgres", SOCKETS, LOGS / "postgres.log", durable=False)
 redis = Redis(ROOT / "redis", SOCKETS, LOGS / "redis.log")
 
@@ -46,6 +55,7 @@ VARIABLES = {
     "ENCRYPTION_KEYS": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
     "ALLOWED_HOSTS": "localhost,127.0.0.1,testserver",
     "SECURE_COOKIES": "false",
+    "SSL_CERT_FILE": str(AUTHORITIES),
 }
 #: Variables of the shell that would reach into the run.
 FOREIGN = (
@@ -62,3 +72,9 @@ def enter() -> None:
     for name in FOREIGN:
         os.environ.pop(name, None)
     os.environ.update(VARIABLES)
+
+
+def leave() -> None:
+    for name in VARIABLES:
+        os.environ.pop(name, None)
+    os.environ.update({name: OUTSIDE[name] for name in VARIABLES.keys() & OUTSIDE})

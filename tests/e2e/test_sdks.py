@@ -56,7 +56,7 @@ def older_sdk() -> Path:
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
         options = ["--quiet", "--require-hashes", "--no-deps", "--target", folder, "-r", locked]
-        subprocess.run([*pip(), "install", *options], check=True)
+        subprocess.run([*pip(), "install", *options], env=environment.OUTSIDE, check=True)
         (folder / "complete").touch()
     return folder
 
