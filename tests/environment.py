@@ -7,6 +7,7 @@ import atexit
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from base64 import urlsafe_b64encode
 from pathlib import Path
@@ -65,6 +66,8 @@ FOREIGN = (
     "DEMO_PROVIDER_API_KEY",
     "PORT",
     "DEBUG",
+    # Else each process of the hundreds that are started would compile the whole project anew.
+    "PYTHONDONTWRITEBYTECODE",
 )
 
 
@@ -72,6 +75,7 @@ def enter() -> None:
     for name in FOREIGN:
         os.environ.pop(name, None)
     os.environ.update(VARIABLES)
+    sys.dont_write_bytecode = False
 
 
 def leave() -> None:
