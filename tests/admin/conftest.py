@@ -11,12 +11,12 @@ from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.http import HttpResponse
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from files.models import Dataset
 from tests import factories
+from tests.browsing import Client
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import uuid
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
-from django.test import Client
 from django.urls import URLPattern, URLResolver, reverse
 
 from tests import answers, factories
 from tests.admin.conftest import url
+from tests.browsing import Client
 
 #: Pages that anybody may see, and the one that only ends a session.
 OPEN = {"login", "logout"}

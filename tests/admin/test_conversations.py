@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from django.test import Client
 
 from files.models import Dataset
 from inference.admin.transcript import MOST_CHARACTERS, read
@@ -11,6 +10,7 @@ from inference.models import Conversation, Turn
 from tests import factories
 from tests.admin.conftest import queries, text, url
 from tests.admin.test_usage import record
+from tests.browsing import Client
 
 QUESTION = {"role": "user", "content": "When does the office open?"}
 ANSWER = {"role": "assistant", "content": "At nine."}

@@ -8,12 +8,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.test import Client
 from django.utils import timezone
 
 from files.models import ChunkVector, Dataset, DatasetFile, File
 from tests import answers, factories
 from tests.admin.conftest import fields, queries, said, text, url
+from tests.browsing import Client
 from tests.files import embedding
 from tests.upstream import Wire
 

@@ -8,11 +8,11 @@ import pytest
 from django.contrib.admin.utils import quote
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
-from django.test import Client
 
 from files.models import DatasetFile, File
 from tests import factories
 from tests.admin.conftest import queries, said, text, url
+from tests.browsing import Client
 
 State = DatasetFile.State
 # Rows that wait for a worker are rolled back: a worker of another test's would take them.

@@ -1,12 +1,12 @@
 """A tenant's runbook in the admin."""
 
 import pytest
-from django.test import Client
 from django.urls import reverse
 
 from inference.runbooks.values import ANY_MODEL
 from tests import factories
 from tests.admin.conftest import text, url
+from tests.browsing import Client
 
 pytestmark = pytest.mark.django_db
 

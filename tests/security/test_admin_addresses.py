@@ -2,10 +2,10 @@
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client
 
 from tests import factories
 from tests.admin.conftest import operator, staff  # noqa: F401 - fixtures
+from tests.browsing import Client
 
 pytestmark = pytest.mark.django_db
 PAGES = (

@@ -3,19 +3,21 @@
 import httpx
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client
 
 from gtapi.pages import FORM_BYTES
 from tests import factories
+from tests.browsing import Client
+from tests.gateway import Gateway
 
 LIMIT = 1_000_000
 #: More than a form may have, and less than an upload.
 BETWEEN = FORM_BYTES + LIMIT // 2
 
 
-@pytest.fixture
-def gateway(start_gateway):
-    return start_gateway(MAX_UPLOAD_BYTES=str(LIMIT))
+@pytest.fixture(scope="module")
+def gateway(database):
+    with Gateway(factories.unique("gateway"), workers=1, MAX_UPLOAD_BYTES=str(LIMIT)) as running:
+        yield running
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
 from django.db import connection
-from django.test import Client
 
 from files.ingestion.waking import wake
 from files.models import Dataset, DatasetFile
@@ -15,6 +14,7 @@ from tenants.models import NO_KEY, UsageRecord
 from tests import factories
 from tests.admin.conftest import fields, url
 from tests.answers import answer, error_body
+from tests.browsing import Client
 from tests.files.ingestion.conftest import embeddings, ended, state
 from tests.waiting import eventually
 
