@@ -321,31 +321,47 @@ def test_a_field_whose_name_cannot_be_sent_on_is_refused(site):
         envelope(response, 400, "invalid_form")
 
 
-def localised(source: str, kept: dict[str, str]) -> str:
-    known = {"my-model": "fast", **kept}
+class Kept(dict[str, str]):
+    """What stands for the names in the examples, of which each needs few: made when the first one is asked for."""
+
+    def __init__(self, site) -> None:
+        self.site = site
+        super().__init__({"my-model": "fast"})
+
+    def __missing__(self, name: str) -> str:
+        self.update(self.spoken() if name in SPOKEN else self.stored())
+        return self[name]
+
+    def spoken(self) -> dict[str, str]:
+        """A conversation and an item of it."""
+        conversation = self.site.conversation()
+        body = {"items": [{"role": "user", "content": "Hello"}]}
+        item = self.site.client.post(f"/conversations/{conversation}/items", json=body).json()["first_id"]
+        return dict(zip(SPOKEN, (conversation, item), strict=True))
+
+    def stored(self) -> dict[str, str]:
+        """A dataset, a file that came in by itself, one that came into the dataset, and the batch of the first."""
+        post = self.site.client.post
+        notes = {"file": ("notes.txt", b"The office opens at nine.")}
+        file = post("/files", data={"purpose": "assistants"}, files=notes).json()["id"]
+        dataset = self.site.dataset()
+        place = post(f"/datasets/{dataset}/files", files=notes).json()["id"]
+        batch = post(f"/vector_stores/{dataset}/file_batches", json={"file_ids": [file]}).json()["id"]
+        return dict(zip(STORED, (dataset, file, place, batch), strict=True))
+
+
+SPOKEN = ("conv_0", "msg_0")
+STORED = ("ds_0", "file-0", "file-1", "vsfb_0")
+
+
+def localised(source: str, kept: Kept) -> str:
     # All at once: an id that was put in may begin like a name in the examples.
-    return re.sub("|".join(known), lambda name: known[name[0]], source)
+    return re.sub("|".join(("my-model", *SPOKEN, *STORED)), lambda name: kept[name[0]], source)
 
 
 @pytest.fixture
-def kept(site) -> dict[str, str]:
-    """What the examples name, and what stands for it: a conversation and an item of it, a file, a dataset and
-    the files in it."""
-    conversation = site.conversation()
-    body = {"items": [{"role": "user", "content": "Hello"}]}
-    item = site.client.post(f"/conversations/{conversation}/items", json=body).json()["first_id"]
-    notes = {
-        "data": {"purpose": "assistants"},
-        "files": {"file": ("notes.txt", b"The office opens at nine.")},
-    }
-    file = site.client.post("/files", **notes).json()["id"]
-    dataset = site.dataset()
-    place = site.client.post(f"/datasets/{dataset}/files", files=notes["files"]).json()["id"]
-    attached = site.client.post(f"/vector_stores/{dataset}/file_batches", json={"file_ids": [file]})
-    return {
-        "conv_0": conversation, "msg_0": item, "file-0": file, "ds_0": dataset, "file-1": place,
-        "vsfb_0": attached.json()["id"],
-    }  # fmt: skip
+def kept(site) -> Kept:
+    return Kept(site)
 
 
 EXAMPLES = [route for route in ROUTES.values() if "python" in route.examples]
