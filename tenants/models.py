@@ -32,7 +32,7 @@ def normalise_host(host: str) -> str:
 class Tenant(models.Model):
     """An organisation with agents, models and keys of its own."""
 
-    slug = models.SlugField(max_length=63, db_index=False)
+    slug = models.SlugField(unique=True, max_length=63)
     name = models.CharField(max_length=200)
     hosts = ArrayField(
         models.CharField(max_length=253, validators=[HOST]),
@@ -83,18 +83,6 @@ class Tenant(models.Model):
 
     class Meta:
         ordering = ["slug"]
-        constraints = [
-            # The index is partial, though it has all rows: PostgreSQL takes the columns of other unique ones for
-            # keys, and while a key changes, transactions wait that refer to the row. One that holds the dataset of
-            # a conversation, which the same change is to reach, would wait for it and it for that one.
-            models.UniqueConstraint(
-                fields=["slug"],
-                condition=Q(slug__isnull=False),
-                name="tenants_one_tenant_a_slug",
-                violation_error_code="unique",
-                violation_error_message="There is a tenant of that slug.",
-            )
-        ]
 
     def __str__(self) -> str:
         return self.name

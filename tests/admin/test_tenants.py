@@ -1,7 +1,6 @@
 """Tenants in the admin."""
 
 import pytest
-from django.db import IntegrityError, transaction
 
 from tenants.models import Tenant
 from tests import factories
@@ -52,14 +51,6 @@ def test_its_slug_stays(operator, world):
     data = {**fields(operator.get(change(world.tenant))), "slug": "another"}
     operator.post(change(world.tenant), data)
     assert Tenant.objects.get(pk=world.tenant.pk).slug == world.tenant.slug
-
-
-def test_its_slug_is_no_other_tenants(operator, world):
-    data = {"name": "Another", "slug": world.tenant.slug, "hosts": "", "active": "on"}
-    response = operator.post(url("tenants_tenant_add"), data)
-    assert response.context["adminform"].form.errors == {"slug": ["There is a tenant of that slug."]}
-    with pytest.raises(IntegrityError), transaction.atomic():
-        Tenant.objects.create(slug=world.tenant.slug, name="Another")
 
 
 def test_its_base_urls_are_there_to_copy(operator, world):
