@@ -20,7 +20,7 @@ LANGUAGES = {"curl": "Shell", "python": "Python", "node": "JavaScript"}
 @cache
 def description() -> JSON:
     """Return the whole description, an OpenAPI document of version 3.1."""
-    document = read_yaml(FOLDER / "description.yaml")
+    document: JSON = read_yaml(FOLDER / "description.yaml")
     schemas = document["components"]["schemas"]
     paths: JSON = {}
     for route in routes():
