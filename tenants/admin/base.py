@@ -9,6 +9,7 @@ from django.contrib.admin import ShowFacets
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
@@ -47,7 +48,31 @@ def _without(nested: Iterable[Any], prefixes: tuple[str, ...]) -> list[Any]:
     return kept
 
 
-class GatewayAdmin(ModelAdmin[M]):
+class HoldingAdmin(ModelAdmin[M]):
+    """Holds a row from before its form reads it until it is saved.
+
+    Saving writes every column: what a client or a worker wrote in between would be undone, and a row that they
+    deleted would be back.
+    """
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        if request.method != "POST" or object_id is None:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        with transaction.atomic():
+            if found := self.get_object(request, unquote(object_id)):
+                # Rows that refer to it may come meanwhile, such as files into a dataset.
+                rows = type(found)._base_manager.order_by().select_for_update(no_key=True)  # noqa: SLF001 - documented
+                rows.filter(pk=found.pk).first()
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+
+class GatewayAdmin(HoldingAdmin[M]):
     """The base of every admin: it can show pages of its own in the theme's frame."""
 
     #: Whether a page that deletes what these rows hang under says their number alone.

@@ -8,17 +8,17 @@ from django.contrib.auth.admin import UserAdmin as StockUserAdmin
 from django.contrib.auth.models import Group, User
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from tenants.admin.typed import ModelAdmin
+from tenants.admin.base import HoldingAdmin
 
 if TYPE_CHECKING:
     _UserAdmin = StockUserAdmin[User]
     _GroupAdmin = StockGroupAdmin
 else:
 
-    class _UserAdmin(StockUserAdmin, ModelAdmin):
+    class _UserAdmin(StockUserAdmin, HoldingAdmin):
         """The stock account pages with the theme's widgets."""
 
-    class _GroupAdmin(StockGroupAdmin, ModelAdmin):
+    class _GroupAdmin(StockGroupAdmin, HoldingAdmin):
         """The stock group pages with the theme's widgets."""
 
 
