@@ -49,7 +49,8 @@ class DatasetForm(TenantForm[Dataset]):
 
     class Meta:
         model = Dataset
-        fields = ("name", "embedding", "by_client")
+        fields = ("name", "title", "embedding", "by_client")
+        help_texts = {"title": "In any words, for people. A vector store goes by it. Empty: by the name."}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -120,7 +121,7 @@ class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
         if obj and obj.by_client:
             facts = ("by_client", *facts, "expires")
         fields: list[Any] = [
-            ("Settings" if obj else None, {"fields": ("tenant", "name", "embedding", *facts)})
+            ("Settings" if obj else None, {"fields": ("tenant", "name", "title", "embedding", *facts)})
         ]
         if obj is None or self.has_change_permission(request, obj):
             fields.append(("Who may use it", {"fields": ("keys",)}))
@@ -341,10 +342,10 @@ class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
         ending = "expired" if dataset.expired else "expires"
         return [used, f"{ending} {self.expires(dataset)}" if dataset.expires_at else ""]
 
-    @display(description="Expires", empty_value="never")
-    def expires(self, dataset: Dataset) -> str | None:
+    @display(description="Expires")
+    def expires(self, dataset: Dataset) -> str:
         if dataset.expires_at is None:
-            return None
+            return "never"
         return (
             ago(dataset.expires_at) if dataset.expired else f"{ahead(dataset.expires_at)}, unless it is used"
         )

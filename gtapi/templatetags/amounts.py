@@ -1,8 +1,9 @@
 """Numbers as people read them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django import template
+from django.utils import timezone
 from django.utils.timesince import timesince, timeuntil
 
 from gtapi.words import counted
@@ -33,6 +34,8 @@ def size(number: int) -> str:
 @register.filter
 def ago(moment: datetime) -> str:
     """Return how long ago something was, in its largest unit: ``3 days ago``."""
+    if timezone.now() - moment < timedelta(minutes=1):
+        return "just now"
     return f"{timesince(moment, depth=1)} ago"
 
 

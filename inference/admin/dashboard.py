@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from django.http import HttpRequest
-from django.utils.timesince import timesince
 
+from gtapi.templatetags.amounts import ago
 from gtapi.words import counted
 from inference.admin.attention import attention, first_steps
 from inference.admin.figures import PERIODS, Figures, figures, recent_errors, top_models
@@ -68,7 +68,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
                 }
                 for row in top_models(period, pk)
             ],
-            errors=[(record, timesince(record.created_at, depth=1)) for record in recent_errors(period, pk)],
+            errors=[(record, ago(record.created_at)) for record in recent_errors(period, pk)],
         )
     return context
 

@@ -314,10 +314,10 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
     def granted(self, key: InferenceKey) -> str:
         return ", ".join(key.grants.values_list("target__name", flat=True)) or "nothing"
 
-    @display(description="Last used", ordering="activity__last_used_at", empty_value="never")
-    def last_used(self, key: InferenceKey) -> str | None:
+    @display(description="Last used", ordering="activity__last_used_at")
+    def last_used(self, key: InferenceKey) -> str:
         activity = getattr(key, "activity", None)
-        return ago(activity.last_used_at) if activity else None
+        return ago(activity.last_used_at) if activity else "never"
 
     @display(description="Expires", ordering="expires_at", empty_value="never")
     def expires(self, key: InferenceKey) -> str | None:

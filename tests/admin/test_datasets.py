@@ -96,6 +96,13 @@ class TestPage:
         for words in ("done.pdf", "broken.pdf", "The file is encrypted.", "now.pdf", "Embedding · 80 %"):
             assert words in found
 
+    def test_its_title_is_shown_and_changed(self, operator, dataset):
+        address = url("files_dataset_change", dataset.pk)
+        sent = fields(operator.get(address))
+        saved = operator.post(address, {**sent, "title": "What all should know", "keys": []})
+        assert saved.status_code == 302
+        assert fields(operator.get(address))["title"] == "What all should know"
+
     def test_an_empty_one_says_so(self, operator, dataset):
         assert "No file yet. Drop some above" in text(page(operator, dataset))
 
@@ -199,6 +206,8 @@ class TestPage:
         Dataset.objects.filter(pk=theirs.pk).update(last_active_at=now - timedelta(days=9))
         assert "expired 2 days ago" in listed()
         assert "Expires 2 days ago" in text(page(operator, theirs))
+        lasting = factories.dataset(world.tenant, "lasting", by_client=True)
+        assert "Expires never" in text(page(operator, lasting))
         address = url("files_dataset_change", theirs.pk)
         sent = fields(operator.get(address))
         assert sent.pop("by_client")
