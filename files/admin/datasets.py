@@ -100,6 +100,7 @@ class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
     list_filter = (("tenant", RelatedDropdownFilter), "by_client")
     search_fields = ("name", "title", "=id")
     search_help_text = "Name or id"
+    when_empty = "A dataset holds documents that agents answer from. Make one, and drop files onto its page."
     readonly_fields = ("id", "created_at", "last_active_at", "expires")
     actions_detail = ("search_page",)
     change_form_outer_before_template = "admin/files/dataset/overview.html"

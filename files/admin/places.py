@@ -85,6 +85,10 @@ class DatasetFileAdmin(LookedAtAdmin[DatasetFile]):
     list_select_related = ("file", "file__key", "ordered_by", "dataset", "dataset__conversation", "tenant")
     search_fields = ("file__filename", "=file__id", "=dataset__id", "=file__sha256")
     search_help_text = "Name or id of a file, or its checksum"
+    when_empty = (
+        "Files come into a dataset when an operator drops them onto its page, or a client uploads them."
+    )
+    filled_from = ("files_dataset", "Open the datasets")
     list_before_template = "admin/files/datasetfile/live.html"
     change_form_outer_before_template = "admin/files/datasetfile/page.html"
     actions = ("process_selected",)

@@ -45,6 +45,10 @@ class FileAdmin(LookedAtAdmin[File]):
     list_select_related = ("tenant", "key")
     search_fields = ("filename", "=id", "=sha256")
     search_help_text = "Name, id or checksum"
+    when_empty = (
+        "What operators and clients have uploaded takes room here, whether or not a dataset holds it."
+    )
+    filled_from = ("files_dataset", "Open the datasets")
     change_form_outer_before_template = "admin/files/file/page.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[File]:

@@ -142,6 +142,9 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
     list_select_related = ("tenant", "catalog", "live")
     search_fields = ("name", "catalog__name")
     search_help_text = "Alias or catalog entry"
+    when_empty = (
+        "An agent is a model of the catalog with instructions and data, under a name that clients ask for."
+    )
     readonly_fields = ("state",)
     actions = ("publish_selected", "unpublish_selected")
     actions_detail = ("publish_page", "versions_page", "restore_page", "unpublish_page")

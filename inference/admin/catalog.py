@@ -67,6 +67,8 @@ class CatalogEntryAdmin(TenantOwnedAdmin[CatalogEntry]):
     list_select_related = ("tenant", "provider")
     search_fields = ("name", "model")
     search_help_text = "Public name or raw model id"
+    when_empty = "An entry gives a provider's model a name of yours. «Test this provider» offers its models."
+    filled_from = ("inference_provider", "Open the providers")
     readonly_fields = ("used_by",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CatalogEntry]:

@@ -67,6 +67,11 @@ class ConversationAdmin(LookedAtAdmin[Conversation]):
     list_select_related = ("tenant", "key")
     search_fields = ("=id", "=user")
     search_help_text = "Id, or an end user as the client named them"
+    when_empty = (
+        "A client begins one with POST /conversations, and goes on in it with the header X-GT-Conversation-Id. It "
+        "needs a key with the scope conversations:write."
+    )
+    filled_from = ("tenants_inferencekey", "Open the keys")
     # Nothing is counted: there may be millions.
     paginator = InfinitePaginator
     show_full_result_count = False

@@ -34,6 +34,11 @@ class ExplanationAdmin(LookedAtAdmin[Explanation]):
     list_select_related = ("tenant",)
     search_fields = ("=request_id",)
     search_help_text = "Request id"
+    when_empty = (
+        "While a tenant has «Record why» turned on, the passages that each answer from its data was given are kept "
+        "here. It is on the tenant's page, under «Files and answers»."
+    )
+    filled_from = ("tenants_tenant", "Open the tenants")
     paginator = InfinitePaginator
     show_full_result_count = False
     sortable_by = ()

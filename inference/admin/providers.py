@@ -48,6 +48,7 @@ class ProviderAdmin(TenantOwnedAdmin[Provider]):
     list_filter = (("tenant", RelatedDropdownFilter), "kind")
     search_fields = ("name", "base_url")
     search_help_text = "Name or address"
+    when_empty = "A provider is a server that speaks OpenAI's API. Its models go into the catalog."
     actions_detail = ("test_page",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:

@@ -77,11 +77,30 @@ class GatewayAdmin(HoldingAdmin[M]):
 
     #: Whether a page that deletes what these rows hang under says their number alone.
     only_counted = False
+    #: What an empty list says of where its rows come from; the list that leads there, with what its link says.
+    when_empty = ""
+    filled_from: tuple[str, str] | None = None
     list_filter_submit = True
     warn_unsaved_form = True
     list_per_page = 50
     # Counts beside each filter cost a query each, on the ledger one over all of it.
     show_facets = ShowFacets.NEVER
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        found: Any = super().get_changelist_instance(request)
+        # The theme gives the part for an empty list nothing but the list.
+        found.next_page = self._next_page(request)
+        return found
+
+    def _next_page(self, request: HttpRequest) -> tuple[str, str] | None:
+        """Return where an operator who finds the list empty may go on, and what the link says."""
+        if self.filled_from is None:
+            return None
+        page, label = self.filled_from
+        app, _, model = page.partition("_")
+        if not request.user.has_perm(f"{app}.view_{model}"):
+            return None
+        return reverse(f"admin:{page}_changelist"), label
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> M | None:
         # Ids such as ds_25… stand as they are in the theme's links, and Django takes their _25 for an escape.

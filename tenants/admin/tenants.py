@@ -158,6 +158,9 @@ class TenantAdmin(ShownAdmin[Tenant]):
     list_filter = (("active", BooleanRadioFilter),)
     search_fields = ("name", "slug", "hosts")
     search_help_text = "Name, slug or host"
+    when_empty = (
+        "A tenant is an organisation whose clients you serve. Providers, models, keys and data belong to one."
+    )
     prepopulated_fields = {"slug": ("name",)}
     readonly_fields = ("created_at",)
     change_form_before_template = "admin/tenants/tenant/summary.html"
