@@ -6,8 +6,9 @@ from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import ValidationError
 from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 
@@ -91,7 +92,7 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
     when_empty = "A client needs a key. It can do what the key's scopes and names say, and nothing else."
     readonly_fields = ("state", "public_part", "created_at", "last_used")
     actions = ("revoke_selected",)
-    actions_detail = ("sees_page", "rotate_page", "revoke_page")
+    actions_detail = ("usage_page", "sees_page", "rotate_page", "revoke_page")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[InferenceKey]:
         one = InferenceKey.objects.filter(pk=OuterRef("pk")).order_by()
@@ -126,6 +127,17 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
         if isinstance(obj, InferenceKey) and obj.revoked_at:
             return False
         return super().has_change_permission(request, obj)
+
+    # --- what it did ----------------------------------------------------------------------------------------
+
+    def has_usage_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("tenants.view_usagerecord")
+
+    @page_action(description="Usage", url_path="usage", icon="monitoring", permissions=["usage"])
+    def usage_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Lead to the records of what the key did."""
+        key = self.fetch(request, object_id, "view")
+        return HttpResponseRedirect(f"{reverse('admin:tenants_usagerecord_changelist')}?key={key.pk}")
 
     # --- making one ---------------------------------------------------------------------------------------
 

@@ -35,6 +35,12 @@ OPERATOR = "an operator, without a key"
 #: Routes whose answers may be given passages of files.
 ANSWERING = ("/chat/completions",)
 
+#: What calls of models are recorded with the id of, in place of a request's: its list, and what was done.
+PROCESSED = {
+    "file-": ("files_datasetfile", "was processed"),
+    "ds_": ("files_dataset", "was given a new index"),
+}
+
 STATUSES: dict[str, tuple[str, Q]] = {
     "ok": ("Succeeded", Q(status__lt=400)),
     "failed": ("All failures", Q(status__gte=400) & ~Q(status=CLIENT_LEFT)),
@@ -112,8 +118,12 @@ class KeyFilter(_IdFilter):
         tenant = request.GET.get("tenant", "")
         if tenant.isdecimal():
             offered = offered.filter(tenant=int(tenant))
-        named = [(str(key.pk), f"{key.tenant.name}: {key.name}") for key in offered[:MOST_KEYS]]
-        return [(str(NO_KEY), OPERATOR.capitalize()), *named]
+        return [(str(key.pk), f"{key.tenant.name}: {key.name}") for key in offered[:MOST_KEYS]]
+
+
+class BookedToFilter(KeyFilter):
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(str(NO_KEY), OPERATOR.capitalize()), *super().lookups(request, model_admin)]
 
 
 class ModelFilter(_Text):
@@ -140,7 +150,7 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
     list_display = (
         "when", "outcome", "model_and_route", "tenant_and_key", "tokens", "latency", "answered_by",
     )  # fmt: skip
-    list_filter = (PeriodFilter, StatusFilter, TenantFilter, KeyFilter, ModelFilter)
+    list_filter = (PeriodFilter, StatusFilter, TenantFilter, BookedToFilter, ModelFilter)
     search_fields = ("request_id",)
     search_help_text = "Request id, file id or the start of a key"
     when_empty = (
@@ -160,7 +170,7 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
             "Request",
             {
                 "fields": (
-                    "request_id", "exact_time", "tenant_link", "key_link", "route", "model", "answer", "why",
+                    "request_link", "exact_time", "tenant_link", "key_link", "route", "model", "answer", "why",
                 )
             },
         ),
@@ -250,6 +260,16 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
     def answered_by(self, record: UsageRecord) -> list[str]:
         return [record.provider or "-", record.raw_model]
 
+    @display(description="Request id")
+    def request_link(self, record: UsageRecord) -> str:
+        for prefix, (page, done) in PROCESSED.items():
+            if record.request_id.startswith(prefix):
+                address = f"{reverse(f'admin:{page}_changelist')}?q={record.request_id}"
+                return format_html(
+                    '<a class="text-link" href="{}">{}</a> {}', address, record.request_id, done
+                )
+        return record.request_id
+
     @display(description="Time")
     def exact_time(self, record: UsageRecord) -> str:
         return f"{record.created_at:%Y-%m-%d %H:%M:%S.%f} UTC"
@@ -266,8 +286,10 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
         address = reverse("admin:inference_explanation_why", args=[record.request_id])
         return format_html('<a class="text-link" href="{}">The passages that it was given</a>', address)
 
-    @display(description="Counted by")
-    def counted_by(self, record: UsageRecord) -> str:
+    @display(description="Counted by", empty_value="-")
+    def counted_by(self, record: UsageRecord) -> str | None:
+        if not record.provider:
+            return None
         return "the gateway: the provider reported none" if record.estimated else "the provider"
 
     @display(description="Also metered", empty_value="-")

@@ -34,6 +34,7 @@ def routes() -> list[tuple[str, int]]:
 
 ROUTES = [route for route in routes() if route[0] not in OPEN | {"app_list", "view_on_site"}]
 ACTIONS = [
+    "tenants_inferencekey_usage_page",
     "tenants_inferencekey_sees_page",
     "tenants_inferencekey_rotate_page",
     "tenants_inferencekey_revoke_page",
@@ -46,7 +47,9 @@ ACTIONS = [
     "files_dataset_again_page",
     "files_datasetfile_again_page",
 ]
-CHANGING = [name for name in ACTIONS if not name.endswith(("sees_page", "versions_page", "search_page"))]
+CHANGING = [
+    name for name in ACTIONS if not name.endswith(("usage_page", "sees_page", "versions_page", "search_page"))
+]
 
 
 @pytest.fixture

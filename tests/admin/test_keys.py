@@ -307,6 +307,21 @@ class TestSight:
         assert response.context["callable_count"] == 0
 
 
+class TestUsage:
+    def test_a_key_leads_to_what_it_did(self, operator, staff, world):
+        address = url("tenants_inferencekey_usage_page", world.key.row.pk)
+        led = operator.get(address)
+        assert led["location"] == url("tenants_usagerecord_changelist", key=world.key.row.pk)
+        page = url("tenants_inferencekey_change", world.key.row.pk)
+        assert address in operator.get(page).content.decode()
+        may_not = staff("tenants.view_inferencekey")
+        assert may_not.get(address).status_code == 403
+        assert address not in may_not.get(page).content.decode()
+
+    def test_one_that_was_never_used_says_so(self, operator, world):
+        assert "Last used never" in text(operator.get(url("tenants_inferencekey_change", world.key.row.pk)))
+
+
 class TestList:
     def test_its_columns_tell_a_key_from_another(self, operator, world):
         KeyActivity.objects.create(key=world.key.row, last_used_at=timezone.now() - timedelta(hours=2))

@@ -130,6 +130,33 @@ def test_what_an_operator_did_is_said_to_be_an_operators(operator, world):
     assert listed(operator, world, key=world.key.row.pk) == [keys_own.pk]
 
 
+def test_the_processing_of_a_file_leads_to_the_file(operator, world, dataset):
+    place = factories.place(dataset, filename="handbook.pdf")
+    processed = record(world, request_id=place.file_id, route="/embeddings")
+    page = operator.get(url("tenants_usagerecord_change", processed.pk))
+    link = f"{url('files_datasetfile_changelist')}?q={place.file_id}"
+    assert f'href="{link}"' in page.content.decode()
+    assert f"{place.file_id} was processed" in text(page)
+    assert "handbook.pdf" in text(operator.get(link))
+    indexed = record(world, request_id=dataset.pk, route="/embeddings")
+    page = operator.get(url("tenants_usagerecord_change", indexed.pk))
+    assert f"{dataset.pk} was given a new index" in text(page)
+    assert dataset.name in text(operator.get(f"{url('files_dataset_changelist')}?q={dataset.pk}"))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"provider": "main"}, "Counted by the provider"),
+        ({"provider": "main", "estimated": True}, "Counted by the gateway"),
+        ({"route": "/models"}, "Counted by -"),
+    ],
+)
+def test_who_counted_is_said_where_there_was_something_to_count(operator, world, values, said):
+    made = record(world, **values)
+    assert said in text(operator.get(url("tenants_usagerecord_change", made.pk)))
+
+
 def test_nothing_adds_changes_or_deletes_one(operator, world):
     made = record(world)
     assert operator.get(url("tenants_usagerecord_add")).status_code == 403
