@@ -1,11 +1,13 @@
 """Conversations: whose they are, and read as conversations. They are only read here, or deleted."""
 
 from dataclasses import dataclass, field
+from textwrap import shorten
 from typing import Any
 
 from django.contrib import admin
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, F, Func, IntegerField, OuterRef, Q, QuerySet, Subquery, TextField
+from django.db.models.functions import Coalesce, Left
 from django.http import HttpRequest
 from django.utils.html import format_html
 from unfold.paginator import InfinitePaginator
@@ -23,6 +25,14 @@ from tenants.models import UsageRecord
 TURNS_A_PAGE = 50
 #: Files that the page shows; the list of files has all of them.
 FILES_SHOWN = 25
+#: Characters of how a conversation begins that the list shows.
+OPENING = 80
+#: In how many turns that is looked for, and in messages of fewer bytes than these.
+FIRST_TURNS = 5
+LARGE = 64 * 1024
+#: Where the text of a message stands: it is the content, or in a part of it.
+_TEXTS = ('$.content[*] ? (@.type() == "string")', '$.content[*].text ? (@.type() == "string")')
+_TEXT = "jsonb_path_query_first(%(expressions)s, '{path}') #>> '{{}}'"
 ASIDE = (Turn.State.FAILED, Turn.State.ABANDONED)
 STATES: dict[str, tuple[str, str, str]] = {
     Turn.State.PENDING: ("being answered", "info", "It enters no prompt until its answer is whole."),
@@ -86,6 +96,7 @@ class ConversationAdmin(LookedAtAdmin[Conversation]):
             .get_queryset(request)
             .select_related("tenant", "key")
             .annotate(
+                opening=_opening(),
                 last_at=Subquery(turns.order_by("-number").values("created_at")[:1]),
                 aside_n=Subquery(aside.values("n"), output_field=IntegerField()),
             )
@@ -123,8 +134,13 @@ class ConversationAdmin(LookedAtAdmin[Conversation]):
     # --- columns --------------------------------------------------------------------------------------------
 
     @display(description="Conversation", header=True)
-    def heading(self, conversation: Conversation) -> list[str]:
-        return [conversation.pk, f"user {conversation.user}" if conversation.user else ""]
+    def heading(self, conversation: Any) -> list[str]:
+        whose = f"{conversation.pk} · user {conversation.user}" if conversation.user else conversation.pk
+        asked = shorten(conversation.opening or "", OPENING, placeholder="…")
+        return [
+            asked or ("No text at its beginning" if conversation.turns else "Nothing was asked yet"),
+            whose,
+        ]
 
     @display(description="Tenant and key", header=True)
     def tenant_and_key(self, conversation: Conversation) -> list[str]:
@@ -147,6 +163,24 @@ class ConversationAdmin(LookedAtAdmin[Conversation]):
     @display(description="Created", ordering="created_at")
     def created(self, conversation: Conversation) -> str:
         return ago(conversation.created_at)
+
+
+def _opening() -> Subquery:
+    """Return the first words that a user wrote in a conversation; none where they are not among its beginning.
+
+    However much a thread holds, only its first turns are looked at, and no message with a picture or a recording.
+    """
+    size = Func(F("message"), function="pg_column_size", output_field=IntegerField())
+    words = Coalesce(*(Func(F("message"), template=_TEXT.format(path=path)) for path in _TEXTS))
+    asked = (
+        Item.objects.filter(turn=OuterRef("pk"))
+        .alias(size=size)
+        .filter(size__lt=LARGE, message__role="user")
+        .order_by("position")
+        .values(words=Left(words, OPENING * 2, output_field=TextField()))
+    )
+    turns = Turn.objects.filter(conversation=OuterRef("pk"), number__lte=FIRST_TURNS).order_by("number")
+    return Subquery(turns.annotate(words=Subquery(asked[:1])).exclude(words=None).values("words")[:1])
 
 
 def _messages(system: Any) -> list[Any]:

@@ -1,6 +1,8 @@
 """Conversations in the admin: read as they were held, whatever strangers wrote into them."""
 
 import json
+from base64 import b64encode
+from random import randbytes
 
 import pytest
 
@@ -21,6 +23,13 @@ CALL = {
         {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Rome"}'}}
     ],
 }
+FEW_WORDS = [{"type": "text", "text": "What is this?"}]
+PICTURE = [
+    {
+        "type": "image_url",
+        "image_url": {"url": f"data:image/png;base64,{b64encode(randbytes(60_000)).decode()}"},
+    }
+]
 RESULT = {"role": "tool", "tool_call_id": "call_1", "content": '{"sky": "rain"}'}
 
 pytestmark = pytest.mark.django_db
@@ -58,6 +67,48 @@ class TestList:
         found = text(operator.get(url("inference_conversation_changelist"), {"q": thread.pk}))
         for words in ("user mia", world.key.row.name, "2 1 without an answer", "just now"):
             assert words in found
+
+    @pytest.mark.parametrize(
+        ("message", "words"),
+        [
+            (QUESTION, QUESTION["content"]),
+            ({"role": "user", "content": ["In a list", "and more"]}, "In a list"),
+            (
+                {
+                    "role": "user",
+                    "content": [{"type": "image_url"}, {"type": "text", "text": "What is <b>it</b>?"}],
+                },
+                "What is <b>it</b>?",
+            ),
+            ({"role": "user", "content": "word " * 500}, "word word word…"),
+            ({"role": "user", "content": [{"type": "image_url"}]}, "The second question"),
+            ({"role": "user", "content": {"odd": 1}}, "The second question"),
+            ({"role": "user"}, "The second question"),
+            ({"role": "user", "content": [*FEW_WORDS, *PICTURE]}, "The second question"),
+        ],
+    )
+    def test_it_says_how_each_began(self, operator, thread, message, words):
+        factories.turn(thread, {"role": "assistant", "content": "Hello!"})
+        factories.turn(thread, message, ANSWER)
+        factories.turn(thread, {"role": "user", "content": "The second question"}, ANSWER)
+        factories.turn(thread, {"role": "user", "content": "The third question"}, ANSWER)
+        page = operator.get(url("inference_conversation_changelist"), {"q": thread.pk})
+        found = text(page)
+        assert words in found
+        assert "The third question" not in found
+        assert "<b>" not in page.content.decode()
+
+    def test_it_looks_for_that_at_the_beginning_alone(self, operator, thread):
+        for _ in range(5):
+            factories.turn(thread, {"role": "user", "content": PICTURE}, ANSWER)
+        factories.turn(thread, QUESTION, ANSWER)
+        found = text(operator.get(url("inference_conversation_changelist"), {"q": thread.pk}))
+        assert "No text at its beginning" in found
+
+    def test_it_says_where_nothing_was_asked(self, operator, thread):
+        found = text(operator.get(url("inference_conversation_changelist"), {"q": thread.pk}))
+        assert "Nothing was asked yet" in found
+        assert "without a key" not in found
 
     def test_it_counts_nothing_and_costs_the_same_for_many(self, operator, world, thread):
         address = url("inference_conversation_changelist", tenant=world.tenant.pk)
