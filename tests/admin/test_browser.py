@@ -189,6 +189,17 @@ def test_an_upload_after_the_log_in_has_ended_is_said_so(dataset, page, operator
     expect(page.get_by_text("Your log-in has ended. Reload the page.")).to_be_visible()
 
 
+def test_chosen_files_are_sent_as_dropped_ones_are(dataset, page, operator):
+    log_in(page, operator)
+    page.goto(f"/admin/files/dataset/{dataset.pk}/change/")
+    chosen = [
+        {"name": f"{name}.txt", "mimeType": "text/plain", "buffer": name.encode()} for name in ("one", "two")
+    ]
+    page.get_by_label("Files to upload").set_input_files(chosen)
+    expect(page.get_by_text("2 added")).to_be_visible()
+    expect(row(page, "one.txt")).to_be_visible()
+
+
 def test_what_strangers_said_runs_nowhere(tenant, page, operator):
     evil = "<script>window.ran = 1</script><img src=x onerror='window.ran = 1'>"
 

@@ -121,10 +121,13 @@
       this.running = 0;
       this.counts = { added: 0, there: 0, failed: 0 };
       const input = form.querySelector("input[type=file]");
-      input.addEventListener("change", () => {
+      // The theme looks for a text beside every input of files, to write the name into, and here is none.
+      const chosen = (event) => {
+        event.stopPropagation();
         this.take([...input.files]);
         input.value = "";
-      });
+      };
+      form.addEventListener("change", chosen, { capture: true });
       form.addEventListener("submit", (event) => event.preventDefault());
       this.listen();
       addEventListener("beforeunload", (event) => {
