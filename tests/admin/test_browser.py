@@ -26,6 +26,12 @@ NAME = re.compile(r"^Name\*?$")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 
 
+#: Texts of cells that are larger than their cells, and so are not to be read whole.
+CUT_OFF = """[...document.querySelectorAll("#result_list tbody :is(td, th)")]
+    .filter((cell) => cell.scrollHeight > cell.clientHeight + 1 || cell.scrollWidth > cell.clientWidth + 1)
+    .map((cell) => cell.innerText)"""
+
+
 @pytest.fixture
 def operator() -> str:
     """The name of a superuser."""
@@ -198,6 +204,33 @@ def test_chosen_files_are_sent_as_dropped_ones_are(dataset, page, operator):
     page.get_by_label("Files to upload").set_input_files(chosen)
     expect(page.get_by_text("2 added")).to_be_visible()
     expect(row(page, "one.txt")).to_be_visible()
+
+
+def test_a_narrow_screen_shows_all_of_a_row(tenant, page, operator):
+    def rows():
+        key = factories.key(tenant)
+        thread = factories.conversation(key, user="somebody whose name is a long one, as they come")
+        factories.turn(thread, {"role": "user", "content": "Which costs of travelling are paid back? " * 4})
+        factories.place(
+            factories.dataset(tenant),
+            state="failed",
+            error_message="The file is damaged. " * 8,
+            filename="a.pdf",
+        )
+        over = factories.provider(tenant, "http://127.0.0.1:9/v1")
+        factories.catalog(over, "fast", model="a-model-with-a-name-that-takes-more-than-one-line-of-a-phone")
+
+    with_rows(rows)
+    log_in(page, operator)
+    page.set_viewport_size({"width": 420, "height": 900})
+    for address in (
+        f"inference/conversation/?tenant={tenant.pk}", f"files/datasetfile/?tenant={tenant.pk}",
+        f"inference/catalogentry/?tenant__id__exact={tenant.pk}",
+    ):  # fmt: skip
+        page.goto(f"/admin/{address}")
+        expect(page.locator("#result_list tbody tr")).to_have_count(1)
+        cut = page.evaluate(CUT_OFF)
+        assert cut == [], address
 
 
 def test_what_strangers_said_runs_nowhere(tenant, page, operator):
