@@ -31,11 +31,12 @@ def zipped(members, method=zipfile.ZIP_DEFLATED):
 def pdf(pages, *, trailer="", scans=None, sealed=lambda number, content: content):
     """A PDF of one list of lines a page, with the JPEG of ``scans`` that has its number behind them.
 
-    ``sealed`` makes of an object's content what stands in the file.
+    The same JPEG on many pages is in the file once. ``sealed`` makes of an object's content what stands in the file.
     """
     scans = scans or {}
     numbers = [4 + 2 * at for at in range(len(pages))]
-    pictures = {page: 4 + 2 * len(pages) + at for at, page in enumerate(scans)}
+    pictures = list(dict.fromkeys(scans.values()))
+    places = {picture: 4 + 2 * len(pages) + at for at, picture in enumerate(pictures)}
     kids = " ".join(f"{number} 0 R" for number in numbers)
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
@@ -48,13 +49,13 @@ def pdf(pages, *, trailer="", scans=None, sealed=lambda number, content: content
         resources = "/Font << /F1 3 0 R >>"
         if at in scans:
             drawn = b"q 612 0 0 792 0 0 cm /S Do Q\n" + drawn
-            resources += f" /XObject << /S {pictures[at]} 0 R >>"
+            resources += f" /XObject << /S {places[scans[at]]} 0 R >>"
         stream = sealed(number + 1, zlib.compress(drawn))
         page = f"/Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {number + 1} 0 R"
         objects.append(f"<< {page} /Resources << {resources} >> >>".encode())
         head = f"<< /Length {len(stream)} /Filter /FlateDecode >>\nstream\n".encode()
         objects.append(head + stream + b"\nendstream")
-    objects.extend(_scan(jpeg) for jpeg in scans.values())
+    objects.extend(map(_scan, pictures))
     return pdf_of(objects, trailer=trailer)
 
 
@@ -73,6 +74,35 @@ def image(lines, form="PNG", size=(850, 1100), **options):
     more = {"save_all": True, "append_images": drawn[1:]} if len(drawn) > 1 else {}
     drawn[0].save(out, form, **more, **options)
     return out.getvalue()
+
+
+def fax(shown, order="<", size=(720, 260)):
+    """A TIFF that shows each line on so many pages, of which all have one and the same picture."""
+    out = bytearray({"<": b"II*\0", ">": b"MM\0*"}[order])
+    after = len(out)  # where it stands in the file which page is next
+    out += bytes(4)
+    for line, times in shown:
+        strip = len(out)
+        out += _printed([line], size).tobytes()
+        for _ in range(times):
+            out[after : after + 4] = struct.pack(f"{order}I", len(out))
+            width, height = size
+            # Width, height, bits a point, no packing, 0 is black, and where all of it is.
+            numbers = {
+                256: width,
+                257: height,
+                258: 8,
+                259: 1,
+                262: 1,
+                273: strip,
+                278: height,
+                279: width * height,
+            }
+            entries = [struct.pack(f"{order}HHII", tag, 4, 1, number) for tag, number in numbers.items()]
+            out += struct.pack(f"{order}H", len(entries)) + b"".join(entries)
+            after = len(out)
+            out += bytes(4)
+    return bytes(out)
 
 
 def _printed(lines, size):

@@ -1,4 +1,4 @@
-"""Forty files that mean harm, or met it.
+"""Forty-two files that mean harm, or met it.
 
 ``FILES`` says of each what may become of it, ``text`` or the code of a refusal, and how it is made; ``make`` makes
 one. ``QUICK`` are those that cost little, and stand for the others in the suite. All are small enough for anybody to
@@ -6,6 +6,7 @@ send.
 """
 
 import io
+import random
 import struct
 import zipfile
 import zlib
@@ -151,6 +152,20 @@ def _png_of(width, height, colours, data):
     return b"\x89PNG\r\n\x1a\n" + block(b"IHDR", head) + block(b"IDAT", data) + block(b"IEND", b"")
 
 
+def _dense_page():
+    """A page full of letters that are no words, which takes longer to recognise than any text."""
+    letters = random.Random(1)
+    return ["".join(letters.choices("abcdefghij klmnop", k=70)) for _ in range(45)]
+
+
+def _endless_scan():
+    """A scan in 400 KiB with more pages than anybody has time for."""
+    pages = range(1, 601)
+    return documents.pdf(
+        [[] for _ in pages], scans=dict.fromkeys(pages, documents.image(_dense_page(), "JPEG"))
+    )
+
+
 def _polyglot():
     """A PDF that is a zip archive, too."""
     archive = documents.zipped({"payload.exe": b"MZ" + b"\0" * 100})
@@ -241,6 +256,8 @@ FILES = {
     "truncated.pdf": (ANY, lambda: documents.pdf([["Cut off"] * 50] * 50)[:9000]),
     "truncated.docx": ({"broken_file"}, lambda: documents.docx([("Normal", "Cut off")])[:-200]),
     "vast.png": (REFUSED | {"unsupported_file"}, lambda: _png(60_000, 60_000)),
+    "same-picture.tif": ({TEXT, "unsupported_file"}, lambda: documents.fax([("Again and again", 9_000)])),
+    "endless-scan.pdf": ({TEXT, "file_too_complex", "no_text"}, _endless_scan),
     "deep.json": ({"file_too_complex", "broken_file"}, lambda: b"[" * 2_000_000),
     "deep.html": ({TEXT}, lambda: b"<html><body>" + b"<div><b>" * 200_000 + b"deep down"),
     "open-tags.html": ({TEXT}, lambda: b"<html>" + b"<meta " * 500_000 + b"<head" * 500_000),
@@ -264,6 +281,7 @@ SLOW = {
     "wide.csv",
     "headings.md",
     "open-quote.csv",
+    "endless-scan.pdf",
 }
 QUICK = [name for name in FILES if name not in SLOW]
 

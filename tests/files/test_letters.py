@@ -56,6 +56,12 @@ def test_a_fax_whose_pages_go_round_in_a_circle_comes_to_an_end(tmp_path, order)
     assert refusal(tmp_path, "a.tif", circle).code == "broken_file"
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_pages_of_a_fax_that_show_the_same_picture_are_read_once(tmp_path, little_time, order):
+    fax = documents.fax([(LINE, 300), ("and burns all night", 2)], order)
+    assert read(tmp_path, "a.tif", fax) == [(1, "", LINE), (301, "", "and burns all night")]
+
+
 def test_without_data_pictures_are_not_read_and_text_is(tmp_path, no_data):
     error = refusal(tmp_path, "a.png", documents.image(["Unread"], size=SMALL))
     assert (error.code, error.message) == (
@@ -81,9 +87,10 @@ LINE = "The lantern hangs in the hall"
 def missing(warning):
     """How many pages a warning says were not read, for want of time."""
     number, said = warning.split(" ", 1)
+    has = "page has" if number == "1" else "pages have"
     assert said == (
-        "pages have little or no text but what is in a picture, which was not read: that takes more time than is"
-        " allowed."
+        f"{has} little or no text but what is in a picture, which was not read: that takes more time or"
+        " memory than is allowed."
     )
     return int(number)
 
@@ -103,6 +110,16 @@ def test_a_fax_with_more_pages_than_there_is_time_for_says_how_many_are_missing(
     found, warning = read_in_part(tmp_path, "a.tif", documents.image([[LINE]] * 300, "TIFF", SMALL))
     assert found == [(page, "", LINE) for page in range(1, len(found) + 1)]
     assert missing(warning) == 300 - len(found)
+
+
+@pytest.mark.parametrize("side", [9_000, 14_400])
+def test_a_page_that_is_too_large_to_be_drawn_is_missing_alone(tmp_path, side):
+    pages = documents.pdf([["Read"], [LINE], []], scans={3: scan("Unread")})
+    before, last = pages.rsplit(b"[0 0 612 792]", 1)
+    vast = before + b"[0 0 %d %d]" % (side, side) + last
+    found, warning = read_in_part(tmp_path, "a.pdf", vast)
+    assert found == [(1, "", "Read"), (2, "", LINE)]
+    assert missing(warning) == 1
 
 
 def test_a_scan_of_which_nothing_is_read_in_time_is_refused(tmp_path, settings):
@@ -149,9 +166,21 @@ def test_time_on_top_is_taken_once_letters_are_recognised():
     assert LIMITS.last_deadline == 40
 
 
-@pytest.mark.parametrize(("ago", "has_time"), [(0, True), (36, False)])
-def test_letters_are_recognised_as_long_as_the_clock_allows(ago, has_time):
-    code = f"from files.extraction.formats.letters import Recognition\nbegan -= {ago}; IMPOSE\nprint(Recognition('eng').has_time())"
+@pytest.mark.parametrize(
+    ("ago", "took", "has_time"), [(0, 0, True), (36, 0, False), (0, 10, True), (0, 13, False)]
+)
+def test_letters_are_recognised_as_long_as_the_clock_allows(ago, took, has_time):
+    """A picture may take twice as long as those before: one on which the process is killed takes all with it."""
+    code = "\n".join(
+        [
+            "from files.extraction.formats import letters, library",
+            f"library.plain = lambda *_, **__: setattr(time, 'ahead', {took})",
+            "letters._CLOCKS = [lambda clock=clock: getattr(time, 'ahead', 0) + clock() for clock in letters._CLOCKS]",
+            f"began -= {ago}; IMPOSE",
+            "recognition = letters.Recognition('eng'); recognition.text(b'')",
+            "print(recognition.has_time())",
+        ]
+    )
     with limited(code) as child:
         assert child.stdout.read() == f"{has_time}\n"
 

@@ -16,12 +16,12 @@ def sections(path: Path, name: str) -> Iterator[Section | Omission]:
         yield Section(recognition.text(path))
         return
     anything = False
-    for number, page in enumerate(pages):
+    for read, page in enumerate(pages):
         if not recognition.has_time():
             if not anything:
-                raise letters.out_of_time(number, len(pages))
-            yield letters.unread(len(pages) - number, installed=True)
+                raise letters.nothing_read(read, len(pages))
+            yield letters.unread(len(pages) - read, installed=True)
             return
-        text = recognition.text(tiff.page(path, page)).strip()
+        text = recognition.text(tiff.alone(path, page)).strip()
         anything = anything or bool(text)
-        yield Section(text, number + 1)
+        yield Section(text, page.number)

@@ -5,6 +5,8 @@ import struct
 import sys
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import kreuzberg
@@ -28,11 +30,16 @@ _MOST = 3
 _DENSITY = 200
 _LONGEST = 4096
 _POINTS_AN_INCH = 72
+#: Points of the longer side of a page that is not drawn: the library draws no fewer than 72 an inch, so a larger
+#: one would take more memory than there is, which ends the process and not that page alone.
+_DRAWN = 8000
 #: How a PNG says what a point is made of.
 _GREY, _RGB, _RGBA = 0, 2, 6
 #: What time is counted by, since either may be over first, and the seconds that are left to tell what was read.
 _CLOCKS = (time.process_time, time.monotonic)
 _TO_TELL = (1, 5)
+#: Times that a picture may take what the slowest one took until now.
+_SLOWER = 2
 #: The library looks for itself which kind of image it is.
 _ANY = "image/png"
 
@@ -68,39 +75,51 @@ class Recognition:
         self._ends = [end - left for end, left in zip(more_time(), _TO_TELL, strict=True)]
 
     def has_time(self) -> bool:
-        """Whether a picture more can be read, if it takes no longer than the slowest one until now."""
+        """Whether a picture more can be read, even if it takes longer than the slowest one until now."""
         times = zip(_CLOCKS, self._slowest, self._ends, strict=True)
-        return all(clock() + slowest < end for clock, slowest, end in times)
+        return all(clock() + _SLOWER * slowest < end for clock, slowest, end in times)
 
     def text(self, picture: Path | bytes) -> str:
         """Return what stands in a picture. Raises ExtractionError: broken_file, file_too_complex."""
-        began = [clock() for clock in _CLOCKS]
-        text = library.plain(picture, _ANY, ocr=self._config)
-        times = zip(_CLOCKS, began, self._slowest, strict=True)
-        self._slowest = [max(slowest, clock() - start) for clock, start, slowest in times]
-        return text
+        with self._timed():
+            return library.plain(picture, _ANY, ocr=self._config)
 
-    def page(self, path: Path, page: library.Page) -> str:
-        """Return what stands on a page of a PDF as it looks; nothing where it is blank or cannot be drawn."""
+    def page(self, path: Path, page: library.Page) -> str | None:
+        """Return what stands on a page of a PDF as it looks: nothing where it is blank or cannot be drawn.
+
+        None for a page that is too large to be drawn.
+        """
+        if page.longest > _DRAWN:
+            return None
         density = _DENSITY
         if page.longest:
             density = min(density, int(_LONGEST * _POINTS_AN_INCH / page.longest) or 1)
-        drawn = library.drawn(path, page.number, density)
-        return self.text(drawn) if drawn and not _is_blank(drawn) else ""
+        with self._timed():
+            drawn = library.drawn(path, page.number, density)
+            return self.text(drawn) if drawn and not _is_blank(drawn) else ""
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        began = [clock() for clock in _CLOCKS]
+        yield
+        times = zip(_CLOCKS, began, self._slowest, strict=True)
+        self._slowest = [max(slowest, clock() - start) for clock, start, slowest in times]
 
 
-def out_of_time(read: int, all_of_them: int) -> ExtractionError:
-    """Return why a document fails in which nothing was found before the time was over."""
+def nothing_read(read: int, all_of_them: int) -> ExtractionError:
+    """Return why a document fails in which nothing was found by the pages that could be read."""
     return ExtractionError(
         "file_too_complex",
         f"{counted(all_of_them, 'page has,pages have')} no text but what is in a picture, and only {read:,} could "
-        "be read in the time that is allowed.",
+        "be read in the time and memory that are allowed.",
     )
 
 
 def unread(pages: int, *, installed: bool) -> Omission:
     """Return what is missing where so many pages of a document were not looked at as pictures."""
-    why = "that takes more time than is allowed" if installed else "this gateway has no data for that"
+    why = (
+        "that takes more time or memory than is allowed" if installed else "this gateway has no data for that"
+    )
     return Omission(
         f"{counted(pages, 'page has,pages have')} little or no text but what is in a picture, which was not read:"
         f" {why}."

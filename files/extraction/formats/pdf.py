@@ -28,7 +28,7 @@ def sections(path: Path, name: str) -> Iterator[Section | Omission]:
     found = [(max(page.text.strip(), seen.get(page.number, ""), key=len), page.number) for page in pages]
     unread = len(little) - len(seen)
     if unread and not any(text for text, _ in found):
-        raise letters.out_of_time(len(seen), len(little))
+        raise letters.nothing_read(len(seen), len(little))
     yield from (Section(text, number) for text, number in found if text)
     if unread:
         yield letters.unread(unread, installed=recognition is not None)
@@ -40,11 +40,13 @@ def _has_pictures(path: Path) -> bool:
 
 
 def _recognised(path: Path, pages: list[library.Page], recognition: letters.Recognition) -> dict[int, str]:
-    """Return what is seen on pages that say little or nothing by themselves, as far as there is time."""
+    """Return what is seen on pages that say little or nothing by themselves, as far as they can be looked at."""
     seen: dict[int, str] = {}
     # Those that say nothing come first: a page with a few words on it may well have no more.
     for page in sorted(pages, key=lambda page: bool(page.text.strip())):
         if not recognition.has_time():
             break
-        seen[page.number] = recognition.page(path, page).strip()
+        text = recognition.page(path, page)
+        if text is not None:
+            seen[page.number] = text.strip()
     return seen
