@@ -134,6 +134,15 @@ class StateFilter(_Dropdown):
         return queryset
 
 
+def _missing(version: AgentVersion) -> str:
+    """Return what to say of a version's datasets that are gone, if any are."""
+    gone = version.deleted_datasets()
+    if not gone:
+        return ""
+    said = counted(len(gone), "dataset of it was,datasets of it were")
+    return f"{said} deleted since and cannot be restored: {', '.join(gone)}."
+
+
 @admin.register(Agent)
 class AgentAdmin(TenantOwnedAdmin[Agent]):
     form = AgentForm
@@ -261,14 +270,21 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
                 return self.back_to(agent)
             self.log_change(request, agent, f"Restored version {restored.number}.")
             self.message_user(request, f"Version {restored.number} of {agent.name} is live again.", "SUCCESS")
+            if missing := _missing(restored):
+                self.message_user(request, missing, "WARNING")
             return self.back_to(agent)
+        lines = [
+            "It becomes live within a second, and the draft becomes equal to it. What changes for clients:"
+        ]
+        if missing := _missing(version):
+            lines.insert(0, missing)
         names = Names(agent.tenant_id)
         current = names.of_version(agent.live) if agent.live else None
         return self.confirm(
             request,
             f"Restore version {version.number} of {agent.name}",
             f"Restore version {version.number}",
-            ["It becomes live within a second, and the draft becomes equal to it. What changes for clients:"],
+            lines,
             obj=agent,
             template="admin/inference/agent/publish.html",
             changes=differences(current, names.of_version(version)),

@@ -310,8 +310,13 @@ class Agent(AgentContent, InferenceTarget):
         """Tell whether the draft differs from what clients get."""
         if self.live is None:
             return True
+        live, draft = self.live.snapshot(), self.snapshot()
+        if set(live["dataset_ids"]) - set(draft["dataset_ids"]):
+            # What was deleted is no part of a draft that could be published, nor of what clients get.
+            gone = self.live.deleted_datasets()
+            live["dataset_ids"] = [pk for pk in live["dataset_ids"] if pk not in gone]
         # As JSON: Python holds 1 and true for equal, providers do not.
-        return json.dumps(self.live.snapshot(), sort_keys=True) != json.dumps(self.snapshot(), sort_keys=True)
+        return json.dumps(live, sort_keys=True) != json.dumps(draft, sort_keys=True)
 
     def snapshot(self) -> dict[str, Any]:
         """Return all that a version keeps of the draft."""
@@ -342,6 +347,8 @@ class Agent(AgentContent, InferenceTarget):
     @transaction.atomic
     def restore(self, version: "AgentVersion | None" = None) -> "AgentVersion":
         """Make an earlier version live and the draft equal to it; by default the one before the live one.
+
+        Datasets that were deleted since stay away; the version that is returned can tell which.
 
         Raises:
             ValidationError: there is no such version, or its catalog entry is gone.
@@ -382,6 +389,11 @@ class AgentVersion(AgentContent):
     def snapshot(self) -> dict[str, Any]:
         """Return all that the version keeps."""
         return {**self.content(), "dataset_ids": self.dataset_ids}
+
+    def deleted_datasets(self) -> list[str]:
+        """Return the ids of its datasets that were deleted since."""
+        there = set(Dataset.objects.filter(pk__in=self.dataset_ids).values_list("pk", flat=True))
+        return [pk for pk in self.dataset_ids if pk not in there]
 
 
 class Grant(models.Model):

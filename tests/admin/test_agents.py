@@ -187,6 +187,21 @@ class TestPublishing:
         assert said(response) == ["The catalog entry of version 1 was deleted."]
         assert live(versions) == 3
 
+    def test_a_restored_version_says_which_of_its_datasets_are_gone(self, operator, versions):
+        handbook = factories.dataset(versions.tenant, "handbook")
+        versions.datasets.set([handbook])
+        versions.publish()
+        versions.datasets.clear()
+        versions.publish()
+        gone = handbook.pk
+        handbook.delete()
+        address = url("inference_agent_restore_page", versions.pk)
+        missing = f"1 dataset of it was deleted since and cannot be restored: {gone}."
+        assert missing in text(operator.get(address))
+        response = operator.post(address, {"number": "3"}, follow=True)
+        assert said(response) == ["Version 3 of support is live again.", missing]
+        assert "unpublished changes" not in text(response)
+
     def test_only_what_can_be_done_is_offered(self, operator, world):
         offered = {action["path"].split("/")[-2] for action in actions(operator, world.support)}
         assert offered == {"versions", "unpublish"}

@@ -35,6 +35,28 @@ def test_a_changed_list_of_datasets_is_a_change(agent):
     assert agent.has_unpublished_changes()
 
 
+def test_a_deleted_dataset_is_no_change_and_a_restored_version_tells_of_it(agent):
+    handbook, prices = (factories.dataset(agent.tenant, name) for name in ("handbook", "prices"))
+    agent.datasets.set([handbook, prices])
+    agent.publish()
+    agent.datasets.clear()
+    agent.publish()
+    gone = handbook.pk
+    handbook.delete()
+    restored = agent.restore()
+    assert restored.deleted_datasets() == [gone]
+    assert list(agent.datasets.all()) == [prices]
+    assert not agent.has_unpublished_changes()
+    agent.datasets.clear()
+    assert agent.has_unpublished_changes()
+    # What is published now knows nothing of it any more.
+    agent.datasets.set([prices])
+    agent.instructions = "Answer in verse."
+    agent.save()
+    assert agent.has_unpublished_changes()
+    assert agent.publish().dataset_ids == [prices.pk]
+
+
 def test_how_its_data_is_used_is_versioned_and_restored(agent):
     agent.passages, agent.relevance, agent.unknown_answer = 3, 1, "Ask somebody else."
     agent.save()
