@@ -14,12 +14,20 @@ from gtapi.ids import uuid7
 from gtapi.patience import WHOLE
 
 _UPGRADE = re.compile(rb"(?i)(?<=\r\n)upgrade(?=:)")
+#: Longest beginning of such an offer that does not show yet what it is, in bytes.
+_OFFER_BYTES = len(b"\r\nupgrade")
 
 
-def _declined(data: bytes) -> bytes:
-    """Return a request whose offer of another protocol the parser does not see."""
-    head, end, body = data.partition(b"\r\n\r\n")
-    return _UPGRADE.sub(b"declined-upgrade", head) + end + body
+def _declined(data: bytes, fed: bytes = b"") -> bytes:
+    """Return a request whose offer of another protocol the parser does not see.
+
+    Of a name whose beginning the parser got before, as the end of ``fed``, the rest makes another one.
+    """
+    head, end, body = (fed + data).partition(b"\r\n\r\n")
+    for offer in reversed(list(_UPGRADE.finditer(head))):
+        at = max(offer.start(), len(fed))
+        head = head[:at] + b"declined-" + head[at:]
+    return (head + end + body)[len(fed) :]
 
 
 class _Answering(Transport):
@@ -46,6 +54,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     #: Bytes since the parser last made something of them: of a header, or of what may follow a chunked body.
     _silent_bytes = 0
+    #: The end of the headers that the parser has got, while there are more to come.
+    _fed = b""
     _in_headers = False
     _in_body = False
     #: Ends a connection on which no headers come although something did, or nothing at all ever.
@@ -74,10 +84,12 @@ class LimitedProtocol(HttpToolsProtocol):
             self._patience = None
 
     def data_received(self, data: bytes) -> None:
-        if not self._in_body and b"pgrade:" in data:
-            data = _declined(data)
+        if self._in_headers or (not self._in_body and b"pgrade:" in data):
+            data = _declined(data, self._fed)
         self._silent_bytes += len(data)
         super().data_received(data)
+        if self._in_headers:
+            self._fed = (self._fed + data)[-_OFFER_BYTES:]
         # Empty lines, too, end the server's own wait for the next request.
         if self._in_headers or not (self._in_body or self._is_answering()):
             self._await_headers()
@@ -90,7 +102,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         # Headers that begin in this very read are counted from the next one on: a body may stand before them.
-        self._in_headers, self._silent_bytes = True, 0
+        self._in_headers, self._silent_bytes, self._fed = True, 0, b""
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
