@@ -1,20 +1,27 @@
 """The catalog: providers' models under public names."""
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import quote
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from unfold.contrib.filters.admin import BooleanRadioFilter, RelatedDropdownFilter
 
+from files.models import Dataset
 from inference.endpoints import ENDPOINTS
 from inference.models import Agent, Capability, CatalogEntry
 from tenants.admin.base import TenantForm, TenantOwnedAdmin, badge
 from tenants.admin.typed import display
 from tenants.admin.widgets import CheckRows
+
+#: Most things that the page of an entry names of those that use it.
+USERS_SHOWN = 20
 
 
 class CatalogEntryForm(TenantForm[CatalogEntry]):
@@ -125,13 +132,22 @@ class CatalogEntryAdmin(TenantOwnedAdmin[CatalogEntry]):
         count: int = entry.agents_over
         return count
 
-    @display(description="Used by", empty_value="no agent")
-    def used_by(self, entry: CatalogEntry) -> str | None:
-        agents = Agent.objects.filter(Q(catalog=entry) | Q(live__catalog=entry)).distinct()
+    @display(description="Used by")
+    def used_by(self, entry: CatalogEntry) -> str:
         link = '<a class="text-link" href="{}">{}</a>'
-        return (
-            format_html_join(
-                ", ", link, ((reverse("admin:inference_agent_change", args=[a.pk]), a.name) for a in agents)
-            )
-            or None
-        )
+        shown = list(islice(_users(entry), USERS_SHOWN + 1))
+        more = " and more" if len(shown) > USERS_SHOWN else ""
+        return format_html("{}{}", format_html_join(", ", link, shown[:USERS_SHOWN]) or "nothing", more)
+
+
+def _users(entry: CatalogEntry) -> Iterator[tuple[str, str]]:
+    """Give the address and the name of each thing that uses an entry."""
+    for agent in Agent.objects.filter(Q(catalog=entry) | Q(live__catalog=entry)).distinct():
+        yield reverse("admin:inference_agent_change", args=[agent.pk]), agent.name
+    tenant = entry.tenant
+    if entry.name in (tenant.embedding, tenant.transcription):
+        yield reverse("admin:tenants_tenant_change", args=[tenant.pk]), f"{tenant.name} for its files"
+    # Datasets are of an app below this one, and know an entry by its name.
+    made_by = Q(embedding=entry.name) | Q(indexed_embedding=entry.name)
+    for dataset in Dataset.objects.visible().filter(made_by, tenant=tenant)[:USERS_SHOWN]:
+        yield reverse("admin:files_dataset_change", args=[quote(dataset.pk)]), f"the dataset {dataset.name}"

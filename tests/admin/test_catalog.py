@@ -37,6 +37,29 @@ class TestCatalogEntry:
         assert "provider" in response.context["adminform"].form.errors
         assert not CatalogEntry.objects.filter(name="stolen").exists()
 
+    def test_its_page_says_what_uses_it(self, operator, world):
+        def used() -> str:
+            page = text(operator.get(url("inference_catalogentry_change", embedder.pk)))
+            return page.replace(" ,", ",")
+
+        embedder = factories.catalog(world.provider, "embedder", capabilities=["embed"])
+        assert "Used by nothing" in used()
+        world.tenant.embedding = "embedder"
+        world.tenant.save()
+        for number in range(2):
+            factories.dataset(world.tenant, f"notes-{number}", embedding="embedder")
+        factories.dataset(world.tenant, hidden=True, embedding="embedder")
+        other = factories.world("http://127.0.0.1:9/v1")
+        factories.dataset(other.tenant, "theirs", embedding="embedder")
+        named = f"{world.tenant.name} for its files, the dataset notes-0, the dataset notes-1 Behind the name"
+        assert f"Used by {named}" in used()
+        for number in range(2, 20):
+            factories.dataset(world.tenant, f"notes-{number}", embedding="embedder")
+        assert used().count("the dataset") == 19
+        assert " and more" in used()
+        page = text(operator.get(url("inference_catalogentry_change", world.fast.pk)))
+        assert "Used by support Behind the name" in page
+
     def test_a_name_that_an_agent_has_is_refused_in_words(self, operator, world):
         address = url("inference_catalogentry_add", tenant=world.tenant.pk)
         data = {**fields(operator.get(address)), "name": "support", "provider": world.provider.pk}
