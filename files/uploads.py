@@ -389,8 +389,11 @@ def no_removal(why: str) -> PermissionDenied:
 def remove(file: File) -> None:
     """Delete a file everywhere: its rows now, its bytes after the commit."""
     name = file.path
-    File.objects.filter(pk=file.pk).delete()
-    transaction.on_commit(lambda: discard([name]))
+    # Whoever attaches it, or deletes a dataset that it is in, locks it first, too.
+    this = File.objects.filter(pk=file.pk)
+    if this.select_for_update().exists():
+        this.delete()
+        transaction.on_commit(lambda: discard([name]))
 
 
 @transaction.atomic

@@ -1,0 +1,65 @@
+"""A file that is deleted while others change where it is."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from files import placing, sweeps, uploads
+from files.models import Dataset, DatasetFile, File
+from files.placing import Wanted
+from tests import factories
+from tests.waiting import eventually, somebody_waits, with_own_connection
+
+SOON = 20
+
+
+@pytest.fixture
+def dataset(world):
+    return factories.dataset(world.tenant, keys=[world.key.row])
+
+
+def left(world) -> tuple[int, int]:
+    """How many files the tenant has, and how many places of files."""
+    return tuple(model.objects.filter(tenant=world.tenant).count() for model in (File, DatasetFile))
+
+
+def test_a_file_is_deleted_while_it_is_attached(http, world, dataset):
+    file = factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            placing.place(dataset, world.key.row.pk, [Wanted(file.pk)])
+            deletion = pool.submit(http.delete, f"/files/{file.pk}")
+            eventually(somebody_waits)
+        assert deletion.result(SOON).status_code == 200
+    assert left(world) == (0, 0)
+
+
+def test_a_file_is_deleted_while_its_dataset_is(http, world, dataset):
+    file = factories.place(dataset).file
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            # What the deletion of a dataset does first.
+            File.objects.select_for_update().get(pk=file.pk)
+            deletion = pool.submit(http.delete, f"/files/{file.pk}")
+            eventually(somebody_waits)
+            uploads.remove_dataset(dataset)
+        assert deletion.result(SOON).status_code == 200
+    assert left(world) == (0, 0)
+    assert not Dataset.objects.filter(pk=dataset.pk).exists()
+
+
+def test_the_sweep_goes_on_where_a_file_that_expired_was_being_attached(world, dataset):
+    past = timezone.now() - timedelta(hours=1)
+    files = [factories.file(world.tenant, origin=File.Origin.FILES, expires_at=past) for _ in range(3)]
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            # As placing does, to which it had not yet expired.
+            File.objects.select_for_update(no_key=True).get(pk=files[0].pk)
+            factories.place(dataset, file=files[0])
+            sweep = pool.submit(with_own_connection, sweeps.remove_expired_files)
+            eventually(somebody_waits)
+        sweep.result(SOON)
+    assert left(world) == (0, 0)
