@@ -300,7 +300,12 @@ def _same_content(upload: Upload, digest: str) -> Kept | None:
     # What was attached has no digest here, where two files of one content may be: the oldest place is the answer.
     # Only a ready one, since whoever uploads waits for that word, and an attached file's address never says it.
     attached = places.filter(digest="", file__sha256=digest, state=DatasetFile.State.READY).order_by("pk")
-    place = places.filter(digest=digest).first() or attached.first()
+    found = places.filter(digest=digest).first() or attached.first()
+    if found is None:
+        return None
+    # Who deletes the file, or takes it out of the dataset, locks it first, too: only now it is there to stay.
+    File.objects.select_for_update(no_key=True).filter(pk=found.file_id).first()
+    place = places.filter(pk=found.pk).first()
     if place is None:
         return None
     _revive(place, upload.key_id)

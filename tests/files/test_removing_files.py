@@ -51,6 +51,42 @@ def test_a_file_is_deleted_while_its_dataset_is(http, world, dataset):
     assert not Dataset.objects.filter(pk=dataset.pk).exists()
 
 
+@pytest.mark.parametrize("headers", [{}, {"idempotency-key": "k1"}], ids=["plain", "idempotent"])
+@pytest.mark.parametrize(
+    "removal", [lambda place: uploads.remove(place.file), uploads.detach], ids=["deleted", "detached"]
+)
+def test_what_is_being_taken_away_is_no_answer_to_the_same_content(http, world, dataset, removal, headers):
+    def upload(**headers):
+        at = f"/datasets/{dataset.pk}/files"
+        return http.post(at, files={"file": ("a.txt", b"one")}, headers=headers)
+
+    place = dataset.places.get(file=upload().json()["id"])
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            removal(place)
+            again = pool.submit(upload, **headers)
+            eventually(somebody_waits)
+        answer = again.result(SOON)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["id"] != place.file_id
+    assert dataset.places.get().file_id == answer.json()["id"]
+
+
+def test_a_file_that_is_being_taken_out_of_a_dataset_is_not_in_it(http, world, dataset):
+    """Attached there, it is not deleted by that."""
+    form = {"files": {"file": ("a.txt", b"one")}}
+    made = http.post("/files", data={"purpose": "assistants"}, **form).json()
+    place = factories.place(dataset, file=File.objects.get(pk=made["id"]))
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            uploads.detach(place)
+            again = pool.submit(http.post, f"/datasets/{dataset.pk}/files", **form)
+            eventually(somebody_waits)
+        answer = again.result(SOON).json()
+    assert answer["id"] != made["id"]
+    assert dataset.places.get().file_id == answer["id"]
+
+
 def test_the_sweep_goes_on_where_a_file_that_expired_was_being_attached(world, dataset):
     past = timezone.now() - timedelta(hours=1)
     files = [factories.file(world.tenant, origin=File.Origin.FILES, expires_at=past) for _ in range(3)]
