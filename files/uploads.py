@@ -298,9 +298,16 @@ def _same_content(upload: Upload, digest: str) -> Kept | None:
         return None
     places = upload.dataset.places.live().select_related("file")
     # What was attached has no digest here, where two files of one content may be: the oldest place is the answer.
-    # Only a ready one, since whoever uploads waits for that word, and an attached file's address never says it.
-    attached = places.filter(digest="", file__sha256=digest, state=DatasetFile.State.READY).order_by("pk")
-    found = places.filter(digest=digest).first() or attached.first()
+    # Only a ready one, since whoever uploads waits for that word, and an attached file's address never says it; and
+    # none that ends by itself, or that another key may delete: what is uploaded here is to stay.
+    attached = places.filter(
+        digest="",
+        file__sha256=digest,
+        file__key=upload.key_id,
+        file__expires_at=None,
+        state=DatasetFile.State.READY,
+    )
+    found = places.filter(digest=digest).first() or attached.order_by("pk").first()
     if found is None:
         return None
     # Who deletes the file, or takes it out of the dataset, locks it first, too: only now it is there to stay.

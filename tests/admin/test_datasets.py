@@ -1,6 +1,7 @@
 """Datasets in the admin: what is in them, uploads into them, and a search to try."""
 
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
@@ -245,6 +246,12 @@ class TestUpload:
         again = send(operator, dataset, notes(name="other.txt")).json()["files"][0]
         assert (again["created"], again["said"]) == (False, "is there already: uploaded")
         assert dataset.places.count() == 1
+
+    def test_what_a_key_may_delete_is_no_answer_to_an_upload(self, operator, world, dataset):
+        digest = sha256(b"The office opens at nine.").hexdigest()
+        file = factories.file(world.tenant, origin="files", key=world.key.row, sha256=digest)
+        factories.place(dataset, file=file)
+        assert send(operator, dataset, notes()).json()["files"][0]["said"] == "added"
 
     def test_several_at_once_each_have_their_own_outcome(self, operator, world, dataset):
         world.tenant.max_file_bytes = 30

@@ -3,6 +3,7 @@
 import json
 import time
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
@@ -119,6 +120,22 @@ def test_the_content_of_an_attached_file_is_the_file_that_is_there(client, http,
     assert http.get(f"/datasets/{dataset.pk}/files/{attached.id}").json() == again
     assert dataset.places.count() == 2
     assert upload(TEXT + b" Always.").json()["id"] not in (attached.id, second.id)
+
+
+def test_what_another_key_may_delete_is_no_answer_to_an_upload(upload, http, gateway, dataset, world):
+    others = factories.key(world.tenant)
+    for key in (others.row, None):
+        file = factories.file(
+            world.tenant, origin=File.Origin.FILES, key=key, sha256=sha256(TEXT).hexdigest()
+        )
+        factories.place(dataset, file=file)
+    kept = upload().json()["id"]
+    assert dataset.places.count() == 3
+    headers = {"authorization": f"Bearer {others.plain}"}
+    for place in dataset.places.exclude(file=kept).exclude(file__key=None):
+        PLAIN.delete(f"{gateway.base_url}/files/{place.file_id}", headers=headers).raise_for_status()
+    assert upload().json()["id"] == kept
+    assert http.get(f"/files/{kept}/content").content == TEXT
 
 
 def test_an_upload_does_not_wait_for_an_attached_file_that_never_says_ready(client, upload, dataset):

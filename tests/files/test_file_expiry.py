@@ -106,10 +106,13 @@ def test_another_keys_file_in_a_granted_dataset_is_gone_too(client, http, store,
 def test_the_same_content_uploaded_into_the_dataset_is_another_file(client, http, store):
     made = upload(client, expires_after=HOUR)
     put(store, made.id)
-    again = lambda: http.post(f"/datasets/{store.pk}/files", files={"file": ("notes.txt", TEXT)}).json()["id"]  # noqa: E731
-    assert again() == made.id
+    again = lambda: http.post(f"/datasets/{store.pk}/files", files={"file": ("notes.txt", TEXT)}).json()  # noqa: E731
+    kept = again()
+    assert (kept["id"] != made.id, kept["expires_at"]) == (True, None)
     expire(made.id)
-    assert again() != made.id
+    sweeps.remove_expired_files()
+    assert again()["id"] == kept["id"]
+    assert [place.file_id for place in store.places.all()] == [kept["id"]]
 
 
 def test_an_idempotency_key_knows_the_expiry_and_forgets_what_has_expired(client):
