@@ -290,6 +290,10 @@ def _remembered(upload: Upload, digest: str) -> Kept | None:
     if upload.dataset is None:
         return Kept(row.file, None, created=False)
     place = row.file.places.select_related("dataset").filter(dataset=upload.dataset).first()
+    if place is None:
+        # Taken out of the dataset, and kept for another one that it is in.
+        row.delete()
+        return None
     return Kept(row.file, place, created=False)
 
 

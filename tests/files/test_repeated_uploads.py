@@ -1,5 +1,6 @@
 """An upload into a dataset that is sent again with its Idempotency-Key."""
 
+from files.models import File
 from tests import factories
 from tests.wire import envelope
 
@@ -14,3 +15,22 @@ def test_it_gets_the_state_of_the_file_that_is_there(http, world):
     assert (again.json()["id"], again.json()["dataset_id"]) == (first.json()["id"], dataset.pk)
     other = http.post(address, files={"file": ("notes.txt", b"Ten.")}, headers=headers)
     envelope(other, 409, "idempotency_conflict")
+
+
+def test_it_is_there_again_when_it_was_taken_out_meanwhile(http, world):
+    first, second = (factories.dataset(world.tenant, keys=[world.key.row]) for _ in range(2))
+
+    def upload(name: str = "notes.txt"):
+        headers = {"idempotency-key": "k1"}
+        return http.post(f"/datasets/{first.pk}/files", files={"file": (name, b"Nine.")}, headers=headers)
+
+    made = upload().json()
+    factories.place(second, file=File.objects.get(pk=made["id"]))
+    assert http.delete(f"/datasets/{first.pk}/files/{made['id']}").status_code == 200
+    envelope(upload("other.txt"), 409, "idempotency_conflict")
+    again = upload().json()
+    assert (again["id"] != made["id"], again["dataset_id"]) == (True, first.pk)
+    assert again["status"] == "uploaded"
+    assert upload().json()["id"] == again["id"]
+    assert [place.file_id for place in first.places.all()] == [again["id"]]
+    assert [place.file_id for place in second.places.all()] == [made["id"]]
