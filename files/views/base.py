@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from files import datasets, uploads
 from files.checks import check_dataset_expiry
 from files.datasets import Counts
-from files.models import Dataset, File
+from files.models import Dataset
 from files.models.datasets import DatasetQuerySet
 from gtapi.checks import check_metadata, invalid
 from gtapi.database import in_thread
@@ -85,6 +85,15 @@ class ShownView(DatasetView):
         counted = datasets.counts(dataset.pk for dataset in found)
         return page([self.shape(one, counted.get(one.pk, datasets.NOTHING)) for one in found], has_more)
 
+    def check_may_expire(self, fields: JSON) -> None:
+        """Refuse to have a dataset expire for a key that may delete no files: what is uploaded into it goes, too.
+
+        Raises:
+            PermissionDenied: the key lacks the scope.
+        """
+        if fields.get("expires_after") is not None and not self.may_remove:
+            raise uploads.no_removal("What is uploaded into a dataset is deleted when it expires")
+
 
 class OneView(ShownView):
     """One dataset; ``called`` is the ``object`` of its shape."""
@@ -93,16 +102,10 @@ class OneView(ShownView):
 
     def changed(self, dataset: Dataset, fields: JSON) -> JSON:
         """Store what the key changes of a dataset that is held for it, and return its object."""
-        if fields.get("expires_after") is not None:
-            self._check_may_expire(dataset)
-        return self.whole(datasets.change(dataset, self.auth.id, **fields))
-
-    def _check_may_expire(self, dataset: Dataset) -> None:
-        """Refuse to have a dataset expire that operators rely on, or with files that the key may not delete."""
-        if not dataset.by_client:
+        self.check_may_expire(fields)
+        if fields.get("expires_after") is not None and not dataset.by_client:
             raise invalid("expires_after", "an operator's dataset does not expire")
-        if not self.may_remove and dataset.places.exclude(file__origin=File.Origin.FILES).exists():
-            raise uploads.no_removal("Files that came with the dataset are deleted when it expires")
+        return self.whole(datasets.change(dataset, self.auth.id, **fields))
 
     async def get(self, request: APIRequest, dataset_id: str) -> JSONResponse:
         return JSONResponse(await in_thread(lambda: self.whole(self.dataset(dataset_id))))

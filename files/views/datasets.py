@@ -34,7 +34,9 @@ class DatasetsView(ShownView):
         body = await request.json()
         if body.get("name") is None:
             raise missing("name")
-        return JSONResponse(await in_thread(self._create, _fields(body)))
+        fields = _fields(body)
+        self.check_may_expire(fields)
+        return JSONResponse(await in_thread(self._create, fields))
 
     @transaction.atomic
     def _create(self, fields: JSON) -> JSON:

@@ -28,6 +28,7 @@ class VectorStoresView(ShownView):
     async def post(self, request: APIRequest) -> JSONResponse:
         body = await request.json(optional=True)
         fields = _fields(body)
+        self.check_may_expire(fields)
         chunking = check_chunking(body.get("chunking_strategy"))
         file_ids = placing.check_ids("file_ids", body.get("file_ids"))
         return JSONResponse(await in_thread(self._create, fields, file_ids, chunking))

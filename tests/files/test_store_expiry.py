@@ -279,25 +279,25 @@ def test_an_operators_dataset_cannot_be_made_to_expire(http, world, face):
 
 
 @either_name
-def test_who_may_not_delete_its_files_cannot_have_them_expire(client, http, gateway, world, face):
-    made = Dataset.objects.get(pk=client.vector_stores.create().id)
+def test_who_may_not_delete_files_cannot_have_them_expire(http, gateway, world, face):
+    """Whether there are any yet: those that come later go, too, whoever uploads them."""
     key = factories.key(world.tenant, scopes=["datasets:write"])
-    made.grants.create(key=key.row)
     sdk = openai.OpenAI(base_url=gateway.base_url, api_key=key.plain, max_retries=0)
 
-    def change(after: dict | None) -> dict:
-        return sdk.post(f"{face}/{made.pk}", cast_to=object, body={"expires_after": after})
+    def send(path: str, body: dict) -> dict:
+        return sdk.post(path, cast_to=object, body={"name": "Notes", **body})
 
-    fill(made, file=factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row))
-    assert change(WEEK)["expires_after"] == WEEK
-    change(None)
-    fill(made)
-    with pytest.raises(openai.PermissionDeniedError) as refused:
-        change(WEEK)
-    assert "files:write" in refused.value.message
-    made.refresh_from_db()
-    assert made.expires_after is None
-    assert http.post(f"{face}/{made.pk}", json={"expires_after": WEEK}).json()["expires_after"] == WEEK
+    made = Dataset.objects.get(pk=send(face, {"expires_after": None})["id"])
+    made.grants.create(key=world.key.row)
+    at = f"{face}/{made.pk}"
+    for path in (face, at):
+        with pytest.raises(openai.PermissionDeniedError) as refused:
+            send(path, {"expires_after": WEEK})
+        assert "'files:write'" in refused.value.message
+    assert [dataset.expires_after for dataset in Dataset.objects.filter(tenant=world.tenant)] == [None]
+    assert http.post(at, json={"expires_after": WEEK}).json()["expires_after"] == WEEK
+    assert send(at, {"metadata": {"a": "b"}})["expires_after"] == WEEK
+    assert send(at, {"expires_after": None})["expires_after"] is None
 
 
 @pytest.mark.parametrize("who", ["another key", "another tenant", "only reads"])
