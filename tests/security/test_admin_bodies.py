@@ -64,3 +64,12 @@ def test_an_operator_has_room_for_an_upload_and_no_more(gateway, cookies, declar
     for size, refused in ((BETWEEN, False), (FORM_BYTES + 2 * LIMIT, True)):
         body = b"x" * size if declared else pieces(size)
         assert (status(address, body, cookies) == 413) is refused
+
+
+def test_an_upload_while_postgresql_is_away_is_told_so():
+    away = {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing", "DATABASE_POOL_TIMEOUT": "0.5"}
+    with Gateway(factories.unique("gateway"), workers=1, awaiting="/healthz", **away) as running:
+        address = f"{running.url}/admin/files/dataset/ds_1/upload/"
+        answered = httpx.post(address, content=b"x", cookies={"sessionid": "made-up"}, timeout=60)
+    assert answered.status_code == 503
+    assert answered.text == "The service is not available at the moment. Please try again."
