@@ -1,12 +1,11 @@
 """Forms that are saved while a client, a worker or another operator changes or deletes the same row."""
 
-import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import connection, connections, transaction
+from django.db import connections, transaction
 from django.db.models import Model
 from django.http import HttpResponse
 from django.test import Client
@@ -18,9 +17,7 @@ from files.models import Dataset, DatasetFile
 from inference.models import CatalogEntry
 from tests import factories
 from tests.admin.conftest import fields, said, url
-
-SOON = 20
-WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+from tests.waiting import eventually, somebody_waits
 
 
 def save(client: Client, address: str, data: dict[str, Any]) -> HttpResponse:
@@ -30,19 +27,6 @@ def save(client: Client, address: str, data: dict[str, Any]) -> HttpResponse:
         connections.close_all()
 
 
-def waits(saving: "Future[HttpResponse]") -> None:
-    """Wait until the form waits for this transaction."""
-    deadline = time.monotonic() + SOON
-    with connection.cursor() as cursor:
-        while True:
-            assert time.monotonic() < deadline
-            assert not saving.done(), saving.result().status_code
-            cursor.execute(WAITING)
-            if cursor.fetchone()[0]:
-                return
-            time.sleep(0.02)
-
-
 def save_while(client: Client, address: str, change: Callable[[], object], **typed: Any) -> HttpResponse:
     """Save a form with something else in it, and commit a change of somebody else's as it is about to."""
     data = {**fields(client.get(address)), **typed}
@@ -50,8 +34,8 @@ def save_while(client: Client, address: str, change: Callable[[], object], **typ
         with transaction.atomic():
             change()
             saving = pool.submit(save, client, address, data)
-            waits(saving)
-        return saving.result(SOON)
+            eventually(somebody_waits)
+        return saving.result(20)
 
 
 def set_to(row: Model, **values: Any) -> Callable[[], object]:
@@ -60,7 +44,7 @@ def set_to(row: Model, **values: Any) -> Callable[[], object]:
 
 def test_what_a_worker_and_a_client_change_of_a_dataset_stays(operator, world):
     dataset = factories.dataset(world.tenant, "handbook", keys=[world.key.row])
-    meanwhile = {"generation": 7, "next_generation": 8, "title": "Ours", "metadata": {"topic": "bikes"}}
+    meanwhile = {"generation": 7, "next_generation": 8, "metadata": {"topic": "bikes"}}
     address = url("files_dataset_change", dataset.pk)
     assert save_while(operator, address, set_to(dataset, **meanwhile), name="manual").status_code == 200
     found = Dataset.objects.filter(pk=dataset.pk).values("name", *meanwhile).get()
@@ -91,7 +75,7 @@ def test_files_come_into_a_dataset_while_its_form_is_saved(operator, world, monk
 
     def while_cleaned(form: DatasetForm) -> Any:
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(place).result(SOON)
+            pool.submit(place).result(20)
         return clean(form)
 
     monkeypatch.setattr(DatasetForm, "clean", while_cleaned)
