@@ -7,7 +7,8 @@ from operator import attrgetter
 from typing import TypeVar
 
 from django.core.exceptions import ValidationError
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
+from psycopg.errors import ForeignKeyViolation, UniqueViolation
 
 from files import uploads
 from files.models import Dataset
@@ -30,6 +31,8 @@ from tenants.models import InferenceKey, Tenant
 
 #: The advisory lock by which one configuration is applied after another.
 LOCK = 7310142605
+#: How often a configuration is begun with that others get in the way of.
+ATTEMPTS = 3
 _PROVIDER_NAMES = {
     "connect_timeout": "timeouts.connect",
     "first_byte_timeout": "timeouts.first_byte",
@@ -91,6 +94,8 @@ def apply(
 ) -> Outcome:
     """Make the database equal to a document, in one transaction and one after another.
 
+    Where a client or an operator takes a name, or deletes a row, between the look and the writing, all begins anew.
+
     Args:
         document: what ``document.read`` returned.
         prune: within the tenants that the document names, delete what it does not name.
@@ -101,6 +106,23 @@ def apply(
     Raises:
         ConfigurationError: something is wrong with the document; nothing is changed.
     """
+    attempt = 1
+    while True:
+        try:
+            return _applied(document, prune=prune, yes=yes, dry_run=dry_run, by=by)
+        except DatabaseError as error:
+            if attempt == ATTEMPTS or not _overtaken(error):
+                raise
+        attempt += 1
+
+
+def _overtaken(error: DatabaseError) -> bool:
+    """Tell whether a row was there before ours, or is gone: the latter Django finds where it saves named fields."""
+    cause = error.__cause__
+    return cause is None or isinstance(cause, UniqueViolation | ForeignKeyViolation)
+
+
+def _applied(document: Document, *, prune: bool, yes: bool, dry_run: bool, by: str) -> Outcome:
     problems = list(document.problems)
     outcome = Outcome()
     with transaction.atomic():

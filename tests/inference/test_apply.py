@@ -1,13 +1,16 @@
 """`manage.py apply`: what a file makes of the database."""
 
 import importlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Thread
 
 import httpx
 import pytest
 from django.apps import apps
-from django.db import connection
+from django.core.management.base import CommandError
+from django.db import connection, connections, transaction
 
 from files.models import Dataset
 from inference.models import Agent, CatalogEntry, Provider
@@ -15,6 +18,7 @@ from tenants.models import InferenceKey, Tenant
 from tests import answers, factories
 from tests.environment import CHECKOUT
 from tests.inference.commands import manage, run
+from tests.waiting import eventually, somebody_waits
 
 WHOLE = """\
     tenants:
@@ -428,3 +432,41 @@ def test_what_tenants_changed_to_before_is_taken_over(monkeypatch):
     for row in (*behind, shared):
         row.refresh_from_db()
     assert [row.embedding for row in (*behind, shared)] == ["new", "new", "new", "", "old"]
+
+
+def apply_while(configuration, text: str, change: Callable[[], object]) -> str:
+    """What `apply` prints where somebody else's change is committed while it waits for it."""
+
+    def applied() -> str:
+        try:
+            return configuration.apply(text)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            change()
+            applying = pool.submit(applied)
+            eventually(somebody_waits)
+        return applying.result(20)
+
+
+def test_a_name_that_a_client_takes_meanwhile_is_refused_like_one_that_was_taken(configuration, slug, whole):
+    tenant = Tenant.objects.get(slug=slug)
+    more = whole.replace("datasets:\n", "datasets:\n          - {name: prices}\n", 1)
+    with pytest.raises(CommandError) as refusal:
+        apply_while(configuration, more, lambda: factories.dataset(tenant, "prices", by_client=True))
+    assert Dataset.objects.get(tenant=tenant, name="prices").by_client
+    with pytest.raises(CommandError) as before:
+        configuration.apply(more)
+    assert str(refusal.value) == str(before.value)
+    assert "tenants[0].datasets[0]" in str(before.value)
+
+
+def test_a_row_that_is_deleted_meanwhile_is_made_anew(configuration, slug, whole):
+    dataset = Dataset.objects.get(tenant__slug=slug, name="handbook")
+    titled = whole.replace("The handbook", "Our handbook")
+    printed = apply_while(configuration, titled, dataset.delete)
+    assert f"+ dataset {slug}/handbook" in printed
+    assert Dataset.objects.get(tenant__slug=slug, name="handbook").title == "Our handbook"
+    assert configuration.apply(titled) == "No changes.\n"
