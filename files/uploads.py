@@ -23,6 +23,7 @@ from files.ingestion.waking import wake
 from files.limits import Limits
 from files.models import Chunk, ChunkVector, Dataset, DatasetFile, File, Leftover, UploadKey
 from files.models.datasets import DatasetQuerySet
+from files.models.files import DatasetFileQuerySet
 from gtapi.errors import AuthenticationFailed, BadRequest, Conflict, NotFound, PermissionDenied
 from tenants.models import InferenceKey
 from tenants.permissions import lacking
@@ -108,7 +109,7 @@ def check_live(dataset: Dataset) -> None:
     if dataset.expired:
         raise BadRequest(
             f"The dataset '{dataset.pk}' has expired, as its 'expires_after' says. Delete it, or change"
-            " 'expires_after' to use it again; what was in it is deleted.",
+            " 'expires_after' to use it again; what was in it is gone.",
             code="dataset_expired",
         )
 
@@ -117,9 +118,10 @@ def readable(key_id: int, tenant_id: int, user: str = "") -> QuerySet[File]:
     """Return the files that a key may see: the one door to them.
 
     They are those that it uploaded by itself or into its own conversations, and those of datasets that are
-    granted to it, unless they have expired. Of a conversation that is an end user's, only the one of that user.
+    granted to it, unless they or these have expired. Of a conversation that is an end user's, only the one of that
+    user.
     """
-    places = DatasetFile.objects.filter(file=OuterRef("pk"))
+    places = DatasetFile.objects.live().filter(file=OuterRef("pk"))
     granted = places.filter(dataset__hidden=False, dataset__grants__key=key_id)
     # Conversations are of an app above this one and reached by name.
     spoken = places.filter(dataset__conversation__key=key_id, dataset__conversation__user__in=["", user])
@@ -131,7 +133,7 @@ def readable(key_id: int, tenant_id: int, user: str = "") -> QuerySet[File]:
     )
 
 
-def visible_places(key_id: int) -> QuerySet[DatasetFile]:
+def visible_places(key_id: int) -> DatasetFileQuerySet:
     """Return the places of files that a key may know of: in datasets that are granted to it, and in its threads."""
     return DatasetFile.objects.filter(
         Q(dataset__hidden=False, dataset__grants__key=key_id) | Q(dataset__conversation__key=key_id)

@@ -1,7 +1,7 @@
 """Files, and their places in datasets: the rows by which ingestion knows what is left to do."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Greatest, Now
 from django.utils import timezone
 
@@ -88,8 +88,12 @@ class FileBatch(models.Model):
 
 class DatasetFileQuerySet(models.QuerySet["DatasetFile"]):
     def live(self) -> "DatasetFileQuerySet":
-        """Places of files that have not expired: those that clients may know of."""
-        return self.filter(Q(file__expires_at=None) | Q(file__expires_at__gt=timezone.now()))
+        """Places of files that have not expired, in datasets that have not: those that clients may know of."""
+        now = timezone.now()
+        return self.alias(dataset_ends=F("dataset__last_active_at") + F("dataset__expires_after")).filter(
+            Q(file__expires_at=None) | Q(file__expires_at__gt=now),
+            Q(dataset_ends=None) | Q(dataset_ends__gt=now),
+        )
 
 
 class DatasetFile(models.Model):

@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar
 
+from django.db import transaction
+
 from files import datasets, uploads
 from files.checks import check_dataset_expiry
 from files.datasets import Counts
@@ -99,6 +101,21 @@ class OneView(ShownView):
     """One dataset; ``called`` is the ``object`` of its shape."""
 
     called: ClassVar[str]
+
+    def held(self, dataset_id: str, fields: JSON) -> Dataset:
+        """Return a dataset that is held for a change of these fields; emptied, where they have it used again.
+
+        Raises:
+            NotFound: there is none, whatever the reason.
+        """
+        while True:
+            before = transaction.savepoint()
+            dataset = self.dataset(dataset_id, lock=True)
+            if "expires_after" not in fields or not dataset.expired or not dataset.places.exists():
+                return dataset
+            # Whoever empties it locks its files first.
+            transaction.savepoint_rollback(before)
+            uploads.empty_expired(dataset)
 
     def changed(self, dataset: Dataset, fields: JSON) -> JSON:
         """Store what the key changes of a dataset that is held for it, and return its object."""

@@ -64,7 +64,7 @@ class DatasetDetailView(OneView):
 
     @transaction.atomic
     def _change(self, dataset_id: str, fields: JSON) -> JSON:
-        dataset = self.dataset(dataset_id, lock=True)
+        dataset = self.held(dataset_id, fields)
         if fields.get("name", dataset.name) != dataset.name and not dataset.by_client:
             reason = "an operator's dataset keeps its name, which agents and keys are given; change its title"
             raise invalid("name", reason)

@@ -42,7 +42,7 @@ class FileOwnerView(KeyedView):
         # PostgreSQL takes no NUL, not even to look for one.
         if "\0" in user:
             return File.objects.none()
-        places = uploads.visible_places(self.auth.id).select_related("dataset")
+        places = uploads.visible_places(self.auth.id).live().select_related("dataset")
         return uploads.readable(self.auth.id, self.auth.tenant_id, user).prefetch_related(
             Prefetch("places", queryset=places)
         )

@@ -53,7 +53,7 @@ class VectorStoreDetailView(OneView):
 
     @transaction.atomic
     def _change(self, dataset_id: str, fields: JSON) -> JSON:
-        return self.changed(self.dataset(dataset_id, lock=True), fields)
+        return self.changed(self.held(dataset_id, fields), fields)
 
 
 def _fields(body: JSON) -> JSON:

@@ -1,6 +1,8 @@
 """Datasets that expire when nobody uses them, by the official SDK and under both names. Time is moved in the rows."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 import httpx
 import openai
@@ -15,6 +17,7 @@ from files.models import Chunk, Dataset, DatasetFile, File, FileBatch
 from files.uploads import Incoming
 from gtapi.errors import BadRequest
 from tests import factories
+from tests.waiting import eventually, somebody_waits
 from tests.wire import envelope
 
 WEEK = {"anchor": "last_active_at", "days": 7}
@@ -208,16 +211,19 @@ def test_expired_it_is_neither_searched_nor_put_into(client, http, world, store)
     assert store.places.count() == 1
 
 
-def test_what_expires_while_a_file_comes_does_not_take_it(world, store, tmp_path):
+@pytest.mark.parametrize("full", [False, True], ids=["empty", "the same content"])
+def test_what_expires_while_a_file_comes_does_not_take_it(world, store, tmp_path, full):
     path = tmp_path / "upload"
     path.write_bytes(b"A")
     incoming = Incoming(path, "a.txt", "text/plain", 1)
+    if full:
+        fill(store, digest=sha256(b"A").hexdigest())
     expire(store)
     for key_id in (world.key.row.pk, None):
         with pytest.raises(BadRequest) as refused:
             uploads.keep(world.tenant.pk, key_id, File.Origin.DATASET, incoming, dataset=store)
         assert refused.value.code == "dataset_expired"
-    assert not File.objects.filter(tenant=world.tenant).exists()
+    assert File.objects.filter(tenant=world.tenant).count() == full
 
 
 def test_the_sweep_takes_out_what_was_in_it_and_nothing_else(client, world, store):
@@ -258,13 +264,67 @@ def test_a_new_expiry_has_it_used_again(client, http, store, after, face):
     assert client.vector_stores.search(store.pk, query="office").data
 
 
-def test_what_is_used_again_before_the_sweep_keeps_what_is_in_it(client, store):
-    fill(store)
+@pytest.mark.parametrize("after", [WEEK, None], ids=["later", "never"])
+@either_name
+def test_what_is_used_again_before_the_sweep_is_empty(http, world, store, after, face):
+    came = fill(store).file_id
+    fill(store, file=factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row))
+    FileBatch.objects.create(tenant=world.tenant, dataset=store)
     expire(store)
     stale = Dataset.objects.get(pk=store.pk)
-    client.vector_stores.update(store.pk, expires_after=WEEK)
+    assert http.post(f"{face}/{store.pk}", json={"metadata": {"a": "b"}}).json()["status"] == "expired"
+    assert store.places.count() == 2
+    assert http.post(f"{face}/{store.pk}", json={"expires_after": after}).json()["status"] == "completed"
+    assert not store.places.exists()
+    assert not store.batches.exists()
+    assert [file.origin for file in File.objects.filter(tenant=world.tenant)] == [File.Origin.FILES]
+    assert http.post(f"/datasets/{store.pk}/search", json={"query": "office"}).json()["data"] == []
+    envelope(http.get(f"/files/{came}"), 404, "file_not_found")
+    fill(store)
     uploads.empty_expired(stale)
-    assert store.places.count() == 1
+    assert len(http.post(f"/datasets/{store.pk}/search", json={"query": "office"}).json()["data"]) == 1
+
+
+def test_what_is_used_again_is_emptied_in_the_order_in_which_others_lock(http, store):
+    place = fill(store)
+    expire(store)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            # As whoever puts the file into a dataset.
+            File.objects.select_for_update(no_key=True).get(pk=place.file_id)
+            change = pool.submit(http.post, f"/datasets/{store.pk}", json={"expires_after": None})
+            eventually(somebody_waits)
+            Dataset.objects.select_for_update(no_key=True).get(pk=store.pk)
+        assert change.result(20).json()["status"] == "completed"
+    assert not store.places.exists()
+
+
+@either_name
+def test_what_was_in_it_is_gone_before_the_sweep(http, world, store, face):
+    batch = FileBatch.objects.create(tenant=world.tenant, dataset=store)
+    came = fill(store, batch=batch).file_id
+    own = factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row)
+    other = factories.dataset(world.tenant, keys=[world.key.row])
+    both = factories.file(world.tenant)
+    for file in (own, both):
+        fill(store, file=file, batch=batch)
+    fill(other, file=both)
+    lists = (f"{face}/{store.pk}/files", f"/vector_stores/{store.pk}/file_batches/{batch.pk}/files")
+    one = [f"{face}/{store.pk}/files/{file}" for file in (came, own.pk, both.pk)]
+    gone = [f"/files/{came}", f"/files/{came}/content", *one]
+    gone.append(f"/vector_stores/{store.pk}/files/{came}/content")
+    for at in (f"/files/{came}", *one):
+        assert http.get(at).status_code == 200
+    assert [len(http.get(at).json()["data"]) for at in lists] == [3, 3]
+    expire(store)
+    assert [http.get(at).json()["data"] for at in lists] == [[], []]
+    for at in gone:
+        envelope(http.get(at), 404, "file_not_found")
+    assert http.get(f"{face}/{store.pk}").json()["file_counts"]["total"] == 0
+    assert {file["id"] for file in http.get("/files").json()["data"]} == {own.pk, both.pk}
+    shown = [http.get(f"/files/{file.pk}").json() for file in (own, both)]
+    assert [file["dataset_id"] for file in shown] == [None, other.pk]
+    assert store.places.count() == 3
 
 
 @either_name
