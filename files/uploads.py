@@ -440,8 +440,15 @@ def _held_with_files(dataset: Dataset, among: DatasetQuerySet) -> bool:
     # Files first and in one order, as whoever attaches does; and so that two datasets that go at once do not each
     # leave a file to the other.
     came = File.objects.exclude(origin=File.Origin.FILES).filter(pk__in=dataset.places.values("file"))
-    list(came.order_by("pk").select_for_update().values_list("pk"))
-    return among.select_for_update().filter(pk=dataset.pk).exists()
+    while True:
+        before = transaction.savepoint()
+        locked = set(came.order_by("pk").select_for_update().values_list("pk", flat=True))
+        if not among.select_for_update().filter(pk=dataset.pk).exists():
+            return False
+        if locked.issuperset(came.values_list("pk", flat=True)):
+            return True
+        # One more has come while the dataset was waited for.
+        transaction.savepoint_rollback(before)
 
 
 def _remove_contents(dataset: Dataset, *, may_remove: bool = True) -> None:

@@ -1,5 +1,6 @@
 """A dataset that is deleted while others change what is in it."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -35,6 +36,33 @@ def test_files_are_attached_while_their_dataset_is_deleted(tenant):
         removal.result(SOON)
     assert not Dataset.objects.filter(pk=dataset.pk).exists()
     assert set(File.objects.filter(tenant=tenant)) == {new}
+
+
+def test_a_file_that_comes_while_its_dataset_is_deleted_is_locked_as_the_others_are(tenant):
+    dataset, other = factories.dataset(tenant), factories.dataset(tenant)
+    file = factories.file(tenant)
+    held = threading.Event()
+
+    def come() -> None:
+        with transaction.atomic():
+            uploads.hold_dataset(dataset)
+            factories.place(dataset, file=file)
+            held.set()
+            eventually(somebody_waits)
+
+    with ThreadPoolExecutor(2) as pool:
+        with transaction.atomic():
+            File.objects.select_for_update(no_key=True).get(pk=file.pk)
+            coming = pool.submit(with_own_connection, come)
+            assert held.wait(SOON)
+            removal = pool.submit(with_own_connection, lambda: uploads.remove_dataset(dataset))
+            coming.result(SOON)
+            # It finds the file only now, which is put into another dataset at this moment.
+            eventually(somebody_waits)
+            factories.place(other, file=file)
+        removal.result(SOON)
+    assert not Dataset.objects.filter(pk=dataset.pk).exists()
+    assert other.places.get().file == file
 
 
 def test_a_file_goes_with_the_last_of_datasets_that_are_deleted_at_once(tenant):
