@@ -7,7 +7,7 @@ from files.uploads import Upload
 from files.views.uploads import UploadView
 from gtapi.checks import missing
 from gtapi.database import in_thread
-from gtapi.errors import PermissionDenied
+from gtapi.errors import NotFound, PermissionDenied
 from gtapi.request import APIRequest
 from gtapi.responses import JSONResponse
 from inference import threads
@@ -43,7 +43,11 @@ class ConversationFilesView(UploadView, ConversationView):
                 idempotency_key=received.idempotency_key,
                 scopes=(self.scope, CONVERSATION_SCOPE),
             )
-            response = await self.kept(upload)
+            try:
+                response = await self.kept(upload)
+            except NotFound as error:
+                # Its dataset went with the thread while the file came, and is nothing that clients know of.
+                raise threads.no_conversation(conversation_id) from error
         response.headers[CONVERSATION] = conversation_id
         return response
 

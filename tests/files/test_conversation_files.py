@@ -7,8 +7,10 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 
 from files.models import Dataset, File
+from inference import threads
 from inference.models import Conversation
 from tests import factories
+from tests.waiting import eventually, somebody_waits
 from tests.wire import PLAIN, envelope
 
 TEXT = b"The office opens at nine."
@@ -52,6 +54,22 @@ def test_a_thread_that_gets_files_while_the_tenants_embedding_changes_has_the_ne
                 sent.result(timeout=0.5)
         assert sent.result(timeout=20).status_code == 200
     assert Conversation.objects.get(pk=thread).dataset.embedding == "fast"
+
+
+def test_a_thread_that_is_deleted_while_a_file_comes_is_named_as_the_client_knows_it(http, thread):
+    upload(http, thread)
+    conversation = Conversation.objects.get(pk=thread)
+    with ThreadPoolExecutor(1) as beside:
+        with transaction.atomic():
+            Dataset.objects.select_for_update().get(pk=conversation.dataset_id)
+            sent = beside.submit(upload, http, thread, b"Another one.")
+            # It has found its thread, and is about to put the file into it.
+            eventually(somebody_waits)
+            threads.remove(conversation)
+        error = envelope(sent.result(timeout=20), 404, "conversation_not_found")
+    assert thread in error["message"]
+    assert conversation.dataset_id not in error["message"]
+    assert not File.objects.filter(tenant=conversation.tenant_id).exists()
 
 
 def test_the_same_content_again_is_the_file_that_is_there(http, thread):
