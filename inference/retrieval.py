@@ -15,6 +15,7 @@ from psycopg_pool import PoolTimeout
 
 from files.backends import Caller
 from files.search import Passage, search
+from files.search.words import CHARACTER
 from gtapi.errors import Unavailable
 from inference.routing import Target
 
@@ -23,6 +24,13 @@ JSON = dict[str, Any]
 #: A question of so few words and characters may lean on the one before it, which is then searched with it.
 SHORT_WORDS = 4
 SHORT_CHARACTERS = 30
+#: How many characters make a word, about, in scripts that are written without spaces: Chinese ones, kana, and those
+#: of Thai, Lao, Burmese and Khmer with their marks.
+UNSPACED = (
+    (CHARACTER, 1.5),
+    (re.compile("[\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f]"), 3.0),
+    (re.compile("[\u0e01-\u0edf\u1000-\u109f\u1780-\u17ff\ua9e0-\ua9fe\uaa60-\uaa7f]"), 5.0),
+)
 #: Longest question that is searched, in characters; of a longer one, beginning and end count.
 LONGEST_QUESTION = 4000
 #: Passages that are looked at, at least and at most: more than are given, so that an operator sees what was not.
@@ -128,12 +136,21 @@ def question(messages: Sequence[Mapping[str, Any]]) -> str:
     newest_first = (_text(m.get("content")).strip() for m in reversed(messages) if m["role"] == "user")
     asked = filter(None, newest_first)
     query = next(asked, "")
-    if len(query) < SHORT_CHARACTERS and len(query.split()) <= SHORT_WORDS:
+    if len(query) < SHORT_CHARACTERS and _words(query) <= SHORT_WORDS:
         query = f"{next(asked, '')}\n{query}".strip()
     if len(query) > LONGEST_QUESTION:
         half = LONGEST_QUESTION // 2
         query = f"{query[:half]}\n{query[-half:]}"
     return query
+
+
+def _words(text: str) -> float:
+    """Return how many words a text has, about."""
+    words = 0.0
+    for sign, of_a_word in UNSPACED:
+        text, found = sign.subn(" ", text)
+        words += found / of_a_word
+    return words + sum(any(map(str.isalnum, word)) for word in text.split())
 
 
 def _text(content: Any) -> str:
