@@ -8,9 +8,9 @@ works there is ``files.extraction.__main__``, without Django; a format is a smal
 from pathlib import Path
 
 from files.extraction.detection import ending_of, sniff_file
-from files.extraction.sections import Extracted, ExtractionError, Section
+from files.extraction.sections import Extracted, ExtractionError, GoesOn, Interrupted, Section
 
-__all__ = ["Extracted", "ExtractionError", "Section", "extract", "kind"]
+__all__ = ["Extracted", "ExtractionError", "Interrupted", "Section", "extract", "kind"]
 
 
 def kind(path: Path, filename: str, content_type: str) -> str:
@@ -26,13 +26,14 @@ def kind(path: Path, filename: str, content_type: str) -> str:
     return "audio" if sniff_file(path, ending_of(filename), content_type) == "audio" else "document"
 
 
-def extract(path: Path, filename: str, content_type: str) -> Extracted:
+def extract(path: Path, filename: str, content_type: str, goes_on: GoesOn = lambda _: True) -> Extracted:
     """Return the text of a document; blocks for seconds, and for minutes at most, so call it in a thread.
 
     Raises:
         ExtractionError: see its ``code`` and whether it is ``passing``.
+        Interrupted: ``goes_on`` said no.
     """
     # What starts the process is for Django's side alone, and the process imports this package, too.
     from files.extraction.reader import read
 
-    return read(path, filename, content_type)
+    return read(path, filename, content_type, goes_on)

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import logging
 import os
-import selectors
+import select
 import shutil
 import signal
 import subprocess
@@ -21,7 +21,7 @@ from django.conf import settings
 
 from files.extraction.detection import ending_of
 from files.extraction.limits import Limits
-from files.extraction.sections import MESSAGES, Extracted, ExtractionError, Section
+from files.extraction.sections import MESSAGES, Extracted, ExtractionError, GoesOn, Interrupted, Section
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ PREFIX = "gtapi-extract-"
 #: Seconds beyond the deadline after which a folder of this prefix is nobody's, and between two looks.
 _LEFT_BEHIND = 300
 _STDERR_KEPT = 8192
+#: Seconds between two looks at a process, unless it says something.
+_LOOK = 0.2
 #: Characters of a sentence for the client.
 _SENTENCE = 500
 #: By this the system says that a library could not be loaded for want of memory.
@@ -40,8 +42,8 @@ _NO_MEMORY = b"cannot allocate memory"
 _LIMITS = {-signal.SIGXCPU, -signal.SIGXFSZ, -signal.SIGABRT}
 
 
-def read(path: Path, filename: str, content_type: str) -> Extracted:
-    """Return what a process of its own finds in a file. Raises ExtractionError."""
+def read(path: Path, filename: str, content_type: str, goes_on: GoesOn) -> Extracted:
+    """Return what a process of its own finds in a file. Raises ExtractionError, Interrupted."""
     limits = Limits(
         settings.EXTRACTION_SECONDS,
         settings.EXTRACTION_DEADLINE_SECONDS,
@@ -66,12 +68,12 @@ def read(path: Path, filename: str, content_type: str) -> Extracted:
             "began": time.monotonic(),
             "limits": dataclasses.asdict(limits),
         }
-        _run(asked, answer, limits)
+        _run(asked, answer, limits, goes_on)
         answer.seek(0)
         return _extracted(answer.read(limits.answer + 1))
 
 
-def _run(asked: dict[str, Any], answer: IO[bytes], limits: Limits) -> None:
+def _run(asked: dict[str, Any], answer: IO[bytes], limits: Limits, goes_on: GoesOn) -> None:
     command = [sys.executable, "-m", "files.extraction", orjson.dumps(asked).decode()]
     hears, says = os.pipe()
     with os.fdopen(hears, "rb", buffering=0) as stderr:
@@ -91,21 +93,25 @@ def _run(asked: dict[str, Any], answer: IO[bytes], limits: Limits) -> None:
         finally:
             os.close(says)
         try:
-            _attend(child, stderr, limits, asked["began"])
+            _attend(_Child(child, stderr), limits, asked["began"], goes_on)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
 
 
-def _attend(child: subprocess.Popen[bytes], stderr: IO[bytes], limits: Limits, began: float) -> None:
-    """Wait for a process. Raises ExtractionError where it does not end in time, or not by itself."""
-    said = _listen(child, stderr, began + limits.deadline)
-    if said is None and limits.recognises(child.pid):
-        said = _listen(child, stderr, began + limits.last_deadline)
-    if said is not None:
-        _judge(child.wait(), said)
-        return
+def _attend(child: "_Child", limits: Limits, began: float, goes_on: GoesOn) -> None:
+    """Wait for a process. Raises ExtractionError where it does not end in time, or not by itself; Interrupted."""
+    deadline, recognises = began + limits.deadline, False
+    while (left := deadline - time.monotonic()) > 0:
+        status = child.listen(min(left, _LOOK))
+        if status is not None:
+            _judge(status, child.said)
+            return
+        if not recognises and limits.recognises(child.pid):
+            deadline, recognises = began + limits.last_deadline, True
+        if not goes_on(recognises):
+            raise Interrupted
     # A file that had its time is at fault itself; one that got none may be read when there is less to do.
     at_fault = _processor_seconds(child.pid) > limits.seconds / 2
     raise ExtractionError("file_too_complex" if at_fault else "extraction_failed", passing=not at_fault)
@@ -130,21 +136,28 @@ def environment(folder: str) -> dict[str, str]:
     }
 
 
-def _listen(child: subprocess.Popen[bytes], stderr: IO[bytes], deadline: float) -> bytes | None:
-    """Return the beginning of what a process says on its stderr until it ends; None where it does not in time."""
-    kept = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(stderr, selectors.EVENT_READ)
-        while selector.select(max(0.0, deadline - time.monotonic())):
-            more = stderr.read(65536)
-            if not more:
-                break
-            kept = (kept + more)[:_STDERR_KEPT]
-    try:
-        child.wait(max(0.0, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
+class _Child:
+    """A process, and the beginning of what it says on its stderr."""
+
+    def __init__(self, process: subprocess.Popen[bytes], stderr: IO[bytes]) -> None:
+        self.pid = process.pid
+        self.said = b""
+        self._process = process
+        self._stderr: IO[bytes] | None = stderr
+        self._poll = select.poll()
+        self._poll.register(stderr, select.POLLIN)
+
+    def listen(self, seconds: float) -> int | None:
+        """Wait until it says more or ends, as long at most; return the status that it ended with."""
+        if self._stderr is not None:
+            more = self._stderr.read(65536) if self._poll.poll(seconds * 1000) else None
+            if more != b"":
+                self.said = (self.said + (more or b""))[:_STDERR_KEPT]
+                return None
+            self._stderr = None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(seconds)
         return None
-    return kept
 
 
 def _judge(status: int, said: bytes) -> None:

@@ -1,6 +1,10 @@
 """What an extraction gives back, and how it fails."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+#: Whether to go on with a file, asked some times a second; it is told whether letters are being recognised.
+GoesOn = Callable[[bool], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,10 @@ class Extracted:
 
     sections: list[Section]
     warning: str = ""
+
+
+class Interrupted(Exception):
+    """Whoever asked for a file's text did not go on with it."""
 
 
 class ExtractionError(Exception):

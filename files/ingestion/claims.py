@@ -34,17 +34,19 @@ CANDIDATES = 8
 #: From when on a row may be claimed: at once, when its wait is over, or when the lease of its worker has run out.
 DUE = "COALESCE(GREATEST(retry_at, lease_until), created_at)"
 WAITING = "state IN ('uploaded', 'processing')"
+#: Those that wait for one that recognises letters, or those of which nobody knows that they would.
+LANE = f"{WAITING} AND letters = %(letters)s"
 
 # The tenants that have something to do and since when, hopping through the index from one to the next: ordered as
 # the index is, so that no other one serves, which would lead through all files that are done. Those come first that
 # have the fewest files in work, and of these the one whose turn was longest ago.
 NEXT_TENANTS = f"""
     WITH RECURSIVE waiting (tenant_id, due) AS (
-        (SELECT tenant_id, {DUE} FROM files_datasetfile WHERE {WAITING} ORDER BY tenant_id, {DUE}, id LIMIT 1)
+        (SELECT tenant_id, {DUE} FROM files_datasetfile WHERE {LANE} ORDER BY tenant_id, {DUE}, id LIMIT 1)
         UNION ALL
         SELECT next.tenant_id, next.due FROM waiting CROSS JOIN LATERAL (
             SELECT place.tenant_id, {DUE} AS due FROM files_datasetfile place
-            WHERE {WAITING} AND place.tenant_id > waiting.tenant_id
+            WHERE {LANE} AND place.tenant_id > waiting.tenant_id
             ORDER BY place.tenant_id, {DUE}, place.id LIMIT 1
         ) next
     ), busy AS (
@@ -55,19 +57,19 @@ NEXT_TENANTS = f"""
     JOIN tenants_tenant tenant ON tenant.id = waiting.tenant_id AND tenant.active
     LEFT JOIN busy USING (tenant_id)
     LEFT JOIN files_ingestturn turn USING (tenant_id)
-    WHERE waiting.due <= now() AND waiting.tenant_id <> ALL(%s)
+    WHERE waiting.due <= now() AND waiting.tenant_id <> ALL(%(passed_over)s)
     ORDER BY COALESCE(busy.files, 0), turn.served_at NULLS FIRST, waiting.tenant_id
     LIMIT {CANDIDATES}
 """  # noqa: S608 - the pieces are the module's own
 CLAIM = f"""
     UPDATE files_datasetfile SET
         state = 'processing', stage = '', retry_at = NULL,
-        lease = %s, lease_until = now() + make_interval(secs => %s),
+        lease = %(lease)s, lease_until = now() + make_interval(secs => %(seconds)s),
         started_at = COALESCE(started_at, now()),
         worker_deaths = worker_deaths + CASE WHEN lease IS NULL THEN 0 ELSE 1 END
     WHERE id = (
         SELECT id FROM files_datasetfile
-        WHERE tenant_id = %s AND {WAITING} AND {DUE} <= now()
+        WHERE tenant_id = %(tenant)s AND {LANE} AND {DUE} <= now()
         ORDER BY {DUE}, id LIMIT 1 FOR UPDATE SKIP LOCKED
     )
     RETURNING id, worker_deaths
@@ -95,13 +97,14 @@ class Claim:
     lease: UUID
 
 
-def claim(passed_over: Collection[int] = ()) -> Claim | None:
+def claim(passed_over: Collection[int] = (), *, letters: bool = True) -> Claim | None:
     """Take the next file of all tenants but ``passed_over``; None when there is nothing that may be taken.
 
-    A file that has taken too many workers with it fails here, and the next one is taken.
+    One of which is known that its letters have to be recognised comes first; without ``letters``, none of them is
+    taken. A file that has taken too many workers with it fails here, and the next one is taken.
     """
     while True:
-        found = _claim(passed_over)
+        found = (_claim(passed_over, letters=True) if letters else None) or _claim(passed_over, letters=False)
         if found is None:
             return None
         claimed, deaths = found
@@ -110,12 +113,15 @@ def claim(passed_over: Collection[int] = ()) -> Claim | None:
         fail(claimed, Failed("worker_lost"))
 
 
-def _claim(passed_over: Collection[int]) -> tuple[Claim, int] | None:
+def _claim(passed_over: Collection[int], *, letters: bool) -> tuple[Claim, int] | None:
     with connection.cursor() as cursor:
-        cursor.execute(NEXT_TENANTS, [list(passed_over)])
+        cursor.execute(NEXT_TENANTS, {"passed_over": list(passed_over), "letters": letters})
         for (tenant_id,) in cursor.fetchall():
             lease = uuid4()
-            cursor.execute(CLAIM, [lease, settings.INGEST_LEASE_SECONDS, tenant_id])
+            seconds = settings.INGEST_LEASE_SECONDS
+            cursor.execute(
+                CLAIM, {"lease": lease, "seconds": seconds, "tenant": tenant_id, "letters": letters}
+            )
             if row := cursor.fetchone():
                 cursor.execute(TURN, [tenant_id])
                 return Claim(row[0], tenant_id, lease), row[1]
@@ -145,6 +151,11 @@ def report(claim: Claim, stage: str, progress: int) -> None:
 def release(claim: Claim, wait: float = 0.0) -> None:
     """Give the file back with nothing counted, to be claimed at once or after so many seconds."""
     _give_back(claim, **({"retry_at": Now() + timedelta(seconds=wait)} if wait else {}))
+
+
+def put_aside(claim: Claim) -> None:
+    """Give the file back, for whoever has room to recognise its letters."""
+    _give_back(claim, letters=True)
 
 
 def fail(claim: Claim, error: Failed) -> None:

@@ -1,12 +1,14 @@
 """One run of a worker's process: it works until nothing is left to claim, for some minutes at most.
 
 Reading a document takes a core and memory, so a process reads one at a time, and claims the next one only when it
-can begin with it. Waiting for models takes neither: the files before it are embedded meanwhile, and a dataset gets
-another index beside them.
+can begin with it. One whose letters have to be recognised takes minutes, so the next ones are read beside it; of
+such files it has one at a time, and gives back a further one for whoever has room. Waiting for models takes neither
+core nor memory: files are embedded meanwhile, and a dataset gets another index beside them.
 """
 
 import asyncio
 import logging
+import threading
 from collections import Counter
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
@@ -30,7 +32,8 @@ logger = logging.getLogger(__name__)
 #: Files that a process has in its hands, and those of them that may be of one tenant.
 AT_ONCE = 4
 OF_ONE_TENANT = 3
-#: Seconds after which a run begins with nothing more; the next message makes another one.
+#: Seconds after which a run begins with nothing more, but for what is read beside the letters that are recognised
+#: then; the next message makes another one.
 RUN_SECONDS = 300.0
 #: Seconds between two looks for files while others are still in work, and for datasets to index where the last look
 #: was for none, or in vain.
@@ -71,6 +74,8 @@ class _Run:
     def __init__(self) -> None:
         self._tasks: dict[Claim | Index, asyncio.Task[bool | None]] = {}
         self._reading: set[Claim] = set()
+        self._recognising: Claim | None = None
+        self._lane = threading.Lock()
         self._changed = asyncio.Event()
         self._stopping = False
         self._until = monotonic() + RUN_SECONDS
@@ -95,8 +100,9 @@ class _Run:
         claim = index = None
         try:
             if not self._reading and len(self._claims()) < AT_ONCE:
-                claim = await in_thread(claims.claim, self._crowding())
-            if not self._indexing() and monotonic() >= self._next_index:
+                free = self._recognising is None
+                claim = await in_thread(claims.claim, self._crowding(), letters=free)
+            if not self._indexing() and self._until >= monotonic() >= self._next_index:
                 self._next_index = monotonic() + INDEX_SECONDS
                 index = await in_thread(generations.claim)
         except AWAY as error:
@@ -111,7 +117,7 @@ class _Run:
         return claim, index
 
     def _over(self) -> bool:
-        return self._stopping or monotonic() > self._until
+        return self._stopping or (monotonic() > self._until and self._recognising is None)
 
     async def _change(self) -> None:
         """Wait until something has come to its end; with room for more, until it is time to look again."""
@@ -135,7 +141,8 @@ class _Run:
         """Begin with a file and with a dataset, where there are such."""
         if claim is not None:
             self._reading.add(claim)
-            self._begin(claim, self.files, work.process(claim, lambda: self._has_read(claim)))
+            doing = work.process(claim, lambda: self._has_read(claim), lambda: self._may_recognise(claim))
+            self._begin(claim, self.files, doing)
         if index is not None:
             self._begin(index, self.indexes, reindex.index(index, self._until))
 
@@ -153,6 +160,20 @@ class _Run:
         self._tasks[held].add_done_callback(end)
 
     def _has_read(self, held: Any) -> None:
+        with self._lane:
+            if self._recognising == held:
+                self._recognising = None
+        self._read_beside(held)
+
+    def _may_recognise(self, claim: Claim) -> bool:
+        """Take the room for letters, called by the thread that reads; the next file is read beside it."""
+        with self._lane:
+            if self._recognising is None and claim in self._tasks and monotonic() <= self._until:
+                self._recognising = claim
+                self._loop.call_soon_threadsafe(self._read_beside, claim)
+            return self._recognising == claim
+
+    def _read_beside(self, held: Any) -> None:
         self._reading.discard(held)
         self._changed.set()
 

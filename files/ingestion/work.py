@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from django.db import DatabaseError
 
 from files.backends import Caller, Spoken, transcriber
 from files.chunking import Piece, pieces
-from files.extraction import Extracted, ExtractionError, Section, extract, kind
+from files.extraction import Extracted, ExtractionError, Interrupted, Section, extract, kind
 from files.ingestion import claims, embedding
 from files.ingestion.claims import AWAY, Claim, Lost
 from files.ingestion.errors import Failed, Passing
@@ -37,17 +38,24 @@ DATABASE_WAIT = 5.0
 STORE_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 Read = Callable[[], None]
+MayRecognise = Callable[[], bool]
 
 
-async def process(claim: Claim, read: Read) -> None:
+async def process(claim: Claim, read: Read, may_recognise: MayRecognise) -> None:
     """Bring a file to its end, or give it back; ``read`` is called once its text is out.
+
+    ``may_recognise`` is called by another thread, again and again while letters are recognised, and says whether
+    there is room for that.
 
     Nothing is raised but CancelledError: the worker stops, or the file is not ours any more.
     """
     try:
-        await _Work(claim, read).run()
+        await _Work(claim, read, may_recognise).run()
     except Lost:
         logger.info("file %s is in other hands", claim.place_id)
+    except Interrupted:
+        logger.info("file %s has to wait until there is room to recognise its letters", claim.place_id)
+        await _note(claims.put_aside, claim)
     except Passing as error:
         logger.info("file %s has to wait: %s", claim.place_id, error.code)
         await _note(claims.try_again, claim, error)
@@ -79,9 +87,10 @@ async def _note(write: Callable[..., None], *args: object) -> None:
 class _Work:
     """One file in one worker's hands."""
 
-    def __init__(self, claim: Claim, read: Read) -> None:
+    def __init__(self, claim: Claim, read: Read, may_recognise: MayRecognise) -> None:
         self.claim = claim
         self.read = read
+        self.may_recognise = may_recognise
 
     async def run(self) -> None:
         place = await in_thread(self._load)
@@ -151,10 +160,22 @@ class _Work:
                     self.read()
                     return Extracted(await self._transcribed(place, caller, path))
                 await self._report(Stage.EXTRACTING, READING)
-                return await in_own_thread(extract, path, *described)
+                return await self._extracted(path, *described)
         except ExtractionError as error:
             why = Passing if error.passing else Failed
             raise why(error.code, error.message) from error
+
+    async def _extracted(self, path: Path, filename: str, content_type: str) -> Extracted:
+        given_up = threading.Event()
+
+        def goes_on(recognises: bool) -> bool:
+            return not given_up.is_set() and (not recognises or self.may_recognise())
+
+        try:
+            return await in_own_thread(extract, path, filename, content_type, goes_on)
+        finally:
+            # The reading process would go on without us, beside the next one.
+            given_up.set()
 
     async def _transcribed(self, place: DatasetFile, caller: Caller, path: Path) -> list[Section]:
         file = place.file

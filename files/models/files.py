@@ -103,7 +103,8 @@ class DatasetFile(models.Model):
     failures that may, and ``worker_deaths`` leases that ran out. ``digest`` is the SHA-256 of a file that was
     uploaded straight into the dataset, where the same content has one row; attached files leave it empty.
     ``ordered_by`` is the key that last asked for it to be processed, which that is booked to: not always the one
-    that uploaded the file. ``warning`` says what of a file that is ready could not be read.
+    that uploaded the file. ``warning`` says what of a file that is ready could not be read. ``letters`` is known of
+    a file once a worker had to give it back since it had no room to recognise them.
     """
 
     class State(models.TextChoices):
@@ -145,6 +146,7 @@ class DatasetFile(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     worker_deaths = models.PositiveSmallIntegerField(default=0)
     provider_errors = models.PositiveSmallIntegerField(default=0, db_default=0)
+    letters = models.BooleanField(default=False, db_default=False, editable=False)
     lease = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
     retry_at = models.DateTimeField(null=True, help_text="Not to be claimed before")
@@ -170,13 +172,14 @@ class DatasetFile(models.Model):
             models.CheckConstraint(condition=Q(progress__lte=100), name="files_progress_in_percent"),
         ]
         indexes = [
-            # What is left to do, by tenant, and from when on somebody may claim it.
+            # What is left to do, of each kind by tenant, and from when on somebody may claim it.
             models.Index(
+                "letters",
                 "tenant",
                 Coalesce(Greatest("retry_at", "lease_until"), "created_at"),
                 "id",
                 condition=Q(state__in=["uploaded", "processing"]),
-                name="files_place_waiting",
+                name="files_place_due",
             ),
             # What is in work.
             models.Index(fields=["tenant"], condition=Q(lease__isnull=False), name="files_place_leased"),

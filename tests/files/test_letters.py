@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from files.extraction import extract
+from files.extraction import Interrupted, extract
 from files.extraction.limits import Limits
 from files.extraction.reader import CODE
-from tests.files import documents
+from tests.files import documents, hostile
 from tests.files.test_formats import read, refusal, shape
 
 SMALL = (720, 260)
@@ -164,6 +164,18 @@ def test_time_on_top_is_taken_once_letters_are_recognised():
         child.kill()
     # By the clock it is as much: what gets none of the processor comes to an end as well.
     assert LIMITS.last_deadline == 40
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the limits of another process")
+def test_whoever_waits_is_told_when_letters_are_recognised(tmp_path):
+    path = tmp_path / "upload"
+    path.write_bytes(hostile.make("endless-scan.pdf"))
+    with pytest.raises(Interrupted):
+        extract(path, "a.pdf", "", lambda recognises: not recognises)
+    told = []
+    path.write_bytes(hostile.make("one-line.txt"))
+    extract(path, "a.txt", "", lambda recognises: told.append(recognises) or True)
+    assert not any(told)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from files.extraction import ExtractionError, extract
+from files.extraction import ExtractionError, Interrupted, extract
 from files.extraction.reader import CODE, PREFIX, environment
 from tests.files import documents, hostile
 from tests.waiting import eventually
@@ -166,6 +166,13 @@ def test_a_file_that_takes_too_long_is_given_up_and_may_be_tried_again(folder, s
     with pytest.raises(ExtractionError) as caught:
         extract(stuck, "a.txt", "")
     assert (caught.value.code, caught.value.passing) == ("extraction_failed", True)
+    assert list(folder.iterdir()) == []
+    assert readers(stuck) == []
+
+
+def test_a_file_that_is_not_gone_on_with_is_given_up_at_once(folder, stuck):
+    with pytest.raises(Interrupted):
+        extract(stuck, "a.txt", "", lambda _: not readers(stuck))
     assert list(folder.iterdir()) == []
     assert readers(stuck) == []
 

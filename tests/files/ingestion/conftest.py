@@ -1,6 +1,9 @@
 """A tenant with a model that embeds, and a look at what becomes of files."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +11,7 @@ from files.ingestion.waking import wake
 from files.models import DatasetFile
 from tests import factories
 from tests.answers import answer
+from tests.gateway import Ingest
 from tests.upstream import Play, Wire
 from tests.waiting import eventually
 
@@ -26,6 +30,21 @@ def ended(*places: DatasetFile, woken: bool = True) -> list[DatasetFile]:
     pks = [place.pk for place in places]
     eventually(lambda: DatasetFile.objects.filter(pk__in=pks, state__in=TERMINAL).count() == len(pks))
     return [state(place) for place in places]
+
+
+def readers(ingest: Ingest) -> Iterator[int]:
+    """The processes that read a document for a worker at this moment."""
+    for parent in ingest.pool():
+        yield from readers_of(parent)
+
+
+def readers_of(parent: int) -> Iterator[int]:
+    """Those of one of its processes."""
+    with suppress(OSError):  # threads and processes come and go
+        for thread in Path(f"/proc/{parent}/task").iterdir():
+            for child in (thread / "children").read_text().split():
+                if b"files.extraction" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    yield int(child)
 
 
 def embeddings(dimensions: int = 3, wait: float = 0) -> Play:

@@ -32,10 +32,10 @@ def waiting(dataset: Dataset, files: int) -> list[DatasetFile]:
     ]
 
 
-def claim(*tenants: Tenant) -> Claim | None:
+def claim(*tenants: Tenant, letters: bool = True) -> Claim | None:
     """The next claim among these tenants."""
     others = Tenant.objects.exclude(pk__in=[tenant.pk for tenant in tenants])
-    return claims.claim(list(others.values_list("pk", flat=True)))
+    return claims.claim(list(others.values_list("pk", flat=True)), letters=letters)
 
 
 def to_index(tenant: Tenant, *ids: str, **fields) -> None:
@@ -143,6 +143,25 @@ def test_turns_with_files_and_with_datasets_are_apart():
     waiting(factories.dataset(uploading), 1)
     claims.fail(claim(uploading), Failed("no_text"))
     assert claim_index(uploading, other).dataset_id == "ds_b"
+
+
+def test_file_that_was_put_aside_is_for_those_who_recognise_letters(tenant):
+    scan, text = waiting(factories.dataset(tenant), 2)
+    claims.put_aside(claim(tenant))
+    assert claim(tenant, letters=False).place_id == text.pk
+    assert claim(tenant, letters=False) is None
+    assert claim(tenant).place_id == scan.pk
+    assert (state(scan).attempts, state(scan).worker_deaths) == (0, 0)
+
+
+def test_files_that_were_put_aside_keep_others_waiting_no_longer_than_one_does():
+    crowded, small = factories.tenant(), factories.tenant()
+    waiting(factories.dataset(crowded), 4)
+    for _ in range(4):
+        claims.put_aside(claim(crowded, letters=False))
+    waiting(factories.dataset(small), 1)
+    claims.put_aside(claim(small, letters=False))
+    assert {claim(crowded, small).tenant_id for _ in range(2)} == {crowded.pk, small.pk}
 
 
 def test_tenant_that_is_switched_off_waits(tenant, place):
@@ -255,10 +274,10 @@ def test_claim_reads_only_what_waits(tenant):
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE files_datasetfile")
         for statement, values in (
-            (claims.NEXT_TENANTS, [[]]),
-            (claims.CLAIM, [uuid4(), 30, tenant.pk]),
+            (claims.NEXT_TENANTS, {"passed_over": [], "letters": False}),
+            (claims.CLAIM, {"lease": uuid4(), "seconds": 30, "tenant": tenant.pk, "letters": True}),
         ):
             cursor.execute(f"EXPLAIN {statement}", values)
             plan = "\n".join(line for (line,) in cursor.fetchall())
-            assert "files_place_waiting" in plan
+            assert "files_place_due" in plan
             assert "files_datasetfile_tenant_id" not in plan

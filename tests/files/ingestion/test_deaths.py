@@ -2,9 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 
 import redis as redis_client
 from django.core.files.base import ContentFile
@@ -13,8 +10,7 @@ from django.core.files.storage import default_storage
 from files.ingestion.waking import publish, wake
 from files.models import Chunk, ChunkVector, DatasetFile, DatasetGrant
 from tests import environment, factories
-from tests.files.ingestion.conftest import ended, state
-from tests.gateway import Ingest
+from tests.files.ingestion.conftest import ended, readers, state
 from tests.waiting import eventually
 
 
@@ -34,16 +30,6 @@ def test_file_of_a_killed_worker_becomes_ready_once(ingest, dataset, gate):
     [place] = ended(place)
     assert (place.state, place.worker_deaths, place.attempts) == ("ready", 1, 0)
     assert whole(place)
-
-
-def readers(ingest: Ingest) -> Iterator[int]:
-    """The processes that read a document for a worker at this moment."""
-    for parent in ingest.pool():
-        with suppress(OSError):  # threads and processes come and go
-            for thread in Path(f"/proc/{parent}/task").iterdir():
-                for child in (thread / "children").read_text().split():
-                    if b"files.extraction" in Path(f"/proc/{child}/cmdline").read_bytes():
-                        yield int(child)
 
 
 def test_reading_process_that_dies_costs_an_attempt_and_no_worker(ingest, dataset):
