@@ -238,6 +238,18 @@ def test_only_its_key_deletes_a_file_that_came_by_itself(client, world, gateway,
     assert dataset.places.count() == 0
 
 
+def test_nothing_is_told_of_a_dataset_that_another_key_put_a_file_into(client, http, world, dataset):
+    made = client.files.create(file=("notes.txt", TEXT), purpose="assistants").id
+    file = File.objects.get(pk=made)
+    factories.place(factories.dataset(world.tenant), file=file, state="failed", error_message="A secret.")
+    shown = lambda: [http.get(f"/files/{made}").json(), *http.get("/files").json()["data"]]  # noqa: E731
+    assert [(one["dataset_id"], one["status"], one["error"]) for one in shown()] == [
+        (None, "processed", None)
+    ] * 2
+    factories.place(dataset, file=file)
+    assert [(one["dataset_id"], one["status"]) for one in shown()] == [(dataset.pk, "processed")] * 2
+
+
 def test_a_datasets_file_is_deleted_by_whoever_has_all_of_its_datasets(http, upload, world, gateway, dataset):
     made = upload().json()
     other = factories.dataset(world.tenant)
