@@ -94,6 +94,12 @@ def check_file_expiry(form: ReceivedForm) -> timedelta | None:
     return timedelta(seconds=seconds)
 
 
+def refuse_file_expiry(form: ReceivedForm) -> None:
+    """Refuse the expiry of a file that is uploaded into a dataset or a conversation."""
+    if "expires_after" in form.names():
+        raise invalid("expires_after", "only files that come by POST /files expire by themselves")
+
+
 def check_dataset_expiry(expires_after: Any) -> timedelta | None:
     """Return how long after its last activity a dataset expires; None where it does not.
 

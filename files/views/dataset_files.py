@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import orjson
 
 from files import uploads
-from files.checks import check_attributes, check_chunking
+from files.checks import check_attributes, check_chunking, refuse_file_expiry
 from files.models import DatasetFile, File
 from files.shapes import file_object
 from files.uploads import Upload
@@ -38,6 +38,7 @@ class DatasetFilesView(UploadView, DatasetView):
     async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
         dataset = await in_thread(self.live_dataset, dataset_id)
         async with self.received(request) as received:
+            refuse_file_expiry(received.form)
             upload = Upload(
                 self.auth.tenant_id,
                 self.auth.id,

@@ -2,6 +2,7 @@
 
 from django.db import transaction
 
+from files.checks import refuse_file_expiry
 from files.models import Dataset, File
 from files.uploads import Upload
 from files.views.uploads import UploadView
@@ -32,6 +33,7 @@ class ConversationFilesView(UploadView, ConversationView):
         # Whether it is the key's at all shows before the file is sent, whose form may name the end user.
         await in_thread(threads.owned, self.auth.id, conversation_id)
         async with self.received(request) as received:
+            refuse_file_expiry(received.form)
             user = self.user(request, {"user": received.form.get("user")})
             dataset = await in_thread(self._dataset, conversation_id, user)
             upload = Upload(

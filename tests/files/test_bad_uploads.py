@@ -99,6 +99,20 @@ def test_a_file_that_would_expire_at_no_such_time_is_refused_and_not_kept(http, 
     assert not File.objects.filter(tenant=world.tenant).exists()
 
 
+@pytest.mark.parametrize("field", ["expires_after", "expires_after[seconds]"])
+@pytest.mark.parametrize("route", ["/datasets", "/conversations"])
+def test_an_expiry_of_what_goes_with_a_dataset_or_a_conversation_is_refused(http, world, route, field):
+    headers = {}
+    if route == "/datasets":
+        route += f"/{factories.dataset(world.tenant, keys=[world.key.row]).pk}"
+    else:
+        headers["x-gt-conversation-id"] = http.post(route).json()["id"]
+    files = {"file": ("a.txt", b"A")}
+    answer = http.post(f"{route}/files", data={field: "3600"}, files=files, headers=headers)
+    assert envelope(answer, 400, "invalid_value")["param"] == "expires_after"
+    assert not File.objects.filter(tenant=world.tenant).exists()
+
+
 def test_a_body_that_is_no_form_is_refused(http):
     for kind in ("application/json", "application/x-www-form-urlencoded", "text/plain"):
         envelope(
