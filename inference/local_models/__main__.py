@@ -43,7 +43,9 @@ def main() -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     home = Path(os.environ.get("GTAPI_HOME") or CHECKOUT / "var")
-    cores = len(os.sched_getaffinity(0))
+    # One core is left to the gateway. The engines' threads wait for each other many times a token, so that with one
+    # that has no core to run on they are slower by far than one alone.
+    threads = max(1, min(2, len(os.sched_getaffinity(0)) - 1))
     parser = argparse.ArgumentParser(
         prog="python -m inference.local_models",
         description="Serve this machine's own models in OpenAI's shapes.",
@@ -52,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, required=True, help="TCP port; 0 takes a free one")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on, without log-in")
     parser.add_argument("--data", type=Path, default=home / "models", help="folder for the weights (250 MB)")
-    parser.add_argument("--threads", type=int, default=min(2, cores), help="CPU threads for each model")
+    parser.add_argument("--threads", type=int, default=threads, help="CPU threads for each model")
     parser.add_argument("--list", action="store_true", help="print what the installed ones can do, and end")
     return parser
 
