@@ -3,7 +3,6 @@
 import logging
 import threading
 
-from celery import Celery
 from django.conf import settings
 from django.db import connection, transaction
 
@@ -53,6 +52,9 @@ def publish() -> None:
 
     Raises what the broker's client raises where it cannot be reached within a few seconds.
     """
+    # Here, in the waker's thread: a fifth of the time in which a process starts, of which most never wake anybody.
+    from celery import Celery
+
     # A client of its own: the one that tasks are sent with hangs for as long as Redis is away.
     with Celery(broker=settings.CELERY_BROKER_URL, set_as_current=False) as client:
         client.conf.broker_transport_options = {
