@@ -103,9 +103,7 @@ def _drain() -> None:
 
 
 def _main(task: str) -> None:
-    import django
-
-    django.setup()
+    # The ledger needs the settings and no app: to load them all would take longer than what is tested.
     if task == "record":
         import uvloop
 
