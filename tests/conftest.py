@@ -17,6 +17,7 @@ django.setup()
 import httpx  # noqa: E402
 import openai  # noqa: E402
 import pytest  # noqa: E402
+from django.contrib.auth.hashers import PBKDF2PasswordHasher  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connections  # noqa: E402
 from xdist.scheduler import LoadScopeScheduling  # noqa: E402
@@ -25,6 +26,9 @@ from files.models import DatasetFile  # noqa: E402
 from tests import answers, factories  # noqa: E402
 from tests.gateway import Gateway, Ingest, Worker  # noqa: E402
 from tests.upstream import Upstream  # noqa: E402
+
+#: Passwords of tests need no protection: half a second each. Whoever checks one goes by the number that is in its hash.
+PBKDF2PasswordHasher.iterations = 1
 
 
 def pytest_configure(config) -> None:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 import zlib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,12 @@ def memory(gateway) -> float:
     )
     status = Path(f"/proc/{found.stdout.split()[0]}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+@cache
+def bomb() -> bytes:
+    """Two megabytes that unpack to 400."""
+    return gzip.compress(b'{"choices": "' + bytes(400 * MEGABYTE), 1)
 
 
 def packed(encoding: str, data: bytes, status: int = 200, kind: str = "application/json"):
@@ -138,9 +145,8 @@ def test_what_cannot_be_unpacked_is_a_502(http, upstream, world, encoding, strea
 def test_an_answer_that_unpacks_to_more_than_there_is_room_for_is_a_502(
     small, upstream, world, status, stream
 ):
-    bomb = gzip.compress(b'{"choices": "' + bytes(400 * MEGABYTE), 1)
     kind = "text/event-stream" if stream else "application/json"
-    upstream.script(world.raw, packed("gzip", bomb, status, kind))
+    upstream.script(world.raw, packed("gzip", bomb(), status, kind))
     before = memory(small)
     response = PLAIN.post(f"{small.base_url}/chat/completions", headers=world.authorization,
                           json=chat("fast", stream=stream))  # fmt: skip
