@@ -39,20 +39,35 @@ def pytest_configure(config) -> None:
 
 
 class ByFile(LoadScopeScheduling):
-    """Whole files go to the next process that is free, and all that loads the local models to one of them."""
+    """Whole files go to the next process that is free; those that share what takes long to start, to one of them."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return MODELS if file.startswith(MODELS) else file
+        return next((group[0] for group in (MODELS, INGESTING) if file.startswith(group)), file)
 
 
-MODELS = "tests/local_models"
+MODELS = ("tests/local_models",)
+INGESTING = (
+    "tests/files/ingestion",
+    "tests/files/test_dataset_files.py",
+    "tests/files/test_vector_stores_ready.py",
+    "tests/test_runbooks.py",
+    "tests/e2e/test_answers_from_data.py",
+)
 #: Where few tests take minutes. They come first, so that no process is left alone with them at the end.
-LONG = (MODELS, "tests/stack")
+LONG = (*MODELS, "tests/stack")
 
 
 def pytest_collection_modifyitems(items) -> None:
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    def turn(item) -> tuple[bool, bool, bool]:
+        # Those that want the worker of `ingest` follow each other: it is stopped for every other one.
+        return (
+            not item.nodeid.startswith(LONG),
+            not item.nodeid.startswith(INGESTING),
+            "ingest" not in item.fixturenames,
+        )
+
+    items.sort(key=turn)
 
 
 def pytest_xdist_make_scheduler(config, log) -> ByFile:
