@@ -21,13 +21,15 @@ _OFFER_BYTES = len(b"\r\nupgrade")
 def _declined(data: bytes, fed: bytes = b"") -> bytes:
     """Return a request whose offer of another protocol the parser does not see.
 
-    Of a name whose beginning the parser got before, as the end of ``fed``, the rest makes another one.
+    Of a name whose beginning the parser got before, as the end of ``fed``, the rest makes another one. Empty lines
+    before the request are no end of its headers.
     """
-    head, end, body = (fed + data).partition(b"\r\n\r\n")
+    empty = b"" if fed else data[: len(data) - len(data.lstrip(b"\r\n"))]
+    head, end, body = (fed + data[len(empty) :]).partition(b"\r\n\r\n")
     for offer in reversed(list(_UPGRADE.finditer(head))):
         at = max(offer.start(), len(fed))
         head = head[:at] + b"declined-" + head[at:]
-    return (head + end + body)[len(fed) :]
+    return empty + (head + end + body)[len(fed) :]
 
 
 class _Answering(Transport):
@@ -89,7 +91,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._silent_bytes += len(data)
         super().data_received(data)
         if self._in_headers:
-            self._fed = (self._fed + data)[-_OFFER_BYTES:]
+            # What ended in this read, a body or empty lines, stands before these headers.
+            self._fed = (self._fed + data).rpartition(b"\r\n\r\n")[2][-_OFFER_BYTES:]
         # Empty lines, too, end the server's own wait for the next request.
         if self._in_headers or not (self._in_body or self._is_answering()):
             self._await_headers()

@@ -72,6 +72,17 @@ def test_an_offer_may_come_in_parts(gateway, world, client, offer):
     send(client, whole[:begins], *(whole[at : at + 1] for at in range(begins, ends)), whole[ends:])
 
 
+@pytest.mark.parametrize("offer", OFFERS)
+def test_what_stands_before_a_request_does_not_hide_its_offer(gateway, world, client, offer):
+    whole = chat_request(gateway, world, offer)
+    empty = b"\r\n\r\n"
+    send(client, empty + whole)
+    send(client, empty + whole[:4], whole[4:])
+    # The beginning of a request behind all of another one.
+    before = f"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1:{gateway.port}\r\n\r\n".encode()
+    send(client, before + whole[:4], whole[4:])
+
+
 def test_a_body_that_looks_like_an_offer_stays_as_it_is(gateway, world, client):
     text = b"A\r\nUpgrade: is no header here.\r\n"
     part = "--b\r\nContent-Disposition: form-data; name="
