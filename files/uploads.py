@@ -316,9 +316,10 @@ def _same_content(upload: Upload, digest: str) -> Kept | None:
     found = places.filter(digest=digest).first() or attached.order_by("pk").first()
     if found is None:
         return None
-    # Who deletes the file, or takes it out of the dataset, locks it first, too: only now it is there to stay.
+    # Who deletes the file, takes it out of the dataset, or has it cut anew locks it first, too: only now it is sure
+    # to stay, and to be ready.
     File.objects.select_for_update(no_key=True).filter(pk=found.file_id).first()
-    place = places.filter(pk=found.pk).first()
+    place = (places if found.digest else attached).filter(pk=found.pk).first()
     if place is None:
         return None
     _revive(place, upload.key_id)
