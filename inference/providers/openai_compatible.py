@@ -28,6 +28,13 @@ MAX_ERROR_BYTES = 64 * 1024
 #: How much of a list of models is read when a provider is tested, in bytes, and for how many seconds.
 MAX_MODELS_BYTES = 8 * 1024 * 1024
 TEST_SECONDS = 10
+#: What an operator can look at where a test failed.
+_CHECK_REACHED = "Check its base URL, and whether it runs and this machine may connect to it."
+_CHECK = {
+    401: "Check its API key.",
+    403: "Check its API key, and what that may do.",
+    404: "Check its base URL, which mostly ends with /v1.",
+}
 DONE = b"[DONE]"
 
 
@@ -195,12 +202,11 @@ class OpenAICompatible:
         except UpstreamFailed as error:
             return ConnectionTest(False, faults.detail(upstream, error.detail))
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError) as error:
-            return ConnectionTest(
-                False, faults.detail(upstream, f"cannot be reached ({type(error).__name__})")
-            )
+            said = f"cannot be reached ({type(error).__name__}). {_CHECK_REACHED}"
+            return ConnectionTest(False, faults.detail(upstream, said))
         if status != 200:
             said = f"answered {status} to GET /models: {data[:200].decode(errors='replace')}"
-            return ConnectionTest(False, faults.detail(upstream, said))
+            return ConnectionTest(False, faults.detail(upstream, f"{said} {_CHECK.get(status, '')}".strip()))
         try:
             models = tuple(str(model["id"]) for model in orjson.loads(data)["data"])
         except (ValueError, KeyError, TypeError):

@@ -211,9 +211,15 @@ class TestTest:
         assert response.status_code == 200
         assert "It does not work." in text(response)
 
+    def test_a_failed_test_says_what_to_check(self, operator, provider, upstream, upstream_path):
+        upstream.script(upstream_path, answers.answer({"error": "Who are you?"}, status=401))
+        response = operator.post(url("inference_provider_test_page", provider.pk))
+        assert "Check its API key." in text(response)
+
     def test_a_provider_that_cannot_be_reached_is_said_so(self, operator, provider):
         response = operator.post(url("inference_provider_test_page", provider.pk))
         assert "It does not work." in text(response)
+        assert "Check its base URL" in text(response)
         assert KEY not in response.content.decode()
 
 
