@@ -52,6 +52,10 @@ PARTS = (
     r"\u3000-\u3004\u3008-\u303f\u30a0\u30fb\ufeff\ufff9-\uffff\U0001f000-\U0001faff"
 )
 ANY = PLAIN + COMPOUND
+#: Bytes of the longest lexeme that can be written out; ``to_tsvector`` makes longer ones.
+LONGEST = 2046
+#: Characters of a text that are read: at up to 12 bytes for each, more of them could make more than a ``tsvector`` holds.
+MOST = 80_000
 # A line that is broken in the middle of a sentence parts no words there, nor does what nobody sees.
 BETWEEN = rf"([{ANY}])(?:[ \t]*\r?\n[ \t]*|[\u00ad\u200b-\u200d\u2060\ufeff]+)(?=[{ANY}])"
 
@@ -61,7 +65,7 @@ BEGIN
     IF octet_length(given) = length(given) OR given !~ '[{ANY}{FOLDED}]' THEN
         RETURN NULL;
     END IF;
-    given := translate(normalize(given, NFKC), E'\u2018\u2019\u2010', '''''-');
+    given := translate(left(normalize(given, NFKC), {MOST}), E'\u2018\u2019\u2010', '''''-');
     given := regexp_replace(given, '{BETWEEN}', '\1', 'g');
     RETURN (
         SELECT string_agg('''' || lexeme || ''':' || before + place || weight, ' ')::tsvector
@@ -93,6 +97,7 @@ BEGIN
             UNION ALL
             SELECT replace(replace(lexeme, '\', '\\'), '''', ''''''), place, 'D'
             FROM unnest(words), unnest(positions) AS place
+            WHERE octet_length(lexeme) BETWEEN 1 AND {LONGEST}
         ) AS items
     );
 END $$;

@@ -175,8 +175,9 @@ def test_another_tenant_finds_nothing_whatever_it_names(dataset, shelf):
 @pytest.mark.parametrize(
     "text",
     ["ก" + "\u0e49" * 5000, "\u0e49" * 50, "東" * 20_000, "a東b京" * 5_000, "東'京\\大\"阪", "ｔｈｅ", "\U0002a6d6\U0002a6d6",
-     "猫\u200d\U0001f408\ufe0f", "\u17d2\u1780", "：", "東\ud800京", "' | 東 & !京:*", "々々〆〇"],
-    ids=range(13),
+     "猫\u200d\U0001f408\ufe0f", "\u17d2\u1780", "：", "東\ud800京", "' | 東 & !京:*", "々々〆〇",
+     f"社員 {'Ⱥ' * 682}b", f"社員 {'Ⱥ' * 683}", "".join(chr(0x20000 + number * 7919 % 40_000) for number in range(150_000))],
+    ids=range(16),
 )  # fmt: skip
 def test_any_text_is_kept_and_any_question_answered(dataset, shelf, text):
     shelf(dataset, text.replace("\ud800", "?"), "Other.")
