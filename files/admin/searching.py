@@ -32,7 +32,7 @@ LIMITS = (5, 10, 20, 50)
 _BEGIN, _END = "\ue000", "\ue001"
 _MARKED = re.compile(f"({_BEGIN}.*?{_END})", re.DOTALL)
 _HEADLINE = (
-    "SELECT ts_headline('english', text, replace(plainto_tsquery('english', %s)::text, '&', '|')::tsquery, %s)"
+    "SELECT ts_headline(%s::regconfig, text, %s::tsquery, %s)"
     " FROM unnest(%s::text[]) WITH ORDINALITY AS passage (text, number) ORDER BY number"
 )
 _OPTIONS = f"HighlightAll=true, StartSel={_BEGIN}, StopSel={_END}"
@@ -102,33 +102,35 @@ def _link(place: int | None, position: int) -> str:
 def highlighted(texts: Sequence[str], query: str) -> list[SafeString]:
     """Return texts as HTML in which the words of a question are marked, whatever their endings."""
     plain = [text.replace(_BEGIN, "").replace(_END, "") for text in texts]
+    asked = words.asked(query)
+    any_word = " | ".join(str(term) for term in asked if not term.signs)
     with connection.cursor() as cursor:
-        cursor.execute(_HEADLINE, [query, _OPTIONS, plain])
+        cursor.execute(_HEADLINE, [words.CONFIG, any_word, _OPTIONS, plain])
         marked = [row[0] for row in cursor.fetchall()]
     return [
         mark_safe(escape(text).replace(_BEGIN, "<mark>").replace(_END, "</mark>"))  # noqa: S308 - escaped
-        for text in _with_signs(marked, query)
+        for text in _with_signs(marked, {term.lexeme for term in asked if term.signs})
     ]
 
 
-def _with_signs(texts: list[str], query: str) -> list[str]:
+def _with_signs(texts: list[str], signs: set[str]) -> list[str]:
     """Mark the signs of a question, too, of scripts in which no space parts the words."""
-    # The longest first: a pair is more than its first sign.
-    signs = sorted(words.signs(query), key=len, reverse=True)
     if not signs:
         return texts
-    # Pairs lie over each other.
-    found = re.compile(f"(?=({'|'.join(map(re.escape, signs))}))")
-    return ["".join(_mark(part, found) for part in _MARKED.split(text)) for text in texts]
+    # The longest first: a pair is more than its first sign.
+    lengths = sorted(set(map(len, signs)), reverse=True)
+    return ["".join(_mark(part, signs, lengths) for part in _MARKED.split(text)) for text in texts]
 
 
-def _mark(text: str, found: re.Pattern[str]) -> str:
+def _mark(text: str, signs: set[str], lengths: Sequence[int]) -> str:
     if text.startswith(_BEGIN):
         return text
     inside = bytearray(len(text))
-    for match in found.finditer(text):
-        start, end = match.span(1)
-        inside[start:end] = b"\1" * (end - start)
+    for start in range(len(text)):
+        # Pairs lie over each other.
+        here = (text[start : start + length] for length in lengths)
+        found = len(next((sign for sign in here if sign in signs), ""))
+        inside[start : start + found] = b"\1" * found
     parts: list[str] = []
     for is_found, run in groupby(zip(text, inside, strict=True), itemgetter(1)):
         letters = "".join(letter for letter, _ in run)

@@ -20,6 +20,8 @@ from files.search.sql import SQL, joined, sql
 
 #: The configuration of the index.
 CONFIG = "english"
+#: Bytes of the longest lexeme that can be asked for; one in the index can be longer.
+LONGEST = 2046
 #: Characters at either end of a question that are read, and words of it that are looked at: of a longer one, those
 #: of its beginning and of its end.
 READ = 2_000
@@ -130,10 +132,10 @@ def read(text: str, chunks: SQL) -> Question | None:
     return Question(tuple(words), tuple(filter(None, map(_phrase, phrases))))
 
 
-def signs(text: str) -> list[str]:
-    """Return the signs, alone and in pairs, that a question asks for."""
+def asked(text: str) -> list[Term]:
+    """Return what a question asks for, each once, in its order."""
     (whole,) = _indexed([_ends(text)])
-    return [term.lexeme for term in dict.fromkeys(_terms(whole)) if term.signs]
+    return list(dict.fromkeys(_terms(whole)))
 
 
 def _ends(text: str) -> str:
@@ -146,8 +148,9 @@ def _indexed(texts: Sequence[str]) -> list[Text]:
             "SELECT number - 1, position, lexeme, weight"
             " FROM unnest(%s::text[]) WITH ORDINALITY AS given (text, number),"
             " unnest(COALESCE(files_signs(text), to_tsvector(%s::regconfig, text))) AS item,"
-            " unnest(positions, weights) AS place (position, weight) ORDER BY 1, 2, 3",
-            [list(texts), CONFIG],
+            " unnest(positions, weights) AS place (position, weight)"
+            " WHERE octet_length(lexeme) BETWEEN 1 AND %s ORDER BY 1, 2, 3",
+            [list(texts), CONFIG, LONGEST],
         )
         found: list[Text] = [[] for _ in texts]
         for number, *item in cursor.fetchall():

@@ -407,9 +407,13 @@ class TestSearch:
 
     def test_found_signs_are_marked_in_a_text_without_spaces(self, operator, world):
         signs = factories.dataset(world.tenant, "signs")
-        factories.chunk(factories.place(signs, chunk_count=1), "<b>年に二十八日の有給休暇とGPU。")
+        factories.chunk(factories.place(signs, chunk_count=1), "<b>年に二十八日の有給休暇とGPU。日")
         html = ask(operator, signs, "有給休暇の日とgpu").content.decode()
-        assert "&lt;b&gt;年に二十八<mark>日</mark>の<mark>有給休暇</mark>とGPU。" in html
+        assert "&lt;b&gt;年に二十八<mark>日</mark>の<mark>有給休暇</mark>とGPU。<mark>日</mark>" in html
+
+    def test_found_words_are_marked_beside_one_that_is_too_long_to_be_asked_for(self, operator, animals):
+        html = ask(operator, animals, f"{'Ⱥ' * 682}b sleeping & cats", mode="text").content.decode()
+        assert "<mark>Cats</mark> are <mark>sleeping</mark> &lt;b&gt;all&lt;/b&gt; day." in html
 
     def test_each_passage_leads_to_its_place_in_the_file(self, operator, animals):
         first = ask(operator, animals, "ship").context["trial"].found[0]

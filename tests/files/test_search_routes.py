@@ -74,6 +74,15 @@ def test_openais_search_has_openais_shape(client, store):
     assert 0 < found.score <= 1
 
 
+@pytest.mark.parametrize("word", ["Ⱥ" * 682 + "b", "Ⱥ" * 682 + "bc", "Ⱥ" * 683, "x" * 2047], ids=range(4))
+def test_a_word_too_long_to_be_asked_for_is_left_out_of_a_question(http, store, word):
+    """The first of them takes more bytes in lower case, which is how it is indexed."""
+    for question in (f"{word} holidays", f"{word} 休暇 holidays"):
+        assert HOLIDAYS in [found["text"] for found in searched(http, store, query=question)]
+    for question in (word, f'"{word}"'):
+        assert searched(http, store, query=question) == []
+
+
 def test_several_questions_are_answered_together_each_passage_once(client, store):
     page = client.vector_stores.search(store.pk, query=["days of holiday", "when does the office open"])
     texts = [found.content[0].text for found in page]
