@@ -76,9 +76,15 @@ def test_without_data_pictures_are_not_read_and_text_is(tmp_path, no_data):
     found, warning = read_in_part(tmp_path, "a.pdf", mixed)
     assert [page for page, _, _ in found] == [1, 3, 4]
     assert warning == (
-        "2 pages have little or no text but what is in a picture, which was not read: this gateway has no data for"
+        "2 pages have little or no text but what may be in a picture, which was not read: this gateway has no data for"
         " that."
     )
+
+
+def test_without_data_and_pictures_blank_pages_are_nothing_that_is_missing(tmp_path, no_data):
+    found, warning = read_in_part(tmp_path, "a.pdf", documents.pdf([["Read"], [], ["and read on"]]))
+    assert found == [(1, "", "Read"), (3, "", "and read on")]
+    assert warning == ""
 
 
 LINE = "The lantern hangs in the hall"
@@ -89,7 +95,7 @@ def missing(warning):
     number, said = warning.split(" ", 1)
     has = "page has" if number == "1" else "pages have"
     assert said == (
-        f"{has} little or no text but what is in a picture, which was not read: that takes more time or"
+        f"{has} little or no text but what may be in a picture, which was not read: that takes more time or"
         " memory than is allowed."
     )
     return int(number)

@@ -121,8 +121,8 @@ def unread(pages: int, *, installed: bool) -> Omission:
         "that takes more time or memory than is allowed" if installed else "this gateway has no data for that"
     )
     return Omission(
-        f"{counted(pages, 'page has,pages have')} little or no text but what is in a picture, which was not read:"
-        f" {why}."
+        f"{counted(pages, 'page has,pages have')} little or no text but what may be in a picture, which was not"
+        f" read: {why}."
     )
 
 

@@ -17,7 +17,8 @@ _PICTURE = re.compile(rb"/Subtype\s*/Image\b")
 
 def sections(path: Path, name: str) -> Iterator[Section | Omission]:
     pages = library.pages(path, TYPE)
-    least = _LITTLE if _has_pictures(path) else 1  # letters may be drawn as lines, but not beside others
+    pictured = _has_pictures(path)
+    least = _LITTLE if pictured else 1  # letters may be drawn as lines, but not beside others
     little = [page for page in pages if len(page.text.strip()) < least]
     recognition = letters.recognition() if little else None
     if recognition is None and not any(page.text.strip() for page in pages):
@@ -30,7 +31,8 @@ def sections(path: Path, name: str) -> Iterator[Section | Omission]:
     if unread and not any(text for text, _ in found):
         raise letters.nothing_read(len(seen), len(little))
     yield from (Section(text, number) for text, number in found if text)
-    if unread:
+    # Without a picture anywhere such a page is blank, most likely; who can look at it knows better.
+    if unread and (pictured or recognition):
         yield letters.unread(unread, installed=recognition is not None)
 
 

@@ -88,7 +88,7 @@ def test_a_file_says_which_pages_were_not_read_for_want_of_data(worker, http, st
         found = upload("house.pdf", documents.pdf(pages, scans=scans))
     assert (found["status"], found["error"]) == ("ready", None)
     assert found["warning"] == (
-        "1 page has little or no text but what is in a picture, which was not read: this gateway has no data for"
+        "1 page has little or no text but what may be in a picture, which was not read: this gateway has no data for"
         " that."
     )
     assert found["status_details"] == found["warning"]
