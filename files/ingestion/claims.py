@@ -3,7 +3,7 @@
 Times are the database's, so that machines whose clocks differ agree on when a lease has run out.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from random import uniform
@@ -36,6 +36,8 @@ DUE = "COALESCE(GREATEST(retry_at, lease_until), created_at)"
 WAITING = "state IN ('uploaded', 'processing')"
 #: Those that wait for one that recognises letters, or those of which nobody knows that they would.
 LANE = f"{WAITING} AND letters = %(letters)s"
+#: Which of the two are looked through, one after the other.
+LETTERS_FIRST, LETTERS_LAST, NO_LETTERS = (True, False), (False, True), (False,)
 
 # The tenants that have something to do and since when, hopping through the index from one to the next: ordered as
 # the index is, so that no other one serves, which would lead through all files that are done. Those come first that
@@ -90,21 +92,22 @@ class Lost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One file's row, which is ours for as long as its lease is."""
+    """One file's row, which is ours for as long as its lease is; ``letters`` is of the lane that it comes from."""
 
     place_id: int
     tenant_id: int
     lease: UUID
+    letters: bool
 
 
-def claim(passed_over: Collection[int] = (), *, letters: bool = True) -> Claim | None:
+def claim(passed_over: Collection[int] = (), *, lanes: Sequence[bool] = LETTERS_FIRST) -> Claim | None:
     """Take the next file of all tenants but ``passed_over``; None when there is nothing that may be taken.
 
-    One of which is known that its letters have to be recognised comes first; without ``letters``, none of them is
-    taken. A file that has taken too many workers with it fails here, and the next one is taken.
+    It is of the first of these ``lanes`` that has one. A file that has taken too many workers with it fails here,
+    and the next one is taken.
     """
     while True:
-        found = (_claim(passed_over, letters=True) if letters else None) or _claim(passed_over, letters=False)
+        found = next(filter(None, (_claim(passed_over, letters=letters) for letters in lanes)), None)
         if found is None:
             return None
         claimed, deaths = found
@@ -124,7 +127,7 @@ def _claim(passed_over: Collection[int], *, letters: bool) -> tuple[Claim, int] 
             )
             if row := cursor.fetchone():
                 cursor.execute(TURN, [tenant_id])
-                return Claim(row[0], tenant_id, lease), row[1]
+                return Claim(row[0], tenant_id, lease, letters), row[1]
     return None
 
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from time import monotonic
 from typing import Any
@@ -75,6 +75,7 @@ class _Run:
         self._tasks: dict[Claim | Index, asyncio.Task[bool | None]] = {}
         self._reading: set[Claim] = set()
         self._recognising: Claim | None = None
+        self._letters_first = True
         self._lane = threading.Lock()
         self._changed = asyncio.Event()
         self._stopping = False
@@ -100,8 +101,7 @@ class _Run:
         claim = index = None
         try:
             if not self._reading and len(self._claims()) < AT_ONCE:
-                free = self._recognising is None
-                claim = await in_thread(claims.claim, self._crowding(), letters=free)
+                claim = await in_thread(claims.claim, self._crowding(), lanes=self._lanes())
             if not self._indexing() and self._until >= monotonic() >= self._next_index:
                 self._next_index = monotonic() + INDEX_SECONDS
                 index = await in_thread(generations.claim)
@@ -137,10 +137,17 @@ class _Run:
         held = Counter(claim.tenant_id for claim in self._claims())
         return [tenant for tenant, files in held.items() if files >= OF_ONE_TENANT]
 
+    def _lanes(self) -> Sequence[bool]:
+        """Where to look for a file: by turns, since letters that are recognised at once never leave the place."""
+        if self._recognising is not None:
+            return claims.NO_LETTERS
+        return claims.LETTERS_FIRST if self._letters_first else claims.LETTERS_LAST
+
     def begin(self, claim: Claim | None, index: Index | None) -> None:
         """Begin with a file and with a dataset, where there are such."""
         if claim is not None:
             self._reading.add(claim)
+            self._letters_first = not claim.letters
             doing = work.process(claim, lambda: self._has_read(claim), lambda: self._may_recognise(claim))
             self._begin(claim, self.files, doing)
         if index is not None:

@@ -1,5 +1,6 @@
 """Who gets which file, and what somebody can still write who has lost it. All rows are rolled back."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import uuid4
 
@@ -32,10 +33,10 @@ def waiting(dataset: Dataset, files: int) -> list[DatasetFile]:
     ]
 
 
-def claim(*tenants: Tenant, letters: bool = True) -> Claim | None:
+def claim(*tenants: Tenant, lanes: Sequence[bool] = claims.LETTERS_FIRST) -> Claim | None:
     """The next claim among these tenants."""
     others = Tenant.objects.exclude(pk__in=[tenant.pk for tenant in tenants])
-    return claims.claim(list(others.values_list("pk", flat=True)), letters=letters)
+    return claims.claim(list(others.values_list("pk", flat=True)), lanes=lanes)
 
 
 def to_index(tenant: Tenant, *ids: str, **fields) -> None:
@@ -148,19 +149,30 @@ def test_turns_with_files_and_with_datasets_are_apart():
 def test_file_that_was_put_aside_is_for_those_who_recognise_letters(tenant):
     scan, text = waiting(factories.dataset(tenant), 2)
     claims.put_aside(claim(tenant))
-    assert claim(tenant, letters=False).place_id == text.pk
-    assert claim(tenant, letters=False) is None
-    assert claim(tenant).place_id == scan.pk
+    assert claim(tenant, lanes=claims.NO_LETTERS).place_id == text.pk
+    assert claim(tenant, lanes=claims.NO_LETTERS) is None
+    assert claim(tenant, lanes=claims.LETTERS_LAST).place_id == scan.pk
     assert (state(scan).attempts, state(scan).worker_deaths) == (0, 0)
+
+
+def test_files_that_were_put_aside_come_first_or_last(tenant):
+    first, second, third, fourth = waiting(factories.dataset(tenant), 4)
+    aside = [claim(tenant), claim(tenant)]
+    for scan in aside:
+        claims.put_aside(scan)
+    taken = [claim(tenant, lanes=claims.LETTERS_LAST), claim(tenant, lanes=claims.LETTERS_FIRST)]
+    assert [(one.place_id, one.letters) for one in taken] == [(third.pk, False), (first.pk, True)]
+    taken = [claim(tenant, lanes=claims.LETTERS_LAST) for _ in range(2)]
+    assert [(one.place_id, one.letters) for one in taken] == [(fourth.pk, False), (second.pk, True)]
 
 
 def test_files_that_were_put_aside_keep_others_waiting_no_longer_than_one_does():
     crowded, small = factories.tenant(), factories.tenant()
     waiting(factories.dataset(crowded), 4)
     for _ in range(4):
-        claims.put_aside(claim(crowded, letters=False))
+        claims.put_aside(claim(crowded, lanes=claims.NO_LETTERS))
     waiting(factories.dataset(small), 1)
-    claims.put_aside(claim(small, letters=False))
+    claims.put_aside(claim(small, lanes=claims.NO_LETTERS))
     assert {claim(crowded, small).tenant_id for _ in range(2)} == {crowded.pk, small.pk}
 
 

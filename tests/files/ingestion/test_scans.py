@@ -1,6 +1,7 @@
 """Scans that take minutes, and what is read beside them."""
 
 import pytest
+from django.db import transaction
 
 from files.ingestion.waking import wake
 from files.models import DatasetFile
@@ -67,3 +68,15 @@ def test_process_that_reads_a_file_ends_with_the_work_on_it(scans, ingest):
     cancel(*scans)
     eventually(lambda: not list(readers(ingest)))
     assert all(state(scan).state == "cancelled" for scan in scans)
+
+
+def test_scans_that_are_read_at_once_keep_no_other_file_waiting(ingest):
+    """Nobody sees that such a one is recognised, so it holds the place where the others are read, too."""
+    theirs, ours = (factories.dataset(factories.tenant()) for _ in range(2))
+    with transaction.atomic():
+        scans = [factories.upload(theirs, b"A picture of a lantern.", letters=True) for _ in range(8)]
+        other = factories.upload(ours, b"Ropes lie in the shed.")
+    [other, *scans] = ended(other, *scans)
+    before = [scan for scan in scans if scan.started_at < other.started_at]
+    # Each of the two processes may have begun with one.
+    assert len(before) <= 2
