@@ -1,13 +1,13 @@
 """Conversations: whose they are, and read as conversations. They are only read here, or deleted."""
 
 from dataclasses import dataclass, field
-from textwrap import shorten
+from string import whitespace
 from typing import Any
 
 from django.contrib import admin
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, F, Func, IntegerField, OuterRef, Q, QuerySet, Subquery, TextField
-from django.db.models.functions import Coalesce, Left
+from django.db.models import Count, F, Func, IntegerField, OuterRef, Q, QuerySet, Subquery, TextField, Value
+from django.db.models.functions import Coalesce, Left, NullIf
 from django.http import HttpRequest
 from django.utils.html import format_html
 from unfold.paginator import InfinitePaginator
@@ -27,9 +27,13 @@ TURNS_A_PAGE = 50
 FILES_SHOWN = 25
 #: Characters of how a conversation begins that the list shows.
 OPENING = 80
+#: Of a word that is cut off, fewer characters than these are left out whole.
+BROKEN = 20
 #: In how many turns that is looked for, and in messages of fewer bytes than these.
 FIRST_TURNS = 5
 LARGE = 64 * 1024
+#: What may stand before the first word, however much of it.
+_BLANKS = f"{whitespace}\u00a0\u200b\u3000\ufeff"
 #: Where the text of a message stands: it is the content, or in a part of it.
 _TEXTS = ('$.content[*] ? (@.type() == "string")', '$.content[*].text ? (@.type() == "string")')
 _TEXT = "jsonb_path_query_first(%(expressions)s, '{path}') #>> '{{}}'"
@@ -136,9 +140,9 @@ class ConversationAdmin(LookedAtAdmin[Conversation]):
     @display(description="Conversation", header=True)
     def heading(self, conversation: Any) -> list[str]:
         whose = f"{conversation.pk} · user {conversation.user}" if conversation.user else conversation.pk
-        asked = shorten(conversation.opening or "", OPENING, placeholder="…")
         return [
-            asked or ("No text at its beginning" if conversation.turns else "Nothing was asked yet"),
+            _shortened(conversation.opening or "")
+            or ("No text at its beginning" if conversation.turns else "Nothing was asked yet"),
             whose,
         ]
 
@@ -165,6 +169,16 @@ class ConversationAdmin(LookedAtAdmin[Conversation]):
         return ago(conversation.created_at)
 
 
+def _shortened(text: str) -> str:
+    """Return a text on one line, cut off between words where there is a space near the end of what is shown."""
+    line = " ".join(text.split())
+    if len(line) <= OPENING:
+        return line
+    cut = line[: OPENING - 1]
+    words, _, broken = cut.rpartition(" ")
+    return (words if words and len(broken) < BROKEN else cut) + "…"
+
+
 def _opening() -> Subquery:
     """Return the first words that a user wrote in a conversation; none where they are not among its beginning.
 
@@ -172,12 +186,13 @@ def _opening() -> Subquery:
     """
     size = Func(F("message"), function="pg_column_size", output_field=IntegerField())
     words = Coalesce(*(Func(F("message"), template=_TEXT.format(path=path)) for path in _TEXTS))
+    begun = Func(words, Value(_BLANKS), function="LTRIM", output_field=TextField())
     asked = (
         Item.objects.filter(turn=OuterRef("pk"))
         .alias(size=size)
         .filter(size__lt=LARGE, message__role="user")
         .order_by("position")
-        .values(words=Left(words, OPENING * 2, output_field=TextField()))
+        .values(words=NullIf(Left(begun, OPENING * 2), Value("")))
     )
     turns = Turn.objects.filter(conversation=OuterRef("pk"), number__lte=FIRST_TURNS).order_by("number")
     return Subquery(turns.annotate(words=Subquery(asked[:1])).exclude(words=None).values("words")[:1])
