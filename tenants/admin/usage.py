@@ -35,10 +35,11 @@ OPERATOR = "an operator, without a key"
 #: Routes whose answers may be given passages of files.
 ANSWERING = ("/chat/completions",)
 
-#: What calls of models are recorded with the id of, in place of a request's: its list, and what was done.
+#: What calls of models are recorded with the id of, in place of a request's: how the list of files is asked for it,
+#: and what was done. The list of datasets has none of those that hold a conversation's files.
 PROCESSED = {
-    "file-": ("files_datasetfile", "was processed"),
-    "ds_": ("files_dataset", "was given a new index"),
+    "file-": ("q", "was processed"),
+    "ds_": ("dataset", "was given a new index"),
 }
 
 STATUSES: dict[str, tuple[str, Q]] = {
@@ -262,9 +263,9 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
 
     @display(description="Request id")
     def request_link(self, record: UsageRecord) -> str:
-        for prefix, (page, done) in PROCESSED.items():
+        for prefix, (parameter, done) in PROCESSED.items():
             if record.request_id.startswith(prefix):
-                address = f"{reverse(f'admin:{page}_changelist')}?q={record.request_id}"
+                address = f"{reverse('admin:files_datasetfile_changelist')}?{parameter}={record.request_id}"
                 return format_html(
                     '<a class="text-link" href="{}">{}</a> {}', address, record.request_id, done
                 )

@@ -138,10 +138,22 @@ def test_the_processing_of_a_file_leads_to_the_file(operator, world, dataset):
     assert f'href="{link}"' in page.content.decode()
     assert f"{place.file_id} was processed" in text(page)
     assert "handbook.pdf" in text(operator.get(link))
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_the_indexing_of_a_dataset_leads_to_its_files(operator, world, hidden):
+    dataset = factories.dataset(world.tenant, hidden=hidden)
+    factories.place(dataset, filename="handbook.pdf")
+    factories.place(factories.dataset(world.tenant), filename="elsewhere.pdf")
     indexed = record(world, request_id=dataset.pk, route="/embeddings")
     page = operator.get(url("tenants_usagerecord_change", indexed.pk))
+    link = f"{url('files_datasetfile_changelist')}?dataset={dataset.pk}"
+    assert f'href="{link}"' in page.content.decode()
     assert f"{dataset.pk} was given a new index" in text(page)
-    assert dataset.name in text(operator.get(f"{url('files_dataset_changelist')}?q={dataset.pk}"))
+    files = text(operator.get(link))
+    assert "handbook.pdf" in files
+    assert "elsewhere.pdf" not in files
+    assert ("a conversation" if hidden else dataset.name) in files
 
 
 @pytest.mark.parametrize(
