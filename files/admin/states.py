@@ -45,11 +45,13 @@ def is_working(place: DatasetFile) -> bool:
 
 def note(place: DatasetFile) -> str:
     """Return what a worker is doing with a file, or what it waits for."""
-    if place.state == State.PROCESSING:
-        return f"{STAGES.get(place.stage, 'Starting')} · {place.progress} %"
-    if place.state == State.UPLOADED and place.retry_at and place.retry_at > timezone.now():
+    if place.state != State.PROCESSING:
+        return ""
+    if place.retry_at and place.retry_at > timezone.now():
         return "to be tried again"
-    return ""
+    if place.letters and place.lease is None:
+        return "waits for its turn among scans"
+    return f"{STAGES.get(place.stage, 'Starting')} · {place.progress} %"
 
 
 def key(place: DatasetFile) -> str:

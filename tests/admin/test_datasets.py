@@ -3,6 +3,7 @@
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -96,6 +97,17 @@ class TestPage:
         found = text(page(operator, dataset))
         for words in ("done.pdf", "broken.pdf", "The file is encrypted.", "now.pdf", "Embedding · 80 %"):
             assert words in found
+
+    def test_it_says_what_a_file_that_was_begun_waits_for(self, operator, dataset):
+        waits = {"state": State.PROCESSING, "progress": 5, "letters": True}
+        scan = factories.place(dataset, **waits)
+        factories.place(dataset, **waits, retry_at=timezone.now() + timedelta(minutes=1))
+        factories.place(dataset, **waits, lease=uuid4(), lease_until=timezone.now(), stage="extracting")
+        places = operator.get(url("files_dataset_progress", dataset.pk)).json()["places"]
+        expected = ["waits for its turn among scans", "to be tried again", "Extracting text · 5 %"]
+        assert [row["note"] for row in sorted(places, key=lambda row: row["id"])] == expected
+        DatasetFile.objects.filter(pk=scan.pk).update(lease=uuid4())
+        assert "among scans" not in text(page(operator, dataset))
 
     def test_its_title_is_shown_and_changed(self, operator, dataset):
         address = url("files_dataset_change", dataset.pk)
