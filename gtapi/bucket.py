@@ -7,7 +7,7 @@ from typing import Any
 
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+from botocore.exceptions import IncompleteReadError, ResponseStreamingError
 from django.core.files import File
 from storages.backends.s3 import S3Storage
 
@@ -18,8 +18,9 @@ MEGABYTE = 1024 * 1024
 ATTEMPTS = 3
 #: Bytes of an answer that are taken at once, and lost where it breaks off among them.
 _PIECE = 64 * 1024
-#: How it breaks off. Requests that get no answer at all are sent again by the library.
-_BROKEN_OFF = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
+#: How it breaks off. One that falls silent does not: to ask again would hold the thread for as long once more.
+#: Requests that get no answer at all are sent again by the library.
+_BROKEN_OFF = (IncompleteReadError, ResponseStreamingError)
 
 
 class _Ranges(io.RawIOBase):

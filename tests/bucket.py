@@ -24,6 +24,8 @@ class Store:
     failing: bool = False
     #: So many of the next answers with an object break off after half of it.
     breaking: int = 0
+    #: Answers with an object fall silent after half of it, as long as this is not set.
+    speaking: threading.Event = field(default_factory=threading.Event)
     port: int = 0
 
     @property
@@ -115,8 +117,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.store.breaking -= 1
             self.close_connection = True
             data = data[: len(data) // 2]
-        self.store.sent[key] += len(data)
-        self.answer(status, data, **told)
+        half = len(data) if self.store.speaking.is_set() else len(data) // 2
+        self.store.sent[key] += half
+        self.answer(status, data[:half], **told)
+        if half < len(data):
+            self.store.speaking.wait()
+            self.close_connection = True
 
     def list(self, query: dict) -> None:
         prefix = query.get("prefix", [""])[0]
@@ -131,6 +137,7 @@ class Bucket:
 
     def __enter__(self) -> Store:
         self.store = Store()
+        self.store.speaking.set()
         handler = type("Handler", (_Handler,), {"store": self.store})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.server.daemon_threads = True
@@ -140,6 +147,7 @@ class Bucket:
         return self.store
 
     def __exit__(self, *_: object) -> None:
+        self.store.speaking.set()
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()

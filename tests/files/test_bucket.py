@@ -8,9 +8,12 @@ from contextlib import ExitStack
 
 import httpx
 import pytest
+from botocore.config import Config
+from botocore.exceptions import ReadTimeoutError
 from django.core.files.storage import storages
 
 from files.models import File, Leftover
+from gtapi import bucket
 from tests import environment, factories
 from tests.answers import answer as answered
 from tests.bucket import Bucket
@@ -157,6 +160,26 @@ def test_a_bucket_whose_answers_all_break_off_is_given_up(http, store, stored):
     before = store.requests.count(("GET", path))
     envelope(http.get(address), 503, "service_unavailable")
     assert store.requests.count(("GET", path)) - before == 3
+
+
+def test_a_bucket_that_falls_silent_is_asked_no_more(store):
+    store.objects["gateway/silent"] = bytes(MEGABYTE)
+    silent = bucket.Bucket(
+        bucket_name="gateway-files",
+        endpoint_url=store.url,
+        region_name="eu-central-1",
+        access_key="AKIAEXAMPLE",
+        secret_key="bucket-secret",
+        addressing_style="path",
+    )
+    silent.client_config = silent.client_config.merge(Config(read_timeout=0.5))
+    store.speaking.clear()
+    try:
+        with silent.open("gateway/silent") as file, pytest.raises(ReadTimeoutError):
+            file.read()
+    finally:
+        store.speaking.set()
+    assert store.requests.count(("GET", "gateway/silent")) == 1
 
 
 @pytest.mark.parametrize("breaking", [0, 1])
