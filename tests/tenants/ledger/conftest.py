@@ -1,16 +1,19 @@
 """A Redis and a spool of the test's own, so that nothing else drains what it records."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import redis as redis_client
 
 from gtapi.stack.redis import Redis
+from tenants import drain
 from tenants.models import UsageRecord
 from tests import environment
 from tests.tenants.ledger.processes import Process
+from tests.waiting import eventually
 
 _numbers = itertools.count(1)
 
@@ -39,6 +42,28 @@ class Ledger:
 
 def stored(ids: list[str]) -> int:
     return UsageRecord.objects.filter(pk__in=ids).count()
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch) -> None:
+    """This process waits for whoever stores at the moment: a worker does, after other tests' requests.
+
+    By itself a drain leaves it at that, and comes again in a second.
+    """
+    store = drain.store
+
+    def stored(lines: Sequence[bytes]) -> tuple[int, list[bytes]]:
+        done: list[tuple[int, list[bytes]]] = []
+
+        def once() -> bool:
+            with suppress(drain.Busy):
+                done.append(store(lines))
+            return bool(done)
+
+        eventually(once)
+        return done[0]
+
+    monkeypatch.setattr(drain, "store", stored)
 
 
 @pytest.fixture(scope="module")
