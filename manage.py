@@ -21,7 +21,7 @@ def main() -> None:
 
     read_file(os.environ)
 
-    from gtapi.home import HomeError, home  # after the file, which may say where it is
+    from gtapi.data_dir import HomeError, home  # after the file, which may say where it is
     from gtapi.stack.embedded import servers_for
     from gtapi.stack.errors import StackError
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from gtapi.stack.postgres import Postgres
-from gtapi.stack.processes import Program
+from gtapi.stack.process import Program
 from gtapi.stack.redis import Redis
 
 HERE = Path(__file__).resolve().parent

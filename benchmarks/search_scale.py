@@ -182,14 +182,14 @@ def uses_index(dataset: Any) -> bool:
     """Tell whether PostgreSQL looks vectors up by their index where a search lets it."""
     from django.db import connection
 
-    from files.search import indexes, plan, searching
+    from files.search import hybrid, indexes, statements
     from files.search.sql import SQL, sql
 
-    scope = plan.Scope(dataset.tenant_id, (dataset.pk,), SQL("TRUE"))
+    scope = statements.Scope(dataset.tenant_id, (dataset.pk,), SQL("TRUE"))
     chunks = sum(dataset.places.values_list("chunk_count", flat=True))
     vector = next(iter(VECTORS.values()))
-    probe = plan.Probe("embedder", (dataset.pk,), vector, (0, 1), exact=chunks <= searching.EXACT)
-    explained = sql("EXPLAIN {}", plan.nearest(scope, probe))
+    probe = statements.Probe("embedder", (dataset.pk,), vector, (0, 1), exact=chunks <= hybrid.EXACT)
+    explained = sql("EXPLAIN {}", statements.nearest(scope, probe))
     with connection.cursor() as cursor:
         cursor.execute(explained.text, explained.values)
         return indexes.name_of(DIMENSIONS) in str(cursor.fetchall())
@@ -211,7 +211,7 @@ def step(
     size: int, grown: int, big: Any, small: Any, world: World, *, keep_index: bool
 ) -> tuple[str, list[str]]:
     """Grow to ``size`` and measure; returns a line of the table, and what is wrong."""
-    from files.search import searching
+    from files.search import hybrid
 
     if not keep_index:
         drop_index()
@@ -232,7 +232,7 @@ def step(
         if found.recall is not None and found.recall < FLOOR
     ]
     wrong += [f"{name} at {size:,}: only {m.least} passages" for name, m in kinds.items() if m.least < LIMIT]
-    if by_index is not bool(size > searching.EXACT):
+    if by_index is not bool(size > hybrid.EXACT):
         wrong.append(f"at {size:,} the index is {'used' if by_index else 'not used'}")
     return "| " + " | ".join(cells) + " |", wrong
 

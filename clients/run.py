@@ -23,7 +23,7 @@ from clients.results import Results  # noqa: E402
 from clients.session import run_client  # noqa: E402
 from clients.stack import BASES, serving  # noqa: E402
 from gtapi.stack.errors import StackError  # noqa: E402
-from gtapi.words import counted  # noqa: E402
+from gtapi.text import counted  # noqa: E402
 
 
 def arguments() -> argparse.Namespace:

@@ -5,7 +5,7 @@ from django.urls import URLPattern, path
 from files.views.dataset_files import DatasetFilesView, DatasetFileView
 from files.views.datasets import DatasetDetailView, DatasetsView
 from files.views.files import FileContentView, FilesView, FileView
-from files.views.searching import DatasetSearchView, VectorStoreSearchView
+from files.views.search import DatasetSearchView, VectorStoreSearchView
 from files.views.vector_store_files import (
     FileBatchCancelView,
     FileBatchDetailView,

@@ -14,7 +14,7 @@ from semchunk.semchunk import chunk
 
 from files.extraction import Section
 from files.extraction.headings import BETWEEN
-from gtapi.tokens import count
+from gtapi.tokenizer import count
 
 #: Spans that a piece is made of, at least, so that it can be filled and overlap the one before.
 _SPANS_A_PIECE = 8

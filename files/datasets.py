@@ -12,13 +12,13 @@ from django.db.models import Count, Q, Sum
 from django.utils import timezone
 from django.utils.text import slugify
 
-from files import limits
-from files.ingestion.waking import wake
-from files.limits import Limits
+from files.ingestion.wakeup import wake
 from files.models import Dataset, DatasetFile, DatasetGrant
 from files.models.datasets import NAME, RESERVED
-from gtapi.checks import invalid
+from files.uploads import quotas
+from files.uploads.quotas import Limits
 from gtapi.errors import Conflict
+from gtapi.validation import invalid
 from tenants.models import Tenant
 
 JSON = dict[str, Any]
@@ -106,7 +106,7 @@ def create(
         PermissionDenied: the tenant has too many datasets.
         NameTaken: others took every name that was tried.
     """
-    limits.alone(tenant_id)
+    quotas.alone(tenant_id)
     Limits.of(tenant_id).check_datasets(tenant_id)
     if embedding is None:
         embedding = Tenant.objects.values_list("embedding", flat=True).get(pk=tenant_id)

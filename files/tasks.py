@@ -6,11 +6,12 @@ import threading
 from celery import shared_task
 from django.db import connection
 
-from files import sweeps
-from files.ingestion import run
+from files.ingestion import runner
 from files.ingestion.claims import AWAY
 from files.search import indexes
-from gtapi import folders, forms
+from files.uploads import cleanup
+from gtapi import tempdirs
+from gtapi.web import multipart
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 def ingest() -> None:
     """Work on the files that wait, and on datasets that want another index."""
     try:
-        run.run()
+        runner.run()
     except AWAY as error:
         logger.warning("files are not processed: %s", type(error).__name__)
 
@@ -29,9 +30,9 @@ def ingest() -> None:
 @shared_task
 def sweep_uploads() -> None:
     """Remove what broken-off uploads have left in storage, in the tables and in this machine's temporary folder."""
-    folders.sweep(forms.PREFIX)
+    tempdirs.sweep(multipart.PREFIX)
     try:
-        sweeps.sweep()
+        cleanup.sweep()
     except AWAY as error:
         logger.warning("uploads are not swept: %s", type(error).__name__)
 

@@ -15,9 +15,9 @@ from django.conf import settings  # noqa: E402 - the registry has to be ready
 from django.urls import get_resolver  # noqa: E402
 from django.utils.module_loading import import_string  # noqa: E402
 
-from gtapi.handler import APIHandler, Send  # noqa: E402
-from gtapi.pages import PagesHandler  # noqa: E402
-from gtapi.patience import Receive  # noqa: E402
+from gtapi.web.admin_handler import PagesHandler  # noqa: E402
+from gtapi.web.api_handler import APIHandler, Send  # noqa: E402
+from gtapi.web.timeouts import Receive  # noqa: E402
 
 PREFIX = "/api/tenant"
 HEALTH = ("/healthz", "/readyz")

@@ -5,7 +5,7 @@ import os
 from celery import Celery
 from celery.signals import worker_process_init
 
-from gtapi.stack.processes import die_with_parent
+from gtapi.stack.process import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gtapi.settings")
 

@@ -34,8 +34,8 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions as drf
 
-from gtapi.responses import JSONResponse
-from gtapi.words import counted
+from gtapi.text import counted
+from gtapi.web.responses import JSONResponse
 
 logger = logging.getLogger(__name__)
 

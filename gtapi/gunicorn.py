@@ -3,10 +3,10 @@
 import os
 from typing import Any
 
-from gtapi.stack.processes import die_with_parent
+from gtapi.stack.process import die_with_parent
 
 bind = os.environ.get("WEB_BIND") or f"127.0.0.1:{os.environ.get('PORT') or 8000}"
-worker_class = "gtapi.worker.GatewayWorker"
+worker_class = "gtapi.web.uvicorn_worker.GatewayWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY") or min(len(os.sched_getaffinity(0)), 4))
 # Each worker loads the application by itself: connections and the event loop do not survive a fork.
 preload_app = False

@@ -13,7 +13,7 @@ import environ
 from cryptography.fernet import Fernet, MultiFernet
 from django.core.exceptions import ImproperlyConfigured
 
-from gtapi.home import home
+from gtapi.data_dir import home
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -79,7 +79,7 @@ INSTALLED_APPS = [
     "inference",
 ]
 
-#: The admin's chain. The API has one of its own, see gtapi.handler.
+#: The admin's chain. The API has one of its own, see gtapi.web.api_handler.
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -142,7 +142,7 @@ FILES_S3_BUCKET = env.str("FILES_S3_BUCKET", default="")
 if FILES_S3_BUCKET and find_spec("storages") is None:
     raise ImproperlyConfigured("FILES_S3_BUCKET needs the packages of requirements/production-s3.txt.")
 _bucket: dict[str, Any] = {
-    "BACKEND": "gtapi.bucket.Bucket",
+    "BACKEND": "gtapi.s3.Bucket",
     "OPTIONS": {
         "bucket_name": FILES_S3_BUCKET,
         "endpoint_url": env.str("FILES_S3_ENDPOINT_URL", default="") or None,
@@ -186,7 +186,7 @@ WHITENOISE_AUTOREFRESH = False
 
 REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "gtapi.errors.exception_handler",
-    # Views of the API name an authentication and permissions of their own kind, see gtapi.views.
+    # Views of the API name an authentication and permissions of their own kind, see gtapi.web.views.
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -235,8 +235,8 @@ USAGE_RETENTION_DAYS = env.int("USAGE_RETENTION_DAYS", default=400)
 EXPLANATION_RETENTION_DAYS = env.int("EXPLANATION_RETENTION_DAYS", default=30)
 #: Async context managers that live as long as a web process does, in the order in which they start.
 SERVICES = [
-    "tenants.policy.watching",
-    "tenants.ledger.recording",
+    "tenants.policy_cache.watching",
+    "tenants.usage.ledger.recording",
     "inference.upstream.connected",
 ]
 
@@ -263,15 +263,15 @@ EXTRACTION_MAX_CHARACTERS = env.int("EXTRACTION_MAX_CHARACTERS", default=10_000_
 EXTRACTION_TEMP_DIR: str | None = env.str("EXTRACTION_TEMP_DIR", default=None)
 
 #: Who embeds and transcribes for the app `files`, see files.backends.
-FILES_EMBEDDER = "inference.backends.embed"
-FILES_SCALE = "inference.backends.scale"
-FILES_TRANSCRIBER = "inference.backends.transcribe"
+FILES_EMBEDDER = "inference.file_backends.embed"
+FILES_SCALE = "inference.file_backends.scale"
+FILES_TRANSCRIBER = "inference.file_backends.transcribe"
 #: Seconds that a search waits for its question's vector; after them the words alone are searched.
 SEARCH_EMBEDDING_SECONDS = env.float("SEARCH_EMBEDDING_SECONDS", default=10.0)
 SEARCH_INDEX_MEMORY = env.str("SEARCH_INDEX_MEMORY", default="1GB")
 #: Async context managers that live as long as a worker is at work on files.
 INGEST_SERVICES = [
-    "tenants.ledger.recording",
+    "tenants.usage.ledger.recording",
     "inference.upstream.connected",
 ]
 #: Seconds after which a file whose worker gives no sign any more is taken up by another one.
@@ -400,7 +400,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "filters": {"without_tracebacks": {"()": "gtapi.log.WithoutTracebacks"}},
+    "filters": {"without_tracebacks": {"()": "gtapi.log_filters.WithoutTracebacks"}},
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",

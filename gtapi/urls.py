@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from gtapi import health
+from gtapi.web import health
 
 urlpatterns = [
     path("api/tenant/v1/", include("inference.api_urls")),

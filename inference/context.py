@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gtapi.checks import invalid
 from gtapi.crypto import unseal
+from gtapi.validation import invalid
 from inference import tokens
 from inference.providers.base import Upload
 from inference.routing import Target

@@ -6,7 +6,7 @@ from typing import Any
 
 from inference.shapes.audio import heard_ms
 from inference.shapes.typed_events import token_usage
-from tenants.ledger import Entry
+from tenants.usage.ledger import Entry
 
 JSON = dict[str, Any]
 

@@ -15,7 +15,7 @@ from psycopg_pool import PoolTimeout
 
 from files.backends import Caller
 from files.search import Passage, search
-from files.search.words import CHARACTER
+from files.search.query_terms import CHARACTER
 from gtapi.errors import Unavailable
 from inference.routing import Target
 

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from inference.models import PASSAGE_TOKENS, PASSAGES, Agent, CatalogEntry, Grant, Provider
 from inference.providers.base import Timeouts, Upstream
 from tenants.models import InferenceKey
-from tenants.policy import PolicyCache, watch
+from tenants.policy_cache import PolicyCache, watch
 
 
 @dataclass(frozen=True, slots=True)

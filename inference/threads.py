@@ -13,10 +13,10 @@ from django.db.models import Count, Func, IntegerField, Q, QuerySet, Sum, TextFi
 from django.db.models.functions import Cast
 from django.utils import timezone
 
-from files import uploads
 from files.models import Dataset
+from files.uploads import stored_files
 from gtapi.errors import BadRequest, NotFound
-from gtapi.words import counted
+from gtapi.text import counted
 from inference import tokens
 from inference.models import Conversation, Item, Turn
 from tenants.models import Tenant
@@ -89,7 +89,7 @@ def remove(conversation: Conversation) -> None:
     dataset = conversation.dataset
     conversation.delete()
     if dataset is not None:
-        uploads.remove_dataset(dataset)
+        stored_files.remove_dataset(dataset)
 
 
 def standing(conversation: Conversation) -> QuerySet[Item]:

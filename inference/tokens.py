@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from gtapi.tokens import count
+from gtapi.tokenizer import count
 
 #: Characters of a text that are counted at most.
 _COUNTED = 1_000_000

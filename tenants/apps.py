@@ -7,7 +7,7 @@ class TenantsConfig(AppConfig):
     verbose_name = "Tenants and keys"
 
     def ready(self) -> None:
-        from tenants import checks as checks  # noqa: PLC0414 - imported for what it registers
-        from tenants import partitions
+        from tenants import system_checks  # noqa: F401 - imported for the checks that it registers
+        from tenants.usage import partitions
 
         post_migrate.connect(partitions.after_migrate, sender=self)

@@ -4,10 +4,10 @@ import time
 from dataclasses import dataclass, field
 
 from gtapi.errors import AuthenticationFailed
-from gtapi.request import APIRequest
+from gtapi.web.request import APIRequest
 from tenants import keys
 from tenants.models import InferenceKey, normalise_host
-from tenants.policy import PolicyCache, watch
+from tenants.policy_cache import PolicyCache, watch
 from tenants.scopes import expand
 
 

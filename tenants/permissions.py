@@ -3,7 +3,7 @@
 from typing import Any
 
 from gtapi.errors import PermissionDenied
-from gtapi.request import APIRequest
+from gtapi.web.request import APIRequest
 
 
 def lacking(scope: str) -> PermissionDenied:

@@ -6,8 +6,8 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from tenants import drain, partitions
 from tenants.models import PolicyChange
+from tenants.usage import drain, partitions
 
 logger = logging.getLogger(__name__)
 

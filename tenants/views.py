@@ -6,12 +6,12 @@ from typing import ClassVar
 from django.http.response import HttpResponseBase
 
 from gtapi.errors import APIError, translate
-from gtapi.request import APIRequest
-from gtapi.responses import Stream
-from gtapi.views import AsyncAPIView
-from tenants import ledger
+from gtapi.web.request import APIRequest
+from gtapi.web.responses import Stream
+from gtapi.web.views import AsyncAPIView
 from tenants.authentication import KeyAuthentication, KeyFacts
 from tenants.permissions import HasScope
+from tenants.usage import ledger
 
 
 class KeyedView(AsyncAPIView):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from gtapi.stack.processes import Program
+from gtapi.stack.process import Program
 from tests import environment
 from tests.wire import PLAIN
 

@@ -70,15 +70,15 @@ def test_no_import_runs_against_the_order_of_the_apps():
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("tenants.policy", "from inference.models import Agent"),
-        ("tenants.policy", "import files.models"),
+        ("tenants.policy_cache", "from inference.models import Agent"),
+        ("tenants.policy_cache", "import files.models"),
         ("files.models", "from inference import models"),
-        ("gtapi.handler", "from tenants.authentication import KeyAuthentication"),
-        ("gtapi.handler", "def late():\n    from tenants import keys"),
-        ("gtapi.health", "import importlib\nimportlib.import_module('inference.routing')"),
+        ("gtapi.web.api_handler", "from tenants.authentication import KeyAuthentication"),
+        ("gtapi.web.api_handler", "def late():\n    from tenants import keys"),
+        ("gtapi.web.health", "import importlib\nimportlib.import_module('inference.routing')"),
         ("inference.routing", "from gtapi.settings import MAX_BODY_BYTES"),
         ("inference.tasks", "from gtapi import celery"),
-        ("gtapi.handler", "from . import urls"),
+        ("gtapi.database", "from . import urls"),
         ("gtapi.stack.launcher", "from ..celery import app"),
     ],
 )
@@ -94,7 +94,7 @@ def test_a_wrong_import_is_caught(name, line):
             "from files.models import Dataset\nfrom tenants import keys\nimport gtapi.errors",
         ),
         ("gtapi.asgi", "from tenants import policy\nfrom gtapi.urls import urlpatterns"),
-        ("gtapi.stack.launcher", "from gtapi.home import home\nfrom . import postgres"),
+        ("gtapi.stack.launcher", "from gtapi.data_dir import home\nfrom . import postgres"),
         ("files.models", "import celery\nfrom django.conf import settings"),
     ],
 )
@@ -104,5 +104,5 @@ def test_an_import_that_follows_the_order_passes(name, line):
 
 def test_relative_imports_are_resolved():
     assert "gtapi.stack.postgres" in imported("gtapi.stack.launcher", "from . import postgres")
-    assert "gtapi.home" in imported("gtapi.stack.launcher", "from ..home import home")
+    assert "gtapi.data_dir" in imported("gtapi.stack.launcher", "from ..home import home")
     assert "gtapi.stack.redis" in imported("gtapi.stack", "from .redis import start", package=True)

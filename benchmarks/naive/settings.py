@@ -19,4 +19,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,
 }
-SERVICES = ["tenants.policy.watching", "tenants.ledger.recording", "benchmarks.naive.views.client_open"]
+SERVICES = [
+    "tenants.policy_cache.watching",
+    "tenants.usage.ledger.recording",
+    "benchmarks.naive.views.client_open",
+]

@@ -25,8 +25,9 @@ from inference.endpoints import ENDPOINTS
 from inference.routing import Target
 from inference.shapes.chat import ChunkWriter, completion
 from inference.shapes.chat_request import check_chat
-from tenants import keys, ledger
+from tenants import keys
 from tenants.authentication import KeyFacts, known_keys
+from tenants.usage import ledger
 
 _clients: list[httpx.AsyncClient] = []
 

@@ -16,16 +16,16 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from files import uploads
-from files.admin import searching, states, uploading
-from files.admin.figures import summary, summary_of_each
-from files.ingestion.orders import process_again
-from files.ingestion.waking import wake
-from files.limits import Limits
+from files.admin import search, states, uploads
+from files.admin.metrics import summary, summary_of_each
+from files.ingestion.reprocess import process_again
+from files.ingestion.wakeup import wake
 from files.models import ChunkVector, Dataset, DatasetFile, DatasetGrant
+from files.uploads import stored_files
+from files.uploads.quotas import Limits
 from gtapi.templatetags.amounts import ago, ahead
 from gtapi.templatetags.amounts import size as size_text
-from gtapi.words import counted
+from gtapi.text import counted
 from tenants.admin.base import ShownAdmin, TenantForm, TenantOwnedAdmin, badge
 from tenants.admin.typed import ActionVariant, display, page_action
 from tenants.admin.widgets import CheckRows
@@ -213,15 +213,15 @@ class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
             raise PermissionDenied
         if request.method != "POST":
             return self.back_to(dataset)
-        uploading.to_disk(request)
+        uploads.to_disk(request)
         return csrf_protect(partial(self._take, dataset=dataset))(request)
 
     def _take(self, request: HttpRequest, dataset: Dataset) -> HttpResponse:
-        scripted = uploading.wants_json(request)
-        refused = uploading.too_large(request, dataset) if scripted else None
+        scripted = uploads.wants_json(request)
+        refused = uploads.too_large(request, dataset) if scripted else None
         if refused is not None:
             return JsonResponse({"error": refused.message}, status=refused.status)
-        received = uploading.receive(dataset, request.FILES.getlist("files"))
+        received = uploads.receive(dataset, request.FILES.getlist("files"))
         if added := [one.name for one in received if one.created]:
             self.log_change(request, dataset, f"Uploaded {', '.join(added)}.")
         if scripted:
@@ -251,10 +251,10 @@ class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
     )
     def search_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
         dataset = self.fetch(request, object_id, "view")
-        form = searching.SearchForm(request.POST if request.method == "POST" else None)
+        form = search.SearchForm(request.POST if request.method == "POST" else None)
         trial = None
         if form.is_bound and form.is_valid():
-            trial = searching.attempt(dataset, **form.cleaned_data)
+            trial = search.attempt(dataset, **form.cleaned_data)
         return self.page(
             request,
             "admin/files/dataset/search.html",
@@ -289,11 +289,11 @@ class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
     # --- deletion -------------------------------------------------------------------------------------------
 
     def delete_model(self, request: HttpRequest, obj: Dataset) -> None:
-        uploads.remove_dataset(obj)
+        stored_files.remove_dataset(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Dataset]) -> None:
         for dataset in queryset:
-            uploads.remove_dataset(dataset)
+            stored_files.remove_dataset(dataset)
 
     # --- columns --------------------------------------------------------------------------------------------
 

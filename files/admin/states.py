@@ -8,7 +8,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 
-from files.admin.figures import WORKING
+from files.admin.metrics import WORKING
 from files.models import DatasetFile
 
 State, Stage = DatasetFile.State, DatasetFile.Stage

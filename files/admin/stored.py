@@ -9,12 +9,12 @@ from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RelatedDropdownFilter
 
-from files import uploads
-from files.admin import downloading
+from files.admin import downloads
 from files.models import DatasetFile, File
+from files.uploads import stored_files
 from gtapi.templatetags.amounts import ago, ahead
 from gtapi.templatetags.amounts import size as size_text
-from gtapi.words import counted
+from gtapi.text import counted
 from tenants.admin.base import LookedAtAdmin
 from tenants.admin.typed import display
 
@@ -76,16 +76,16 @@ class FileAdmin(LookedAtAdmin[File]):
 
     def content_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Answer with a file's bytes, to be saved and never to be shown: they are a stranger's."""
-        return downloading.attachment(request, self.fetch(request, object_id, "view"))
+        return downloads.attachment(request, self.fetch(request, object_id, "view"))
 
     # --- deletion -------------------------------------------------------------------------------------------
 
     def delete_model(self, request: HttpRequest, obj: File) -> None:
-        uploads.remove(obj)
+        stored_files.remove(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[File]) -> None:
         for file in queryset:
-            uploads.remove(file)
+            stored_files.remove(file)
 
     # --- columns --------------------------------------------------------------------------------------------
 

@@ -34,6 +34,6 @@ def extract(path: Path, filename: str, content_type: str, goes_on: GoesOn = lamb
         Interrupted: ``goes_on`` said no.
     """
     # What starts the process is for Django's side alone, and the process imports this package, too.
-    from files.extraction.reader import read
+    from files.extraction.subprocess_runner import read
 
     return read(path, filename, content_type, goes_on)

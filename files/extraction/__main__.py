@@ -12,12 +12,12 @@ from typing import Any
 import orjson
 
 from files.extraction import cleaning
-from files.extraction.confinement import confine
 from files.extraction.detection import detect
 from files.extraction.formats import extractor
 from files.extraction.limits import Limits
+from files.extraction.sandbox import confine
 from files.extraction.sections import ExtractionError, Omission
-from gtapi.stack.processes import die_with_parent
+from gtapi.stack.process import die_with_parent
 
 
 def main() -> None:

@@ -14,11 +14,11 @@ from time import monotonic
 from django.db import DatabaseError
 
 from files.backends import Caller
-from files.ingestion import generations
+from files.ingestion import vector_generations
 from files.ingestion.claims import AWAY, Lost
 from files.ingestion.embedding import BATCH, embed_batch
 from files.ingestion.errors import Failed
-from files.ingestion.generations import Index
+from files.ingestion.vector_generations import Index
 from files.models import Dataset
 from gtapi.database import in_thread
 from gtapi.errors import APIError
@@ -35,7 +35,7 @@ async def index(held: Index, until: float) -> bool:
     """
     try:
         whole = await _index(held, until)
-        await in_thread(generations.release, held, whole=whole)
+        await in_thread(vector_generations.release, held, whole=whole)
     except Lost:
         logger.info("dataset %s is in other hands", held.dataset_id)
     except Failed as error:
@@ -44,7 +44,7 @@ async def index(held: Index, until: float) -> bool:
         logger.warning("dataset %s is not indexed: %s", held.dataset_id, error.code)
         await _note(held, why)
     except asyncio.CancelledError:
-        await asyncio.shield(in_thread(generations.release, held, whole=False))
+        await asyncio.shield(in_thread(vector_generations.release, held, whole=False))
         raise
     except AWAY as error:
         # The lease runs out by itself.
@@ -63,7 +63,7 @@ async def index(held: Index, until: float) -> bool:
 
 async def _note(held: Index, why: str) -> None:
     try:
-        await in_thread(generations.fail, held, why)
+        await in_thread(vector_generations.fail, held, why)
     except AWAY as error:
         logger.warning("the database does not take a dataset's state: %s", type(error).__name__)
 
@@ -71,14 +71,14 @@ async def _note(held: Index, why: str) -> None:
 async def _index(held: Index, until: float) -> bool:
     """Do what there is to do; says whether it came to the end of it."""
     while True:
-        dataset = await in_thread(generations.begin, held)
+        dataset = await in_thread(vector_generations.begin, held)
         if not dataset.next_embedding:
             break
         if not await _fill(held, dataset, until):
             return False
-        if await in_thread(generations.show, held):
+        if await in_thread(vector_generations.show, held):
             break
-    while await in_thread(generations.sweep, held):
+    while await in_thread(vector_generations.sweep, held):
         if monotonic() > until:
             return False
     return True
@@ -87,16 +87,16 @@ async def _index(held: Index, until: float) -> bool:
 async def _fill(held: Index, dataset: Dataset, until: float) -> bool:
     """Make the vectors that the next generation lacks; says whether it came to the end of them."""
     caller = Caller(held.tenant_id, dataset.embedding_ordered_by_id or NO_KEY, dataset.pk)
-    for ids in _batches(await in_thread(generations.missing, held, dataset.next_generation)):
+    for ids in _batches(await in_thread(vector_generations.missing, held, dataset.next_generation)):
         if monotonic() > until:
             return False
-        found = await in_thread(generations.texts, ids)
+        found = await in_thread(vector_generations.texts, ids)
         if found:
             vectors: list[array[float]] = await embed_batch(
                 caller, dataset.next_embedding, [text for _, text in found]
             )
             chunk_ids = [chunk_id for chunk_id, _ in found]
-            if not await in_thread(generations.add, held, dataset, chunk_ids, vectors):
+            if not await in_thread(vector_generations.add, held, dataset, chunk_ids, vectors):
                 break
     return True
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from files.search.sql import SQL, joined, sql
-from gtapi.checks import MAX_PAIR_NAME, MAX_PAIR_VALUE, invalid, missing, one_of, wrong_type
+from gtapi.validation import MAX_PAIR_NAME, MAX_PAIR_VALUE, invalid, missing, one_of, wrong_type
 
 JSON: TypeAlias = dict[str, Any]
 

@@ -4,16 +4,17 @@ from typing import Any, ClassVar
 
 from django.db import transaction
 
-from files import datasets, uploads
-from files.checks import check_dataset_expiry
+from files import datasets
 from files.datasets import Counts
 from files.models import Dataset
 from files.models.datasets import DatasetQuerySet
-from gtapi.checks import check_metadata, invalid
+from files.uploads import stored_files
+from files.validation import check_dataset_expiry
 from gtapi.database import in_thread
-from gtapi.pagination import Paging, page
-from gtapi.request import APIRequest
-from gtapi.responses import JSONResponse
+from gtapi.validation import check_metadata, invalid
+from gtapi.web.pagination import Paging, page
+from gtapi.web.request import APIRequest
+from gtapi.web.responses import JSONResponse
 from tenants.views import KeyedView
 
 JSON = dict[str, Any]
@@ -38,7 +39,7 @@ class DatasetView(KeyedView):
     @property
     def may_remove(self) -> bool:
         """Whether the key may delete files, as changing a dataset can do."""
-        return uploads.SCOPE in self.auth.scopes
+        return stored_files.SCOPE in self.auth.scopes
 
     def datasets(self) -> DatasetQuerySet:
         """Return the datasets that are granted to the key."""
@@ -56,7 +57,7 @@ class DatasetView(KeyedView):
         # PostgreSQL takes no NUL, not even to look for one.
         found = None if "\0" in dataset_id else rows.filter(pk=dataset_id).first()
         if found is None:
-            raise uploads.no_dataset(dataset_id)
+            raise stored_files.no_dataset(dataset_id)
         return found
 
     def live_dataset(self, dataset_id: str) -> Dataset:
@@ -67,7 +68,7 @@ class DatasetView(KeyedView):
             BadRequest: it has expired.
         """
         dataset = self.dataset(dataset_id)
-        uploads.check_live(dataset)
+        stored_files.check_live(dataset)
         return dataset
 
 
@@ -94,7 +95,7 @@ class ShownView(DatasetView):
             PermissionDenied: the key lacks the scope.
         """
         if fields.get("expires_after") is not None and not self.may_remove:
-            raise uploads.no_removal("What is uploaded into a dataset is deleted when it expires")
+            raise stored_files.no_removal("What is uploaded into a dataset is deleted when it expires")
 
 
 class OneView(ShownView):
@@ -115,7 +116,7 @@ class OneView(ShownView):
                 return dataset
             # Whoever empties it locks its files first.
             transaction.savepoint_rollback(before)
-            uploads.empty_expired(dataset)
+            stored_files.empty_expired(dataset)
 
     def changed(self, dataset: Dataset, fields: JSON) -> JSON:
         """Store what the key changes of a dataset that is held for it, and return its object."""
@@ -128,5 +129,7 @@ class OneView(ShownView):
         return JSONResponse(await in_thread(lambda: self.whole(self.dataset(dataset_id))))
 
     async def delete(self, request: APIRequest, dataset_id: str) -> JSONResponse:
-        await in_thread(lambda: uploads.remove_dataset(self.dataset(dataset_id), may_remove=self.may_remove))
+        await in_thread(
+            lambda: stored_files.remove_dataset(self.dataset(dataset_id), may_remove=self.may_remove)
+        )
         return JSONResponse({"id": dataset_id, "object": f"{self.called}.deleted", "deleted": True})

@@ -4,19 +4,19 @@ from typing import Any, ClassVar
 
 import orjson
 
-from files import uploads
-from files.checks import check_attributes, check_chunking, refuse_file_expiry
 from files.models import DatasetFile, File
-from files.shapes import file_object
-from files.uploads import Upload
+from files.schemas.files import file_object
+from files.uploads import stored_files
+from files.uploads.stored_files import Upload
+from files.validation import check_attributes, check_chunking, refuse_file_expiry
 from files.views.base import DatasetView
 from files.views.uploads import UploadView
-from gtapi.checks import invalid
 from gtapi.database import in_thread
-from gtapi.forms import ReceivedForm
-from gtapi.pagination import Paging, page
-from gtapi.request import APIRequest
-from gtapi.responses import JSONResponse
+from gtapi.validation import invalid
+from gtapi.web.multipart import ReceivedForm
+from gtapi.web.pagination import Paging, page
+from gtapi.web.request import APIRequest
+from gtapi.web.responses import JSONResponse
 
 JSON = dict[str, Any]
 #: Characters of a field that holds JSON: more than attributes or a strategy can need.
@@ -87,7 +87,7 @@ class DatasetFileView(DatasetView):
         # PostgreSQL takes no NUL, not even to look for one.
         found = None if "\0" in file_id else places.filter(file=file_id).first()
         if found is None:
-            raise uploads.no_file(file_id)
+            raise stored_files.no_file(file_id)
         return found
 
     async def get(self, request: APIRequest, dataset_id: str, file_id: str) -> JSONResponse:
@@ -98,5 +98,5 @@ class DatasetFileView(DatasetView):
         return file_object(place.file, place, own=True)
 
     async def delete(self, request: APIRequest, dataset_id: str, file_id: str) -> JSONResponse:
-        await in_thread(lambda: uploads.detach(self.place(dataset_id, file_id)))
+        await in_thread(lambda: stored_files.detach(self.place(dataset_id, file_id)))
         return JSONResponse({"id": file_id, "object": "file", "deleted": True})

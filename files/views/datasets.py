@@ -5,14 +5,14 @@ from typing import Any
 from django.db import transaction
 
 from files import datasets
-from files.dataset_shapes import dataset_object
 from files.models.datasets import RESERVED
+from files.schemas.datasets import dataset_object
 from files.views.base import OneView, ShownView, shared_fields
-from gtapi.checks import invalid, missing, of_type
 from gtapi.database import in_thread
-from gtapi.pagination import Paging
-from gtapi.request import APIRequest
-from gtapi.responses import JSONResponse
+from gtapi.validation import invalid, missing, of_type
+from gtapi.web.pagination import Paging
+from gtapi.web.request import APIRequest
+from gtapi.web.responses import JSONResponse
 
 JSON = dict[str, Any]
 

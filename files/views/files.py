@@ -8,18 +8,19 @@ from typing import IO, Any, ClassVar
 from django.db.models import Prefetch, QuerySet
 from django.utils.http import content_disposition_header
 
-from files import storage, uploads
-from files.checks import check_file_expiry
+from files import storage
 from files.models import File
-from files.shapes import ALL_PURPOSES, PURPOSES, file_object, telling_place
-from files.uploads import Upload
+from files.schemas.files import ALL_PURPOSES, PURPOSES, file_object, telling_place
+from files.uploads import stored_files
+from files.uploads.stored_files import Upload
+from files.validation import check_file_expiry
 from files.views.uploads import UploadView, with_storage
-from gtapi.checks import missing, one_of
 from gtapi.database import in_thread
 from gtapi.errors import PermissionDenied, StorageUnavailable, translate
-from gtapi.pagination import Paging, page
-from gtapi.request import APIRequest
-from gtapi.responses import JSONResponse, Stream
+from gtapi.validation import missing, one_of
+from gtapi.web.pagination import Paging, page
+from gtapi.web.request import APIRequest
+from gtapi.web.responses import JSONResponse, Stream
 from tenants.views import KeyedView
 
 logger = logging.getLogger(__name__)
@@ -42,8 +43,8 @@ class FileOwnerView(KeyedView):
         # PostgreSQL takes no NUL, not even to look for one.
         if "\0" in user:
             return File.objects.none()
-        places = uploads.visible_places(self.auth.id).live().select_related("dataset")
-        return uploads.readable(self.auth.id, self.auth.tenant_id, user).prefetch_related(
+        places = stored_files.visible_places(self.auth.id).live().select_related("dataset")
+        return stored_files.readable(self.auth.id, self.auth.tenant_id, user).prefetch_related(
             Prefetch("places", queryset=places)
         )
 
@@ -55,7 +56,7 @@ class FileOwnerView(KeyedView):
         """
         found = None if "\0" in file_id else self.files(request).filter(pk=file_id).first()
         if found is None:
-            raise uploads.no_file(file_id)
+            raise stored_files.no_file(file_id)
         return found
 
 
@@ -111,12 +112,12 @@ class FileView(FileOwnerView):
 
     def _delete(self, request: APIRequest, file_id: str) -> None:
         file = self.file(request, file_id)
-        if not uploads.removable(file, self.auth.id):
+        if not stored_files.removable(file, self.auth.id):
             raise PermissionDenied(
                 "This file is also another key's. It can be taken out of the dataset, but not deleted.",
                 code="file_of_another_key",
             )
-        uploads.remove(file)
+        stored_files.remove(file)
 
 
 class FileContentView(FileOwnerView):
@@ -131,7 +132,7 @@ class FileContentView(FileOwnerView):
             opened, first = await with_storage(_begun, file.path)
         except FileNotFoundError:
             logger.warning("%s is not in storage, or was deleted just now", file_id)
-            raise uploads.no_file(file_id) from None
+            raise stored_files.no_file(file_id) from None
         except Exception as error:
             raise _unreachable(error) from error
         response = Stream(self._sent(opened, first), storage.harmless(file.content_type))

@@ -8,17 +8,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-from files import storage, uploads
-from files.limits import Limits
+from files import storage
 from files.models import File
-from files.shapes import file_object
-from files.uploads import Incoming, Kept, Upload
-from gtapi.checks import invalid, missing
+from files.schemas.files import file_object
+from files.uploads import stored_files
+from files.uploads.quotas import Limits
+from files.uploads.stored_files import Incoming, Kept, Upload
 from gtapi.database import in_thread
 from gtapi.errors import BadRequest, StorageUnavailable
-from gtapi.forms import ReceivedForm, received_form
-from gtapi.request import APIRequest
-from gtapi.responses import JSONResponse
+from gtapi.validation import invalid, missing
+from gtapi.web.multipart import ReceivedForm, received_form
+from gtapi.web.request import APIRequest
+from gtapi.web.responses import JSONResponse
 from tenants.views import KeyedView
 
 logger = logging.getLogger(__name__)
@@ -71,10 +72,10 @@ class UploadView(KeyedView):
         """Keep an upload as ``uploads.keep`` does, holding no connection while bytes move, and tell of it."""
         digest = await with_storage(storage.digest, upload.incoming.path)
         name = storage.new_name()
-        kept = await in_thread(uploads.begin, upload, digest, name)
+        kept = await in_thread(stored_files.begin, upload, digest, name)
         if kept is None:
             await self._store(upload.incoming, name)
-            kept = await in_thread(uploads.finish, upload, digest, name)
+            kept = await in_thread(stored_files.finish, upload, digest, name)
         return JSONResponse(await in_thread(_told, upload, kept))
 
     async def _store(self, incoming: Incoming, name: str) -> None:

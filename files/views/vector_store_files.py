@@ -6,14 +6,11 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Count, QuerySet
 
-from files import placing, uploads
-from files.checks import check_attributes, check_chunking
-from files.contents import Contents
 from files.datasets import Counts
-from files.ingestion import orders
+from files.extracted_text import Contents
+from files.ingestion import reprocess
 from files.models import Dataset, DatasetFile, FileBatch
-from files.placing import Wanted
-from files.vector_store_shapes import (
+from files.schemas.vector_stores import (
     CONTENT_BEGINNING,
     CONTENT_END,
     FILTERS,
@@ -22,13 +19,16 @@ from files.vector_store_shapes import (
     states_of,
     store_file_object,
 )
+from files.uploads import attach, stored_files
+from files.uploads.attach import Wanted
+from files.validation import check_attributes, check_chunking
 from files.views.base import DatasetView
-from gtapi.checks import invalid, missing, of_type, one_of
 from gtapi.database import in_thread
 from gtapi.errors import NotFound
-from gtapi.pagination import Paging, page
-from gtapi.request import APIRequest
-from gtapi.responses import JSONResponse, Stream
+from gtapi.validation import invalid, missing, of_type, one_of
+from gtapi.web.pagination import Paging, page
+from gtapi.web.request import APIRequest
+from gtapi.web.responses import JSONResponse, Stream
 from tenants.streaming import metered_bytes
 
 JSON = dict[str, Any]
@@ -80,7 +80,7 @@ class StoreFilesView(StoreFileView):
     @transaction.atomic
     def _attach(self, dataset_id: str, wanted: Wanted) -> JSON:
         dataset = self.live_dataset(dataset_id)
-        placing.place(dataset, self.auth.id, [wanted])
+        attach.place(dataset, self.auth.id, [wanted])
         return store_file_object(self.place(dataset, wanted.file_id))
 
 
@@ -113,7 +113,7 @@ class StoreFileDetailView(StoreFileView):
 
     def _delete(self, dataset_id: str, file_id: str) -> None:
         place = self.place(self.dataset(dataset_id), file_id)
-        uploads.detach(place, may_remove=self.may_remove)
+        stored_files.detach(place, may_remove=self.may_remove)
 
 
 class StoreFileContentView(StoreFileView):
@@ -163,7 +163,7 @@ class FileBatchesView(FileBatchView):
     def _create(self, dataset_id: str, wanted: Sequence[Wanted]) -> JSON:
         dataset = self.live_dataset(dataset_id)
         batch = FileBatch(tenant_id=dataset.tenant_id, dataset=dataset)
-        placing.place(dataset, self.auth.id, wanted, batch)
+        attach.place(dataset, self.auth.id, wanted, batch)
         return _whole(batch)
 
 
@@ -186,7 +186,7 @@ class FileBatchCancelView(FileBatchView):
     @transaction.atomic
     def _cancel(self, dataset_id: str, batch_id: str) -> JSON:
         batch = self.batch(self.dataset(dataset_id), batch_id)
-        orders.cancel(batch)
+        reprocess.cancel(batch)
         return _whole(batch)
 
 
@@ -229,14 +229,14 @@ def _batch(body: JSON) -> list[Wanted]:
             raise missing("file_ids")
         found = [
             _wanted({**body, "file_id": file_id})
-            for file_id in placing.check_ids("file_ids", body["file_ids"])
+            for file_id in attach.check_ids("file_ids", body["file_ids"])
         ]
     else:
         if body.get("file_ids") is not None:
             raise invalid("files", "it cannot be there together with 'file_ids'")
         of_type(list)("files", files)
-        if len(files) > placing.MAX_FILES:
-            raise invalid("files", f"expected at most {placing.MAX_FILES} files, but got {len(files)}")
+        if len(files) > attach.MAX_FILES:
+            raise invalid("files", f"expected at most {attach.MAX_FILES} files, but got {len(files)}")
         for at, said in enumerate(files):
             of_type(dict)(f"files[{at}]", said)
         named = [_wanted(said, f"files[{at}].") for at, said in enumerate(files)]

@@ -4,15 +4,16 @@ from typing import Any
 
 from django.db import transaction
 
-from files import datasets, placing
-from files.checks import check_chunking
-from files.vector_store_shapes import vector_store_object
+from files import datasets
+from files.schemas.vector_stores import vector_store_object
+from files.uploads import attach
+from files.validation import check_chunking
 from files.views.base import OneView, ShownView, shared_fields
-from gtapi.checks import invalid, of_type
 from gtapi.database import in_thread
-from gtapi.pagination import Paging
-from gtapi.request import APIRequest
-from gtapi.responses import JSONResponse
+from gtapi.validation import invalid, of_type
+from gtapi.web.pagination import Paging
+from gtapi.web.request import APIRequest
+from gtapi.web.responses import JSONResponse
 
 JSON = dict[str, Any]
 
@@ -30,15 +31,15 @@ class VectorStoresView(ShownView):
         fields = _fields(body)
         self.check_may_expire(fields)
         chunking = check_chunking(body.get("chunking_strategy"))
-        file_ids = placing.check_ids("file_ids", body.get("file_ids"))
+        file_ids = attach.check_ids("file_ids", body.get("file_ids"))
         return JSONResponse(await in_thread(self._create, fields, file_ids, chunking))
 
     @transaction.atomic
     def _create(self, fields: JSON, file_ids: list[str], chunking: JSON | None) -> JSON:
         tenant_id, key_id = self.auth.tenant_id, self.auth.id
         made = datasets.create(tenant_id, key_id, wanted=fields.get("title", ""), **fields)
-        wanted = [placing.Wanted(file_id, chunking=chunking, param="file_ids") for file_id in file_ids]
-        placing.place(made, key_id, wanted)
+        wanted = [attach.Wanted(file_id, chunking=chunking, param="file_ids") for file_id in file_ids]
+        attach.place(made, key_id, wanted)
         return self.whole(made)
 
 

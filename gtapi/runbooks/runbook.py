@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gtapi.data import read_yaml
+from gtapi.yaml_files import read_yaml
 
 FOLDER = Path(__file__).parent
 #: What is said of a route: it works as the client's own documentation has it, or it is an addition of ours.

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
-from gtapi.home import Home, write_private_file
+from gtapi.data_dir import Home, write_private_file
 from gtapi.stack import database
 from gtapi.stack.console import Console
 

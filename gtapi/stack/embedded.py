@@ -14,11 +14,11 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import NamedTuple
 
-from gtapi.home import CHECKOUT, Home
+from gtapi.data_dir import CHECKOUT, Home
 from gtapi.stack.environment import wants_own_postgres, wants_own_redis
 from gtapi.stack.errors import StackError
 from gtapi.stack.locks import FileLock
-from gtapi.stack.processes import Pause, Server, sleep
+from gtapi.stack.process import Pause, Server, sleep
 
 SECONDS_TO_START = 120.0
 SECONDS_TO_STOP = 40.0
@@ -146,7 +146,7 @@ def _have_running(stack: Stack) -> None:
 
 def _start_keeper(home: Home) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "gtapi.stack.keeper"],
+        [sys.executable, "-m", "gtapi.stack.shared_servers"],
         cwd=CHECKOUT,
         env=os.environ | {"GTAPI_HOME": str(home.root)},
         stdin=subprocess.DEVNULL,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gtapi.home import Home
+    from gtapi.data_dir import Home
 
 FILE = Path(__file__).resolve().parent.parent.parent / ".env"
 LOCAL_HOSTS = "localhost,127.0.0.1,[::1]"

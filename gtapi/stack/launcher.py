@@ -7,7 +7,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from gtapi.home import Home
+from gtapi.data_dir import Home
 from gtapi.stack import database, postgres, redis
 from gtapi.stack.console import Console
 from gtapi.stack.demo import Demo
@@ -15,11 +15,11 @@ from gtapi.stack.embedded import Stack
 from gtapi.stack.environment import wants_own_postgres, wants_own_redis
 from gtapi.stack.errors import Interrupted, StackError
 from gtapi.stack.locks import FileLock
-from gtapi.stack.parts import Beat, Ingest, LocalModels, Web, Worker, listen_on
-from gtapi.stack.processes import Program, Server, die_with_parent
+from gtapi.stack.process import Program, Server, die_with_parent
+from gtapi.stack.services import Beat, Ingest, LocalModels, Web, Worker, listen_on
 from gtapi.stack.signals import Signals
-from gtapi.stack.watch import Watch
-from gtapi.words import counted
+from gtapi.stack.supervisor import Watch
+from gtapi.text import counted
 
 SECONDS_FOR_COMMANDS = 20.0
 SECONDS_FOR_THE_DEAD = 15.0

@@ -14,8 +14,8 @@ import psycopg
 from psycopg import sql
 
 from gtapi.stack.errors import StackError
-from gtapi.stack.guise import Guise, find_guise
-from gtapi.stack.processes import Pause, Server, sleep
+from gtapi.stack.process import Pause, Server, sleep
+from gtapi.stack.run_as import Guise, find_guise
 
 PORT = 5432  # of the socket's name only
 SOCKET_BYTES = 107

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 from gtapi.stack.errors import StackError
-from gtapi.stack.processes import Pause, Server, sleep
+from gtapi.stack.process import Pause, Server, sleep
 
 SOCKET = "redis.sock"
 

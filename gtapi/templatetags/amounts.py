@@ -6,7 +6,7 @@ from django import template
 from django.utils import timezone
 from django.utils.timesince import timesince, timeuntil
 
-from gtapi.words import counted
+from gtapi.text import counted
 
 register = template.Library()
 register.filter(counted)

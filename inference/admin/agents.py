@@ -15,8 +15,8 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from gtapi.words import counted
-from inference.admin.differences import Names, differences
+from gtapi.text import counted
+from inference.admin.diff import Names, differences
 from inference.models import Agent, AgentVersion, CatalogEntry
 from inference.parameters import RESERVED
 from tenants.admin.base import TenantForm, TenantOwnedAdmin, badge

@@ -6,9 +6,9 @@ from typing import Any
 from django.http import HttpRequest
 
 from gtapi.templatetags.amounts import ago
-from gtapi.words import counted
-from inference.admin.attention import attention, first_steps
-from inference.admin.figures import PERIODS, Figures, figures, recent_errors, top_models
+from gtapi.text import counted
+from inference.admin.alerts import attention, first_steps
+from inference.admin.metrics import PERIODS, Figures, figures, recent_errors, top_models
 from tenants.models import Tenant
 
 DEFAULT_PERIOD = "24h"

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from files.models import Dataset, DatasetGrant
-from gtapi.words import counted
+from gtapi.text import counted
 from inference.models import Agent, CatalogEntry, Grant, InferenceTarget
 from tenants.admin.base import TenantForm
 from tenants.admin.widgets import CheckRows, RadioRows

@@ -14,8 +14,8 @@ from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 
 from files.models import Dataset
 from gtapi.templatetags.amounts import ago, ahead
-from gtapi.words import counted
-from inference.admin.attention import SOON
+from gtapi.text import counted
+from inference.admin.alerts import SOON
 from inference.admin.key_forms import KeyForm, preset_label
 from inference.admin.snippets import example_for, snippets
 from inference.endpoints import ENDPOINTS

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 from django.contrib.auth import get_user_model
 
-from files import uploads
 from files.models import Dataset, File
-from files.uploads import Incoming
-from inference.configuration import applying, reading
+from files.uploads import stored_files
+from files.uploads.stored_files import Incoming
+from inference.configuration import apply, load
 from inference.configuration.document import DEFAULT_KIND, Document, parse
 from inference.local_models import MODELS, available
 from inference.models import Agent, CatalogEntry, Provider
@@ -87,7 +87,7 @@ def is_wanted() -> bool:
     """
     if not Tenant.objects.filter(slug=SLUG).exists():
         return True
-    return not applying.apply(_document(None), prune=True, dry_run=True).changes
+    return not apply.apply(_document(None), prune=True, dry_run=True).changes
 
 
 def make(models: Models | None) -> str | None:
@@ -98,7 +98,7 @@ def make(models: Models | None) -> str | None:
     """
     if not is_wanted():
         return None
-    outcome = applying.apply(_document(models), by="demo")
+    outcome = apply.apply(_document(models), by="demo")
     _fill()
     return next((key.plain for key in outcome.new_keys), None)
 
@@ -151,7 +151,7 @@ def _fill() -> None:
         # What is kept is moved away from where it came.
         path = Path(copy(HANDBOOK, folder))
         incoming = Incoming(path, HANDBOOK.name, "text/markdown", path.stat().st_size)
-        uploads.keep(dataset.tenant_id, None, File.Origin.DATASET, incoming, dataset=dataset)
+        stored_files.keep(dataset.tenant_id, None, File.Origin.DATASET, incoming, dataset=dataset)
 
 
 def _is_local(provider: Provider) -> bool:
@@ -166,7 +166,7 @@ def _is_local(provider: Provider) -> bool:
 
 def _document(models: Models | None) -> Document:
     """Return the file's document, without what needs a model that is not there."""
-    data = reading.load(FILE.read_text())
+    data = load.load(FILE.read_text())
     (tenant,) = data["tenants"]
     ids = models.ids if models else {}
     variables = {f"{capability.upper()}_MODEL": ids.get(capability, "") for capability in MODELS}

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from gtapi.checks import check_metadata
 from gtapi.errors import BadRequest
-from inference.configuration import reading
+from gtapi.validation import check_metadata
+from inference.configuration import load
 from inference.configuration.errors import ConfigurationError, Problem
 from inference.configuration.fields import Fields
 from inference.models import PASSAGE_TOKENS, PASSAGES, Capability
@@ -143,7 +143,7 @@ def read(text: str, variables: Mapping[str, str]) -> Document:
     Raises:
         ConfigurationError: it is no YAML. All else that is wrong is in the document's ``problems``.
     """
-    data = reading.load(text)
+    data = load.load(text)
     if data is None:
         raise ConfigurationError([Problem("", "The file is empty; it has to begin with `tenants:`.")])
     return parse(data, variables)
@@ -152,7 +152,7 @@ def read(text: str, variables: Mapping[str, str]) -> Document:
 def parse(data: Any, variables: Mapping[str, str]) -> Document:
     """Read plain data in the shape of a file; see ``read``."""
     problems: list[Problem] = []
-    data = reading.expand(data, variables, "", problems)
+    data = load.expand(data, variables, "", problems)
     if not isinstance(data, dict):
         raise ConfigurationError([Problem("", "The file has to be a mapping that begins with `tenants:`.")])
     fields = Fields(data, "", problems)

@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Any
 
 from inference.configuration.errors import Problem, nearest, unknown
-from inference.configuration.reading import FromEnvironment
+from inference.configuration.load import FromEnvironment
 
 _SWITCH = {
     "true": True,

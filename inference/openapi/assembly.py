@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from gtapi.data import read_yaml
+from gtapi.yaml_files import read_yaml
 from inference.openapi.routes import FOLDER, FORM, Body, Events, Problem, Route, routes
 
 JSON = dict[str, Any]

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gtapi.data import read_yaml
+from gtapi.yaml_files import read_yaml
 from inference.context import ROUTING_FIELDS
 from inference.endpoints import ENDPOINTS, Endpoint
 

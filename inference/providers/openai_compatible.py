@@ -13,7 +13,7 @@ import httpx
 import orjson
 
 from gtapi.errors import APIError, UpstreamFailed, UpstreamTimeout
-from gtapi.words import counted
+from gtapi.text import counted
 from inference import upstream as http
 from inference.providers import faults
 from inference.providers.base import JSON, Body, ConnectionTest, Form, StreamCut, Upstream

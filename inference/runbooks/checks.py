@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from gtapi.words import counted
+from gtapi.text import counted
 from inference.models import CatalogEntry, Provider
 from inference.runbooks.uploads import upload_becomes_ready
 from inference.runbooks.visit import CheckFailed, Visit

@@ -2,16 +2,7 @@
 
 from typing import Any
 
-from gtapi.checks import (
-    Check,
-    invalid,
-    missing,
-    number,
-    of_type,
-    one_of,
-    run,
-    wrong_type,
-)
+from gtapi.validation import Check, invalid, missing, number, of_type, one_of, run, wrong_type
 from inference.shapes.typed_events import (
     NUMBER,
     Fields,

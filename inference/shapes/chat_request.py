@@ -2,17 +2,7 @@
 
 from typing import Any
 
-from gtapi.checks import (
-    Check,
-    integer,
-    invalid,
-    missing,
-    number,
-    of_type,
-    one_of,
-    run,
-    wrong_type,
-)
+from gtapi.validation import Check, integer, invalid, missing, number, of_type, one_of, run, wrong_type
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 #: What a part of each type has to hold, and as what. Types that are not here pass through.

@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
-from gtapi.checks import Check, integer, invalid, missing, number, of_type, run, wrong_type
 from gtapi.errors import BadRequest
 from gtapi.ids import object_id
+from gtapi.validation import Check, integer, invalid, missing, number, of_type, run, wrong_type
 from inference.shapes import chat_answer as part
 from inference.shapes.chat_request import check_stop, check_stream_options
 

@@ -6,7 +6,7 @@ An item is a message as OpenAI's Responses API writes it; in the thread it stand
 from collections.abc import Callable
 from typing import Any
 
-from gtapi.checks import invalid, missing, of_type, one_of, wrong_type
+from gtapi.validation import invalid, missing, of_type, one_of, wrong_type
 from inference.models import Conversation, Item
 
 JSON = dict[str, Any]

@@ -5,7 +5,7 @@ from base64 import b64decode, b64encode
 from math import isfinite
 from typing import Any
 
-from gtapi.checks import Check, integer, invalid, missing, of_type, one_of, run, wrong_type
+from gtapi.validation import Check, integer, invalid, missing, of_type, one_of, run, wrong_type
 from inference.shapes import chat_answer as part
 
 JSON = dict[str, Any]

@@ -6,7 +6,7 @@ from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
-from gtapi.checks import Check, integer, missing, of_type, one_of, run
+from gtapi.validation import Check, integer, missing, of_type, one_of, run
 from inference.shapes.typed_events import Fields, TypedWriter, among, like, pick, token_details, token_usage
 
 JSON = dict[str, Any]

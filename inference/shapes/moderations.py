@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from gtapi.checks import invalid, missing, wrong_type
 from gtapi.ids import object_id
+from gtapi.validation import invalid, missing, wrong_type
 
 JSON = dict[str, Any]
 

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 
-from gtapi.checks import model_name, one_of
 from gtapi.errors import UpstreamFailed
-from gtapi.forms import received_form
-from gtapi.request import APIRequest
-from gtapi.responses import JSONResponse, Stream
+from gtapi.validation import model_name, one_of
+from gtapi.web.multipart import received_form
+from gtapi.web.request import APIRequest
+from gtapi.web.responses import JSONResponse, Stream
 from inference import sound, tokens
 from inference.context import upstream_body
 from inference.endpoints import ENDPOINTS

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from gtapi.checks import model_name
+from gtapi.validation import model_name
 from inference import policy
 from inference.endpoints import Endpoint
 from inference.providers import ADAPTERS

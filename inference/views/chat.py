@@ -7,10 +7,10 @@ from typing import Any
 from django.db import Error
 from django.http.response import HttpResponseBase
 
-from gtapi.checks import invalid
 from gtapi.database import in_thread
 from gtapi.errors import PermissionDenied
-from gtapi.request import APIRequest
+from gtapi.validation import invalid
+from gtapi.web.request import APIRequest
 from inference import threads, tokens
 from inference.context import answer_limit, tool_definitions, upstream_chat
 from inference.endpoints import ENDPOINTS

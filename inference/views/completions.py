@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gtapi.request import APIRequest
+from gtapi.web.request import APIRequest
 from inference import tokens
 from inference.context import upstream_body, upstream_chat
 from inference.endpoints import ENDPOINTS

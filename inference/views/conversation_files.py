@@ -2,15 +2,15 @@
 
 from django.db import transaction
 
-from files.checks import refuse_file_expiry
 from files.models import Dataset, File
-from files.uploads import Upload
+from files.uploads.stored_files import Upload
+from files.validation import refuse_file_expiry
 from files.views.uploads import UploadView
-from gtapi.checks import missing
 from gtapi.database import in_thread
 from gtapi.errors import NotFound, PermissionDenied
-from gtapi.request import APIRequest
-from gtapi.responses import JSONResponse
+from gtapi.validation import missing
+from gtapi.web.request import APIRequest
+from gtapi.web.responses import JSONResponse
 from inference import threads
 from inference.views.chat import CONVERSATION, CONVERSATION_SCOPE
 from inference.views.conversations import ConversationView

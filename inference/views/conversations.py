@@ -5,12 +5,12 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
-from gtapi.checks import check_metadata, invalid, missing, of_type
 from gtapi.database import in_thread
 from gtapi.errors import NotFound
-from gtapi.pagination import Paging, page
-from gtapi.request import APIRequest
-from gtapi.responses import JSONResponse
+from gtapi.validation import check_metadata, invalid, missing, of_type
+from gtapi.web.pagination import Paging, page
+from gtapi.web.request import APIRequest
+from gtapi.web.responses import JSONResponse
 from inference import threads
 from inference.models import Conversation, Item
 from inference.shapes.conversations import (

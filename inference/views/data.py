@@ -10,7 +10,7 @@ from psycopg_pool import PoolTimeout
 
 from files.backends import Caller
 from gtapi.database import in_thread
-from gtapi.request import APIRequest
+from gtapi.web.request import APIRequest
 from inference import retrieval
 from inference.context import answer_limit, tool_definitions
 from inference.models import Explanation

@@ -1,9 +1,9 @@
 """``POST /embeddings``."""
 
-from gtapi.checks import model_name
 from gtapi.errors import UpstreamFailed
-from gtapi.request import APIRequest
-from gtapi.responses import JSONResponse
+from gtapi.validation import model_name
+from gtapi.web.request import APIRequest
+from gtapi.web.responses import JSONResponse
 from inference import tokens
 from inference.context import upstream_body
 from inference.endpoints import ENDPOINTS

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from gtapi.errors import UpstreamFailed
-from gtapi.responses import EventStream
+from gtapi.web.responses import EventStream
 from inference.providers.base import StreamCut
 from inference.streaming import DONE, metered
 from inference.views.base import TargetView

@@ -5,10 +5,10 @@ from typing import Any
 
 from django.http.response import HttpResponseBase
 
-from gtapi.checks import model_name
 from gtapi.errors import UpstreamFailed
-from gtapi.request import APIRequest
-from gtapi.responses import JSONResponse
+from gtapi.validation import model_name
+from gtapi.web.request import APIRequest
+from gtapi.web.responses import JSONResponse
 from inference.metering import estimate, meter_tokens
 from inference.providers.base import Adapter
 from inference.ready import Answering

@@ -7,12 +7,12 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 
 from files.views.uploads import with_storage
-from gtapi.checks import missing, one_of
 from gtapi.errors import UpstreamFailed
-from gtapi.forms import ReceivedForm, received_form
-from gtapi.request import APIRequest
-from gtapi.responses import JSONResponse
-from gtapi.views import Anyone, AsyncAPIView
+from gtapi.validation import missing, one_of
+from gtapi.web.multipart import ReceivedForm, received_form
+from gtapi.web.request import APIRequest
+from gtapi.web.responses import JSONResponse
+from gtapi.web.views import Anyone, AsyncAPIView
 from inference import images as kept
 from inference.context import upstream_body
 from inference.endpoints import ENDPOINTS

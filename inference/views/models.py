@@ -3,8 +3,8 @@
 from typing import Any
 
 from gtapi.errors import ModelNotFound
-from gtapi.request import APIRequest
-from gtapi.responses import JSONResponse
+from gtapi.web.request import APIRequest
+from gtapi.web.responses import JSONResponse
 from inference import policy
 from inference.endpoints import Endpoint
 from inference.routing import Target

@@ -1,8 +1,8 @@
 """``POST /moderations``."""
 
 from gtapi.errors import UpstreamFailed
-from gtapi.request import APIRequest
-from gtapi.responses import JSONResponse
+from gtapi.web.request import APIRequest
+from gtapi.web.responses import JSONResponse
 from inference.context import upstream_body
 from inference.endpoints import ENDPOINTS
 from inference.metering import estimate, meter_tokens

@@ -4,8 +4,8 @@ from asyncio import to_thread
 
 from django.http import HttpResponse
 
-from gtapi.request import APIRequest
-from gtapi.views import Anyone, AsyncAPIView
+from gtapi.web.request import APIRequest
+from gtapi.web.views import Anyone, AsyncAPIView
 from inference.openapi.assembly import written
 from inference.openapi.page import page, policy
 

@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from typing import Any
 
-from gtapi.checks import invalid, number
 from gtapi.errors import BadRequest
-from gtapi.forms import ReceivedForm
+from gtapi.validation import invalid, number
+from gtapi.web.multipart import ReceivedForm
 from inference.context import ROUTING_FIELDS, unnamed_upload
 from inference.providers.base import Form
 from inference.routing import Target

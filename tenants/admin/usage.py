@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import DropdownFilter, TextFilter
 from unfold.paginator import InfinitePaginator
 
 from gtapi.ids import uuid7_floor
-from gtapi.words import counted
+from gtapi.text import counted
 from tenants import keys
 from tenants.admin.base import GatewayAdmin, badge
 from tenants.admin.typed import display

@@ -7,8 +7,8 @@ import httpx
 import openai
 import pytest
 
-from tenants import drain
 from tenants.models import UsageRecord
+from tenants.usage import drain
 from tests import factories
 from tests.e2e.routes import CAPABILITIES
 

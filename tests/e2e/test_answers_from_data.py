@@ -12,8 +12,8 @@ import pytest
 from files.models import Dataset, DatasetGrant
 from inference.models import AgentVersion, Conversation, Explanation, Item, Turn
 from inference.tasks import prune_explanations
-from tenants import drain
 from tenants.models import UsageRecord
+from tenants.usage import drain
 from tests import answers, factories
 from tests.upstream import Wire
 from tests.wire import RawClient, content, envelope, events

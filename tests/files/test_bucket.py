@@ -13,7 +13,7 @@ from botocore.exceptions import ReadTimeoutError
 from django.core.files.storage import storages
 
 from files.models import File, Leftover
-from gtapi import bucket
+from gtapi import s3
 from tests import environment, factories
 from tests.answers import answer as answered
 from tests.bucket import Bucket
@@ -164,7 +164,7 @@ def test_a_bucket_whose_answers_all_break_off_is_given_up(http, store, stored):
 
 def test_a_bucket_that_falls_silent_is_asked_no_more(store):
     store.objects["gateway/silent"] = bytes(MEGABYTE)
-    silent = bucket.Bucket(
+    silent = s3.Bucket(
         bucket_name="gateway-files",
         endpoint_url=store.url,
         region_name="eu-central-1",

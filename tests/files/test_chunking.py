@@ -6,7 +6,7 @@ import pytest
 
 from files.chunking import pieces
 from files.extraction import Section
-from gtapi.tokens import count
+from gtapi.tokenizer import count
 
 PROSE = "\n\n".join(
     f"Paragraph {number} speaks of matter {number * 7}. It goes on for a while, as texts do. Then it ends."

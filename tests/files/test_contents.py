@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from files import contents
-from files.contents import Contents
+from files import extracted_text
+from files.extracted_text import Contents
 from files.models import Chunk, Dataset
 from gtapi.errors import Conflict
 from tests import factories
@@ -26,7 +26,7 @@ def filled(store: Dataset, texts: list[str]):
     return place
 
 
-@pytest.mark.parametrize("number", [0, 1, contents.BATCH, 2 * contents.BATCH + 1])
+@pytest.mark.parametrize("number", [0, 1, extracted_text.BATCH, 2 * extracted_text.BATCH + 1])
 def test_the_sdk_gets_every_piece_in_one_answer(client, store, number):
     texts = [f'Piece {at}: "ä\n\U0001f600".' for at in range(number)]
     place = filled(store, texts)
@@ -40,20 +40,20 @@ def test_the_sdk_gets_every_piece_in_one_answer(client, store, number):
 
 
 def test_each_batch_is_one_query(store):
-    read = Contents(filled(store, ["x"] * (2 * contents.BATCH + 1)))
+    read = Contents(filled(store, ["x"] * (2 * extracted_text.BATCH + 1)))
     with queries() as asked:
-        assert [len(read.batch()) for _ in range(4)] == [contents.BATCH, contents.BATCH, 1, 0]
+        assert [len(read.batch()) for _ in range(4)] == [extracted_text.BATCH, extracted_text.BATCH, 1, 0]
     assert len(asked) == 3
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["deleted", "processed-again"])
 def test_pieces_of_two_times_are_never_put_together(store, again):
-    place = filled(store, ["old"] * (contents.BATCH + 1))
+    place = filled(store, ["old"] * (extracted_text.BATCH + 1))
     read = Contents(place)
-    assert len(read.batch()) == contents.BATCH
+    assert len(read.batch()) == extracted_text.BATCH
     place.chunks.all().delete()
     if again:
-        for _ in range(contents.BATCH + 5):
+        for _ in range(extracted_text.BATCH + 5):
             factories.chunk(place, "new")
     with pytest.raises(Conflict):
         read.batch()

@@ -7,8 +7,8 @@ import pytest
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from files import sweeps
 from files.models import Chunk, DatasetFile, File
+from files.uploads import cleanup
 from tests import factories
 from tests.wire import envelope
 
@@ -110,7 +110,7 @@ def test_the_same_content_uploaded_into_the_dataset_is_another_file(client, http
     kept = again()
     assert (kept["id"] != made.id, kept["expires_at"]) == (True, None)
     expire(made.id)
-    sweeps.remove_expired_files()
+    cleanup.remove_expired_files()
     assert again()["id"] == kept["id"]
     assert [place.file_id for place in store.places.all()] == [kept["id"]]
 
@@ -129,14 +129,14 @@ def test_an_idempotency_key_knows_the_expiry_and_forgets_what_has_expired(client
 
 
 def test_the_sweep_deletes_it_everywhere_and_nothing_else(client, store, monkeypatch):
-    monkeypatch.setattr(sweeps, "BATCH", 2)
+    monkeypatch.setattr(cleanup, "BATCH", 2)
     expired = [upload(client, expires_after=HOUR).id for _ in range(3)]
     kept = [upload(client, expires_after=HOUR).id, upload(client).id]
     for file_id in (expired[0], *kept):
         put(store, file_id)
     paths = dict(File.objects.filter(pk__in=[*expired, *kept]).values_list("pk", "path"))
     expire(*expired)
-    sweeps.sweep()
+    cleanup.sweep()
     assert set(File.objects.filter(pk__in=paths).values_list("pk", flat=True)) == set(kept)
     assert {file_id for file_id, path in paths.items() if default_storage.exists(path)} == set(kept)
     assert set(store.places.values_list("file", flat=True)) == set(kept)

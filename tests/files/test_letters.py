@@ -8,7 +8,7 @@ import pytest
 
 from files.extraction import Interrupted, extract
 from files.extraction.limits import Limits
-from files.extraction.reader import CODE
+from files.extraction.subprocess_runner import CODE
 from tests.files import documents, hostile
 from tests.files.test_formats import read, refusal, shape
 

@@ -4,9 +4,9 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from files import placing
 from files.models import Dataset, DatasetFile, File, FileBatch
-from files.placing import Wanted
+from files.uploads import attach
+from files.uploads.attach import Wanted
 from gtapi.errors import NotFound
 from tests import factories
 
@@ -51,7 +51,7 @@ def queries(key, number):
     wanted = mixed(dataset, files(key, number))
     batch = FileBatch(tenant=key.tenant, dataset=dataset)
     with CaptureQueriesContext(connection) as caught, transaction.atomic():
-        placing.place(dataset, key.pk, wanted, batch)
+        attach.place(dataset, key.pk, wanted, batch)
     assert dataset.places.filter(batch=batch).count() == number
     return len(caught)
 
@@ -67,7 +67,7 @@ def test_each_file_becomes_what_was_wanted_of_it(key):
     dataset.places.update(ordered_by=other)
     before = {place.file_id: place for place in dataset.places.all()}
     batch = FileBatch(tenant=key.tenant, dataset=dataset)
-    placing.place(dataset, key.pk, wanted, batch)
+    attach.place(dataset, key.pk, wanted, batch)
     places = {place.file_id: place for place in dataset.places.all()}
     assert places.keys() == set(ids)
     assert {place.batch for place in places.values()} == {batch}
@@ -87,7 +87,7 @@ def test_attributes_and_chunking_that_nobody_names_stay(key):
     place = factories.place(
         dataset, file=File.objects.get(pk=one), attributes={"a": 1}, chunking=CHUNKING, state=State.CANCELLED
     )
-    placing.place(dataset, key.pk, [Wanted(one), Wanted(two)])
+    attach.place(dataset, key.pk, [Wanted(one), Wanted(two)])
     place.refresh_from_db()
     assert (place.state, place.attributes, place.chunking) == (State.UPLOADED, {"a": 1}, CHUNKING)
 
@@ -97,7 +97,7 @@ def test_none_is_placed_where_one_is_not_there(key):
     stranger = files(factories.key(key.tenant).row, 1)
     for missing in (*stranger, "file-nowhere", "file-\0"):
         with pytest.raises(NotFound, match=missing):
-            placing.place(dataset, key.pk, [*map(Wanted, ids), Wanted(missing)])
+            attach.place(dataset, key.pk, [*map(Wanted, ids), Wanted(missing)])
     assert not dataset.places.exists()
 
 
@@ -105,4 +105,4 @@ def test_nothing_is_placed_in_a_dataset_that_was_deleted(key):
     dataset, ids = factories.dataset(key.tenant), files(key, 1)
     Dataset.objects.filter(pk=dataset.pk).delete()
     with pytest.raises(NotFound, match=dataset.pk):
-        placing.place(dataset, key.pk, [Wanted(ids[0])])
+        attach.place(dataset, key.pk, [Wanted(ids[0])])

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from files.extraction import ExtractionError, Interrupted, extract
-from files.extraction.reader import CODE, PREFIX, environment
+from files.extraction.subprocess_runner import CODE, PREFIX, environment
 from tests.files import documents, hostile
 from tests.waiting import eventually
 
@@ -50,7 +50,7 @@ def confined(tmp_path, code, *arguments):
     folder = tmp_path / "own"
     folder.mkdir()
     before = (
-        "import os, sys, time; from pathlib import Path; from files.extraction.confinement import confine;"
+        "import os, sys, time; from pathlib import Path; from files.extraction.sandbox import confine;"
         "from files.extraction.limits import Limits;"
         f"Limits(seconds=10, deadline=20, memory={1 << 30}, characters=100_000).impose(time.monotonic());"
         f"held = confine(Path({str(document)!r}), Path({str(folder)!r}))\n"
@@ -246,7 +246,7 @@ def test_folders_that_a_killed_worker_left_are_removed(folder, tmp_path):
 
 
 def test_an_answer_is_not_trusted(monkeypatch, tmp_path):
-    from files.extraction import reader
+    from files.extraction import subprocess_runner
 
     for said in (
         b"",
@@ -257,10 +257,10 @@ def test_an_answer_is_not_trusted(monkeypatch, tmp_path):
         b'{"a": 1}',
     ):
         with pytest.raises(ExtractionError) as caught:
-            reader._extracted(said)
+            subprocess_runner._extracted(said)
         assert (caught.value.code, caught.value.passing) == ("extraction_failed", True)
     with pytest.raises(ExtractionError) as caught:
-        reader._extracted(orjson.dumps({"code": "invented", "message": "x" * 9000}))
+        subprocess_runner._extracted(orjson.dumps({"code": "invented", "message": "x" * 9000}))
     assert caught.value.code == "broken_file"
     assert len(caught.value.message) == 500
 

@@ -7,9 +7,9 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from files import placing, sweeps, uploads
 from files.models import Dataset, DatasetFile, File
-from files.placing import Wanted
+from files.uploads import attach, cleanup, stored_files
+from files.uploads.attach import Wanted
 from tests import factories
 from tests.waiting import eventually, somebody_waits, with_own_connection
 
@@ -30,7 +30,7 @@ def test_a_file_is_deleted_while_it_is_attached(http, world, dataset):
     file = factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row)
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            placing.place(dataset, world.key.row.pk, [Wanted(file.pk)])
+            attach.place(dataset, world.key.row.pk, [Wanted(file.pk)])
             deletion = pool.submit(http.delete, f"/files/{file.pk}")
             eventually(somebody_waits)
         assert deletion.result(SOON).status_code == 200
@@ -45,7 +45,7 @@ def test_a_file_is_deleted_while_its_dataset_is(http, world, dataset):
             File.objects.select_for_update().get(pk=file.pk)
             deletion = pool.submit(http.delete, f"/files/{file.pk}")
             eventually(somebody_waits)
-            uploads.remove_dataset(dataset)
+            stored_files.remove_dataset(dataset)
         assert deletion.result(SOON).status_code == 200
     assert left(world) == (0, 0)
     assert not Dataset.objects.filter(pk=dataset.pk).exists()
@@ -53,7 +53,9 @@ def test_a_file_is_deleted_while_its_dataset_is(http, world, dataset):
 
 @pytest.mark.parametrize("headers", [{}, {"idempotency-key": "k1"}], ids=["plain", "idempotent"])
 @pytest.mark.parametrize(
-    "removal", [lambda place: uploads.remove(place.file), uploads.detach], ids=["deleted", "detached"]
+    "removal",
+    [lambda place: stored_files.remove(place.file), stored_files.detach],
+    ids=["deleted", "detached"],
 )
 def test_what_is_being_taken_away_is_no_answer_to_the_same_content(http, world, dataset, removal, headers):
     def upload(**headers):
@@ -79,7 +81,7 @@ def test_a_file_that_is_being_taken_out_of_a_dataset_is_not_in_it(http, world, d
     place = factories.place(dataset, file=File.objects.get(pk=made["id"]))
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            uploads.detach(place)
+            stored_files.detach(place)
             again = pool.submit(http.post, f"/datasets/{dataset.pk}/files", **form)
             eventually(somebody_waits)
         answer = again.result(SOON).json()
@@ -95,7 +97,7 @@ def test_the_sweep_goes_on_where_a_file_that_expired_was_being_attached(world, d
             # As placing does, to which it had not yet expired.
             File.objects.select_for_update(no_key=True).get(pk=files[0].pk)
             factories.place(dataset, file=files[0])
-            sweep = pool.submit(with_own_connection, sweeps.remove_expired_files)
+            sweep = pool.submit(with_own_connection, cleanup.remove_expired_files)
             eventually(somebody_waits)
         sweep.result(SOON)
     assert left(world) == (0, 0)

@@ -9,9 +9,9 @@ from files import tasks
 from files.backends import Caller
 from files.models import Chunk, ChunkVector
 from files.models.chunks import vector_text
-from files.search import indexes, plan, search, searching
-from files.search.plan import Probe, Scope
+from files.search import hybrid, indexes, search, statements
 from files.search.sql import SQL, sql
+from files.search.statements import Probe, Scope
 from tests import factories
 
 #: A number of dimensions that no other test has.
@@ -71,7 +71,7 @@ def indexed(library, monkeypatch, settings):
     """The library with an index, by which every search goes."""
     settings.FILES_EMBEDDER = "tests.files.test_search_indexes.embed"
     monkeypatch.setattr(indexes, "ENOUGH", CHUNKS)
-    monkeypatch.setattr(searching, "EXACT", 0)
+    monkeypatch.setattr(hybrid, "EXACT", 0)
     indexes.make_missing()
     return library
 
@@ -162,7 +162,7 @@ def test_a_search_in_many_chunks_goes_by_the_index(indexed):
             (probe, True),
             (Probe("numbers", (indexed.pk,), vector(7), (0, 1), exact=True), False),
         ):
-            explained = sql("EXPLAIN {}", plan.nearest(scope, asked))
+            explained = sql("EXPLAIN {}", statements.nearest(scope, asked))
             cursor.execute(explained.text, explained.values)
             said = str(cursor.fetchall())
             assert (indexes.name_of(DIMENSIONS) in said) is uses
@@ -172,16 +172,16 @@ def test_a_search_in_many_chunks_goes_by_the_index(indexed):
 async def test_it_finds_what_comparing_all_vectors_finds(indexed, monkeypatch):
     for number in (0, 77, 200, 399):
         by_index = [p.text for p in await find(indexed, number)]
-        monkeypatch.setattr(searching, "EXACT", 10**9)
+        monkeypatch.setattr(hybrid, "EXACT", 10**9)
         assert by_index == [p.text for p in await find(indexed, number)]
-        monkeypatch.setattr(searching, "EXACT", 0)
+        monkeypatch.setattr(hybrid, "EXACT", 0)
         assert by_index[0] == f"number {number}"
 
 
 @pytest.mark.parametrize("tuples", ["1", "20000"])
 async def test_a_filter_does_not_starve_a_search(indexed, monkeypatch, tuples):
     """Even where the index gives up before it comes to a chunk that passes."""
-    monkeypatch.setitem(searching.SCAN, "hnsw.max_scan_tuples", tuples)
+    monkeypatch.setitem(hybrid.SCAN, "hnsw.max_scan_tuples", tuples)
     rare = {"type": "eq", "key": "kind", "value": "rare"}
     found = await find(indexed, 0, filters=rare)
     assert [p.text for p in found] == [f"number {number}" for number in range(CHUNKS - 5, CHUNKS)]
@@ -191,8 +191,8 @@ def test_what_the_index_is_told_holds_for_its_search_alone(indexed):
     """The connection goes back to a pool."""
     scope = Scope(indexed.tenant_id, (indexed.pk,), SQL("TRUE"))
     probe = Probe("numbers", (indexed.pk,), vector(3), (0, 1), exact=False)
-    searching._near(scope, probe, [])
+    hybrid._near(scope, probe, [])
     with connection.cursor() as cursor:
-        for name in searching.SCAN:
+        for name in hybrid.SCAN:
             cursor.execute(f"SHOW {name}")
             assert cursor.fetchone()[0] in ("off", "40", "20000", "1")

@@ -13,9 +13,9 @@ from django.db import connection, models, transaction
 
 from files.backends import Caller
 from files.models import Chunk
-from files.search import plan, search, words
-from files.search.plan import Scope
+from files.search import query_terms, search, statements
 from files.search.sql import SQL, sql
+from files.search.statements import Scope
 from tests import factories
 from tests.waiting import eventually, with_own_connection
 
@@ -191,7 +191,7 @@ def test_any_text_is_kept_and_any_question_answered(dataset, shelf, text):
 def test_a_question_asks_as_texts_are_read(dataset, shelf):
     """Each pair of a text, and each sign that stands by itself."""
     shelf(dataset, "東京。猫")
-    asked = words.read("東京。猫", SQL("SELECT ''::tsvector AS words"))
+    asked = query_terms.read("東京。猫", SQL("SELECT ''::tsvector AS words"))
     assert {str(word.term) for word in asked.words} == {"'東京'", "'東':*", "'京':*", "'猫':*"}
     held = Chunk.objects.get(dataset=dataset).signs
     assert held == "'京':2 '東京':1 '猫':3"
@@ -211,8 +211,10 @@ def test_texts_without_such_signs_have_no_signs(dataset, shelf):
 def test_either_column_is_looked_up_by_its_index(dataset, shelf, question):
     shelf(dataset, *JAPANESE)
     scope = Scope(dataset.tenant_id, (dataset.pk,), SQL("TRUE"))
-    asked = words.read(question, scope.sample(len(JAPANESE)))
-    explained = sql("EXPLAIN SELECT c.id FROM files_chunk c WHERE {}", plan.matching(asked, len(JAPANESE)))
+    asked = query_terms.read(question, scope.sample(len(JAPANESE)))
+    explained = sql(
+        "EXPLAIN SELECT c.id FROM files_chunk c WHERE {}", statements.matching(asked, len(JAPANESE))
+    )
     with transaction.atomic(), connection.cursor() as cursor:
         # So few rows are read sooner than looked up.
         cursor.execute("SET LOCAL enable_seqscan = off")

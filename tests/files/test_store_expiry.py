@@ -12,9 +12,9 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils import timezone
 
-from files import sweeps, uploads
 from files.models import Chunk, Dataset, DatasetFile, File, FileBatch
-from files.uploads import Incoming
+from files.uploads import cleanup, stored_files
+from files.uploads.stored_files import Incoming
 from gtapi.errors import BadRequest
 from tests import factories
 from tests.waiting import eventually, somebody_waits
@@ -221,7 +221,7 @@ def test_what_expires_while_a_file_comes_does_not_take_it(world, store, tmp_path
     expire(store)
     for key_id in (world.key.row.pk, None):
         with pytest.raises(BadRequest) as refused:
-            uploads.keep(world.tenant.pk, key_id, File.Origin.DATASET, incoming, dataset=store)
+            stored_files.keep(world.tenant.pk, key_id, File.Origin.DATASET, incoming, dataset=store)
         assert refused.value.code == "dataset_expired"
     assert File.objects.filter(tenant=world.tenant).count() == full
 
@@ -236,10 +236,10 @@ def test_the_sweep_takes_out_what_was_in_it_and_nothing_else(client, world, stor
     both = fill(store).file_id
     fill(other, file=File.objects.get(pk=both))
     ago(store, days=6, hours=23)
-    sweeps.sweep()
+    cleanup.sweep()
     assert store.places.count() == 3
     expire(store)
-    sweeps.sweep()
+    cleanup.sweep()
     assert not store.places.exists()
     assert not store.batches.exists()
     assert set(File.objects.filter(pk__in=[came, own, both]).values_list("pk", flat=True)) == {own, both}
@@ -255,12 +255,12 @@ def test_the_sweep_takes_out_what_was_in_it_and_nothing_else(client, world, stor
 @either_name
 def test_a_new_expiry_has_it_used_again(client, http, store, after, face):
     expire(store)
-    sweeps.sweep()
+    cleanup.sweep()
     assert http.post(f"{face}/{store.pk}", json={"metadata": {"a": "b"}}).json()["status"] == "expired"
     shown = http.post(f"{face}/{store.pk}", json={"expires_after": after}).json()
     assert (shown["status"], shown["expires_after"]) == ("completed", after)
     fill(store)
-    sweeps.sweep()
+    cleanup.sweep()
     assert client.vector_stores.search(store.pk, query="office").data
 
 
@@ -281,7 +281,7 @@ def test_what_is_used_again_before_the_sweep_is_empty(http, world, store, after,
     assert http.post(f"/datasets/{store.pk}/search", json={"query": "office"}).json()["data"] == []
     envelope(http.get(f"/files/{came}"), 404, "file_not_found")
     fill(store)
-    uploads.empty_expired(stale)
+    stored_files.empty_expired(stale)
     assert len(http.post(f"/datasets/{store.pk}/search", json={"query": "office"}).json()["data"]) == 1
 
 

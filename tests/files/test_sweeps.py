@@ -12,10 +12,12 @@ from django.core.files.storage import default_storage
 from django.db import connection
 from django.utils import timezone
 
-from files import storage, sweeps, tasks, uploads
+from files import storage, tasks
 from files.models import Dataset, File, Leftover, UploadKey
-from files.uploads import Incoming, Upload
-from gtapi import folders, forms
+from files.uploads import cleanup, stored_files
+from files.uploads.stored_files import Incoming, Upload
+from gtapi import tempdirs
+from gtapi.web import multipart
 from inference.models import Conversation
 from tests import factories
 from tests.waiting import eventually
@@ -43,9 +45,9 @@ def aged(rows) -> None:
 def test_bytes_whose_upload_broke_off_are_removed(tenant, incoming):
     upload = Upload(tenant.pk, None, File.Origin.FILES, incoming)
     name = storage.new_name()
-    assert uploads.begin(upload, storage.digest(incoming.path), name) is None
+    assert stored_files.begin(upload, storage.digest(incoming.path), name) is None
     storage.put(incoming.path, name)
-    sweeps.sweep()
+    cleanup.sweep()
     assert default_storage.exists(name)
     aged(Leftover.objects.filter(path=name))
     tasks.sweep_uploads()
@@ -55,23 +57,23 @@ def test_bytes_whose_upload_broke_off_are_removed(tenant, incoming):
 
 def test_an_upload_that_broke_off_before_its_bytes_is_forgotten(tenant, incoming):
     name = storage.new_name()
-    uploads.begin(Upload(tenant.pk, None, File.Origin.FILES, incoming), "0" * 64, name)
+    stored_files.begin(Upload(tenant.pk, None, File.Origin.FILES, incoming), "0" * 64, name)
     aged(Leftover.objects.filter(path=name))
-    sweeps.sweep()
+    cleanup.sweep()
     assert not Leftover.objects.filter(path=name).exists()
 
 
 def test_a_kept_file_leaves_nothing_over_and_stays(tenant, incoming):
-    kept = uploads.keep(tenant.pk, None, File.Origin.FILES, incoming)
+    kept = stored_files.keep(tenant.pk, None, File.Origin.FILES, incoming)
     assert not Leftover.objects.filter(path=kept.file.path).exists()
     Leftover.objects.create(path=kept.file.path, created_at=timezone.now() - LONG_AGO)
-    sweeps.sweep()
+    cleanup.sweep()
     assert default_storage.exists(kept.file.path)
 
 
 @pytest.mark.parametrize("how", ["tenant", "rows", "sql"])
 def test_bytes_of_files_that_were_deleted_by_any_way_are_removed(tenant, incoming, how):
-    kept = uploads.keep(tenant.pk, None, File.Origin.FILES, incoming)
+    kept = stored_files.keep(tenant.pk, None, File.Origin.FILES, incoming)
     if how == "tenant":
         tenant.delete()
     elif how == "rows":
@@ -81,21 +83,21 @@ def test_bytes_of_files_that_were_deleted_by_any_way_are_removed(tenant, incomin
             cursor.execute("DELETE FROM files_file WHERE id = %s", [kept.file.pk])
     assert default_storage.exists(kept.file.path)
     aged(Leftover.objects.filter(path=kept.file.path))
-    sweeps.sweep()
+    cleanup.sweep()
     assert not default_storage.exists(kept.file.path)
 
 
 def test_bytes_that_cannot_be_removed_are_tried_again(tenant, incoming):
-    kept = uploads.keep(tenant.pk, None, File.Origin.FILES, incoming)
+    kept = stored_files.keep(tenant.pk, None, File.Origin.FILES, incoming)
     path = Path(default_storage.path(kept.file.path))
     path.unlink()
     path.mkdir()
     (path / "in the way").touch()
-    uploads.remove(kept.file)
+    stored_files.remove(kept.file)
     assert Leftover.objects.filter(path=kept.file.path).exists()
     (path / "in the way").unlink()
     aged(Leftover.objects.filter(path=kept.file.path))
-    sweeps.sweep()
+    cleanup.sweep()
     assert not path.exists()
     assert not Leftover.objects.filter(path=kept.file.path).exists()
 
@@ -106,7 +108,7 @@ def test_what_this_database_does_not_know_is_not_touched():
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"another installation's")
     os.utime(path, (0, 0))
-    sweeps.sweep()
+    cleanup.sweep()
     assert path.exists()
     path.unlink()
 
@@ -115,12 +117,12 @@ def test_the_files_of_a_conversation_go_with_its_key(tenant, incoming):
     key = factories.key(tenant).row
     dataset = factories.dataset(tenant, hidden=True)
     Conversation.objects.create(tenant=tenant, key=key, dataset=dataset)
-    kept = uploads.keep(tenant.pk, key.pk, File.Origin.CONVERSATION, incoming, dataset=dataset)
+    kept = stored_files.keep(tenant.pk, key.pk, File.Origin.CONVERSATION, incoming, dataset=dataset)
     aged(Dataset.objects.filter(pk=dataset.pk))
-    sweeps.sweep()
+    cleanup.sweep()
     assert Dataset.objects.filter(pk=dataset.pk).exists()
     key.delete()
-    sweeps.sweep()
+    cleanup.sweep()
     assert not Dataset.objects.filter(pk=dataset.pk).exists()
     assert not File.objects.filter(pk=kept.file.pk).exists()
     assert not default_storage.exists(kept.file.path)
@@ -128,13 +130,13 @@ def test_the_files_of_a_conversation_go_with_its_key(tenant, incoming):
 
 def test_files_whose_dataset_was_deleted_without_them_are_removed(tenant, incoming):
     dataset = factories.dataset(tenant)
-    kept = uploads.keep(tenant.pk, None, File.Origin.DATASET, incoming, dataset=dataset)
+    kept = stored_files.keep(tenant.pk, None, File.Origin.DATASET, incoming, dataset=dataset)
     alone = factories.file(tenant, origin=File.Origin.FILES)
     aged(File.objects.filter(tenant=tenant))
-    sweeps.sweep()
+    cleanup.sweep()
     assert File.objects.filter(tenant=tenant).count() == 2
     dataset.delete()
-    sweeps.sweep()
+    cleanup.sweep()
     assert list(File.objects.filter(tenant=tenant)) == [alone]
     assert not default_storage.exists(kept.file.path)
 
@@ -147,7 +149,7 @@ def test_keys_of_uploads_are_forgotten_after_a_day(tenant):
         UploadKey.objects.create(
             key=key, idempotency_key=str(hours), fingerprint="x", file=file, created_at=made
         )
-    sweeps.sweep()
+    cleanup.sweep()
     assert [used.idempotency_key for used in UploadKey.objects.filter(key=key)] == ["1"]
 
 
@@ -159,16 +161,16 @@ def begun(start_gateway, world, tmp_path):
     client.socket.sendall(client.head(1 << 20, "/api/tenant/files", "multipart/form-data; boundary=x"))
     client.socket.sendall(b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n')
     client.socket.sendall(b"x" * 100_000)
-    eventually(lambda: any(file.stat().st_size for file in tmp_path.glob(f"{forms.PREFIX}*/*")))
+    eventually(lambda: any(file.stat().st_size for file in tmp_path.glob(f"{multipart.PREFIX}*/*")))
     yield gateway
     client.leave()
 
 
 def test_folders_of_killed_processes_are_removed_and_those_of_live_ones_are_not(begun, tmp_path, settings):
     settings.UPLOAD_TEMP_DIR = str(tmp_path)
-    (folder,) = tmp_path.glob(f"{forms.PREFIX}*")
+    (folder,) = tmp_path.glob(f"{multipart.PREFIX}*")
     os.utime(folder, (0, 0))
-    folders.sweep(forms.PREFIX)
+    tempdirs.sweep(multipart.PREFIX)
     assert folder.exists()
     killed = subprocess.run(
         ["pgrep", "-P", str(begun.process.pid)], capture_output=True, text=True, check=True
@@ -177,7 +179,7 @@ def test_folders_of_killed_processes_are_removed_and_those_of_live_ones_are_not(
 
     def swept() -> bool:
         os.utime(folder, (0, 0))
-        return bool(folders.sweep(forms.PREFIX))
+        return bool(tempdirs.sweep(multipart.PREFIX))
 
     eventually(swept)
     assert not folder.exists()
@@ -185,9 +187,9 @@ def test_folders_of_killed_processes_are_removed_and_those_of_live_ones_are_not(
 
 def test_a_folder_that_was_just_made_is_not_removed(tmp_path, settings):
     settings.UPLOAD_TEMP_DIR = str(tmp_path)
-    folder = tmp_path / f"{forms.PREFIX}new"
+    folder = tmp_path / f"{multipart.PREFIX}new"
     folder.mkdir()
-    assert folders.sweep(forms.PREFIX) == 0
+    assert tempdirs.sweep(multipart.PREFIX) == 0
     assert folder.exists()
 
 
@@ -196,6 +198,6 @@ def test_an_upload_whose_client_leaves_leaves_no_folder(world, start_gateway, tm
     client = RawClient(gateway.port, world.authorization["authorization"])
     client.socket.sendall(client.head(1 << 20, "/api/tenant/files", "multipart/form-data; boundary=x"))
     client.socket.sendall(b"--x\r\n")
-    eventually(lambda: list(tmp_path.glob(f"{forms.PREFIX}*")))
+    eventually(lambda: list(tmp_path.glob(f"{multipart.PREFIX}*")))
     client.leave("reset")
-    eventually(lambda: not list(tmp_path.glob(f"{forms.PREFIX}*")))
+    eventually(lambda: not list(tmp_path.glob(f"{multipart.PREFIX}*")))

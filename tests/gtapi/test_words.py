@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from gtapi.words import counted
+from gtapi.text import counted
 
 #: A number that a template says, and right after it a word that is right for many alone.
 FIXED = re.compile(r"(?:\|thousands|\|length|_count|\.requests|\.tokens) ?\}\} [a-z]{2,}s\b")

@@ -22,10 +22,10 @@ from gtapi.errors import (
     RateLimited,
     UpstreamFailed,
 )
-from inference import backends
+from inference import file_backends
 from inference.upstream import connected
-from tenants.ledger import recording
 from tenants.models import NO_KEY, UsageRecord
+from tenants.usage.ledger import recording
 from tests import answers, factories
 from tests.upstream import Wire
 
@@ -86,7 +86,7 @@ async def test_texts_become_vectors_of_length_1_in_their_order(upstream, entry, 
 
 async def test_a_model_is_told_what_is_a_question_and_what_a_passage(upstream, entry, caller):
     upstream.script(entry.model, vectors([1.0]))
-    await backends.embed(caller, "embedder", ["a"], query=True, within=SOON)
+    await file_backends.embed(caller, "embedder", ["a"], query=True, within=SOON)
     assert "input_type" not in upstream.last(entry.model).json
     for name, value in (
         ("query_prefix", "query: "),
@@ -95,10 +95,10 @@ async def test_a_model_is_told_what_is_a_question_and_what_a_passage(upstream, e
     ):
         setattr(entry, name, value)
     await in_thread(entry.save)
-    await backends.embed(caller, "embedder", ["a"], query=True, within=SOON)
+    await file_backends.embed(caller, "embedder", ["a"], query=True, within=SOON)
     assert upstream.last(entry.model).json["input"] == ["query: a"]
     assert "input_type" not in upstream.last(entry.model).json
-    await backends.embed(caller, "embedder", ["a"], query=False, within=SOON)
+    await file_backends.embed(caller, "embedder", ["a"], query=False, within=SOON)
     assert upstream.last(entry.model).json["input"] == ["passage: a"]
     assert upstream.last(entry.model).json["input_type"] == "doc"
 
@@ -106,21 +106,21 @@ async def test_a_model_is_told_what_is_a_question_and_what_a_passage(upstream, e
 async def test_the_order_is_the_providers_indexes_and_not_that_of_its_list(upstream, entry, caller):
     data = [{"index": 1, "embedding": [0.0, 1.0]}, {"index": 0, "embedding": [1.0, 0.0]}]
     upstream.script(entry.model, answers.answer({"data": data}))
-    assert await backends.embed(caller, "embedder", ["a", "b"], query=False, within=SOON) == [
+    assert await file_backends.embed(caller, "embedder", ["a", "b"], query=False, within=SOON) == [
         [1.0, 0.0],
         [0.0, 1.0],
     ]
 
 
 async def test_many_texts_go_in_several_requests_and_make_one_record(upstream, entry, caller, record):
-    full = [[1.0, 0.0]] * backends.MAX_TEXTS
+    full = [[1.0, 0.0]] * file_backends.MAX_TEXTS
     upstream.script(entry.model, vectors(*full), vectors([0.0, 1.0]))
-    texts = [f"text {number}" for number in range(backends.MAX_TEXTS + 1)]
-    made = await backends.embed(caller, "embedder", texts, query=False, within=SOON)
+    texts = [f"text {number}" for number in range(file_backends.MAX_TEXTS + 1)]
+    made = await file_backends.embed(caller, "embedder", texts, query=False, within=SOON)
     assert len(made) == len(texts)
     assert made[-1] == [0.0, 1.0]
     sent = [request.json["input"] for request in upstream.received(entry.model)]
-    assert [len(texts) for texts in sent] == [backends.MAX_TEXTS, 1]
+    assert [len(texts) for texts in sent] == [file_backends.MAX_TEXTS, 1]
     row = await record()
     assert (row.route, row.model, row.provider, row.raw_model) == (
         "/embeddings", "embedder", entry.provider.name, entry.model,
@@ -131,12 +131,12 @@ async def test_many_texts_go_in_several_requests_and_make_one_record(upstream, e
 
 async def test_long_texts_are_sent_in_smaller_groups(upstream, entry, caller):
     upstream.script(entry.model, vectors([1.0]), vectors([1.0]))
-    long = "x" * (backends.MAX_CHARACTERS - 1)
-    assert len(await backends.embed(caller, "embedder", [long, "ab"], query=False, within=SOON)) == 2
+    long = "x" * (file_backends.MAX_CHARACTERS - 1)
+    assert len(await file_backends.embed(caller, "embedder", [long, "ab"], query=False, within=SOON)) == 2
 
 
 async def test_nothing_is_asked_for_no_texts(upstream, entry, caller):
-    assert await backends.embed(caller, "embedder", [], query=True, within=SOON) == []
+    assert await file_backends.embed(caller, "embedder", [], query=True, within=SOON) == []
     assert upstream.received(entry.model) == []
 
 
@@ -158,20 +158,22 @@ async def test_vectors_that_are_not_one_of_a_kind_for_each_text_are_refused(
 ):
     upstream.script(entry.model, vectors(*data))
     with pytest.raises(UpstreamFailed):
-        await backends.embed(caller, "embedder", ["a", "b"], query=False, within=SOON)
+        await file_backends.embed(caller, "embedder", ["a", "b"], query=False, within=SOON)
     row = await record()
     assert row.status == 502
 
 
 async def test_a_provider_that_changes_its_vectors_between_requests_is_refused(upstream, entry, caller):
-    upstream.script(entry.model, vectors(*[[1.0, 0.0]] * backends.MAX_TEXTS), vectors([1.0]))
+    upstream.script(entry.model, vectors(*[[1.0, 0.0]] * file_backends.MAX_TEXTS), vectors([1.0]))
     with pytest.raises(UpstreamFailed):
-        await backends.embed(caller, "embedder", ["a"] * (backends.MAX_TEXTS + 1), query=False, within=SOON)
+        await file_backends.embed(
+            caller, "embedder", ["a"] * (file_backends.MAX_TEXTS + 1), query=False, within=SOON
+        )
 
 
 async def test_tokens_that_nobody_reported_are_estimated(upstream, entry, caller, record):
     upstream.script(entry.model, vectors([1.0], usage=None))
-    await backends.embed(caller, "embedder", ["a few words of text"], query=False, within=SOON)
+    await file_backends.embed(caller, "embedder", ["a few words of text"], query=False, within=SOON)
     row = await record()
     assert row.estimated
     assert row.input_tokens > 0
@@ -189,7 +191,7 @@ async def test_tokens_that_nobody_reported_are_estimated(upstream, entry, caller
 async def test_a_providers_fault_is_raised_and_recorded(upstream, entry, caller, record, play, kind, status):
     upstream.script(entry.model, play)
     with pytest.raises(kind):
-        await backends.embed(caller, "embedder", ["a"], query=False, within=SOON)
+        await file_backends.embed(caller, "embedder", ["a"], query=False, within=SOON)
     row = await record()
     assert row.status == status
 
@@ -225,14 +227,14 @@ async def test_names_that_cannot_embed_are_refused_for_good(world, entry, caller
         (stranger, "embedder", ModelNotFound),
     ):
         with pytest.raises(kind) as raised:
-            await backends.embed(who, name, ["a"], query=False, within=SOON)
+            await file_backends.embed(who, name, ["a"], query=False, within=SOON)
         assert 400 <= raised.value.status < 500
     assert upstream.received(entry.model) == []
 
 
 async def test_an_operators_call_is_recorded_without_a_key(upstream, entry, world, record):
     upstream.script(entry.model, vectors([1.0]))
-    await backends.embed(Caller(world.tenant.pk, NO_KEY, ""), "embedder", ["a"], query=True, within=SOON)
+    await file_backends.embed(Caller(world.tenant.pk, NO_KEY, ""), "embedder", ["a"], query=True, within=SOON)
     row = await record()
     assert row.key_id == NO_KEY
 
@@ -269,7 +271,7 @@ async def test_a_model_that_knows_no_stretches_is_asked_for_the_text(
 ):
     refused = answers.answer(answers.error_body(param="response_format"), 400)
     upstream.script(listener.model, refused, answers.answer({"text": " All of it. "}))
-    said = await backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
+    said = await file_backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
     assert said == [Spoken("All of it.", 0.0)]
     row = await record()
     assert (row.model, row.status) == ("listener", 200)
@@ -280,38 +282,38 @@ async def test_stretches_that_say_less_than_the_text_are_not_used(
     upstream, listener, caller, recording_file, segments
 ):
     upstream.script(listener.model, answers.answer({"text": "One. Two. Three.", "segments": segments}))
-    said = await backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
+    said = await file_backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
     assert said == [Spoken("One. Two. Three.", 0.0)]
 
 
 async def test_silence_says_nothing(upstream, listener, caller, recording_file):
     upstream.script(listener.model, answers.answer({"text": "", "segments": []}))
-    assert await backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav") == []
+    assert await file_backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav") == []
 
 
 async def test_a_recording_that_is_refused_twice_is_refused(upstream, listener, caller, recording_file):
     upstream.script(listener.model, answers.answer(answers.error_body(), 400))
     with pytest.raises(BadRequest):
-        await backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
+        await file_backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
     assert len(upstream.received(listener.model)) == 2
 
 
 async def test_a_busy_provider_is_asked_once(upstream, listener, caller, recording_file):
     upstream.script(listener.model, answers.answer(answers.error_body(), 503))
     with pytest.raises(APIError) as raised:
-        await backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
+        await file_backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
     assert raised.value.status >= 500
     assert len(upstream.received(listener.model)) == 1
 
 
 async def test_without_a_name_there_has_to_be_one_model_that_listens(world, caller, recording_file):
     with pytest.raises(BadRequest, match="no model"):
-        await backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
+        await file_backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
     for name in ("one", "two"):
         await in_thread(partial(factories.catalog, world.provider, name, capabilities=["transcribe"]))
     with pytest.raises(BadRequest, match="more than one"):
-        await backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
+        await file_backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
 
 
 def test_length_1_means_length_1():
-    assert hypot(*backends._unit([1e30, 1e30])) == pytest.approx(1)
+    assert hypot(*file_backends._unit([1e30, 1e30])) == pytest.approx(1)

@@ -6,7 +6,7 @@ from time import monotonic
 
 import pytest
 
-from files.ingestion.waking import wake
+from files.ingestion.wakeup import wake
 from files.models import DatasetFile
 from tests import factories
 from tests.files import hostile

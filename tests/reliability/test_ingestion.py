@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from files.ingestion import claims
 from files.ingestion.errors import Failed
-from files.ingestion.waking import publish
+from files.ingestion.wakeup import publish
 from files.models import Dataset, DatasetFile, File
 from tests import environment, factories
 from tests.gateway import Ingest

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from django.contrib.auth.models import User
 
-from gtapi.pages import FORM_BYTES
+from gtapi.web.admin_handler import FORM_BYTES
 from tests import factories
 from tests.browsing import Client
 from tests.gateway import Gateway

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gtapi.home import Home, HomeError
+from gtapi.data_dir import Home, HomeError
 
 
 def test_processes_that_start_at_once_agree_on_the_secrets(tmp_path):

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from files.extraction import headings
-from files.extraction.formats import library
-from files.extraction.formats.flat import flattened
+from files.extraction.formats import kreuzberg_adapter
+from files.extraction.formats.html_flatten import flattened
 from files.extraction.formats.text import decode
 from files.extraction.sections import Section
 
@@ -30,4 +30,4 @@ def sections(path: Path, name: str) -> Iterator[Section]:
 
 def markdown(text: str) -> str:
     """Return a page as Markdown."""
-    return library.markdown(flattened(text).encode(errors="replace"), "text/html")
+    return kreuzberg_adapter.markdown(flattened(text).encode(errors="replace"), "text/html")

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from files.extraction.formats import letters, tiff
+from files.extraction.formats import ocr, tiff
 from files.extraction.sections import ExtractionError, Omission, Section
 
 
 def sections(path: Path, name: str) -> Iterator[Section | Omission]:
-    recognition = letters.recognition()
+    recognition = ocr.recognition()
     if recognition is None:
         raise ExtractionError("unsupported_file", "The text in images is not read by this gateway.")
     pages = tiff.pages(path)
@@ -19,8 +19,8 @@ def sections(path: Path, name: str) -> Iterator[Section | Omission]:
     for read, page in enumerate(pages):
         if not recognition.has_time():
             if not anything:
-                raise letters.nothing_read(read, len(pages))
-            yield letters.unread(len(pages) - read, installed=True)
+                raise ocr.nothing_read(read, len(pages))
+            yield ocr.unread(len(pages) - read, installed=True)
             return
         text = recognition.text(tiff.alone(path, page)).strip()
         anything = anything or bool(text)

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from files.extraction import headings
-from files.extraction.formats import library
+from files.extraction.formats import kreuzberg_adapter
 from files.extraction.sections import Section
 
 TYPE = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 
 
 def sections(path: Path, name: str) -> Iterator[Section]:
-    for number, text in library.marked(path, TYPE):
+    for number, text in kreuzberg_adapter.marked(path, TYPE):
         yield from headings.sections(text, number)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from gtapi.home import home
+from gtapi.data_dir import home
 from gtapi.stack.launcher import Launcher, Options
 
 OFF = ("0", "false", "no", "off")

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from inference.configuration import applying, document
+from inference.configuration import apply, document
 from inference.configuration.errors import reported
 
 #: Largest file, in bytes.
@@ -45,7 +45,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         dry_run = options["dry_run"]
         with reported():
-            outcome = applying.apply(
+            outcome = apply.apply(
                 document.read(text_of(options["file"]), os.environ),
                 prune=options["prune"],
                 yes=options["yes"],
@@ -60,7 +60,7 @@ class Command(BaseCommand):
         if outcome.new_keys and not dry_run:
             self._keys(outcome.new_keys, show=options["show_new_keys"])
 
-    def _keys(self, keys: list[applying.NewKey], *, show: bool) -> None:
+    def _keys(self, keys: list[apply.NewKey], *, show: bool) -> None:
         if not show:
             self.stdout.write("New keys are not shown; --show-new-keys prints them when they are made.")
             return
@@ -92,7 +92,7 @@ def text_of(name: str) -> str:
         raise CommandError(f"{name} is not UTF-8 text: byte {error.start} is none.") from None
 
 
-def _summary(changes: list[applying.Change], *, dry_run: bool) -> str:
+def _summary(changes: list[apply.Change], *, dry_run: bool) -> str:
     counts = {sign: sum(change.sign == sign for change in changes) for sign in "+~-"}
     done = f"{counts['+']} to create, {counts['~']} to change, {counts['-']} to delete. Nothing was changed."
     if dry_run:

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import connection, transaction
 
-from inference.configuration import exporting
+from inference.configuration import export
 from inference.configuration.errors import reported
 
 
@@ -33,8 +33,8 @@ class Command(BaseCommand):
         with reported(), transaction.atomic(), connection.cursor() as cursor:
             if outermost:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            configuration = exporting.export(options["tenant"])
-        self.stdout.write(exporting.dump(configuration), ending="")
+            configuration = export.export(options["tenant"])
+        self.stdout.write(export.dump(configuration), ending="")
         for tenant in configuration["tenants"]:
             for agent in tenant.get("agents", []):
                 if agent.get("published") == "keep":

@@ -8,7 +8,7 @@ import orjson
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from gtapi.words import counted
+from gtapi.text import counted
 from inference.openapi.assembly import description
 from inference.openapi.markdown import pages
 

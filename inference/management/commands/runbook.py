@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from gtapi.runbooks.filling import fill, markdown
 from gtapi.runbooks.runbook import Runbook, runbooks
-from gtapi.words import counted
+from gtapi.text import counted
 from inference.runbooks.checks import CHECKS, visit
 from inference.runbooks.values import ANY_BASE_URL, generic_values, tenant_values
 from inference.runbooks.visit import CheckFailed, CheckSkipped, Visit

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from files.ingestion.waking import wake
+from files.ingestion.wakeup import wake
 from files.models import DatasetFile
 from tests import factories
 from tests.answers import answer

@@ -8,7 +8,7 @@ from django.apps import apps
 from django.contrib.auth.models import User
 from django.db import connection
 
-from files.ingestion.waking import wake
+from files.ingestion.wakeup import wake
 from files.models import Dataset, DatasetFile
 from tenants.models import NO_KEY, UsageRecord
 from tests import factories

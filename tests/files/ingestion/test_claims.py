@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from files.chunking import Piece
 from files.extraction import Section
-from files.ingestion import claims, generations, storing, work
+from files.ingestion import claims, commit, pipeline, vector_generations
 from files.ingestion.claims import Claim, Lost
 from files.ingestion.errors import Failed, Passing
-from files.ingestion.generations import Index
+from files.ingestion.vector_generations import Index
 from files.models import Chunk, Dataset, DatasetFile, File
 from tenants.models import Tenant
 from tests import factories
@@ -49,7 +49,7 @@ def to_index(tenant: Tenant, *ids: str, **fields) -> None:
 def claim_index(*tenants: Tenant) -> Index | None:
     """The next claim of a dataset among these tenants; what is in the way is kept."""
     of = {tenant.pk for tenant in tenants}
-    return next((index for index in iter(generations.claim, None) if index.tenant_id in of), None)
+    return next((index for index in iter(vector_generations.claim, None) if index.tenant_id in of), None)
 
 
 def pass_time(place: DatasetFile) -> None:
@@ -130,7 +130,7 @@ def test_tenants_with_as_many_datasets_in_work_take_turns():
     for _ in range(6):
         index = claim_index(*tenants)
         order.append(index.tenant_id)
-        generations.release(index, whole=True)
+        vector_generations.release(index, whole=True)
     assert order[:3] == order[3:]
     assert len(set(order[:3])) == 3
 
@@ -139,7 +139,7 @@ def test_turns_with_files_and_with_datasets_are_apart():
     """Who uploads all the time would never get another index."""
     uploading, other = factories.tenant(), factories.tenant()
     to_index(other, "ds_a")
-    generations.release(claim_index(other), whole=True)
+    vector_generations.release(claim_index(other), whole=True)
     to_index(uploading, "ds_b")
     waiting(factories.dataset(uploading), 1)
     claims.fail(claim(uploading), Failed("no_text"))
@@ -197,7 +197,7 @@ def test_who_lost_the_lease_writes_nothing(tenant, place):
     with pytest.raises(Lost):
         claims.report(late, "embedding", 50)
     with pytest.raises(Lost):
-        storing.store(late, place.dataset, [Piece("text", 1, None, "")], [])
+        commit.store(late, place.dataset, [Piece("text", 1, None, "")], [])
     after = state(place)
     assert vars(after) | {"_state": None} == vars(before) | {"_state": None}
     assert not Chunk.objects.filter(place=place).exists()
@@ -259,15 +259,15 @@ def test_look_for_datasets_to_index_can_read_only_those():
         # Of the ways to read the table that are left, that by the smallest index that serves.
         for way in ("seqscan", "nestloop", "mergejoin"):
             cursor.execute(f"SET LOCAL enable_{way} = off")
-        cursor.execute(f"EXPLAIN {generations.CLAIM}", [uuid4(), 30])
+        cursor.execute(f"EXPLAIN {vector_generations.CLAIM}", [uuid4(), 30])
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "files_dataset_to_index" in plan
 
 
 def test_text_that_no_column_takes_is_stored_as_far_as_it_can_be(tenant, place):
     held = claim(tenant)
-    cut = work.cut([Section("A NUL \0 and half a pair \ud800.", heading="\0" * 400)], place)
-    storing.store(held, place.dataset, cut, [])
+    cut = pipeline.cut([Section("A NUL \0 and half a pair \ud800.", heading="\0" * 400)], place)
+    commit.store(held, place.dataset, cut, [])
     assert "and half a pair" in Chunk.objects.get(place=place).text
     assert state(place).state == "ready"
 

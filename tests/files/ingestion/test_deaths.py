@@ -7,7 +7,7 @@ import redis as redis_client
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from files.ingestion.waking import publish, wake
+from files.ingestion.wakeup import publish, wake
 from files.models import Chunk, ChunkVector, DatasetFile, DatasetGrant
 from tests import environment, factories
 from tests.files.ingestion.conftest import ended, readers, state

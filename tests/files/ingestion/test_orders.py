@@ -6,12 +6,12 @@ import threading
 import pytest
 from django.db import transaction
 
-from files import placing
-from files.ingestion import waking
+from files.ingestion import wakeup
 from files.ingestion.errors import SENTENCES
-from files.ingestion.orders import cancel, process_again
+from files.ingestion.reprocess import cancel, process_again
 from files.models import Chunk, DatasetFile, FileBatch
-from files.placing import Wanted
+from files.uploads import attach
+from files.uploads.attach import Wanted
 from gtapi.stack.redis import Redis
 from tests import environment, factories
 from tests.answers import answer, error_body
@@ -60,7 +60,7 @@ def test_file_in_work_that_is_to_be_cut_in_another_way_is_cut_so(ingest, dataset
     gate.reached()
     static = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0}}
     with transaction.atomic():
-        placing.place(dataset, world.key.row.pk, [Wanted(place.file_id, chunking=static)])
+        attach.place(dataset, world.key.row.pk, [Wanted(place.file_id, chunking=static)])
     assert state(place).chunking == static
     gate.open()
     [done] = ended(place)
@@ -99,7 +99,7 @@ def broker(tmp_path_factory, settings):
 
 @pytest.mark.parametrize("how", ["stopped", "silent"])
 def test_waking_does_not_wait_for_a_broker_that_is_away(broker, how):
-    waking.publish()
+    wakeup.publish()
     if how == "stopped":
         broker.stop()
     else:
@@ -108,7 +108,7 @@ def test_waking_does_not_wait_for_a_broker_that_is_away(broker, how):
 
     def publish() -> None:
         try:
-            waking.publish()
+            wakeup.publish()
         except Exception as error:  # noqa: BLE001 - what it is, is the client's business
             failures.append(error)
 
@@ -122,7 +122,7 @@ def test_waking_does_not_wait_for_a_broker_that_is_away(broker, how):
 
 
 def test_wake_returns_while_the_broker_is_silent(broker, caplog):
-    waker = waking._Waker()
+    waker = wakeup._Waker()
     broker.process.send_signal(signal.SIGSTOP)
     try:
         for _ in range(1000):
@@ -135,9 +135,9 @@ def test_wake_returns_while_the_broker_is_silent(broker, caplog):
 
 def test_nobody_is_woken_for_what_is_not_committed(monkeypatch):
     woken = []
-    monkeypatch.setattr(waking._waker, "wake", lambda: woken.append(True))
+    monkeypatch.setattr(wakeup._waker, "wake", lambda: woken.append(True))
     with transaction.atomic():
-        waking.wake()
+        wakeup.wake()
         assert woken == []
     assert woken == [True]
 

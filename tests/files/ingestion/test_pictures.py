@@ -2,7 +2,7 @@
 
 import pytest
 
-from files.ingestion.orders import process_again
+from files.ingestion.reprocess import process_again
 from files.models import Dataset, DatasetFile
 from tests import factories
 from tests.files import documents, hostile

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from files.ingestion import generations
+from files.ingestion import vector_generations
 from files.models import Chunk, ChunkVector, Dataset
 from tests import factories
 from tests.answers import answer, error_body
@@ -179,7 +179,7 @@ def test_datasets_are_indexed_before_those_of_conversations(world):
     shared = factories.dataset(world.tenant, embedding="embedder").pk
     Dataset.objects.filter(tenant=world.tenant).update(embedding="other")
     first, *rest = (
-        held.dataset_id for held in iter(generations.claim, None) if held.tenant_id == world.tenant.pk
+        held.dataset_id for held in iter(vector_generations.claim, None) if held.tenant_id == world.tenant.pk
     )
     assert first == shared
     assert sorted(rest) == sorted(spoken)

@@ -3,7 +3,7 @@
 import pytest
 from django.db import transaction
 
-from files.ingestion.waking import wake
+from files.ingestion.wakeup import wake
 from files.models import DatasetFile
 from tests import factories
 from tests.files import hostile

@@ -9,10 +9,10 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, default_storage
 
-from files.ingestion import scratch
+from files.ingestion import local_copy
 from files.ingestion.errors import Passing
-from gtapi.folders import LOCK
 from gtapi.stack.locks import FileLock
+from gtapi.tempdirs import LOCK
 from tests import factories
 
 
@@ -45,17 +45,17 @@ def remote(settings, tmp_path):
 
 async def test_file_in_a_folder_is_read_where_it_is():
     name = default_storage.save(factories.unique("files/scratch"), ContentFile(b"Here."))
-    async with scratch.fetched(name) as path:
+    async with local_copy.fetched(name) as path:
         assert path == Path(default_storage.path(name))
 
 
 async def test_file_elsewhere_is_copied_and_the_copy_goes_away(remote):
     name = default_storage.save("files/one", ContentFile(b"There." * 1000))
-    async with scratch.fetched(name) as path:
+    async with local_copy.fetched(name) as path:
         assert path.read_bytes() == b"There." * 1000
         # Somebody who tidies up meanwhile leaves it alone.
         os.utime(path.parent, (0, 0))
-        scratch.sweep()
+        local_copy.sweep()
         assert path.exists()
     assert list(remote.iterdir()) == []
 
@@ -65,19 +65,19 @@ async def test_file_that_is_not_there_may_come_back(kind, request):
     if kind == "remote":
         request.getfixturevalue("remote")
     with pytest.raises(Passing) as raised:
-        async with scratch.fetched("files/nowhere"):
+        async with local_copy.fetched("files/nowhere"):
             pass
     assert (raised.value.code, raised.value.provider) == ("storage_failed", False)
 
 
 def test_copies_of_killed_processes_are_removed(remote):
-    left, young = (Path(tempfile.mkdtemp(prefix=scratch.PREFIX, dir=remote)) for _ in range(2))
+    left, young = (Path(tempfile.mkdtemp(prefix=local_copy.PREFIX, dir=remote)) for _ in range(2))
     for folder in (left, young):
         (folder / "file").write_bytes(b"left behind")
         lock = FileLock(folder / LOCK)
         lock.take()
         lock.release()
     os.utime(left, (0, 0))
-    scratch.sweep()
+    local_copy.sweep()
     assert not left.exists()
     assert young.exists()

@@ -9,8 +9,8 @@ import pytest
 import redis as redis_client
 
 from gtapi.stack.redis import Redis
-from tenants import drain
 from tenants.models import UsageRecord
+from tenants.usage import drain
 from tests import environment
 from tests.tenants.ledger.processes import Process
 from tests.waiting import eventually

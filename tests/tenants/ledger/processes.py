@@ -80,7 +80,7 @@ def say(*words: str) -> None:
 
 
 async def _record() -> None:
-    from tenants import ledger
+    from tenants.usage import ledger
 
     loop = asyncio.get_running_loop()
     async with ledger.recording():
@@ -94,7 +94,7 @@ async def _record() -> None:
 
 
 def _drain() -> None:
-    from tenants import drain
+    from tenants.usage import drain
 
     say("ready")
     while True:

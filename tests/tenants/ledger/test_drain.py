@@ -9,9 +9,10 @@ import orjson
 import pytest
 from django.db import connection, transaction
 
-from tenants import drain, tasks
+from tenants import tasks
 from tenants.models import KeyActivity, PolicyChange, UsageRecord
-from tenants.stream import DEAD_LETTERS, FIELD, STREAM
+from tenants.usage import drain
+from tenants.usage.redis_stream import DEAD_LETTERS, FIELD, STREAM
 from tests import factories
 from tests.tenants.ledger.conftest import stored
 from tests.tenants.ledger.processes import fields

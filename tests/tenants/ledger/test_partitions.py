@@ -9,8 +9,9 @@ import pytest
 from django.db import connection, connections
 
 from gtapi.ids import uuid7_floor
-from tenants import drain, partitions, tasks
+from tenants import tasks
 from tenants.models import UsageRecord
+from tenants.usage import drain, partitions
 from tests.tenants.ledger.processes import fields
 
 

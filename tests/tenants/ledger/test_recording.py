@@ -8,10 +8,10 @@ from uuid import UUID
 import pytest
 
 from gtapi.database import in_thread
-from tenants import drain
-from tenants import ledger as product
 from tenants.models import UsageRecord
-from tenants.stream import STREAM
+from tenants.usage import drain
+from tenants.usage import ledger as product
+from tenants.usage.redis_stream import STREAM
 from tests.tenants.ledger.conftest import stored
 from tests.tenants.ledger.processes import fields
 from tests.waiting import eventually
@@ -280,7 +280,7 @@ async def test_an_error_names_the_record_that_neither_redis_nor_the_disk_took(
     settings.USAGE_SPOOL_DIR = nowhere / "spool"
     await in_thread(ledger.server.stop)
     made = entry()
-    with caplog.at_level(logging.ERROR, "tenants.ledger"):
+    with caplog.at_level(logging.ERROR, "tenants.usage.ledger"):
         async with product.recording():
             await product.record(made)
             assert (await product.backlog()).held == 1

@@ -15,8 +15,8 @@ from cryptography.x509.oid import NameOID
 from django.core.checks import run_checks
 
 from gtapi.stack.redis import Redis
-from tenants import ledger as product
-from tenants.stream import STREAM
+from tenants.usage import ledger as product
+from tenants.usage.redis_stream import STREAM
 from tests import environment
 from tests.gateway import free_port
 from tests.tenants.ledger.test_recording import entry

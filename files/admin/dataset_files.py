@@ -1,0 +1,273 @@
+"""Files in datasets: how far each is, what it was cut into, and what went wrong."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Page, Paginator
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.timesince import timesince
+from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
+
+from files.admin import downloads, states
+from files.admin.metrics import WORKING
+from files.ingestion.claims import ATTEMPTS, WORKER_DEATHS
+from files.ingestion.reprocess import process_again
+from files.models import Chunk, Dataset, DatasetFile
+from files.uploads import stored_files
+from gtapi.templatetags.amounts import ago
+from gtapi.templatetags.amounts import size as size_text
+from gtapi.text import counted
+from tenants.admin.base import LookedAtAdmin
+from tenants.admin.typed import display, page_action
+
+if TYPE_CHECKING:
+    from django.contrib.admin import SimpleListFilter as _Dropdown
+else:
+    _Dropdown = DropdownFilter
+
+#: At most so many datasets are offered in the filter, and files are told of at once.
+MOST_DATASETS = 300
+MOST_TOLD = 200
+CHUNKS_A_PAGE = 20
+
+#: What is asked before files are processed again.
+AGAIN = "The file is read, cut into chunks and embedded anew. Until it is ready again, no search finds it."
+
+STATES: dict[str, tuple[str, Q]] = {
+    "work": ("Waiting or in work", Q(state__in=WORKING)),
+    "ready": ("Ready", Q(state=DatasetFile.State.READY)),
+    "failed": ("Failed", Q(state=DatasetFile.State.FAILED)),
+    "cancelled": ("Cancelled", Q(state=DatasetFile.State.CANCELLED)),
+}
+
+
+class StateFilter(_Dropdown):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, label) for name, (label, _) in STATES.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[DatasetFile]) -> QuerySet[DatasetFile]:
+        chosen = STATES.get(self.value() or "")
+        return queryset.filter(chosen[1]) if chosen else queryset
+
+
+class DatasetFilter(_Dropdown):
+    """By dataset; those of conversations are one choice together."""
+
+    title = "dataset"
+    parameter_name = "dataset"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        offered = Dataset.objects.visible().select_related("tenant").order_by("tenant__slug", "name")
+        named = [(row.pk, f"{row.tenant.name}: {row.name}") for row in offered[:MOST_DATASETS]]
+        return [("conversations", "Files of conversations"), *named]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[DatasetFile]) -> QuerySet[DatasetFile]:
+        value = self.value() or ""
+        if value == "conversations":
+            return queryset.filter(dataset__hidden=True)
+        return queryset.filter(dataset=value) if value and "\0" not in value else queryset
+
+
+@admin.register(DatasetFile)
+class DatasetFileAdmin(LookedAtAdmin[DatasetFile]):
+    only_counted = True
+    list_display = ("heading", "where", "state_cell", "size", "chunks", "uploaded")
+    list_filter = (("tenant", RelatedDropdownFilter), DatasetFilter, StateFilter)
+    list_select_related = ("file", "file__key", "ordered_by", "dataset", "dataset__conversation", "tenant")
+    search_fields = ("file__filename", "=file__id", "=dataset__id", "=file__sha256")
+    search_help_text = "Name or id of a file, or its checksum"
+    when_empty = (
+        "Files come into a dataset when an operator drops them onto its page, or a client uploads them."
+    )
+    filled_from = ("files_dataset", "Open the datasets")
+    list_before_template = "admin/files/datasetfile/live.html"
+    change_form_outer_before_template = "admin/files/datasetfile/page.html"
+    actions = ("process_selected",)
+    actions_detail = ("again_page",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DatasetFile]:
+        return super().get_queryset(request).select_related(*self.list_select_related)
+
+    def has_process_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # There is nothing to type: this is what the permission to change a file is good for.
+        return request.user.has_perm("files.change_datasetfile")
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return super().changelist_view(request, {**(extra_context or {}), "title": "Files"})
+
+    # --- the page of one ------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        own = [
+            path(
+                "progress/",
+                self.admin_site.admin_view(self.progress_view),
+                name="files_datasetfile_progress",
+            ),
+            path(
+                "<str:object_id>/content/",
+                self.admin_site.admin_view(self.content_view),
+                name="files_datasetfile_content",
+            ),
+        ]
+        return own + super().get_urls()
+
+    def shown(self, request: HttpRequest, place: DatasetFile) -> dict[str, Any]:
+        return {
+            "place": place,
+            "state_html": states.cell(place),
+            "steps": states.steps(place),
+            "size": size_text(place.file.bytes),
+            "took": _took(place),
+            "most_attempts": ATTEMPTS,
+            "most_deaths": WORKER_DEATHS,
+            "elsewhere": list(
+                DatasetFile.objects.filter(file=place.file_id)
+                .exclude(pk=place.pk)
+                .select_related("dataset")[:10]
+            ),
+            "chunk_page": _chunks(place, request.GET.get("chunks", "")),
+            "may_download": self._may_download(request),
+        }
+
+    def progress_view(self, request: HttpRequest) -> JsonResponse:
+        """Say how far the files in ``ids`` are; pages with files in work ask this until none is."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        asked = [part for part in request.GET.get("ids", "").split(",") if part.isdecimal()]
+        ids = [int(part) for part in asked[:MOST_TOLD] if len(part) < 19]
+        places = list(self.get_queryset(request).filter(pk__in=ids))
+        return JsonResponse({"working": sum(map(states.is_working, places)), "places": states.answer(places)})
+
+    def content_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Answer with a file's bytes, to be saved and never to be shown: they are a stranger's."""
+        place = self.fetch(request, object_id, "view")
+        if not self._may_download(request):
+            raise PermissionDenied
+        return downloads.attachment(request, place.file)
+
+    def _may_download(self, request: HttpRequest) -> bool:
+        # What a file says is more than how far it is.
+        return request.user.has_perm("files.view_file")
+
+    # --- once more ------------------------------------------------------------------------------------------
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        shown: list[Any] = super().get_actions_detail(request, object_id)  # type: ignore[misc]
+        working = DatasetFile.objects.filter(pk=object_id, state__in=WORKING)
+        # The address may hold anything.
+        return [] if not str(object_id).isdecimal() or working.exists() else shown
+
+    @page_action(description="Process again", url_path="again", icon="refresh", permissions=["process"])
+    def again_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        place = self.fetch(request, object_id, "view")
+        if states.is_working(place):
+            self.message_user(request, f"{place.file} is waiting or in work already.", "WARNING")
+            return self.back_to(place)
+        if request.method != "POST":
+            return self.confirm(request, f"Process {place.file} again", "Process again", [AGAIN], obj=place)
+        self._processed(request, [place])
+        return self.back_to(place)
+
+    @admin.action(description="Process the selected files again", permissions=["process"])
+    def process_selected(self, request: HttpRequest, queryset: QuerySet[DatasetFile]) -> HttpResponse | None:
+        chosen = list(queryset)
+        done = [place for place in chosen if not states.is_working(place)]
+        if done and "confirm" not in request.POST:
+            return self.confirm(
+                request,
+                f"Process {counted(len(done), 'file')} again",
+                "Process again",
+                [AGAIN],
+                items=[f"{where_text(place)}: {place.file}" for place in done],
+                hidden=[
+                    ("action", "process_selected"),
+                    *((ACTION_CHECKBOX_NAME, str(place.pk)) for place in done),
+                ],
+            )
+        self._processed(request, chosen)
+        return None
+
+    def _processed(self, request: HttpRequest, places: list[DatasetFile]) -> None:
+        one = DatasetFile.objects.filter
+        begun = [place for place in places if process_again(one(pk=place.pk), None)]
+        for place in begun:
+            self.log_change(request, place, "Had it processed again.")
+        said = f"{counted(len(begun), 'file')} to be processed again."
+        if busy := len(places) - len(begun):
+            said += f" {counted(busy, 'was,were')} waiting or in work already."
+        self.message_user(request, said, "SUCCESS" if begun else "WARNING")
+
+    # --- deletion -------------------------------------------------------------------------------------------
+
+    def delete_model(self, request: HttpRequest, obj: DatasetFile) -> None:
+        stored_files.detach(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[DatasetFile]) -> None:
+        for place in queryset:
+            stored_files.detach(place)
+
+    # --- columns --------------------------------------------------------------------------------------------
+
+    @display(description="File", ordering="file__filename", header=True)
+    def heading(self, place: DatasetFile) -> list[str]:
+        return [place.file.filename, place.file_id]
+
+    @display(description="Dataset", ordering="dataset__name", header=True)
+    def where(self, place: DatasetFile) -> list[str]:
+        return [where_text(place), place.tenant.name]
+
+    @display(description="State", ordering="state")
+    def state_cell(self, place: DatasetFile) -> str:
+        return states.cell(place)
+
+    @display(description="Size", ordering="file__bytes")
+    def size(self, place: DatasetFile) -> str:
+        return size_text(place.file.bytes)
+
+    @display(description="Chunks", ordering="chunk_count")
+    def chunks(self, place: DatasetFile) -> str:
+        return f"{place.chunk_count:,}"
+
+    @display(description="Uploaded", ordering="created_at", header=True)
+    def uploaded(self, place: DatasetFile) -> list[str]:
+        return [ago(place.created_at), f"by {uploader(place)}"]
+
+
+def where_text(place: DatasetFile) -> str:
+    """Return the name of what a file is in: a dataset, or a conversation."""
+    return "a conversation" if place.dataset.hidden else place.dataset.name
+
+
+def uploader(place: DatasetFile) -> str:
+    """Return who brought a file: the name of a key, or an operator."""
+    return place.file.key.name if place.file.key else "an operator"
+
+
+def _took(place: DatasetFile) -> str:
+    if place.started_at is None or place.ended_at is None or place.ended_at < place.started_at:
+        return ""
+    seconds = (place.ended_at - place.started_at).total_seconds()
+    return f"{seconds:.1f} s" if seconds < 120 else timesince(place.started_at, place.ended_at)
+
+
+def _chunks(place: DatasetFile, number: str) -> Page[Chunk]:
+    found = Chunk.objects.of(place.tenant_id, [place.dataset_id]).filter(place=place).order_by("position")
+    return Paginator(found.only("position", "text", "tokens", "page", "heading"), CHUNKS_A_PAGE).get_page(
+        number
+    )
+
+
+def file_link(place: DatasetFile) -> str:
+    """Return a link to a file's page as HTML."""
+    address = reverse("admin:files_datasetfile_change", args=[place.pk])
+    return format_html('<a class="text-link" href="{}">{}</a>', address, place.file.filename)

@@ -1,0 +1,123 @@
+"""Checks of what clients say about datasets and the files in them; see ``gtapi.validation``."""
+
+from datetime import timedelta
+from typing import Any
+
+from gtapi.validation import (
+    MAX_PAIR_NAME,
+    MAX_PAIR_VALUE,
+    MAX_PAIRS,
+    integer,
+    invalid,
+    missing,
+    of_type,
+    one_of,
+    wrong_type,
+)
+from gtapi.web.multipart import ReceivedForm
+
+JSON = dict[str, Any]
+#: Tokens of a chunk, and how many of them the next one repeats, where a client does not say.
+CHUNK_TOKENS = 400
+CHUNK_OVERLAP = 50
+MIN_CHUNK_TOKENS = 100
+MAX_CHUNK_TOKENS = 4096
+#: Seconds after which a client may have its file deleted.
+MIN_FILE_SECONDS = 3_600
+MAX_FILE_SECONDS = 2_592_000
+#: Days without activity after which a client may have its dataset expire.
+MAX_DATASET_DAYS = 365
+
+
+def check_attributes(attributes: Any, name: str = "attributes") -> JSON:
+    """Return a file's attributes: up to 16 pairs, whose values are strings, numbers or booleans."""
+    if attributes is None:
+        return {}
+    of_type(dict)(name, attributes)
+    if len(attributes) > MAX_PAIRS:
+        raise invalid(name, f"expected at most {MAX_PAIRS} pairs, but got {len(attributes)}")
+    for key, value in attributes.items():
+        if not isinstance(value, str | int | float):
+            raise wrong_type(f"{name}.{key}", "a string, a number or a boolean", value)
+        if len(key) > MAX_PAIR_NAME or (isinstance(value, str) and len(value) > MAX_PAIR_VALUE):
+            raise invalid(
+                name, f"a name has at most {MAX_PAIR_NAME} characters, a text at most {MAX_PAIR_VALUE}"
+            )
+    return dict(attributes)
+
+
+def check_chunking(strategy: Any, name: str = "chunking_strategy") -> JSON | None:
+    """Return how a file is to be cut, as ``DatasetFile.chunking`` has it; None leaves it to us.
+
+    It is OpenAI's object: ``{"type": "static", "static": {"max_chunk_size_tokens", "chunk_overlap_tokens"}}``.
+    """
+    if strategy is None:
+        return None
+    of_type(dict)(name, strategy)
+    if strategy.get("type") is None:
+        raise missing(f"{name}.type")
+    one_of(("auto", "static"))(f"{name}.type", strategy["type"])
+    if strategy["type"] == "auto":
+        return None
+    given = strategy.get("static")
+    of_type(dict)(f"{name}.static", given)
+    sizes = {}
+    for field, least, most in (
+        ("max_chunk_size_tokens", MIN_CHUNK_TOKENS, MAX_CHUNK_TOKENS),
+        ("chunk_overlap_tokens", 0, MAX_CHUNK_TOKENS // 2),
+    ):
+        if given.get(field) is None:
+            raise missing(f"{name}.static.{field}")
+        integer(least, most)(f"{name}.static.{field}", given[field])
+        sizes[field] = given[field]
+    if sizes["chunk_overlap_tokens"] * 2 > sizes["max_chunk_size_tokens"]:
+        raise invalid(
+            f"{name}.static.chunk_overlap_tokens", "it is more than half of 'max_chunk_size_tokens'"
+        )
+    return {"type": "static", "static": sizes}
+
+
+def check_file_expiry(form: ReceivedForm) -> timedelta | None:
+    """Return how long after its upload a file expires; None where it does not.
+
+    OpenAI's fields say so: ``expires_after[anchor]``, always ``created_at``, and ``expires_after[seconds]``.
+    """
+    if "expires_after" not in form.names():
+        return None
+    anchor = form.get("expires_after[anchor]")
+    if not anchor:
+        raise missing("expires_after[anchor]")
+    one_of(("created_at",))("expires_after[anchor]", anchor)
+    seconds = form.integer("expires_after[seconds]", MIN_FILE_SECONDS, MAX_FILE_SECONDS)
+    if seconds is None:
+        raise missing("expires_after[seconds]")
+    return timedelta(seconds=seconds)
+
+
+def refuse_file_expiry(form: ReceivedForm) -> None:
+    """Refuse the expiry of a file that is uploaded into a dataset or a conversation."""
+    if "expires_after" in form.names():
+        raise invalid("expires_after", "only files that come by POST /files expire by themselves")
+
+
+def check_dataset_expiry(expires_after: Any) -> timedelta | None:
+    """Return how long after its last activity a dataset expires; None where it does not.
+
+    It is OpenAI's object: ``{"anchor": "last_active_at", "days"}``.
+    """
+    if expires_after is None:
+        return None
+    of_type(dict)("expires_after", expires_after)
+    for field, check in (("anchor", one_of(("last_active_at",))), ("days", integer(1, MAX_DATASET_DAYS))):
+        if expires_after.get(field) is None:
+            raise missing(f"expires_after.{field}")
+        check(f"expires_after.{field}", expires_after[field])
+    return timedelta(days=expires_after["days"])
+
+
+def chunking_object(chunking: JSON | None) -> JSON:
+    """Return how a file is cut, in OpenAI's shape."""
+    return chunking or {
+        "type": "static",
+        "static": {"max_chunk_size_tokens": CHUNK_TOKENS, "chunk_overlap_tokens": CHUNK_OVERLAP},
+    }

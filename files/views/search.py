@@ -1,0 +1,119 @@
+"""The routes that search a dataset: ours, and OpenAI's."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from files.backends import Caller
+from files.schemas.datasets import results_object
+from files.schemas.vector_stores import results_page
+from files.search import Passage, search
+from files.search.hybrid import MODES
+from files.uploads.attach import check_ids
+from files.views.base import DatasetView
+from gtapi.database import in_thread
+from gtapi.validation import Check, integer, invalid, missing, number, of_type, one_of, run
+from gtapi.web.request import APIRequest
+from gtapi.web.responses import JSONResponse
+
+JSON = dict[str, Any]
+DEFAULT_RESULTS = 10
+MAX_RESULTS = 50
+MAX_QUERIES = 10
+#: Most characters of a question. What embeds it has a limit of its own.
+MAX_QUERY = 10_000
+_CHECKS: dict[str, Check] = {
+    "limit": integer(1, MAX_RESULTS),
+    "max_num_results": integer(1, MAX_RESULTS),
+    "filters": of_type(dict),
+    "mode": one_of(MODES),
+    "rewrite_query": of_type(bool),
+    "ranking_options": of_type(dict),
+}
+
+
+class SearchView(DatasetView):
+    """What both faces share."""
+
+    scopes: ClassVar[dict[str, str]] = {}
+
+    async def found(self, request: APIRequest, dataset_id: str, query: str, body: JSON) -> list[Passage]:
+        """Return what a search for ``query`` finds in a dataset that is granted to the key."""
+        dataset = await in_thread(self.live_dataset, dataset_id)
+        caller = Caller(self.auth.tenant_id, self.auth.id, request.request_id)
+        return await search(
+            caller,
+            [dataset.pk],
+            query,
+            limit=_limit(body),
+            file_ids=None if body.get("file_ids") is None else check_ids("file_ids", body["file_ids"]),
+            filters=body.get("filters"),
+            mode=body.get("mode") or "hybrid",
+        )
+
+
+class DatasetSearchView(SearchView):
+    route = "/datasets/{id}/search"
+
+    async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
+        body = await request.json()
+        if body.get("query") is None:
+            raise missing("query")
+        _check_query("query", body["query"])
+        run(_CHECKS, body)
+        found = await self.found(request, dataset_id, body["query"], body)
+        return JSONResponse(results_object(dataset_id, body["query"], found))
+
+
+class VectorStoreSearchView(SearchView):
+    route = "/vector_stores/{id}/search"
+
+    async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
+        body = await request.json()
+        queries = _queries(body)
+        run(_CHECKS, body)
+        threshold = _threshold(body.get("ranking_options") or {})
+        best: dict[int, Passage] = {}
+        for query in queries:
+            for passage in await self.found(request, dataset_id, query, body):
+                known = best.get(passage.chunk_id)
+                if known is None or passage.score > known.score:
+                    best[passage.chunk_id] = passage
+        ranked = sorted(best.values(), key=lambda passage: -passage.score)
+        kept = [passage for passage in ranked if passage.relevance >= threshold][: _limit(body)]
+        return JSONResponse(results_page(queries, kept))
+
+
+def _limit(body: JSON) -> int:
+    given = body.get("max_num_results") or body.get("limit") or DEFAULT_RESULTS
+    return int(given)
+
+
+def _check_query(name: str, query: Any) -> None:
+    of_type(str)(name, query)
+    if not query.strip():
+        raise invalid(name, "it is empty")
+    if len(query) > MAX_QUERY:
+        raise invalid(name, f"expected at most {MAX_QUERY:,} characters, but got {len(query):,}")
+
+
+def _queries(body: JSON) -> Sequence[str]:
+    given = body.get("query")
+    if given is None:
+        raise missing("query")
+    of_type(str, list)("query", given)
+    if isinstance(given, str):
+        _check_query("query", given)
+        return [given]
+    if not 1 <= len(given) <= MAX_QUERIES:
+        raise invalid("query", f"expected between 1 and {MAX_QUERIES} strings, but got {len(given)}")
+    for at, query in enumerate(given):
+        _check_query(f"query[{at}]", query)
+    return list(dict.fromkeys(given))
+
+
+def _threshold(options: JSON) -> float:
+    given = options.get("score_threshold")
+    if given is None:
+        return 0.0
+    number(0, 1)("ranking_options.score_threshold", given)
+    return float(given)

@@ -1,0 +1,240 @@
+"""The gateway's own processes, as the launcher starts them beside the servers."""
+
+import errno
+import hashlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from time import time
+
+from gtapi.data_dir import CHECKOUT, Home, write_private_file
+from gtapi.stack.errors import StackError
+from gtapi.stack.locks import FileLock
+from gtapi.stack.process import Pause, Program
+
+# Below the ports that Linux hands out to outgoing connections.
+MODEL_PORTS = range(20000, 32000)
+SECONDS_TO_DRAIN = 30
+BACKLOG = 4096
+
+
+class Part(Program):
+    """A Python process of this checkout, told what it needs through its environment."""
+
+    #: What follows the interpreter's name.
+    arguments: tuple[str, ...]
+
+    def __init__(self, name: str, home: Home, alive: FileLock, pause: Pause) -> None:
+        super().__init__(name, home.logs / f"{name.lower().replace(' ', '-')}.log", pause)
+        self.home = home
+        self.alive = alive
+
+    def command(self) -> list[str]:
+        # Modules, not the scripts beside the interpreter: those name it in a first line that a long path or a
+        # space breaks.
+        return [sys.executable, "-m", *self.arguments]
+
+    def environment(self) -> dict[str, str]:
+        ours = {
+            "GTAPI_HOME": str(self.home.root),
+            "DJANGO_SETTINGS_MODULE": "gtapi.settings",
+            "PYTHONPATH": os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+            "PYTHONUNBUFFERED": "1",
+        }
+        return {name: value for name, value in os.environ.items() if not name.startswith("DEMO_")} | ours
+
+    def descriptors(self) -> tuple[int, ...]:
+        return (self.alive.descriptor,)
+
+
+class LocalModels(Part):
+    """Small models on this machine, behind an OpenAI-shaped server on the loopback interface."""
+
+    patience = 180.0
+
+    def __init__(self, home: Home, alive: FileLock, pause: Pause) -> None:
+        super().__init__("Local models", home, alive, pause)
+        self.port = _lasting_port(home.path / "models.port")
+        self.arguments = ("inference.local_models", "--port", str(self.port))
+
+    def installed(self) -> bool:
+        """Whether there is a model to serve: each comes by packages of its own, and any one is worth a start."""
+        asked = [sys.executable, "-m", *self.arguments, "--list"]
+        done = subprocess.run(asked, env=self.environment(), cwd="/", capture_output=True, check=False)
+        return done.returncode == 0
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def answers(self) -> bool:
+        return _is_healthy(f"http://127.0.0.1:{self.port}/healthz")
+
+
+class Web(Part):
+    """Gunicorn on a port that the launcher holds: while it restarts, clients wait and are not refused."""
+
+    stops = ((signal.SIGTERM, SECONDS_TO_DRAIN + 5.0), (signal.SIGQUIT, 3.0))
+
+    def __init__(self, home: Home, alive: FileLock, pause: Pause, listener: socket.socket) -> None:
+        super().__init__("Web", home, alive, pause)
+        self.listener = listener
+        self.arguments = ("gunicorn", "-c", str(CHECKOUT / "gtapi" / "gunicorn.py"), "gtapi.asgi:application")
+        host, self.port = listener.getsockname()[:2]
+        self.host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+
+    @property
+    def url(self) -> str:
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    def environment(self) -> dict[str, str]:
+        ours = {"WEB_BIND": f"fd://{self.listener.fileno()}", "GRACEFUL_TIMEOUT": str(SECONDS_TO_DRAIN)}
+        return super().environment() | ours
+
+    def descriptors(self) -> tuple[int, ...]:
+        return (*super().descriptors(), self.listener.fileno())
+
+    def answers(self) -> bool:
+        return _is_healthy(f"{self.url}/healthz")
+
+
+class CeleryWorker(Part):
+    """A worker of Celery's on one queue, with two processes."""
+
+    stops = ((signal.SIGTERM, 10.0), (signal.SIGQUIT, 3.0))
+
+    def __init__(self, name: str, queue: str, home: Home, alive: FileLock, pause: Pause, *more: str) -> None:
+        super().__init__(name, home, alive, pause)
+        # A name of its own among those that may share one Redis.
+        self.node = f"{name.lower()}-{hashlib.sha256(os.fsencode(home.root)).hexdigest()[:8]}@gtapi"
+        options = (
+            "--queues",
+            queue,
+            "--concurrency",
+            "2",
+            "--loglevel",
+            "WARNING",
+            "--without-mingle",
+            *more,
+        )
+        self.arguments = (
+            "celery",
+            "-A",
+            "gtapi",
+            "worker",
+            "--hostname",
+            self.node,
+            "--without-gossip",
+            *options,
+        )
+
+    def answers(self) -> bool:
+        from celery import Celery
+        from django.conf import settings
+        from kombu.exceptions import OperationalError
+
+        try:
+            with Celery(broker=settings.CELERY_BROKER_URL, set_as_current=False) as client:
+                return bool(client.control.ping(destination=[self.node], timeout=0.3))
+        except (OperationalError, OSError):
+            return False
+
+
+class Worker(CeleryWorker):
+    """Writes usage records into the database, and does what else is short."""
+
+    def __init__(self, home: Home, alive: FileLock, pause: Pause) -> None:
+        super().__init__("Worker", "celery", home, alive, pause)
+
+
+class Ingest(CeleryWorker):
+    """Makes uploaded files ready. A process that has grown is replaced when it is idle."""
+
+    def __init__(self, home: Home, alive: FileLock, pause: Pause) -> None:
+        super().__init__("Ingest", "ingest", home, alive, pause, "--max-memory-per-child", "400000")
+
+
+class Beat(Part):
+    """Celery's clock, which sends the periodic tasks to the worker."""
+
+    def __init__(self, home: Home, alive: FileLock, pause: Pause) -> None:
+        super().__init__("Beat", home, alive, pause)
+        self.folder = home.path / "beat"
+        schedule = str(self.folder / "schedule")
+        self.arguments = (
+            "celery",
+            "-A",
+            "gtapi",
+            "beat",
+            "--schedule",
+            schedule,
+            "--pidfile=",
+            "-l",
+            "WARNING",
+        )
+        self._started = 0.0
+
+    def start(self) -> None:
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        self._started = time()
+        super().start()
+
+    def answers(self) -> bool:
+        """Whether it has written its schedule since it was started: it gives no other sign."""
+        return any(file.stat().st_mtime >= self._started - 0.1 for file in self.folder.iterdir())
+
+
+def listen_on(host: str, port: int) -> socket.socket:
+    """A socket that listens on this address, for gunicorn to take over. Raises StackError if it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)  # only a listening socket keeps others from binding the same address
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise StackError(
+                f"Port {port} is taken: choose another, as in `make run PORT={port + 1}`."
+            ) from None
+        raise StackError(f"Cannot listen on {host}, port {port}: {error.strerror}.") from None
+    return listener
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        # A proxy of the environment has no business on the way to ourselves.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.HTTPError):
+        return False
+
+
+def _lasting_port(file: Path) -> int:
+    """A port that stays the same from run to run, since the demo tenant's provider names it."""
+    try:
+        port = int(file.read_text())
+    except (FileNotFoundError, ValueError):
+        port = 0
+    while not port or not _is_bindable(port):
+        port = secrets.choice(MODEL_PORTS)
+    write_private_file(file, str(port))
+    return port
+
+
+def _is_bindable(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,50 @@
+"""Runs the servers of a home for as long as some command uses them: ``python -m gtapi.stack.shared_servers``."""
+
+import errno
+import sys
+from contextlib import ExitStack
+
+from gtapi.data_dir import HomeError, home
+from gtapi.stack.embedded import FOREVER, Stack
+from gtapi.stack.errors import Interrupted, StackError
+from gtapi.stack.process import sleep
+from gtapi.stack.signals import Signals
+
+
+def keep() -> None:
+    """Own the servers until their last user is gone; at once if they have an owner. Raises StackError."""
+    stack = Stack(home)
+    # A moment, since commands that look who owns the servers hold the lock in passing.
+    if not stack.ownership.wait(0.5, sleep):
+        return
+    try:
+        with Signals() as signals, ExitStack() as running:
+            stack.note("keeper", "starting")
+            servers = stack.servers(signals.pause)
+            for server in servers:
+                running.callback(server.stop)
+                server.start()
+            for server in servers:
+                server.wait_ready()
+            stack.note("keeper", "ready")
+            stack.users.wait(FOREVER, signals.pause)
+            stack.note("keeper", "stopping")
+    finally:
+        stack.leave()
+
+
+def main() -> None:
+    try:
+        keep()
+    except (StackError, HomeError) as error:
+        sys.exit(str(error))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        sys.exit(f"The disk that holds {home.root} is full.")
+    except (Interrupted, KeyboardInterrupt):
+        return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""What an operator should look at, and the first steps of a new gateway."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlencode
+
+from django.contrib.admin.utils import quote
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+
+from files.admin.metrics import WORKING
+from files.models import Dataset, DatasetFile
+from gtapi.text import counted
+from inference.admin.metrics import faulty_providers
+from inference.models import Agent, CatalogEntry, Provider
+from tenants.models import InferenceKey, KeyActivity, Tenant
+
+#: A key that ends within this time is worth a word.
+SOON = timedelta(days=14)
+#: A key that nobody has used for this long after it was made was perhaps lost.
+UNUSED = timedelta(days=7)
+#: A file that failed longer ago than this was seen, or nobody minds.
+LATELY = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something to look at; ``permission`` is what it takes to do so."""
+
+    tone: str
+    icon: str
+    text: str
+    note: str
+    link: str
+    permission: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One of the first steps; ``permission`` is what it takes to make it."""
+
+    text: str
+    note: str
+    link: str
+    done: bool
+    permission: str
+
+
+def attention(tenant: Tenant | None) -> list[Item]:
+    """Return what needs attention, of one tenant or of all."""
+    return [*_providers(tenant), *_files(tenant), *_agents(tenant), *_keys(tenant), *_tenants(tenant)]
+
+
+def _list(page: str, tenant: Tenant | None, **query: str) -> str:
+    if tenant:
+        query["tenant" if page == "tenants_usagerecord" else "tenant__id__exact"] = str(tenant.pk)
+    return f"{reverse(f'admin:{page}_changelist')}?{urlencode(query)}"
+
+
+def _providers(tenant: Tenant | None) -> Iterator[Item]:
+    for name, faults in faulty_providers(tenant.pk if tenant else None):
+        yield Item(
+            "danger", "dns", f"{name}: {counted(faults, 'fault')}", "in the last 24 hours",
+            _list("tenants_usagerecord", tenant, outcome="server", period="24h"), "tenants.view_usagerecord",
+        )  # fmt: skip
+    without = Tenant.objects.filter(active=True, providers=None)
+    for other in without.filter(pk=tenant.pk) if tenant else without[:3]:
+        yield Item(
+            "warning", "dns", f"{other.name} has no provider", "its clients can call nothing",
+            f"{reverse('admin:inference_provider_add')}?tenant={other.pk}", "inference.add_provider",
+        )  # fmt: skip
+
+
+def _files(tenant: Tenant | None) -> Iterator[Item]:
+    places = DatasetFile.objects.filter(tenant=tenant) if tenant else DatasetFile.objects.all()
+    if failed := places.filter(state=DatasetFile.State.FAILED, ended_at__gte=timezone.now() - LATELY).count():
+        yield Item(
+            "danger", "scan_delete", f"{counted(failed, 'file')} failed",
+            "in the last 7 days; no search finds them",
+            _list("files_datasetfile", tenant, state="failed"), "files.view_datasetfile",
+        )  # fmt: skip
+    if working := places.filter(state__in=WORKING).count():
+        yield Item(
+            "info", "hourglass_top", f"{counted(working, 'file')} in work", "waiting for a worker, or with one",
+            _list("files_datasetfile", tenant, state="work"), "files.view_datasetfile",
+        )  # fmt: skip
+    broken = Dataset.objects.exclude(index_error="")
+    for dataset in broken.filter(tenant=tenant)[:3] if tenant else broken[:3]:
+        yield Item(
+            "danger", "database_off", f"{dataset.name} could not be re-indexed", dataset.index_error[:120],
+            reverse("admin:files_dataset_change", args=[quote(dataset.pk)]), "files.view_dataset",
+        )  # fmt: skip
+
+
+def _agents(tenant: Tenant | None) -> Iterator[Item]:
+    agents = Agent.objects.select_related("live").prefetch_related("datasets")
+    if tenant:
+        agents = agents.filter(tenant=tenant)
+    drafts = changed = 0
+    for agent in agents:
+        if agent.live is None:
+            drafts += 1
+        elif agent.has_unpublished_changes():
+            changed += 1
+    if changed:
+        yield Item(
+            "info", "edit_note", f"{counted(changed, 'agent')} with unpublished changes",
+            "clients still get the live version",
+            _list("inference_agent", tenant, state="dirty"), "inference.view_agent",
+        )  # fmt: skip
+    if drafts:
+        yield Item(
+            "info", "smart_toy", f"{counted(drafts, 'agent')} not published", "clients cannot reach them",
+            _list("inference_agent", tenant, state="off"), "inference.view_agent",
+        )  # fmt: skip
+
+
+def _keys(tenant: Tenant | None) -> Iterator[Item]:
+    now = timezone.now()
+    live = InferenceKey.objects.live()
+    if tenant:
+        live = live.filter(tenant=tenant)
+    if expiring := live.filter(expires_at__lte=now + SOON).count():
+        yield Item(
+            "warning", "schedule", f"{counted(expiring, 'key')} about to expire", "within 14 days",
+            _list("tenants_inferencekey", tenant, state="expiring"), "tenants.view_inferencekey",
+        )  # fmt: skip
+    if unused := live.filter(activity=None, created_at__lte=now - UNUSED).count():
+        yield Item(
+            "info", "key_off", f"{counted(unused, 'key')} never used", "and older than a week",
+            _list("tenants_inferencekey", tenant, state="unused"), "tenants.view_inferencekey",
+        )  # fmt: skip
+
+
+def _tenants(tenant: Tenant | None) -> Iterator[Item]:
+    off = Tenant.objects.filter(active=False)
+    for other in off.filter(pk=tenant.pk) if tenant else off[:3]:
+        yield Item(
+            "warning", "domain_disabled", f"{other.name} is off", "all of its keys are refused",
+            reverse("admin:tenants_tenant_change", args=[other.pk]), "tenants.view_tenant",
+        )  # fmt: skip
+
+
+def first_steps() -> list[Step]:
+    """Return what it takes until a first client is served."""
+    published = CatalogEntry.objects.filter(published=True).exists() and not Agent.objects.exists()
+    agent = published or Agent.objects.filter(~Q(live=None)).exists()
+    return [
+        Step(
+            "Add a tenant", "the organisation whose clients you serve",
+            _add("tenants_tenant"), Tenant.objects.exists(), "tenants.add_tenant",
+        ),
+        Step(
+            "Connect a provider", "any server that speaks OpenAI's API",
+            _add("inference_provider"), Provider.objects.exists(), "inference.add_provider",
+        ),
+        Step(
+            "Put a model into the catalog", "a provider's model under a name of yours",
+            _add("inference_catalogentry"), CatalogEntry.objects.exists(), "inference.add_catalogentry",
+        ),
+        Step(
+            "Publish an agent", "instructions over a model; a published catalog entry serves without one",
+            _add("inference_agent"), agent, "inference.add_agent",
+        ),
+        Step(
+            "Hand out a key", "with just the scopes and names that its client needs",
+            _add("tenants_inferencekey"), InferenceKey.objects.exists(), "tenants.add_inferencekey",
+        ),
+        Step(
+            "Serve a first request", "the page of a new key has snippets that work as they stand",
+            reverse("admin:tenants_usagerecord_changelist"), KeyActivity.objects.exists(),
+            "tenants.view_usagerecord",
+        ),
+    ]  # fmt: skip
+
+
+def _add(page: str) -> str:
+    return reverse(f"admin:{page}_add")
