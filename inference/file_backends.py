@@ -43,7 +43,7 @@ class _Model:
     target: Target
     upstream: Upstream
     adapter: Adapter
-    entry: ledger.Entry
+    entry: ledger.UsageEvent
 
 
 async def embed(
@@ -157,7 +157,7 @@ def _stretches(answer: JSON) -> list[Spoken]:
 async def _metered(caller: Caller, name: str, endpoint: Endpoint) -> AsyncIterator[_Model]:
     """Give the model that ``name`` stands for, and record the call, however it ends."""
     began, identity = perf_counter(), uuid7()
-    entry = ledger.Entry(
+    entry = ledger.UsageEvent(
         id=identity,
         created_at=(identity.int >> 80) / 1000,
         tenant_id=caller.tenant_id,

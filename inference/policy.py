@@ -38,7 +38,7 @@ ALLOWED = Verdict()
 
 def decide(key: KeyFacts, grants: Collection[int], target: Target, endpoint: Endpoint) -> Verdict:
     """Decide whether ``key``, with ``grants`` (ids of targets), may call ``target`` on ``endpoint``."""
-    if refused := key.why_refused():
+    if refused := key.refusal_reason():
         return Verdict(Refusal.KEY, refused)
     if endpoint.scope not in key.scopes:
         return Verdict(Refusal.SCOPE, f"the key lacks the scope {endpoint.scope}")

@@ -46,7 +46,7 @@ class KeyFacts:
             digest=bytes(key.digest),
         )
 
-    def why_refused(self) -> str | None:
+    def refusal_reason(self) -> str | None:
         """Return why the key opens nothing at this moment, in words for the operator; None where it does."""
         if not self.tenant_active:
             return "the tenant is turned off"
@@ -84,7 +84,7 @@ class KeyAuthentication:
         if scheme.lower() != "bearer" or (public_id := keys.public_id(plain)) is None:
             raise AuthenticationFailed
         key = await known_keys.get(public_id)
-        if key is None or not keys.matches(plain, key.digest) or key.why_refused():
+        if key is None or not keys.matches(plain, key.digest) or key.refusal_reason():
             raise AuthenticationFailed
         if key.hosts and normalise_host(request.host()) not in key.hosts:
             raise AuthenticationFailed

@@ -14,11 +14,11 @@ from tenants.permissions import HasScope
 from tenants.usage import ledger
 
 
-class KeyedView(AsyncAPIView):
+class AuthenticatedView(AsyncAPIView):
     """A view for holders of keys.
 
     ``scope`` is the scope that every method needs, ``scopes`` names other ones by method, and ``route`` is what
-    the usage record says. A view fills in ``self.entry``, the record, as it learns more. A stream's record is
+    the usage record says. A view fills in ``self.usage``, the record, as it learns more. A stream's record is
     written by whoever makes the stream, see ``inference.streaming``.
     """
 
@@ -28,7 +28,7 @@ class KeyedView(AsyncAPIView):
     scope: ClassVar[str]
     scopes: ClassVar[dict[str, str]] = {}
     route: ClassVar[str]
-    entry: "ledger.Entry | None" = None
+    usage: "ledger.UsageEvent | None" = None
     started: float
 
     async def enter(self, request: APIRequest) -> None:
@@ -36,7 +36,7 @@ class KeyedView(AsyncAPIView):
         await super().enter(request)
 
     def identified(self, request: APIRequest) -> None:
-        self.entry = ledger.Entry(
+        self.usage = ledger.UsageEvent(
             id=request.id,
             created_at=(request.id.int >> 80) / 1000,
             tenant_id=self.auth.tenant_id,
@@ -52,10 +52,10 @@ class KeyedView(AsyncAPIView):
 
     def note(self, problem: APIError) -> None:
         """Write an error into the record."""
-        if self.entry is not None:
-            self.entry.status = problem.status
-            self.entry.error_code = problem.code or ""
-            self.entry.error_detail = problem.detail
+        if self.usage is not None:
+            self.usage.status = problem.status
+            self.usage.error_code = problem.code or ""
+            self.usage.error_detail = problem.detail
 
     async def leave(self, request: APIRequest, response: HttpResponseBase) -> HttpResponseBase:
         if not isinstance(response, Stream):
@@ -67,20 +67,20 @@ class KeyedView(AsyncAPIView):
 
     async def record_abandoned(self) -> None:
         """Write the record of a request whose client has left; 499 is what nginx calls that."""
-        if self.entry is not None:
-            self.entry.status = 499
-            self.entry.error_code = "client_closed_request"
+        if self.usage is not None:
+            self.usage.status = 499
+            self.usage.error_code = "client_closed_request"
             await self.record()
 
     def first_token(self) -> None:
         """Note that the first text of a stream is there."""
-        if self.entry is not None:
-            self.entry.first_token_ms = int((perf_counter() - self.started) * 1000)
+        if self.usage is not None:
+            self.usage.first_token_ms = int((perf_counter() - self.started) * 1000)
 
     async def record(self) -> None:
         """Make the record durable; a view does so once, before the last byte of the answer leaves."""
-        entry = self.entry
-        if entry is not None:
-            self.entry = None
-            entry.latency_ms = int((perf_counter() - self.started) * 1000)
-            await ledger.record(entry)
+        event = self.usage
+        if event is not None:
+            self.usage = None
+            event.latency_ms = int((perf_counter() - self.started) * 1000)
+            await ledger.record(event)

@@ -104,5 +104,5 @@ def test_an_import_that_follows_the_order_passes(name, line):
 
 def test_relative_imports_are_resolved():
     assert "gtapi.stack.postgres" in imported("gtapi.stack.launcher", "from . import postgres")
-    assert "gtapi.data_dir" in imported("gtapi.stack.launcher", "from ..home import home")
+    assert "gtapi.data_dir" in imported("gtapi.stack.launcher", "from ..data_dir import home")
     assert "gtapi.stack.redis" in imported("gtapi.stack", "from .redis import start", package=True)

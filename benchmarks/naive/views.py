@@ -61,7 +61,7 @@ class HasKey(BasePermission):
 async def key_of(plain: str) -> KeyFacts:
     """Return the key, from the same snapshot that the product asks."""
     key = await known_keys.get(keys.public_id(plain))
-    if key is None or not keys.matches(plain, key.digest) or key.why_refused():
+    if key is None or not keys.matches(plain, key.digest) or key.refusal_reason():
         raise AuthenticationFailed
     if "inference:chat" not in key.scopes:
         raise PermissionDenied
@@ -78,14 +78,14 @@ class ChatCompletions(APIView):
         target = await policy.route(key, body["model"], ENDPOINTS["chat"])
         check_chat(body)
         sent = upstream_chat(target, body, key.tenant_id)
-        entry = self.entry(key, target, streamed=bool(body.get("stream")))
+        event = self.usage_event(key, target, streamed=bool(body.get("stream")))
         if body.get("stream"):
-            events = self.events(target, sent, body, entry, started)
+            events = self.events(target, sent, body, event, started)
             return StreamingHttpResponse(events, content_type="text/event-stream")
         response = await _clients[-1].post(**self.outgoing(target, sent))
         response.raise_for_status()
         built = completion(response.json(), body["model"], key.tenant_id)
-        await self.record(entry, built["usage"], started)
+        await self.record(event, built["usage"], started)
         return Response(built)
 
     def outgoing(self, target: Target, sent: dict[str, Any]) -> dict[str, Any]:
@@ -97,10 +97,15 @@ class ChatCompletions(APIView):
         }
 
     async def events(
-        self, target: Target, sent: dict[str, Any], body: dict[str, Any], entry: ledger.Entry, started: float
+        self,
+        target: Target,
+        sent: dict[str, Any],
+        body: dict[str, Any],
+        event: ledger.UsageEvent,
+        started: float,
     ) -> AsyncIterator[bytes]:
         options = body.get("stream_options") or {}
-        writer = ChunkWriter(body["model"], entry.tenant_id, include_usage=bool(options.get("include_usage")))
+        writer = ChunkWriter(body["model"], event.tenant_id, include_usage=bool(options.get("include_usage")))
         outgoing = self.outgoing(target, {**sent, "stream_options": {"include_usage": True}})
         async with _clients[-1].stream("POST", **outgoing) as response:
             response.raise_for_status()
@@ -112,12 +117,12 @@ class ChatCompletions(APIView):
         usage = writer.usage or {"prompt_tokens": 0, "completion_tokens": 0}
         if ending := writer.end(usage):
             yield ending
-        await self.record(entry, usage, started)
+        await self.record(event, usage, started)
         yield b"data: [DONE]\n\n"
 
-    def entry(self, key: KeyFacts, target: Target, *, streamed: bool) -> ledger.Entry:
+    def event(self, key: KeyFacts, target: Target, *, streamed: bool) -> ledger.UsageEvent:
         number = uuid7()
-        entry = ledger.Entry(
+        event = ledger.UsageEvent(
             id=number,
             created_at=(number.int >> 80) / 1000,
             tenant_id=key.tenant_id,
@@ -125,10 +130,10 @@ class ChatCompletions(APIView):
             request_id=f"req_{number.hex}",
             route="/chat/completions",
         )
-        entry.model, entry.raw_model, entry.streamed = target.name, target.raw_model, streamed
-        return entry
+        event.model, event.raw_model, event.streamed = target.name, target.raw_model, streamed
+        return event
 
-    async def record(self, entry: ledger.Entry, usage: dict[str, Any], started: float) -> None:
-        entry.input_tokens, entry.output_tokens = usage["prompt_tokens"], usage["completion_tokens"]
-        entry.latency_ms = int((perf_counter() - started) * 1000)
-        await ledger.record(entry)
+    async def record(self, event: ledger.UsageEvent, usage: dict[str, Any], started: float) -> None:
+        event.input_tokens, event.output_tokens = usage["prompt_tokens"], usage["completion_tokens"]
+        event.latency_ms = int((perf_counter() - started) * 1000)
+        await ledger.record(event)

@@ -15,7 +15,7 @@ from gtapi.validation import check_metadata, invalid
 from gtapi.web.pagination import Paging, page
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
-from tenants.views import KeyedView
+from tenants.views import AuthenticatedView
 
 JSON = dict[str, Any]
 
@@ -30,7 +30,7 @@ def shared_fields(body: JSON) -> JSON:
     return fields
 
 
-class DatasetView(KeyedView):
+class DatasetView(AuthenticatedView):
     """A view of datasets, or of one: to look needs one scope, to change another."""
 
     scope = "datasets:read"

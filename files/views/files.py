@@ -21,7 +21,7 @@ from gtapi.validation import missing, one_of
 from gtapi.web.pagination import Paging, page
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse, Stream
-from tenants.views import KeyedView
+from tenants.views import AuthenticatedView
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ MAX_FILES = 10_000
 PIECE = 256 * 1024
 
 
-class FileOwnerView(KeyedView):
+class FileOwnerView(AuthenticatedView):
     """What the routes share: which files a key may see."""
 
     scope = "files:read"

@@ -20,7 +20,7 @@ from gtapi.validation import invalid, missing
 from gtapi.web.multipart import ReceivedForm, received_form
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
-from tenants.views import KeyedView
+from tenants.views import AuthenticatedView
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Received:
     idempotency_key: str
 
 
-class UploadView(KeyedView):
+class UploadView(AuthenticatedView):
     """A route to which a file is sent."""
 
     @asynccontextmanager

@@ -212,7 +212,7 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
             key,
             rows=[(row.target, *_summary(row)) for row in rows],
             callable_count=sum(any(v.allowed for _, v in row.verdicts) for row in rows),
-            refused=KeyFacts.of(key).why_refused(),
+            refused=KeyFacts.of(key).refusal_reason(),
             closed=[endpoint for endpoint in ENDPOINTS.values() if endpoint.scope not in scopes],
             listed="models:read" in scopes,
             datasets=Dataset.objects.filter(grants__key=key),

@@ -62,7 +62,7 @@ class SpeechView(EventsView):
         async def usage() -> JSON:
             used = token_usage(writer.usage)
             if used is None:
-                guessed = await estimate(self.entry, lambda: (tokens.estimate(body["input"]), 0))
+                guessed = await estimate(self.usage, lambda: (tokens.estimate(body["input"]), 0))
                 used = {
                     "input_tokens": guessed["prompt_tokens"],
                     "output_tokens": guessed["completion_tokens"],
@@ -75,9 +75,9 @@ class SpeechView(EventsView):
         return await self.stream(chunks, writer, usage, writer.done)
 
     def _meter(self, text: str, usage: JSON) -> None:
-        if self.entry is not None:
-            self.entry.characters = len(text)
-            meter_tokens(self.entry, usage)
+        if self.usage is not None:
+            self.usage.characters = len(text)
+            meter_tokens(self.usage, usage)
 
 
 class TranscriptionsView(UploadView):
@@ -101,17 +101,17 @@ class TranscriptionsView(UploadView):
                 return await self._events(adapter.events(*call), await asyncio.to_thread(length_ms))
             if response_format in TEXT_FORMATS:
                 text = await adapter.text(*call)
-                await meter_sound(self.entry, {}, length_ms)
+                await meter_sound(self.usage, {}, length_ms)
                 return HttpResponse(text.encode(), content_type="text/plain; charset=utf-8")
             answer = await adapter.answer(*call)
-            await meter_sound(self.entry, answer, length_ms)
+            await meter_sound(self.usage, answer, length_ms)
         return JSONResponse(transcript(answer, response_format, self.task))
 
     async def _events(self, chunks: AsyncGenerator[list[JSON], None], length_ms: int) -> HttpResponseBase:
         writer = transcript_writer()
 
         async def usage() -> JSON:
-            await meter_sound(self.entry, {"usage": writer.usage}, lambda: length_ms)
+            await meter_sound(self.usage, {"usage": writer.usage}, lambda: length_ms)
             return {}
 
         return await self.stream(chunks, writer, usage, writer.done)

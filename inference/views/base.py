@@ -9,10 +9,10 @@ from inference.endpoints import Endpoint
 from inference.providers import ADAPTERS
 from inference.providers.base import Adapter, Upstream
 from inference.routing import Target
-from tenants.views import KeyedView
+from tenants.views import AuthenticatedView
 
 
-class TargetView(KeyedView):
+class TargetView(AuthenticatedView):
     """A view of one ``endpoint``; scope and route in the usage record follow from it."""
 
     endpoint: ClassVar[Endpoint]
@@ -36,13 +36,13 @@ class TargetView(KeyedView):
 
     async def find(self, name: str) -> tuple[Target, Upstream, Adapter]:
         """Return what a name stands for on this endpoint, its provider and the adapter for that."""
-        if self.entry is not None:
-            self.entry.model = name
+        if self.usage is not None:
+            self.usage.model = name
         target = await policy.route(self.auth, name, self.endpoint)
         if target.upstream is None:
             raise RuntimeError(f"{target.name} is available and leads nowhere")
-        if self.entry is not None:
-            self.entry.agent_version = target.version
-            self.entry.provider = target.upstream.name
-            self.entry.raw_model = target.raw_model
+        if self.usage is not None:
+            self.usage.agent_version = target.version
+            self.usage.provider = target.upstream.name
+            self.usage.raw_model = target.raw_model
         return target, target.upstream, ADAPTERS[target.upstream.kind]

@@ -122,7 +122,7 @@ class ChatCompletionsView(DataView):
     async def record(self) -> None:
         if self.arrival is not None:
             arrival, self.arrival = self.arrival, None
-            left = self.entry is not None and self.entry.status == 499
+            left = self.usage is not None and self.usage.status == 499
             state = Turn.State.ABANDONED if left else Turn.State.FAILED
             try:
                 await in_thread(threads.end, arrival, state)

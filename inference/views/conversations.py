@@ -19,14 +19,14 @@ from inference.shapes.conversations import (
     message_id,
     messages_of,
 )
-from tenants.views import KeyedView
+from tenants.views import AuthenticatedView
 
 JSON = dict[str, Any]
 #: Longest name of an end user, in characters.
 MAX_USER = 200
 
 
-class ConversationView(KeyedView):
+class ConversationView(AuthenticatedView):
     """What the routes share: the scope, and whose threads they are."""
 
     scope = "conversations:write"

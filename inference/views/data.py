@@ -84,17 +84,17 @@ class DataView(GenerationView):
     def answering(self, adapter: Adapter) -> Answering:
         if self.ready is None:
             return adapter
-        if self.entry is not None:
+        if self.usage is not None:
             # No provider is asked.
-            self.entry.provider = self.entry.raw_model = ""
+            self.usage.provider = self.usage.raw_model = ""
         return self.ready
 
     async def record(self) -> None:
         explanation, self.explanation = self.explanation, None
-        if explanation is None or self.entry is None:
+        if explanation is None or self.usage is None:
             await super().record()
             return
-        explanation.prompt_tokens = self.entry.input_tokens
+        explanation.prompt_tokens = self.usage.input_tokens
         await asyncio.gather(super().record(), keep(explanation))
 
 

@@ -26,7 +26,7 @@ class EmbeddingsView(TargetView):
         if built is None or len(built["data"]) != inputs(body):
             raise UpstreamFailed(detail=f"{upstream.name}: not one embedding for each input")
         if "usage" not in built:
-            usage = await estimate(self.entry, lambda: (tokens.estimate_input(body["input"]), 0))
+            usage = await estimate(self.usage, lambda: (tokens.estimate_input(body["input"]), 0))
             built["usage"] = {"prompt_tokens": usage["prompt_tokens"], "total_tokens": usage["total_tokens"]}
-        meter_tokens(self.entry, built["usage"])
+        meter_tokens(self.usage, built["usage"])
         return JSONResponse(built)

@@ -55,8 +55,8 @@ class EventsView(TargetView):
             usage: meters what has been used until now and returns it.
             done: returns the mark at the end, or a last event that has to wait for the record.
         """
-        if self.entry is not None:
-            self.entry.streamed = True
+        if self.usage is not None:
+            self.usage.streamed = True
         parts = self._parts(chunks, writer, usage)
         try:
             first = await anext(parts)

@@ -73,12 +73,12 @@ class GenerationView(EventsView):
         if not built["choices"]:
             raise UpstreamFailed(detail=f"{upstream.name}: an answer without choices")
         if "usage" not in built:
-            built["usage"] = await estimate(self.entry, lambda: self.count(sent, self.written(built)))
-        meter_tokens(self.entry, built["usage"])
+            built["usage"] = await estimate(self.usage, lambda: self.count(sent, self.written(built)))
+        meter_tokens(self.usage, built["usage"])
         await self.finished(built["choices"][0])
         return JSONResponse(built)
 
     async def _usage(self, writer: Writer, sent: JSON) -> JSON:
-        usage = writer.usage or await estimate(self.entry, lambda: self.count(sent, "".join(writer.text)))
-        meter_tokens(self.entry, usage)
+        usage = writer.usage or await estimate(self.usage, lambda: self.count(sent, "".join(writer.text)))
+        meter_tokens(self.usage, usage)
         return usage

@@ -53,9 +53,9 @@ class ImagesView(UploadView):
         built = images(await adapter.answer(upstream, self.endpoint.name, sent, given))
         if not built["data"]:
             raise UpstreamFailed(detail=f"{upstream.name}: an answer without images")
-        if self.entry is not None:
-            self.entry.images = len(built["data"])
-            meter_tokens(self.entry, built.get("usage") or {})
+        if self.usage is not None:
+            self.usage.images = len(built["data"])
+            meter_tokens(self.usage, built.get("usage") or {})
         if url:
             for image in built["data"]:
                 image["url"] = await self._address(request, image.pop("b64_json"))
@@ -80,9 +80,9 @@ class ImagesView(UploadView):
         writer = image_writer(self.events, asked)
 
         async def usage() -> JSON:
-            if self.entry is not None:
-                self.entry.images = writer.ended
-                meter_tokens(self.entry, token_usage(writer.usage) or {})
+            if self.usage is not None:
+                self.usage.images = writer.ended
+                meter_tokens(self.usage, token_usage(writer.usage) or {})
             return {}
 
         chunks = adapter.events(upstream, self.endpoint.name, sent, given)

@@ -8,7 +8,7 @@ from gtapi.web.responses import JSONResponse
 from inference import policy
 from inference.endpoints import Endpoint
 from inference.routing import Target
-from tenants.views import KeyedView
+from tenants.views import AuthenticatedView
 
 
 def model_object(target: Target, endpoints: list[Endpoint], owner: str) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def model_object(target: Target, endpoints: list[Endpoint], owner: str) -> dict[
     }
 
 
-class ModelsView(KeyedView):
+class ModelsView(AuthenticatedView):
     scope = "models:read"
     route = "/models"
 
@@ -32,13 +32,13 @@ class ModelsView(KeyedView):
         return JSONResponse({"object": "list", "data": data})
 
 
-class ModelView(KeyedView):
+class ModelView(AuthenticatedView):
     scope = "models:read"
     route = "/models/{id}"
 
     async def get(self, request: APIRequest, name: str) -> JSONResponse:
-        if self.entry is not None:
-            self.entry.model = name
+        if self.usage is not None:
+            self.usage.model = name
         for target, endpoints in await policy.callable_targets(self.auth):
             if target.name == name:
                 return JSONResponse(model_object(target, endpoints, self.auth.tenant_slug))

@@ -27,7 +27,7 @@ class ModerationsView(TargetView):
             raise UpstreamFailed(detail=f"{upstream.name}: not one result for each input")
         # OpenAI's own answer has no usage. What was read is metered all the same.
         used = usage(answer.get("usage")) or await estimate(
-            self.entry, lambda: (estimate_input(texts(body)), 0)
+            self.usage, lambda: (estimate_input(texts(body)), 0)
         )
-        meter_tokens(self.entry, used)
+        meter_tokens(self.usage, used)
         return JSONResponse(built)

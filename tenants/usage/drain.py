@@ -23,7 +23,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from tenants.usage import spool
 from tenants.usage.partitions import LOCK
-from tenants.usage.record import COLUMNS, Entry, unpack
+from tenants.usage.record import COLUMNS, UsageEvent, unpack
 from tenants.usage.redis_stream import DEAD_LETTERS, FIELD, STREAM
 
 logger = logging.getLogger(__name__)
@@ -145,7 +145,7 @@ def store(lines: Sequence[bytes]) -> tuple[int, list[bytes]]:
     Raises:
         Busy: the lock is taken.
     """
-    good: list[tuple[bytes, Entry]] = []
+    good: list[tuple[bytes, UsageEvent]] = []
     bad: list[bytes] = []
     for line in lines:
         try:
@@ -162,13 +162,13 @@ def store(lines: Sequence[bytes]) -> tuple[int, list[bytes]]:
     return new, bad
 
 
-def _insert(cursor: CursorWrapper, batch: Sequence[tuple[bytes, Entry]], bad: list[bytes]) -> int:
+def _insert(cursor: CursorWrapper, batch: Sequence[tuple[bytes, UsageEvent]], bad: list[bytes]) -> int:
     """Insert a batch, or, where the database refuses it, each of its halves; adds what is refused to ``bad``."""
     if not batch:
         return 0
     try:
         with transaction.atomic():
-            return _copy(cursor, [entry for _, entry in batch])
+            return _copy(cursor, [event for _, event in batch])
     except (DataError, IntegrityError) as error:
         if len(batch) == 1:
             logger.error("usage record %s is refused: %s", batch[0][1].id, type(error).__name__)  # noqa: TRY400
@@ -178,13 +178,13 @@ def _insert(cursor: CursorWrapper, batch: Sequence[tuple[bytes, Entry]], bad: li
     return _insert(cursor, batch[:half], bad) + _insert(cursor, batch[half:], bad)
 
 
-def _copy(cursor: CursorWrapper, entries: Sequence[Entry]) -> int:
+def _copy(cursor: CursorWrapper, events: Sequence[UsageEvent]) -> int:
     for statement in INCOMING:
         cursor.execute(statement)
     with cursor.copy(f"COPY tenants_usage_incoming ({_NAMES}) FROM STDIN") as copy:
-        for entry in entries:
-            row = [getattr(entry, name) for name in COLUMNS]
-            row[1] = datetime.fromtimestamp(entry.created_at, UTC)
+        for event in events:
+            row = [getattr(event, name) for name in COLUMNS]
+            row[1] = datetime.fromtimestamp(event.created_at, UTC)
             copy.write_row(row)
     cursor.execute(STORE)
     new = int(cursor.rowcount)

@@ -17,11 +17,11 @@ from typing import ParamSpec, TypeVar
 from django.conf import settings
 
 from tenants.usage import spool
-from tenants.usage.record import Entry, pack
+from tenants.usage.record import UsageEvent, pack
 from tenants.usage.redis_stream import Stream, StreamAway
 from tenants.usage.spool import Spool
 
-__all__ = ["Backlog", "Entry", "backlog", "record", "recording"]
+__all__ = ["Backlog", "UsageEvent", "backlog", "record", "recording"]
 
 logger = logging.getLogger(__name__)
 
@@ -67,10 +67,10 @@ class Recorder:
         self._troubled = False
         self._loop = asyncio.get_running_loop()
 
-    def add(self, entry: Entry) -> "asyncio.Future[None]":
+    def add(self, event: UsageEvent) -> "asyncio.Future[None]":
         """Take a record; the future is done once the record is durable."""
         waiter: asyncio.Future[None] = self._loop.create_future()
-        self._gathered.append((pack(entry), waiter))
+        self._gathered.append((pack(event), waiter))
         if self._flushing is None:
             # The task starts in the loop's next round: what comes in this round travels along.
             self._flushing = self._loop.create_task(self._flush())
@@ -206,12 +206,12 @@ def _running() -> Recorder:
     return _recorder
 
 
-async def record(entry: Entry) -> None:
+async def record(event: UsageEvent) -> None:
     """Return once the record is durable.
 
     It is taken before anything is awaited, so that a caller that is cancelled loses nothing.
     """
-    await _running().add(entry)
+    await _running().add(event)
 
 
 async def backlog() -> Backlog:

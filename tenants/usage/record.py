@@ -39,7 +39,7 @@ LAST_SECOND = 253_402_300_799
 
 
 @dataclass(slots=True)
-class Entry:
+class UsageEvent:
     """What is recorded of one authenticated request; ``created_at`` is in Unix seconds."""
 
     id: UUID
@@ -68,37 +68,37 @@ class Entry:
     first_token_ms: int | None = None
 
 
-COLUMNS = tuple(field.name for field in fields(Entry))
+COLUMNS = tuple(field.name for field in fields(UsageEvent))
 
 
-def pack(entry: Entry) -> bytes:
-    """Return the entry as one line of JSON, without the line's end.
+def pack(event: UsageEvent) -> bytes:
+    """Return the event as one line of JSON, without the line's end.
 
     Raises:
         ValueError: id, moment, tenant or key are not what they have to be.
     """
     try:
         # The two texts that others choose: a long one is cut before it costs anything.
-        if len(entry.model) + len(entry.error_detail) < LONG_LINE:
-            line = orjson.dumps(entry)
+        if len(event.model) + len(event.error_detail) < LONG_LINE:
+            line = orjson.dumps(event)
             if len(line) < LONG_LINE and b"\\u0000" not in line:
                 return line
     except TypeError:
         # Half a surrogate pair, a number beyond 64 bits or a wrong type: what can be kept is kept.
         pass
-    return orjson.dumps(clean(asdict(entry)))
+    return orjson.dumps(clean(asdict(event)))
 
 
-def unpack(line: bytes) -> Entry:
-    """Return the entry of a line, fit for the table whatever the line says. Raises ValueError for garbage."""
+def unpack(line: bytes) -> UsageEvent:
+    """Return the event of a line, fit for the table whatever the line says. Raises ValueError for garbage."""
     values = orjson.loads(line)
     if not isinstance(values, dict):
         raise ValueError("the line is not an object")  # noqa: TRY004 - one kind of error for a bad line
     return clean(values)
 
 
-def clean(values: Mapping[str, Any]) -> Entry:
-    """Return an entry that its columns can hold: texts cut and scrubbed, numbers within their range.
+def clean(values: Mapping[str, Any]) -> UsageEvent:
+    """Return an event that its columns can hold: texts cut and scrubbed, numbers within their range.
 
     Raises:
         ValueError: id, moment, tenant or key are not what they have to be.
@@ -110,7 +110,7 @@ def clean(values: Mapping[str, Any]) -> Entry:
         cleaned[name] = _number(values.get(name), limit)
     for name in FLAGS:
         cleaned[name] = bool(values.get(name))
-    return Entry(
+    return UsageEvent(
         id=_id(values.get("id")),
         created_at=_moment(values.get("created_at")),
         tenant_id=_owner(values.get("tenant_id")),

@@ -87,7 +87,7 @@ async def _record() -> None:
         say("ready")
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             entries = [
-                ledger.Entry(**{**values, "id": uuid.UUID(values["id"])}) for values in json.loads(line)
+                ledger.UsageEvent(**{**values, "id": uuid.UUID(values["id"])}) for values in json.loads(line)
             ]
             await asyncio.gather(*(ledger.record(entry) for entry in entries))
             say(*(str(entry.id) for entry in entries))

@@ -202,7 +202,7 @@ def test_an_ending_process_leaves_nothing_behind(ledger):
 
 def entry(**values):
     made = fields(**values)
-    return product.Entry(**{**made, "id": UUID(made["id"])})
+    return product.UsageEvent(**{**made, "id": UUID(made["id"])})
 
 
 async def test_a_caller_that_is_cancelled_has_recorded_all_the_same(ledger):
