@@ -237,7 +237,7 @@ EXPLANATION_RETENTION_DAYS = env.int("EXPLANATION_RETENTION_DAYS", default=30)
 SERVICES = [
     "tenants.policy_cache.watching",
     "tenants.usage.ledger.recording",
-    "inference.upstream.connected",
+    "inference.providers.http_client.connected",
 ]
 
 #: Largest file that is kept, in bytes; most files of a tenant, and most bytes of all of them together.
@@ -272,7 +272,7 @@ SEARCH_INDEX_MEMORY = env.str("SEARCH_INDEX_MEMORY", default="1GB")
 #: Async context managers that live as long as a worker is at work on files.
 INGEST_SERVICES = [
     "tenants.usage.ledger.recording",
-    "inference.upstream.connected",
+    "inference.providers.http_client.connected",
 ]
 #: Seconds after which a file whose worker gives no sign any more is taken up by another one.
 INGEST_LEASE_SECONDS = env.float("INGEST_LEASE_SECONDS", default=30.0)

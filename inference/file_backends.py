@@ -1,6 +1,6 @@
 """What the app ``files`` needs of models: the coroutines that ``FILES_EMBEDDER`` and ``FILES_TRANSCRIBER`` name.
 
-They work wherever ``inference.upstream.connected()`` and ``tenants.usage.ledger.recording()`` run: in web
+They work wherever ``http_client.connected()`` and ``tenants.usage.ledger.recording()`` run: in web
 processes, and in workers that open the two around their loop. What an entry stands for is read from the database
 each time, since workers keep no snapshots of the policy. Unpublished entries serve, as they do for agents.
 """
@@ -19,7 +19,7 @@ from files.backends import Caller, Spoken
 from gtapi.database import in_thread
 from gtapi.errors import BadRequest, ModelNotFound, UpstreamFailed, UpstreamTimeout, translate
 from gtapi.ids import uuid7
-from inference import sound, tokens
+from inference import audio_duration, tokens
 from inference.context import unnamed_upload
 from inference.endpoints import ENDPOINTS, Endpoint
 from inference.metering import estimate, meter_sound
@@ -120,7 +120,7 @@ async def transcribe(caller: Caller, name: str, path: Path, filename: str, conte
     async with _metered(caller, name, ENDPOINTS["transcriptions"]) as model:
         file = unnamed_upload("file", filename, content_type, path)
         answer = await _transcript(model, Form([], [file]))
-        await meter_sound(model.entry, answer, partial(sound.length_ms, path))
+        await meter_sound(model.entry, answer, partial(audio_duration.length_ms, path))
     return _stretches(answer)
 
 

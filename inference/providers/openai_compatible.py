@@ -14,12 +14,12 @@ import orjson
 
 from gtapi.errors import APIError, UpstreamFailed, UpstreamTimeout
 from gtapi.text import counted
-from inference import upstream as http
-from inference.providers import faults
+from inference.providers import error_mapping
+from inference.providers import http_client as http
 from inference.providers.base import JSON, Body, ConnectionTest, Form, StreamCut, Upstream
-from inference.providers.packing import unpacker
-from inference.providers.patience import Patience
+from inference.providers.decompression import unpacker
 from inference.providers.sse import EventParser, EventTooLarge
+from inference.providers.stream_timeout import Patience
 
 #: Largest answer that is read, in bytes, whole or streamed.
 MAX_ANSWER_BYTES = 128 * 1024 * 1024
@@ -97,11 +97,11 @@ def _object(upstream: Upstream, data: bytes, given: Collection[str], field: str)
         answer = orjson.loads(data)
     except orjson.JSONDecodeError:
         said = f"no JSON: {data[:500].decode(errors='replace')}"
-        raise UpstreamFailed(detail=faults.detail(upstream, said)) from None
+        raise UpstreamFailed(detail=error_mapping.detail(upstream, said)) from None
     if not isinstance(answer, dict):
-        raise UpstreamFailed(detail=faults.detail(upstream, f"no object: {str(answer)[:500]}"))
+        raise UpstreamFailed(detail=error_mapping.detail(upstream, f"no object: {str(answer)[:500]}"))
     if answer.get("error") or not isinstance(answer.get(field), str if field in TEXT_FIELDS else list):
-        raise faults.from_answer(upstream, answer, given)
+        raise error_mapping.from_answer(upstream, answer, given)
     return answer
 
 
@@ -200,13 +200,15 @@ class OpenAICompatible:
         try:
             status, data = _models(upstream)
         except UpstreamFailed as error:
-            return ConnectionTest(False, faults.detail(upstream, error.detail))
+            return ConnectionTest(False, error_mapping.detail(upstream, error.detail))
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError) as error:
             said = f"cannot be reached ({type(error).__name__}). {_CHECK_REACHED}"
-            return ConnectionTest(False, faults.detail(upstream, said))
+            return ConnectionTest(False, error_mapping.detail(upstream, said))
         if status != 200:
             said = f"answered {status} to GET /models: {data[:200].decode(errors='replace')}"
-            return ConnectionTest(False, faults.detail(upstream, f"{said} {_CHECK.get(status, '')}".strip()))
+            return ConnectionTest(
+                False, error_mapping.detail(upstream, f"{said} {_CHECK.get(status, '')}".strip())
+            )
         try:
             models = tuple(str(model["id"]) for model in orjson.loads(data)["data"])
         except (ValueError, KeyError, TypeError):
@@ -264,7 +266,7 @@ async def _complete(
     except aiohttp.ClientError as error:
         raise _broken(upstream, error) from error
     if response.status != 200:
-        raise faults.from_status(upstream, response.status, response.headers, data, given)
+        raise error_mapping.from_status(upstream, response.status, response.headers, data, given)
     return response.content_type, data
 
 
@@ -320,7 +322,7 @@ async def _arrivals(
         response = await _post(upstream, operation, body)
         if response.status != 200:
             data = await _beginning(response)
-            raise faults.from_status(upstream, response.status, response.headers, data, given)
+            raise error_mapping.from_status(upstream, response.status, response.headers, data, given)
         called = OPERATIONS[operation]
         if not _is_expected(response.content_type, called, events=events):
             data = await _beginning(response)
@@ -351,4 +353,4 @@ async def _arrivals(
 
 
 def _broken(upstream: Upstream, error: aiohttp.ClientError) -> UpstreamFailed:
-    return UpstreamFailed(detail=faults.detail(upstream, f"{type(error).__name__}: {error}"))
+    return UpstreamFailed(detail=error_mapping.detail(upstream, f"{type(error).__name__}: {error}"))

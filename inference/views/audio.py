@@ -13,7 +13,7 @@ from gtapi.validation import model_name, one_of
 from gtapi.web.multipart import received_form
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse, Stream
-from inference import sound, tokens
+from inference import audio_duration, tokens
 from inference.context import upstream_body
 from inference.endpoints import ENDPOINTS
 from inference.metering import estimate, meter_sound, meter_tokens
@@ -96,7 +96,7 @@ class TranscriptionsView(UploadView):
             stream = self.streams and flag(form, "stream")
             sent = self.upstream_form(target, form, stream="true" if stream else None)
             call = (upstream, self.endpoint.name, sent, form.names())
-            length_ms = partial(sound.length_ms, form.files_of("file")[0].path)
+            length_ms = partial(audio_duration.length_ms, form.files_of("file")[0].path)
             if stream:
                 return await self._events(adapter.events(*call), await asyncio.to_thread(length_ms))
             if response_format in TEXT_FORMATS:

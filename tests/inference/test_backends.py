@@ -23,7 +23,7 @@ from gtapi.errors import (
     UpstreamFailed,
 )
 from inference import file_backends
-from inference.upstream import connected
+from inference.providers.http_client import connected
 from tenants.models import NO_KEY, UsageRecord
 from tenants.usage.ledger import recording
 from tests import answers, factories

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from inference import sound
+from inference import audio_duration
 from tests.e2e.media import wav
 from tests.recordings import encoded
 
@@ -25,7 +25,7 @@ FORMATS = [
 def length_of(data: bytes, folder: Path) -> int:
     path = folder / "sound"
     path.write_bytes(data)
-    return sound.length_ms(path)
+    return audio_duration.length_ms(path)
 
 
 @pytest.mark.parametrize("seconds", [0.5, 7.25])
