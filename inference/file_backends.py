@@ -25,7 +25,7 @@ from inference.endpoints import ENDPOINTS, Endpoint
 from inference.metering import estimate, meter_sound
 from inference.models import CatalogEntry
 from inference.providers import ADAPTERS
-from inference.providers.base import Adapter, Form, Upstream
+from inference.providers.base import Adapter, Form, ProviderConnection
 from inference.routing import Target, entry_target
 from inference.shapes.audio import seconds
 from inference.shapes.embeddings import embeddings
@@ -41,7 +41,7 @@ MAX_CHARACTERS = 200_000
 @dataclass(frozen=True, slots=True)
 class _Model:
     target: Target
-    upstream: Upstream
+    connection: ProviderConnection
     adapter: Adapter
     entry: ledger.UsageEvent
 
@@ -64,7 +64,7 @@ async def embed(
         for batch in _batches([side.prefix + text for text in texts]):
             vectors += await _embed(model, batch, side.input_type)
         if len({len(vector) for vector in vectors}) != 1:
-            raise UpstreamFailed(detail=f"{model.upstream.name}: vectors of several lengths")
+            raise UpstreamFailed(detail=f"{model.connection.name}: vectors of several lengths")
     return [_unit(vector) for vector in vectors]
 
 
@@ -90,10 +90,10 @@ async def _embed(model: _Model, texts: list[str], input_type: str) -> list[list[
     body: JSON = {"model": model.target.raw_model, "input": texts, "encoding_format": "float"}
     if input_type:
         body["input_type"] = input_type
-    answer = await model.adapter.answer(model.upstream, "embeddings", body, {"input"})
+    answer = await model.adapter.fetch_json(model.connection, "embeddings", body, {"input"})
     built = embeddings(answer, model.target.name, base64=False)
     if built is None or len(built["data"]) != len(texts):
-        raise UpstreamFailed(detail=f"{model.upstream.name}: not one embedding for each input")
+        raise UpstreamFailed(detail=f"{model.connection.name}: not one embedding for each input")
     used = built.get("usage") or await estimate(model.entry, lambda: (tokens.estimate_input(texts), 0))
     model.entry.input_tokens += used["prompt_tokens"]
     return [item["embedding"] for item in built["data"]]
@@ -130,7 +130,7 @@ async def _transcript(model: _Model, form: Form) -> JSON:
     async def ask(response_format: str) -> JSON:
         fields = [("model", model.target.raw_model), ("response_format", response_format)]
         sent = Form(fields, form.files)
-        return await model.adapter.answer(model.upstream, "transcriptions", sent, {"response_format"})
+        return await model.adapter.fetch_json(model.connection, "transcriptions", sent, {"response_format"})
 
     try:
         return await ask("verbose_json")
@@ -168,11 +168,11 @@ async def _metered(caller: Caller, name: str, endpoint: Endpoint) -> AsyncIterat
     )
     try:
         target = await in_thread(_find, caller.tenant_id, name, endpoint)
-        if target.upstream is None:
+        if target.connection is None:
             raise RuntimeError(f"{target.name} leads nowhere")
         entry.model = target.name
-        entry.provider, entry.raw_model = target.upstream.name, target.raw_model
-        yield _Model(target, target.upstream, ADAPTERS[target.upstream.kind], entry)
+        entry.provider, entry.raw_model = target.connection.name, target.raw_model
+        yield _Model(target, target.connection, ADAPTERS[target.connection.kind], entry)
     except asyncio.CancelledError:
         entry.status, entry.error_code = 499, "client_closed_request"
         raise

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Collection
 from typing import Any, Protocol
 
-from inference.providers.base import Body, Upstream
+from inference.providers.base import Body, ProviderConnection
 
 JSON = dict[str, Any]
 NOTHING_USED: JSON = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
@@ -12,12 +12,12 @@ NOTHING_USED: JSON = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens"
 class Answering(Protocol):
     """Whoever gives a chat's answer: an adapter, or what stands in for one. See ``providers.base.Adapter``."""
 
-    async def answer(
-        self, upstream: Upstream, operation: str, body: Body, given: Collection[str]
+    async def fetch_json(
+        self, connection: ProviderConnection, operation: str, body: Body, client_params: Collection[str]
     ) -> JSON: ...
 
-    def events(
-        self, upstream: Upstream, operation: str, body: Body, given: Collection[str]
+    def stream_events(
+        self, connection: ProviderConnection, operation: str, body: Body, client_params: Collection[str]
     ) -> AsyncGenerator[list[JSON], None]: ...
 
 
@@ -27,11 +27,13 @@ class Ready:
     def __init__(self, text: str) -> None:
         self._text = text
 
-    async def answer(self, upstream: Upstream, operation: str, body: Body, given: Collection[str]) -> JSON:
+    async def fetch_json(
+        self, connection: ProviderConnection, operation: str, body: Body, client_params: Collection[str]
+    ) -> JSON:
         return {"choices": self._choices("message", body), "usage": NOTHING_USED}
 
-    async def events(
-        self, upstream: Upstream, operation: str, body: Body, given: Collection[str]
+    async def stream_events(
+        self, connection: ProviderConnection, operation: str, body: Body, client_params: Collection[str]
     ) -> AsyncGenerator[list[JSON], None]:
         yield [{"choices": [choice]} for choice in self._choices("delta", body)]
         yield [{"choices": [], "usage": NOTHING_USED}]

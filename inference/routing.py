@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from inference.models import PASSAGE_TOKENS, PASSAGES, Agent, CatalogEntry, Grant, Provider
-from inference.providers.base import Timeouts, Upstream
+from inference.providers.base import ProviderConnection, Timeouts
 from tenants.models import InferenceKey
 from tenants.policy_cache import PolicyCache, watch
 
@@ -31,7 +31,7 @@ class Target:
     capabilities: frozenset[str]
     unavailable: str
     raw_model: str = ""
-    upstream: Upstream | None = None
+    connection: ProviderConnection | None = None
     context_window: int | None = None
     version: int | None = None
     instructions: str = ""
@@ -47,9 +47,9 @@ class Target:
     passage_side: Side = Side()
 
 
-def upstream_of(provider: Provider) -> Upstream:
+def connection_to(provider: Provider) -> ProviderConnection:
     """Return the plain facts of a provider, for its adapter."""
-    return Upstream(
+    return ProviderConnection(
         name=provider.name,
         kind=provider.kind,
         base_url=provider.base_url.rstrip("/"),
@@ -76,7 +76,7 @@ def entry_target(entry: CatalogEntry) -> Target:
         unavailable="" if entry.published else "the catalog entry is not published",
         raw_model=entry.model,
         context_window=entry.context_window,
-        upstream=upstream_of(entry.provider),
+        connection=connection_to(entry.provider),
         query_side=Side(entry.query_prefix, entry.query_input_type),
         passage_side=Side(entry.passage_prefix, entry.passage_input_type),
     )
@@ -97,7 +97,7 @@ def _of_agent(agent: Agent) -> Target:
         unavailable="",
         raw_model=version.catalog.model,
         context_window=version.catalog.context_window,
-        upstream=upstream_of(version.catalog.provider),
+        connection=connection_to(version.catalog.provider),
         version=version.number,
         instructions=version.instructions,
         parameters=version.parameters,

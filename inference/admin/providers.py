@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from inference.admin.provider_forms import ProviderForm
 from inference.models import CatalogEntry, Provider
 from inference.providers import ADAPTERS
-from inference.routing import upstream_of
+from inference.routing import connection_to
 from tenants.admin.base import TenantOwnedAdmin, badge
 from tenants.admin.typed import ActionVariant, display, page_action
 
@@ -83,7 +83,7 @@ class ProviderAdmin(TenantOwnedAdmin[Provider]):
         if request.method != "POST":
             return self.page(request, "admin/inference/provider/test.html", "Test this provider", provider)
         started = perf_counter()
-        result = ADAPTERS[provider.kind].test(upstream_of(provider))
+        result = ADAPTERS[provider.kind].check_connection(connection_to(provider))
         milliseconds = round((perf_counter() - started) * 1000)
         names = {
             entry.model: entry

@@ -20,7 +20,7 @@ from inference.configuration.document import DEFAULT_KIND, Document, parse
 from inference.local_models import MODELS, available
 from inference.models import Agent, CatalogEntry, Provider
 from inference.providers import ADAPTERS
-from inference.providers.base import Timeouts, Upstream
+from inference.providers.base import ProviderConnection, Timeouts
 from tenants.models import Tenant
 
 FILE = Path(__file__).with_name("demo.yaml")
@@ -66,8 +66,8 @@ def remote_models(base_url: str, api_key: str, chat: str = "") -> tuple[Models |
         the models, None where there is none to chat with; and a sentence on what the provider said.
     """
     base_url = base_url.rstrip("/")
-    upstream = Upstream(REMOTE, DEFAULT_KIND, base_url, api_key, {}, Timeouts())
-    found = ADAPTERS[DEFAULT_KIND].test(upstream)
+    connection = ProviderConnection(REMOTE, DEFAULT_KIND, base_url, api_key, {}, Timeouts())
+    found = ADAPTERS[DEFAULT_KIND].check_connection(connection)
     chat = chat or next((model for model in found.models if not _has(model, _NO_CHAT)), "")
     if not chat:
         return None, found.message

@@ -25,7 +25,7 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
-class Upstream:
+class ProviderConnection:
     """Where a provider is and how it is called."""
 
     name: str
@@ -71,22 +71,26 @@ class Adapter(Protocol):
     """Speaks to one kind of provider; bodies and answers have the shapes of OpenAI's API.
 
     ``operation`` is the name of an endpoint (``inference.endpoints``). Every method raises ``APIError`` in words
-    for the client, with what the provider said in ``detail``. ``given`` are the names of the parameters that the
-    client itself sent: errors name no other one.
+    for the client, with what the provider said in ``detail``. ``client_params`` are the names of the parameters
+    that the client itself sent: errors name no other one.
     """
 
     label: str
 
-    async def answer(self, upstream: Upstream, operation: str, body: Body, given: Collection[str]) -> JSON:
+    async def fetch_json(
+        self, connection: ProviderConnection, operation: str, body: Body, client_params: Collection[str]
+    ) -> JSON:
         """Return a whole answer, a JSON object."""
         ...
 
-    async def text(self, upstream: Upstream, operation: str, body: Body, given: Collection[str]) -> str:
+    async def fetch_text(
+        self, connection: ProviderConnection, operation: str, body: Body, client_params: Collection[str]
+    ) -> str:
         """Return a whole answer that is plain text, such as subtitles."""
         ...
 
-    def events(
-        self, upstream: Upstream, operation: str, body: Body, given: Collection[str]
+    def stream_events(
+        self, connection: ProviderConnection, operation: str, body: Body, client_params: Collection[str]
     ) -> AsyncGenerator[list[JSON], None]:
         """Yield the events of a streamed answer, those that arrive together in one list.
 
@@ -94,12 +98,12 @@ class Adapter(Protocol):
         """
         ...
 
-    def content(
-        self, upstream: Upstream, operation: str, body: Body, given: Collection[str]
+    def stream_bytes(
+        self, connection: ProviderConnection, operation: str, body: Body, client_params: Collection[str]
     ) -> AsyncGenerator[bytes, None]:
         """Yield the bytes of an answer that is no JSON, such as audio, as they arrive."""
         ...
 
-    def test(self, upstream: Upstream) -> ConnectionTest:
+    def check_connection(self, connection: ProviderConnection) -> ConnectionTest:
         """Ask the provider for its models, as a check of address and credential; it never raises."""
         ...

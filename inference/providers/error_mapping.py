@@ -18,7 +18,7 @@ from gtapi.errors import (
     UpstreamOverloaded,
     UpstreamTimeout,
 )
-from inference.providers.base import Upstream
+from inference.providers.base import ProviderConnection
 
 #: Longest text of a provider that is kept for the operator, in characters.
 DETAIL_LENGTH = 500
@@ -30,32 +30,36 @@ _FILTER_CODES = {"content_filter", "content_policy_violation", "moderation_block
 _QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 
 
-def detail(upstream: Upstream, said: str) -> str:
+def detail(connection: ProviderConnection, said: str) -> str:
     """Return what the operator may read of ``said``: shortened, printable and without our credentials."""
-    secrets = [upstream.api_key, *upstream.headers.values()]
+    secrets = [connection.api_key, *connection.headers.values()]
     for secret in secrets:
         if len(secret) >= 4:
             said = said.replace(secret, "[redacted]")
     printable = "".join(c if c.isprintable() else " " for c in said)
-    return f"{upstream.name}: {printable}"[:DETAIL_LENGTH]
+    return f"{connection.name}: {printable}"[:DETAIL_LENGTH]
 
 
 def from_status(
-    upstream: Upstream, status: int, headers: Mapping[str, str], body: bytes, given: Collection[str]
+    connection: ProviderConnection,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    client_params: Collection[str],
 ) -> APIError:
     """Return the error for an answer whose status is not 200.
 
     Args:
-        upstream: who said it.
+        connection: the provider that sent it.
         status: the HTTP status.
         headers: the answer's headers.
         body: the answer's body, or the beginning of it.
         given: the parameters that the client sent.
     """
     error = _error_object(body)
-    said = detail(upstream, f"HTTP {status}: {body[:2000].decode(errors='replace')}")
+    said = detail(connection, f"HTTP {status}: {body[:2000].decode(errors='replace')}")
     if status in (400, 413, 422):
-        return refused(error, given, said)
+        return refused(error, client_params, said)
     if status == 429:
         wait = {"retry-after": str(_retry_after(headers))}
         if _codes(error) & _QUOTA_CODES:
@@ -68,29 +72,31 @@ def from_status(
     return UpstreamFailed(detail=said)
 
 
-def refused(error: Mapping[str, Any], given: Collection[str], said: str) -> APIError:
+def refused(error: Mapping[str, Any], client_params: Collection[str], said: str) -> APIError:
     """Return the error for a request that the provider found invalid."""
     message = str(error.get("message", "")).lower()
     codes = _codes(error)
     if codes & _CONTEXT_CODES or any(words in message for words in _CONTEXT_WORDS):
-        param = next((name for name in ("messages", "prompt", "input") if name in given), None)
+        param = next((name for name in ("messages", "prompt", "input") if name in client_params), None)
         return ContextLengthExceeded(param=param, detail=said)
     if codes & _FILTER_CODES:
         return BadRequest(
             "The model's content filter refused this request.", code="content_filter", detail=said
         )
     param = str(error.get("param") or "").partition("[")[0].partition(".")[0]
-    if param in given:
+    if param in client_params:
         return BadRequest(f"The model does not accept this value of '{param}'.", param=param, detail=said)
     return BadRequest("The model does not accept this request.", detail=said)
 
 
-def from_answer(upstream: Upstream, answer: Mapping[str, Any], given: Collection[str]) -> APIError:
+def from_answer(
+    connection: ProviderConnection, answer: Mapping[str, Any], client_params: Collection[str]
+) -> APIError:
     """Return the error for a 200, or an event of a stream, that is an error or no completion at all."""
     error = answer.get("error")
-    said = detail(upstream, f"HTTP 200: {str(answer)[:2000]}")
+    said = detail(connection, f"HTTP 200: {str(answer)[:2000]}")
     if isinstance(error, dict) and _codes(error) & (_CONTEXT_CODES | _FILTER_CODES):
-        return refused(error, given, said)
+        return refused(error, client_params, said)
     return UpstreamFailed(detail=said)
 
 

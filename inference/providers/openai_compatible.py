@@ -16,10 +16,10 @@ from gtapi.errors import APIError, UpstreamFailed, UpstreamTimeout
 from gtapi.text import counted
 from inference.providers import error_mapping
 from inference.providers import http_client as http
-from inference.providers.base import JSON, Body, ConnectionTest, Form, StreamCut, Upstream
+from inference.providers.base import JSON, Body, ConnectionTest, Form, ProviderConnection, StreamCut
 from inference.providers.decompression import unpacker
 from inference.providers.sse import EventParser, EventTooLarge
-from inference.providers.stream_timeout import Patience
+from inference.providers.stream_timeout import StreamTimeout
 
 #: Largest answer that is read, in bytes, whole or streamed.
 MAX_ANSWER_BYTES = 128 * 1024 * 1024
@@ -84,37 +84,37 @@ def _timeout(connect: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect)
 
 
-def _headers(upstream: Upstream) -> dict[str, str]:
-    headers = {"accept-encoding": "identity", **upstream.headers}
-    if upstream.api_key:
-        headers.setdefault("authorization", f"Bearer {upstream.api_key}")
+def _headers(connection: ProviderConnection) -> dict[str, str]:
+    headers = {"accept-encoding": "identity", **connection.headers}
+    if connection.api_key:
+        headers.setdefault("authorization", f"Bearer {connection.api_key}")
     return headers
 
 
-def _object(upstream: Upstream, data: bytes, given: Collection[str], field: str) -> JSON:
+def _object(connection: ProviderConnection, data: bytes, client_params: Collection[str], field: str) -> JSON:
     """Return a JSON object that has ``field``, or raise what the client is told of anything else."""
     try:
         answer = orjson.loads(data)
     except orjson.JSONDecodeError:
         said = f"no JSON: {data[:500].decode(errors='replace')}"
-        raise UpstreamFailed(detail=error_mapping.detail(upstream, said)) from None
+        raise UpstreamFailed(detail=error_mapping.detail(connection, said)) from None
     if not isinstance(answer, dict):
-        raise UpstreamFailed(detail=error_mapping.detail(upstream, f"no object: {str(answer)[:500]}"))
+        raise UpstreamFailed(detail=error_mapping.detail(connection, f"no object: {str(answer)[:500]}"))
     if answer.get("error") or not isinstance(answer.get(field), str if field in TEXT_FIELDS else list):
-        raise error_mapping.from_answer(upstream, answer, given)
+        raise error_mapping.from_answer(connection, answer, client_params)
     return answer
 
 
 def _said(
-    upstream: Upstream,
+    connection: ProviderConnection,
     response: aiohttp.ClientResponse,
     data: bytes,
-    given: Collection[str],
+    client_params: Collection[str],
     called: Operation,
 ) -> JSON:
     """Return a whole answer of ``WHOLE`` as the object that it is, or would be."""
     if response.content_type in NO_CONTENT:
-        return _object(upstream, data, given, called.answer)
+        return _object(connection, data, client_params, called.answer)
     return {called.answer: data.decode(errors="replace")}
 
 
@@ -126,13 +126,13 @@ def _is_expected(kind: str, called: Operation, *, events: bool) -> bool:
 
 
 def _objects(
-    upstream: Upstream, events: Sequence[bytes], given: Collection[str], field: str
+    connection: ProviderConnection, events: Sequence[bytes], client_params: Collection[str], field: str
 ) -> tuple[list[JSON], APIError | None]:
     """Return the objects of events that arrived together, up to one that is none, and the error for that."""
     found: list[JSON] = []
     try:
         for event in events:
-            found.append(_object(upstream, event, given, field))  # noqa: PERF401 - those before a fault are kept
+            found.append(_object(connection, event, client_params, field))  # noqa: PERF401 - those before a fault are kept
     except APIError as problem:
         return found, problem
     return found, None
@@ -143,39 +143,43 @@ class OpenAICompatible:
 
     label = "OpenAI-compatible"
 
-    async def answer(self, upstream: Upstream, operation: str, body: Body, given: Collection[str]) -> JSON:
-        _, data = await _complete(upstream, operation, body, given)
-        return _object(upstream, data, given, OPERATIONS[operation].answer)
+    async def fetch_json(
+        self, connection: ProviderConnection, operation: str, body: Body, client_params: Collection[str]
+    ) -> JSON:
+        _, data = await _complete(connection, operation, body, client_params)
+        return _object(connection, data, client_params, OPERATIONS[operation].answer)
 
-    async def text(self, upstream: Upstream, operation: str, body: Body, given: Collection[str]) -> str:
-        kind, data = await _complete(upstream, operation, body, given)
+    async def fetch_text(
+        self, connection: ProviderConnection, operation: str, body: Body, client_params: Collection[str]
+    ) -> str:
+        kind, data = await _complete(connection, operation, body, client_params)
         if kind in NO_CONTENT:
             # Some servers answer with JSON whatever they were asked for.
-            return str(_object(upstream, data, given, OPERATIONS[operation].answer)["text"])
+            return str(_object(connection, data, client_params, OPERATIONS[operation].answer)["text"])
         return data.decode(errors="replace")
 
-    async def events(
-        self, upstream: Upstream, operation: str, body: Body, given: Collection[str]
+    async def stream_events(
+        self, connection: ProviderConnection, operation: str, body: Body, client_params: Collection[str]
     ) -> AsyncGenerator[list[JSON], None]:
         called = OPERATIONS[operation]
         if called.stream_usage and isinstance(body, dict):
-            body = _with_stream_options(upstream, body)
-        async with aclosing(_arrivals(upstream, operation, body, given, events=True)) as arrivals:
+            body = _with_stream_options(connection, body)
+        async with aclosing(_arrivals(connection, operation, body, client_params, events=True)) as arrivals:
             response = await anext(arrivals)
             if called.whole is not None and response.content_type != EVENTS:
                 data = b"".join([received async for received in arrivals])
-                yield called.whole(_said(upstream, response, data, given, called))
+                yield called.whole(_said(connection, response, data, client_params, called))
                 return
             parser = EventParser()
             async for received in arrivals:
                 try:
                     events = parser.feed(received)
                 except EventTooLarge:
-                    raise UpstreamFailed(detail=f"{upstream.name}: an event has no end") from None
+                    raise UpstreamFailed(detail=f"{connection.name}: an event has no end") from None
                 done = DONE in events
                 if done:
                     events = events[: events.index(DONE)]
-                objects, problem = _objects(upstream, events, given, called.event)
+                objects, problem = _objects(connection, events, client_params, called.event)
                 if objects:
                     yield objects
                 if problem is not None:
@@ -184,44 +188,46 @@ class OpenAICompatible:
                     http.let_end(response)
                     return
             if parser.pending():
-                raise UpstreamFailed(detail=f"{upstream.name}: the stream broke off inside an event")
-            raise StreamCut(detail=f"{upstream.name}: the stream ended without [DONE]")
+                raise UpstreamFailed(detail=f"{connection.name}: the stream broke off inside an event")
+            raise StreamCut(detail=f"{connection.name}: the stream ended without [DONE]")
 
-    async def content(
-        self, upstream: Upstream, operation: str, body: Body, given: Collection[str]
+    async def stream_bytes(
+        self, connection: ProviderConnection, operation: str, body: Body, client_params: Collection[str]
     ) -> AsyncGenerator[bytes, None]:
-        async with aclosing(_arrivals(upstream, operation, body, given, events=False)) as arrivals:
+        async with aclosing(_arrivals(connection, operation, body, client_params, events=False)) as arrivals:
             await anext(arrivals)
             async for received in arrivals:
                 if received:
                     yield received
 
-    def test(self, upstream: Upstream) -> ConnectionTest:
+    def check_connection(self, connection: ProviderConnection) -> ConnectionTest:
         try:
-            status, data = _models(upstream)
+            status, data = _models(connection)
         except UpstreamFailed as error:
-            return ConnectionTest(False, error_mapping.detail(upstream, error.detail))
+            return ConnectionTest(False, error_mapping.detail(connection, error.detail))
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError) as error:
             said = f"cannot be reached ({type(error).__name__}). {_CHECK_REACHED}"
-            return ConnectionTest(False, error_mapping.detail(upstream, said))
+            return ConnectionTest(False, error_mapping.detail(connection, said))
         if status != 200:
             said = f"answered {status} to GET /models: {data[:200].decode(errors='replace')}"
             return ConnectionTest(
-                False, error_mapping.detail(upstream, f"{said} {_CHECK.get(status, '')}".strip())
+                False, error_mapping.detail(connection, f"{said} {_CHECK.get(status, '')}".strip())
             )
         try:
             models = tuple(str(model["id"]) for model in orjson.loads(data)["data"])
         except (ValueError, KeyError, TypeError):
-            return ConnectionTest(False, f"{upstream.name}: GET /models gave no list of models")
-        return ConnectionTest(True, f"{upstream.name} answered with {counted(len(models), 'model')}", models)
+            return ConnectionTest(False, f"{connection.name}: GET /models gave no list of models")
+        return ConnectionTest(
+            True, f"{connection.name} answered with {counted(len(models), 'model')}", models
+        )
 
 
-def _models(upstream: Upstream) -> tuple[int, bytes]:
+def _models(connection: ProviderConnection) -> tuple[int, bytes]:
     """Return the status and the body, or its beginning, of what a provider says of its models."""
     deadline = monotonic() + TEST_SECONDS
     data = bytearray()
-    timeouts = httpx.Timeout(TEST_SECONDS, connect=upstream.timeouts.connect)
-    url, headers = upstream.base_url + "/models", _headers(upstream)
+    timeouts = httpx.Timeout(TEST_SECONDS, connect=connection.timeouts.connect)
+    url, headers = connection.base_url + "/models", _headers(connection)
     with httpx.stream("GET", url, headers=headers, timeout=timeouts, trust_env=False) as response:
         unpack = unpacker(response.headers.get("content-encoding", ""))
         for piece in response.iter_raw():
@@ -231,17 +237,17 @@ def _models(upstream: Upstream) -> tuple[int, bytes]:
     return response.status_code, bytes(data[:MAX_MODELS_BYTES])
 
 
-def _with_stream_options(upstream: Upstream, body: JSON) -> JSON:
+def _with_stream_options(connection: ProviderConnection, body: JSON) -> JSON:
     """Return the body with a request for the usage, where the provider takes it."""
-    if upstream.stream_usage:
+    if connection.stream_usage:
         return {**body, "stream_options": {"include_usage": True}}
     return {name: value for name, value in body.items() if name != "stream_options"}
 
 
-async def _post(upstream: Upstream, operation: str, body: Body) -> aiohttp.ClientResponse:
-    url = upstream.base_url + OPERATIONS[operation].path
-    headers = _headers(upstream)
-    limits = _timeout(upstream.timeouts.connect)
+async def _post(connection: ProviderConnection, operation: str, body: Body) -> aiohttp.ClientResponse:
+    url = connection.base_url + OPERATIONS[operation].path
+    headers = _headers(connection)
+    limits = _timeout(connection.timeouts.connect)
     if isinstance(body, Form):
         return await http.post(url, body, headers, limits)
     headers["content-type"] = "application/json"
@@ -249,39 +255,39 @@ async def _post(upstream: Upstream, operation: str, body: Body) -> aiohttp.Clien
 
 
 async def _complete(
-    upstream: Upstream, operation: str, body: Body, given: Collection[str]
+    connection: ProviderConnection, operation: str, body: Body, client_params: Collection[str]
 ) -> tuple[str, bytes]:
     """Return the type and the body of a whole answer, which may take as long as any request may."""
     try:
-        async with asyncio.timeout(upstream.timeouts.total):
-            response = await _post(upstream, operation, body)
+        async with asyncio.timeout(connection.timeouts.total):
+            response = await _post(connection, operation, body)
             try:
-                data = await _whole(upstream, response)
+                data = await _whole(connection, response)
             except BaseException:
                 response.close()
                 raise
             response.release()
     except TimeoutError as error:
-        raise UpstreamTimeout(detail=f"{upstream.name}: no answer in time") from error
+        raise UpstreamTimeout(detail=f"{connection.name}: no answer in time") from error
     except aiohttp.ClientError as error:
-        raise _broken(upstream, error) from error
+        raise _broken(connection, error) from error
     if response.status != 200:
-        raise error_mapping.from_status(upstream, response.status, response.headers, data, given)
+        raise error_mapping.from_status(connection, response.status, response.headers, data, client_params)
     return response.content_type, data
 
 
-async def _whole(upstream: Upstream, response: aiohttp.ClientResponse) -> bytes:
+async def _whole(connection: ProviderConnection, response: aiohttp.ClientResponse) -> bytes:
     """Return the body: all of an answer, the beginning of an error."""
     if response.status != 200:
         return await _beginning(response)
-    take = _taker(upstream, response)
+    take = _taker(connection, response)
     parts: list[bytes] = []
     while part := await response.content.readany():
         parts.append(take(part))
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _taker(upstream: Upstream, response: aiohttp.ClientResponse) -> Callable[[bytes], bytes]:
+def _taker(connection: ProviderConnection, response: aiohttp.ClientResponse) -> Callable[[bytes], bytes]:
     """Return what unpacks the pieces of an answer, as long as they are no more than ``MAX_ANSWER_BYTES``."""
     unpack = unpacker(response.headers.get("content-encoding", ""))
     size = 0
@@ -293,7 +299,7 @@ def _taker(upstream: Upstream, response: aiohttp.ClientResponse) -> Callable[[by
         size += len(piece)
         if size > MAX_ANSWER_BYTES:
             raise UpstreamFailed(
-                detail=f"{upstream.name}: the answer is larger than {MAX_ANSWER_BYTES} bytes"
+                detail=f"{connection.name}: the answer is larger than {MAX_ANSWER_BYTES} bytes"
             )
         return piece
 
@@ -310,25 +316,32 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
 
 
 async def _arrivals(
-    upstream: Upstream, operation: str, body: Body, given: Collection[str], *, events: bool
+    connection: ProviderConnection,
+    operation: str,
+    body: Body,
+    client_params: Collection[str],
+    *,
+    events: bool,
 ) -> AsyncGenerator[Any, None]:
     """Yield a response of the right kind, then its bytes as they arrive, within the limits on silence.
 
     Whoever stops early closes the connection.
     """
-    patience = Patience(upstream.timeouts)
+    patience = StreamTimeout(connection.timeouts)
     response: aiohttp.ClientResponse | None = None
     try:
-        response = await _post(upstream, operation, body)
+        response = await _post(connection, operation, body)
         if response.status != 200:
             data = await _beginning(response)
-            raise error_mapping.from_status(upstream, response.status, response.headers, data, given)
+            raise error_mapping.from_status(
+                connection, response.status, response.headers, data, client_params
+            )
         called = OPERATIONS[operation]
         if not _is_expected(response.content_type, called, events=events):
             data = await _beginning(response)
-            _object(upstream, data, given, called.answer)
-            raise UpstreamFailed(detail=f"{upstream.name}: a whole answer where a stream was asked for")
-        take = _taker(upstream, response)
+            _object(connection, data, client_params, called.answer)
+            raise UpstreamFailed(detail=f"{connection.name}: a whole answer where a stream was asked for")
+        take = _taker(connection, response)
         yield response
         while received := await response.content.readany():
             patience.heard()
@@ -341,16 +354,16 @@ async def _arrivals(
         task = asyncio.current_task()
         if task is not None:
             task.uncancel()
-        raise UpstreamTimeout(detail=f"{upstream.name}: silent for too long") from error
+        raise UpstreamTimeout(detail=f"{connection.name}: silent for too long") from error
     except TimeoutError as error:
-        raise UpstreamTimeout(detail=f"{upstream.name}: no end in time") from error
+        raise UpstreamTimeout(detail=f"{connection.name}: no end in time") from error
     except aiohttp.ClientError as error:
-        raise _broken(upstream, error) from error
+        raise _broken(connection, error) from error
     finally:
         patience.stop()
         if response is not None:
             http.finish(response)
 
 
-def _broken(upstream: Upstream, error: aiohttp.ClientError) -> UpstreamFailed:
-    return UpstreamFailed(detail=error_mapping.detail(upstream, f"{type(error).__name__}: {error}"))
+def _broken(connection: ProviderConnection, error: aiohttp.ClientError) -> UpstreamFailed:
+    return UpstreamFailed(detail=error_mapping.detail(connection, f"{type(error).__name__}: {error}"))

@@ -5,7 +5,7 @@ import asyncio
 from inference.providers.base import Timeouts
 
 
-class Patience:
+class StreamTimeout:
     """Ends a stream's wait for bytes: the first one, each next one, and all of them together have a limit.
 
     One timer serves a whole stream: it looks at the time of the last byte when it fires and sets itself anew.

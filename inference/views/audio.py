@@ -17,7 +17,7 @@ from inference import audio_duration, tokens
 from inference.context import upstream_body
 from inference.endpoints import ENDPOINTS
 from inference.metering import estimate, meter_sound, meter_tokens
-from inference.providers.base import Adapter, Upstream
+from inference.providers.base import Adapter, ProviderConnection
 from inference.shapes.audio import (
     SPEECH_TYPES,
     TEXT_FORMATS,
@@ -41,22 +41,24 @@ class SpeechView(EventsView):
 
     async def post(self, request: APIRequest) -> HttpResponseBase:
         body = await request.json()
-        target, upstream, adapter = await self.find(model_name(body))
+        target, connection, adapter = await self.find(model_name(body))
         check_speech(body)
         sent = upstream_body(target, body)
         if body.get("stream_format") == "sse":
-            return await self._events(adapter, upstream, sent, body)
-        parts = adapter.content(upstream, self.endpoint.name, sent, body.keys())
+            return await self._events(adapter, connection, sent, body)
+        parts = adapter.stream_bytes(connection, self.endpoint.name, sent, body.keys())
         try:
             first = await anext(parts)
         except StopAsyncIteration:
-            raise UpstreamFailed(detail=f"{upstream.name}: no sound") from None
+            raise UpstreamFailed(detail=f"{connection.name}: no sound") from None
         self._meter(body["input"], {})
         self.first_token()
         content_type = SPEECH_TYPES[body.get("response_format") or "mp3"]
         return Stream(metered_bytes(first, parts, self), content_type)
 
-    async def _events(self, adapter: Adapter, upstream: Upstream, sent: JSON, body: JSON) -> HttpResponseBase:
+    async def _events(
+        self, adapter: Adapter, connection: ProviderConnection, sent: JSON, body: JSON
+    ) -> HttpResponseBase:
         writer = speech_writer()
 
         async def usage() -> JSON:
@@ -71,7 +73,7 @@ class SpeechView(EventsView):
             self._meter(body["input"], used)
             return used
 
-        chunks = adapter.events(upstream, self.endpoint.name, sent, body.keys())
+        chunks = adapter.stream_events(connection, self.endpoint.name, sent, body.keys())
         return await self.stream(chunks, writer, usage, writer.done)
 
     def _meter(self, text: str, usage: JSON) -> None:
@@ -88,22 +90,22 @@ class TranscriptionsView(UploadView):
 
     async def post(self, request: APIRequest) -> HttpResponseBase:
         async with received_form(request) as form:
-            target, upstream, adapter = await self.find(model_name({"model": form.get("model")}))
+            target, connection, adapter = await self.find(model_name({"model": form.get("model")}))
             self.need_files(form, "file")
             response_format = form.get("response_format") or "json"
             one_of(self.formats)("response_format", response_format)
             check_number(form, "temperature", 0, 1)
             stream = self.streams and flag(form, "stream")
             sent = self.upstream_form(target, form, stream="true" if stream else None)
-            call = (upstream, self.endpoint.name, sent, form.names())
+            call = (connection, self.endpoint.name, sent, form.names())
             length_ms = partial(audio_duration.length_ms, form.files_of("file")[0].path)
             if stream:
-                return await self._events(adapter.events(*call), await asyncio.to_thread(length_ms))
+                return await self._events(adapter.stream_events(*call), await asyncio.to_thread(length_ms))
             if response_format in TEXT_FORMATS:
-                text = await adapter.text(*call)
+                text = await adapter.fetch_text(*call)
                 await meter_sound(self.usage, {}, length_ms)
                 return HttpResponse(text.encode(), content_type="text/plain; charset=utf-8")
-            answer = await adapter.answer(*call)
+            answer = await adapter.fetch_json(*call)
             await meter_sound(self.usage, answer, length_ms)
         return JSONResponse(transcript(answer, response_format, self.task))
 

@@ -7,7 +7,7 @@ from gtapi.validation import model_name
 from inference import policy
 from inference.endpoints import Endpoint
 from inference.providers import ADAPTERS
-from inference.providers.base import Adapter, Upstream
+from inference.providers.base import Adapter, ProviderConnection
 from inference.routing import Target
 from tenants.views import AuthenticatedView
 
@@ -34,15 +34,15 @@ class TargetView(AuthenticatedView):
                 return names[0]
         return model_name(body)
 
-    async def find(self, name: str) -> tuple[Target, Upstream, Adapter]:
+    async def find(self, name: str) -> tuple[Target, ProviderConnection, Adapter]:
         """Return what a name stands for on this endpoint, its provider and the adapter for that."""
         if self.usage is not None:
             self.usage.model = name
         target = await policy.route(self.auth, name, self.endpoint)
-        if target.upstream is None:
+        if target.connection is None:
             raise RuntimeError(f"{target.name} is available and leads nowhere")
         if self.usage is not None:
             self.usage.agent_version = target.version
-            self.usage.provider = target.upstream.name
+            self.usage.provider = target.connection.name
             self.usage.raw_model = target.raw_model
-        return target, target.upstream, ADAPTERS[target.upstream.kind]
+        return target, target.connection, ADAPTERS[target.connection.kind]

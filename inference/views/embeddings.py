@@ -18,13 +18,13 @@ class EmbeddingsView(TargetView):
     async def post(self, request: APIRequest) -> JSONResponse:
         body = await request.json()
         name = model_name(body)
-        target, upstream, adapter = await self.find(name)
+        target, connection, adapter = await self.find(name)
         check_embeddings(body)
         sent = upstream_body(target, body)
-        answer = await adapter.answer(upstream, self.endpoint.name, sent, body.keys())
+        answer = await adapter.fetch_json(connection, self.endpoint.name, sent, body.keys())
         built = embeddings(answer, name, base64=body.get("encoding_format") == "base64")
         if built is None or len(built["data"]) != inputs(body):
-            raise UpstreamFailed(detail=f"{upstream.name}: not one embedding for each input")
+            raise UpstreamFailed(detail=f"{connection.name}: not one embedding for each input")
         if "usage" not in built:
             usage = await estimate(self.usage, lambda: (tokens.estimate_input(body["input"]), 0))
             built["usage"] = {"prompt_tokens": usage["prompt_tokens"], "total_tokens": usage["total_tokens"]}

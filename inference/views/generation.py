@@ -60,18 +60,18 @@ class GenerationView(EventsView):
     async def post(self, request: APIRequest) -> HttpResponseBase:
         body = await request.json()
         name = model_name(body)
-        target, upstream, adapter = await self.find(name)
+        target, connection, adapter = await self.find(name)
         self.check(body)
-        operation, given = self.operation(target), body.keys()
+        operation, client_params = self.operation(target), body.keys()
         sent = self.prepare(target, await self.begin(request, target, body))
         answering = self.answering(adapter)
         if body.get("stream"):
             writer = self.writer(name, body)
-            chunks = answering.events(upstream, operation, sent, given)
+            chunks = answering.stream_events(connection, operation, sent, client_params)
             return await self.stream(chunks, writer, lambda: self._usage(writer, sent))
-        built = self.build(await answering.answer(upstream, operation, sent, given), name)
+        built = self.build(await answering.fetch_json(connection, operation, sent, client_params), name)
         if not built["choices"]:
-            raise UpstreamFailed(detail=f"{upstream.name}: an answer without choices")
+            raise UpstreamFailed(detail=f"{connection.name}: an answer without choices")
         if "usage" not in built:
             built["usage"] = await estimate(self.usage, lambda: self.count(sent, self.written(built)))
         meter_tokens(self.usage, built["usage"])

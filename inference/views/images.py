@@ -17,7 +17,7 @@ from inference import images as kept
 from inference.context import upstream_body
 from inference.endpoints import ENDPOINTS
 from inference.metering import meter_tokens
-from inference.providers.base import Adapter, Body, Upstream
+from inference.providers.base import Adapter, Body, ProviderConnection
 from inference.routing import Target
 from inference.shapes.images import OUTPUT_FORMATS, check_generation, image_writer, images, media_type
 from inference.shapes.typed_events import token_usage
@@ -43,16 +43,16 @@ class ImagesView(UploadView):
         self,
         request: APIRequest,
         adapter: Adapter,
-        upstream: Upstream,
+        connection: ProviderConnection,
         sent: Body,
-        given: Collection[str],
+        client_params: Collection[str],
         *,
         url: bool,
     ) -> JSONResponse:
         """Call the provider and answer with base64, or with addresses of ours."""
-        built = images(await adapter.answer(upstream, self.endpoint.name, sent, given))
+        built = images(await adapter.fetch_json(connection, self.endpoint.name, sent, client_params))
         if not built["data"]:
-            raise UpstreamFailed(detail=f"{upstream.name}: an answer without images")
+            raise UpstreamFailed(detail=f"{connection.name}: an answer without images")
         if self.usage is not None:
             self.usage.images = len(built["data"])
             meter_tokens(self.usage, built.get("usage") or {})
@@ -71,10 +71,10 @@ class ImagesView(UploadView):
     async def respond_with_events(
         self,
         adapter: Adapter,
-        upstream: Upstream,
+        connection: ProviderConnection,
         sent: Body,
         asked: Mapping[str, Any],
-        given: Collection[str],
+        client_params: Collection[str],
     ) -> HttpResponseBase:
         """Call the provider and answer with its images as they become clearer."""
         writer = image_writer(self.events, asked)
@@ -85,7 +85,7 @@ class ImagesView(UploadView):
                 meter_tokens(self.usage, token_usage(writer.usage) or {})
             return {}
 
-        chunks = adapter.events(upstream, self.endpoint.name, sent, given)
+        chunks = adapter.stream_events(connection, self.endpoint.name, sent, client_params)
         return await self.stream(chunks, writer, usage, writer.done)
 
 
@@ -94,15 +94,15 @@ class ImageGenerationsView(ImagesView):
 
     async def post(self, request: APIRequest) -> HttpResponseBase:
         body = await request.json()
-        target, upstream, adapter = await self.find(await self.name_of(body))
+        target, connection, adapter = await self.find(await self.name_of(body))
         check_generation(body)
         sent = upstream_body(target, body)
         url = sent.pop("response_format", None) == "url"
         if not answers_with_base64(target):
             sent["response_format"] = "b64_json"
         if body.get("stream"):
-            return await self.respond_with_events(adapter, upstream, sent, body, body.keys())
-        return await self.respond(request, adapter, upstream, sent, body.keys(), url=url)
+            return await self.respond_with_events(adapter, connection, sent, body, body.keys())
+        return await self.respond(request, adapter, connection, sent, body.keys(), url=url)
 
 
 class ImageEditsView(ImagesView):
@@ -112,15 +112,15 @@ class ImageEditsView(ImagesView):
 
     async def post(self, request: APIRequest) -> HttpResponseBase:
         async with received_form(request) as form:
-            target, upstream, adapter = await self.find(await self.name_of({"model": form.get("model")}))
+            target, connection, adapter = await self.find(await self.name_of({"model": form.get("model")}))
             self._check(form)
             stream = self.needs_prompt and flag(form, "stream")
             asking = None if answers_with_base64(target) else "b64_json"
             sent = self.upstream_form(target, form, response_format=asking, stream="true" if stream else None)
             if stream:
-                return await self.respond_with_events(adapter, upstream, sent, form.values(), form.names())
+                return await self.respond_with_events(adapter, connection, sent, form.values(), form.names())
             url = form.get("response_format") == "url"
-            return await self.respond(request, adapter, upstream, sent, form.names(), url=url)
+            return await self.respond(request, adapter, connection, sent, form.names(), url=url)
 
     def _check(self, form: ReceivedForm) -> None:
         self.need_files(form, "image")

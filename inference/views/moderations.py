@@ -18,13 +18,13 @@ class ModerationsView(TargetView):
     async def post(self, request: APIRequest) -> JSONResponse:
         body = await request.json()
         name = await self.name_of(body)
-        target, upstream, adapter = await self.find(name)
+        target, connection, adapter = await self.find(name)
         check_moderations(body)
         sent = upstream_body(target, body)
-        answer = await adapter.answer(upstream, self.endpoint.name, sent, body.keys())
+        answer = await adapter.fetch_json(connection, self.endpoint.name, sent, body.keys())
         built = moderation(answer, name)
         if built is None or len(built["results"]) != results(body):
-            raise UpstreamFailed(detail=f"{upstream.name}: not one result for each input")
+            raise UpstreamFailed(detail=f"{connection.name}: not one result for each input")
         # OpenAI's own answer has no usage. What was read is metered all the same.
         used = usage(answer.get("usage")) or await estimate(
             self.usage, lambda: (estimate_input(texts(body)), 0)
