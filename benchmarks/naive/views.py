@@ -112,15 +112,15 @@ class ChatCompletions(APIView):
             async for line in response.aiter_lines():
                 if line == "data: [DONE]":
                     break
-                if line.startswith("data: ") and (event := writer.write([json.loads(line[6:])])):
-                    yield event
+                if line.startswith("data: ") and (frame := writer.write([json.loads(line[6:])])):
+                    yield frame
         usage = writer.usage or {"prompt_tokens": 0, "completion_tokens": 0}
         if ending := writer.end(usage):
             yield ending
         await self.record(event, usage, started)
         yield b"data: [DONE]\n\n"
 
-    def event(self, key: KeyFacts, target: Target, *, streamed: bool) -> ledger.UsageEvent:
+    def usage_event(self, key: KeyFacts, target: Target, *, streamed: bool) -> ledger.UsageEvent:
         number = uuid7()
         event = ledger.UsageEvent(
             id=number,
