@@ -30,7 +30,7 @@ def extract(path: Path, filename: str, content_type: str, goes_on: GoesOn = lamb
     """Return the text of a document; blocks for seconds, and for minutes at most, so call it in a thread.
 
     Raises:
-        ExtractionError: see its ``code`` and whether it is ``passing``.
+        ExtractionError: see its ``code`` and whether it is ``transient``.
         Interrupted: ``goes_on`` said no.
     """
     # What starts the process is for Django's side alone, and the process imports this package, too.

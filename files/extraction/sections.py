@@ -38,15 +38,15 @@ class Interrupted(Exception):
 class ExtractionError(Exception):
     """A file gave no text.
 
-    ``code`` is one of the keys of ``MESSAGES``; ``message`` is a sentence for the client. ``passing`` says that
+    ``code`` is one of the keys of ``MESSAGES``; ``message`` is a sentence for the client. ``transient`` says that
     the same file may well be read at another attempt: the reading process died, or got no time to work in.
     """
 
-    def __init__(self, code: str, message: str = "", *, passing: bool = False) -> None:
+    def __init__(self, code: str, message: str = "", *, transient: bool = False) -> None:
         super().__init__(message or MESSAGES[code])
         self.code = code
         self.message = message or MESSAGES[code]
-        self.passing = passing
+        self.transient = transient
 
 
 MESSAGES = {

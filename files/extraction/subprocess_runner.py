@@ -89,7 +89,7 @@ def _run(asked: dict[str, Any], answer: IO[bytes], limits: Limits, goes_on: Goes
             )
         except OSError:
             logger.exception("No process could be started to read a file")
-            raise ExtractionError("extraction_failed", passing=True) from None
+            raise ExtractionError("extraction_failed", transient=True) from None
         finally:
             os.close(says)
         try:
@@ -114,7 +114,7 @@ def _attend(child: "_Child", limits: Limits, began: float, goes_on: GoesOn) -> N
             raise Interrupted
     # A file that had its time is at fault itself; one that got none may be read when there is less to do.
     at_fault = _processor_seconds(child.pid) > limits.seconds / 2
-    raise ExtractionError("file_too_complex" if at_fault else "extraction_failed", passing=not at_fault)
+    raise ExtractionError("file_too_complex" if at_fault else "extraction_failed", transient=not at_fault)
 
 
 def environment(folder: str) -> dict[str, str]:
@@ -169,7 +169,7 @@ def _judge(status: int, said: bytes) -> None:
     logger.warning("A process that read a file ended with status %s %s", status, reason)
     if status in _LIMITS or _NO_MEMORY in said:
         raise ExtractionError("file_too_complex")
-    raise ExtractionError("extraction_failed", passing=True)
+    raise ExtractionError("extraction_failed", transient=True)
 
 
 def _processor_seconds(pid: int) -> float:
@@ -191,7 +191,7 @@ def _extracted(data: bytes) -> Extracted:
             sections = [_section(*fields) for fields in answer["sections"]]
             return Extracted(sections, str(answer["warning"])[:_SENTENCE])
     except (ValueError, TypeError, KeyError):
-        error = ExtractionError("extraction_failed", passing=True)
+        error = ExtractionError("extraction_failed", transient=True)
     raise error
 
 

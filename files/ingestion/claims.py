@@ -15,7 +15,7 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Greatest, Now
 from psycopg_pool import PoolTimeout
 
-from files.ingestion.errors import SENTENCES, Failed, Passing
+from files.ingestion.errors import IngestionError, PermanentError, TransientError
 from files.models import DatasetFile
 
 State = DatasetFile.State
@@ -113,7 +113,7 @@ def claim(passed_over: Collection[int] = (), *, lanes: Sequence[bool] = LETTERS_
         claimed, deaths = found
         if deaths < WORKER_DEATHS:
             return claimed
-        fail(claimed, Failed("worker_lost"))
+        fail(claimed, PermanentError("worker_lost"))
 
 
 def _claim(passed_over: Collection[int], *, letters: bool) -> tuple[Claim, int] | None:
@@ -161,12 +161,12 @@ def put_aside(claim: Claim) -> None:
     _give_back(claim, letters=True)
 
 
-def fail(claim: Claim, error: Failed) -> None:
+def fail(claim: Claim, error: IngestionError) -> None:
     """Put an end to it: failed, with a code and a sentence."""
     _end(claim, error, {})
 
 
-def try_again(claim: Claim, error: Passing) -> None:
+def try_again(claim: Claim, error: TransientError) -> None:
     """Count a failure that may pass and let the file wait, or fail it where there were too many."""
     place = DatasetFile.objects.filter(pk=claim.place_id, lease=claim.lease).first()
     if place is None:
@@ -187,13 +187,13 @@ def wait_before(retry: int) -> float:
     return min(FIRST_WAIT * 2.0 ** (retry - 1), LONGEST_WAIT) * uniform(0.5, 1.0)  # noqa: S311 - no secret
 
 
-def _end(claim: Claim, error: Failed, counted: dict[str, int]) -> None:
+def _end(claim: Claim, error: IngestionError, counted: dict[str, int]) -> None:
     _quietly(
         claim,
         state=State.FAILED,
         stage="",
         error_code=error.code,
-        error_message=error.message or SENTENCES[error.code],
+        error_message=error.message,
         lease=None,
         lease_until=None,
         ended_at=Now(),

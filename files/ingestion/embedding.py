@@ -5,7 +5,7 @@ from array import array
 from collections.abc import Awaitable, Callable, Sequence
 
 from files.backends import Caller, embedder
-from files.ingestion.errors import Failed, Passing
+from files.ingestion.errors import IngestionError, PermanentError, TransientError
 from gtapi.errors import APIError
 
 #: Texts of one call.
@@ -23,8 +23,8 @@ async def embed(caller: Caller, name: str, texts: Sequence[str], progress: Progr
     """Return a vector for each text, as 32-bit floats; ``progress`` is told the share that is done.
 
     Raises:
-        Failed: the model refuses.
-        Passing: it fails for now.
+        PermanentError: the model refuses.
+        TransientError: it fails for now.
     """
     vectors: list[array[float]] = []
     failures = 0
@@ -32,7 +32,7 @@ async def embed(caller: Caller, name: str, texts: Sequence[str], progress: Progr
         batch = texts[len(vectors) : len(vectors) + BATCH]
         try:
             vectors += await embed_batch(caller, name, batch)
-        except Passing as error:
+        except TransientError as error:
             failures += 1
             pause = max(2.0 ** (failures - 1), error.after)
             if not vectors or failures > RETRIES or pause > LONGEST_PAUSE:
@@ -45,7 +45,7 @@ async def embed(caller: Caller, name: str, texts: Sequence[str], progress: Progr
 
 
 async def embed_batch(caller: Caller, name: str, texts: Sequence[str]) -> "list[array[float]]":
-    """Return a vector for each text. Raises Failed, Passing."""
+    """Return a vector for each text. Raises PermanentError, TransientError."""
     try:
         made = await embedder()(caller, name, texts, query=False, within=BATCH_SECONDS)
     except APIError as error:
@@ -53,9 +53,11 @@ async def embed_batch(caller: Caller, name: str, texts: Sequence[str]) -> "list[
     return [array("f", vector) for vector in made]
 
 
-def judge(error: APIError, what: str) -> Failed:
+def judge(error: APIError, what: str) -> IngestionError:
     """Return what a model's error means for a file; ``what`` is ``embedding`` or ``transcription``."""
     if error.status < 500 and error.status not in (408, 429):
-        return Failed(f"{what}_failed")
+        return PermanentError(f"{what}_failed")
     after = error.headers.get("retry-after", "")
-    return Passing(f"{what}_unavailable", provider=True, after=float(after) if after.isdecimal() else 0.0)
+    return TransientError(
+        f"{what}_unavailable", provider=True, after=float(after) if after.isdecimal() else 0.0
+    )

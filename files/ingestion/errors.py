@@ -1,9 +1,9 @@
-"""Why a file failed: a closed list of codes, each with its sentence for the client."""
+"""Errors of ingestion: a closed list of codes with a sentence for the client each, permanent or transient."""
 
 from files.extraction.sections import MESSAGES
 from files.models import DatasetFile
 
-#: What reading a document can come to, and what the rest of the work can.
+#: The sentence for the client by code: errors of extraction, and of the steps after it.
 SENTENCES = {
     **MESSAGES,
     "embedding_failed": "The model that embeds this dataset does not take the file's text.",
@@ -16,8 +16,8 @@ SENTENCES = {
 }
 
 
-class Failed(Exception):
-    """The file cannot be made ready: ``code``, and a sentence for the client."""
+class IngestionError(Exception):
+    """A file could not be processed: ``code``, and a sentence for the client."""
 
     def __init__(self, code: str, message: str = "") -> None:
         self.code = code
@@ -25,10 +25,14 @@ class Failed(Exception):
         super().__init__(self.message)
 
 
-class Passing(Failed):
-    """It may go better another time; the code and the sentence are for when there is no other time.
+class PermanentError(IngestionError):
+    """The file would fail the same way again."""
 
-    ``provider``: a provider was at fault, which is given more tries than a document that kills its reader.
+
+class TransientError(IngestionError):
+    """The file may succeed at another attempt; the code and the sentence are stored when there are no more.
+
+    ``provider``: a provider failed, which allows more attempts than a document that kills its extraction process.
     ``after``: seconds that the provider asks to wait.
     """
 
@@ -38,5 +42,5 @@ class Passing(Failed):
         self.after = after
 
 
-#: States in which nothing more happens to a file by itself.
+#: States in which a file stays until it is reprocessed.
 TERMINAL = (DatasetFile.State.READY, DatasetFile.State.FAILED, DatasetFile.State.CANCELLED)

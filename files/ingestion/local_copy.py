@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 
 from django.core.files.storage import default_storage
 
-from files.ingestion.errors import Passing
+from files.ingestion.errors import TransientError
 from gtapi import tempdirs
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ PIECE = 8 * 1024 * 1024
 async def fetched(name: str) -> AsyncIterator[Path]:
     """Give the path of a file in storage: its own where storage is a folder, else that of a copy.
 
-    Raises Passing where the bytes cannot be had.
+    Raises TransientError where the bytes cannot be had.
     """
     try:
         path = Path(default_storage.path(name))
@@ -38,7 +38,7 @@ async def fetched(name: str) -> AsyncIterator[Path]:
         return
     if not await in_own_thread(path.is_file):
         logger.warning("there is no file %s in storage", name)
-        raise Passing("storage_failed")
+        raise TransientError("storage_failed")
     yield path
 
 
@@ -50,7 +50,7 @@ async def _copied(name: str) -> AsyncIterator[Path]:
         except Exception as error:
             # Each kind of storage has errors of its own.
             logger.warning("the file %s cannot be fetched: %s", name, type(error).__name__)
-            raise Passing("storage_failed") from error
+            raise TransientError("storage_failed") from error
         yield path
 
 

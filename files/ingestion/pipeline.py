@@ -16,7 +16,7 @@ from files.extraction import Extracted, ExtractionError, Interrupted, Section, e
 from files.ingestion import claims, embedding
 from files.ingestion.claims import AWAY, Claim, Lost
 from files.ingestion.commit import Outdated, store
-from files.ingestion.errors import Failed, Passing
+from files.ingestion.errors import PermanentError, TransientError
 from files.ingestion.local_copy import fetched, in_own_thread
 from files.models import Dataset, DatasetFile
 from gtapi.database import in_thread
@@ -56,10 +56,10 @@ async def process(claim: Claim, read: Read, may_recognise: MayRecognise) -> None
     except Interrupted:
         logger.info("file %s has to wait until there is room to recognise its letters", claim.place_id)
         await _note(claims.put_aside, claim)
-    except Passing as error:
+    except TransientError as error:
         logger.info("file %s has to wait: %s", claim.place_id, error.code)
         await _note(claims.try_again, claim, error)
-    except Failed as error:
+    except PermanentError as error:
         await _note(claims.fail, claim, error)
     except asyncio.CancelledError:
         await _note(claims.release, claim)
@@ -70,10 +70,10 @@ async def process(claim: Claim, read: Read, may_recognise: MayRecognise) -> None
     except DatabaseError as error:
         # The database's own words would quote the document.
         logger.error("file %s could not be stored: %s", claim.place_id, type(error).__name__)  # noqa: TRY400
-        await _note(claims.try_again, claim, Passing("processing_failed"))
+        await _note(claims.try_again, claim, TransientError("processing_failed"))
     except Exception:
         logger.exception("file %s could not be processed", claim.place_id)
-        await _note(claims.try_again, claim, Passing("processing_failed"))
+        await _note(claims.try_again, claim, TransientError("processing_failed"))
 
 
 async def _note(write: Callable[..., None], *args: object) -> None:
@@ -100,7 +100,7 @@ class _Work:
         made = await in_own_thread(cut, found.sections, place)
         self.read()
         if not made:
-            raise Failed("no_text")
+            raise PermanentError("no_text")
         dataset = place.dataset
         for _ in range(INDEXES):
             vectors = await self._vectors(caller, dataset, made)
@@ -111,7 +111,7 @@ class _Work:
                 dataset = await in_thread(self._dataset, dataset.pk)
             else:
                 return
-        raise Passing("processing_failed")
+        raise TransientError("processing_failed")
 
     async def _store(
         self, dataset: Dataset, made: Sequence[Piece], vectors: "list[array[float]]", warning: str
@@ -162,7 +162,7 @@ class _Work:
                 await self._report(Stage.EXTRACTING, READING)
                 return await self._extracted(path, *described)
         except ExtractionError as error:
-            why = Passing if error.passing else Failed
+            why = TransientError if error.transient else PermanentError
             raise why(error.code, error.message) from error
 
     async def _extracted(self, path: Path, filename: str, content_type: str) -> Extracted:

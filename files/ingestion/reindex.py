@@ -17,8 +17,8 @@ from files.backends import Caller
 from files.ingestion import vector_generations
 from files.ingestion.claims import AWAY, Lost
 from files.ingestion.embedding import BATCH, embed_batch
-from files.ingestion.errors import Failed
-from files.ingestion.vector_generations import Index
+from files.ingestion.errors import IngestionError
+from files.ingestion.vector_generations import IndexLease
 from files.models import Dataset
 from gtapi.database import in_thread
 from gtapi.errors import APIError
@@ -27,7 +27,7 @@ from tenants.models import NO_KEY
 logger = logging.getLogger(__name__)
 
 
-async def index(held: Index, until: float) -> bool:
+async def index(held: IndexLease, until: float) -> bool:
     """Bring a dataset's vectors to what its settings say, or give it back at the moment ``until``.
 
     Says whether it did the former. Nothing is raised but CancelledError: the worker stops, or the dataset is not
@@ -38,7 +38,7 @@ async def index(held: Index, until: float) -> bool:
         await in_thread(vector_generations.release, held, whole=whole)
     except Lost:
         logger.info("dataset %s is in other hands", held.dataset_id)
-    except Failed as error:
+    except IngestionError as error:
         cause = error.__cause__
         why = cause.message if isinstance(cause, APIError) else error.message
         logger.warning("dataset %s is not indexed: %s", held.dataset_id, error.code)
@@ -61,14 +61,14 @@ async def index(held: Index, until: float) -> bool:
     return False
 
 
-async def _note(held: Index, why: str) -> None:
+async def _note(held: IndexLease, why: str) -> None:
     try:
         await in_thread(vector_generations.fail, held, why)
     except AWAY as error:
         logger.warning("the database does not take a dataset's state: %s", type(error).__name__)
 
 
-async def _index(held: Index, until: float) -> bool:
+async def _index(held: IndexLease, until: float) -> bool:
     """Do what there is to do; says whether it came to the end of it."""
     while True:
         dataset = await in_thread(vector_generations.begin, held)
@@ -84,7 +84,7 @@ async def _index(held: Index, until: float) -> bool:
     return True
 
 
-async def _fill(held: Index, dataset: Dataset, until: float) -> bool:
+async def _fill(held: IndexLease, dataset: Dataset, until: float) -> bool:
     """Make the vectors that the next generation lacks; says whether it came to the end of them."""
     caller = Caller(held.tenant_id, dataset.embedding_ordered_by_id or NO_KEY, dataset.pk)
     for ids in _batches(await in_thread(vector_generations.missing, held, dataset.next_generation)):

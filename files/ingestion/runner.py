@@ -23,7 +23,7 @@ from files.ingestion import claims, local_copy, pipeline, reindex, vector_genera
 from files.ingestion.claims import AWAY, Claim
 from files.ingestion.heartbeat import Heartbeat
 from files.ingestion.shutdown import when_stopping
-from files.ingestion.vector_generations import Index
+from files.ingestion.vector_generations import IndexLease
 from files.ingestion.wakeup import wake
 from gtapi.database import in_thread
 
@@ -58,7 +58,7 @@ def run() -> None:
         asyncio.run(_work_from(claim, index))
 
 
-async def _work_from(claim: Claim | None, index: Index | None) -> None:
+async def _work_from(claim: Claim | None, index: IndexLease | None) -> None:
     async with AsyncExitStack() as services:
         for path in settings.INGEST_SERVICES:
             await services.enter_async_context(import_string(path)())
@@ -72,7 +72,7 @@ async def _work_from(claim: Claim | None, index: Index | None) -> None:
 
 class _Run:
     def __init__(self) -> None:
-        self._tasks: dict[Claim | Index, asyncio.Task[bool | None]] = {}
+        self._tasks: dict[Claim | IndexLease, asyncio.Task[bool | None]] = {}
         self._reading: set[Claim] = set()
         self._recognising: Claim | None = None
         self._letters_first = True
@@ -95,7 +95,7 @@ class _Run:
             if claim is None:
                 await self._change()
 
-    async def _found(self) -> tuple[Claim | None, Index | None]:
+    async def _found(self) -> tuple[Claim | None, IndexLease | None]:
         if self._over():
             return None, None
         claim = index = None
@@ -143,7 +143,7 @@ class _Run:
             return claims.NO_LETTERS
         return claims.LETTERS_FIRST if self._letters_first else claims.LETTERS_LAST
 
-    def begin(self, claim: Claim | None, index: Index | None) -> None:
+    def begin(self, claim: Claim | None, index: IndexLease | None) -> None:
         """Begin with a file and with a dataset, where there are such."""
         if claim is not None:
             self._reading.add(claim)
@@ -157,7 +157,7 @@ class _Run:
         def end(task: asyncio.Task[bool | None]) -> None:
             heartbeat.drop(held)
             self._tasks.pop(held, None)
-            if isinstance(held, Index) and not task.cancelled() and task.result():
+            if isinstance(held, IndexLease) and not task.cancelled() and task.result():
                 # Where there was one there may be more: a tenant that changes its model has all its conversations.
                 self._next_index = monotonic()
             self._has_read(held)
@@ -184,11 +184,11 @@ class _Run:
         self._reading.discard(held)
         self._changed.set()
 
-    def _lost(self, held: Claim | Index) -> None:
+    def _lost(self, held: Claim | IndexLease) -> None:
         """Called by a heartbeat's thread."""
         self._loop.call_soon_threadsafe(self._cancel, held)
 
-    def _cancel(self, held: Claim | Index) -> None:
+    def _cancel(self, held: Claim | IndexLease) -> None:
         if task := self._tasks.get(held):
             task.cancel()
 

@@ -80,7 +80,7 @@ SWEEP = """
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
+class IndexLease:
     """A dataset whose vectors are ours to change, for as long as its lease is."""
 
     dataset_id: str
@@ -88,7 +88,7 @@ class Index:
     lease: UUID
 
 
-def claim() -> Index | None:
+def claim() -> IndexLease | None:
     """Take the next dataset whose vectors are not what its settings say; None when there is none."""
     lease = uuid4()
     with connection.cursor() as cursor:
@@ -98,10 +98,10 @@ def claim() -> Index | None:
             return None
         dataset_id, tenant_id = found
         cursor.execute(TURN, [tenant_id])
-    return Index(dataset_id, tenant_id, lease)
+    return IndexLease(dataset_id, tenant_id, lease)
 
 
-def alive(indexes: Iterable[Index]) -> set[Index]:
+def alive(indexes: Iterable[IndexLease]) -> set[IndexLease]:
     """Extend the leases; returns those that are still ours."""
     held = {index.lease: index for index in indexes}
     if not held:
@@ -113,7 +113,7 @@ def alive(indexes: Iterable[Index]) -> set[Index]:
 
 
 @transaction.atomic
-def begin(index: Index) -> Dataset:
+def begin(index: IndexLease) -> Dataset:
     """Return the dataset with the next generation that is to be made, none of it where that is no use (any more).
 
     To search by words alone takes no vectors, so that is shown at once. Raises Lost.
@@ -145,7 +145,7 @@ def begin(index: Index) -> Dataset:
     return dataset
 
 
-def missing(index: Index, generation: int) -> list[int]:
+def missing(index: IndexLease, generation: int) -> list[int]:
     """Return the chunks that a generation has to have a vector for and has not."""
     with connection.cursor() as cursor:
         of = (index.tenant_id, index.dataset_id, generation)
@@ -159,7 +159,9 @@ def texts(chunk_ids: Sequence[int]) -> list[tuple[int, str]]:
 
 
 @transaction.atomic
-def add(index: Index, dataset: Dataset, chunk_ids: Sequence[int], vectors: "Sequence[array[float]]") -> bool:
+def add(
+    index: IndexLease, dataset: Dataset, chunk_ids: Sequence[int], vectors: "Sequence[array[float]]"
+) -> bool:
     """Store vectors of the next generation; False where by now another one is wanted. Raises Lost."""
     with connection.cursor() as cursor:
         # Shared with the files that become ready, and waited for by whoever shows or drops a generation.
@@ -179,7 +181,7 @@ def add(index: Index, dataset: Dataset, chunk_ids: Sequence[int], vectors: "Sequ
 
 
 @transaction.atomic
-def show(index: Index) -> bool:
+def show(index: IndexLease) -> bool:
     """Show the next generation if it is whole and still wanted, and say whether it was. Raises Lost."""
     dataset = _locked(index)
     if not dataset.next_embedding or dataset.next_embedding != dataset.embedding:
@@ -203,7 +205,7 @@ def show(index: Index) -> bool:
 
 
 @transaction.atomic
-def sweep(index: Index) -> bool:
+def sweep(index: IndexLease) -> bool:
     """Delete some of the vectors that no generation needs; says whether there may be more. Raises Lost."""
     dataset = _locked(index)
     if not dataset.stale_vectors:
@@ -218,12 +220,12 @@ def sweep(index: Index) -> bool:
     return False
 
 
-def release(index: Index, *, whole: bool) -> None:
+def release(index: IndexLease, *, whole: bool) -> None:
     """Give the dataset back at once; where it is not whole, it queues behind the others."""
     _held(index).update(index_lease=None, index_lease_until=None, index_retry_at=None if whole else Now())
 
 
-def fail(index: Index, why: str) -> None:
+def fail(index: IndexLease, why: str) -> None:
     """Say why the dataset is not indexed, and give it back until it is worth another attempt."""
     failures = _held(index).values_list("index_failures", flat=True).first() or 0
     _held(index).update(
@@ -240,18 +242,18 @@ def fail(index: Index, why: str) -> None:
 CLEAN: dict[str, Any] = {"index_error": "", "index_failures": 0, "index_retry_at": None}
 
 
-def _held(index: Index) -> QuerySet[Dataset]:
+def _held(index: IndexLease) -> QuerySet[Dataset]:
     return Dataset.objects.filter(pk=index.dataset_id, index_lease=index.lease)
 
 
-def _locked(index: Index) -> Dataset:
+def _locked(index: IndexLease) -> Dataset:
     dataset = _held(index).select_for_update(no_key=True).first()
     if dataset is None:
         raise Lost
     return dataset
 
 
-def _save(index: Index, dataset: Dataset, **fields: Any) -> None:
+def _save(index: IndexLease, dataset: Dataset, **fields: Any) -> None:
     for name, value in fields.items():
         setattr(dataset, name, value)
     _held(index).update(**fields)

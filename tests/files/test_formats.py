@@ -132,7 +132,7 @@ def refusal(folder, name, content, content_type=""):
     """Return the error of a file that cannot be read, and never can."""
     with pytest.raises(ExtractionError) as caught:
         read(folder, name, content, content_type)
-    assert caught.value.passing is False
+    assert caught.value.transient is False
     return caught.value
 
 

@@ -165,7 +165,7 @@ def test_a_file_that_takes_too_long_is_given_up_and_may_be_tried_again(folder, s
     settings.EXTRACTION_DEADLINE_SECONDS = 1.0
     with pytest.raises(ExtractionError) as caught:
         extract(stuck, "a.txt", "")
-    assert (caught.value.code, caught.value.passing) == ("extraction_failed", True)
+    assert (caught.value.code, caught.value.transient) == ("extraction_failed", True)
     assert list(folder.iterdir()) == []
     assert readers(stuck) == []
 
@@ -183,7 +183,7 @@ def test_a_file_that_takes_too_much_of_the_processor_is_refused_for_good(folder,
     path.write_bytes(hostile.make("draws-itself.pdf"))
     with pytest.raises(ExtractionError) as caught:
         extract(path, "a.pdf", "")
-    assert (caught.value.code, caught.value.passing) == ("file_too_complex", False)
+    assert (caught.value.code, caught.value.transient) == ("file_too_complex", False)
     assert list(folder.iterdir()) == []
 
 
@@ -193,7 +193,7 @@ def test_a_file_that_takes_too_much_memory_is_refused_for_good(settings, tmp_pat
     path.write_bytes(hostile.make("bomb.pdf"))
     with pytest.raises(ExtractionError) as caught:
         extract(path, "a.pdf", "")
-    assert (caught.value.code, caught.value.passing) == ("file_too_complex", False)
+    assert (caught.value.code, caught.value.transient) == ("file_too_complex", False)
 
 
 def test_a_file_with_too_much_text_is_refused_for_good(settings, tmp_path):
@@ -204,7 +204,7 @@ def test_a_file_with_too_much_text_is_refused_for_good(settings, tmp_path):
     path.write_text("word " * 250)
     with pytest.raises(ExtractionError, match="more text") as caught:
         extract(path, "a.txt", "")
-    assert (caught.value.code, caught.value.passing) == ("file_too_complex", False)
+    assert (caught.value.code, caught.value.transient) == ("file_too_complex", False)
 
 
 def test_a_process_that_is_killed_leaves_its_file_to_another_attempt(folder, stuck):
@@ -213,7 +213,7 @@ def test_a_process_that_is_killed_leaves_its_file_to_another_attempt(folder, stu
     for pid in readers(stuck):
         os.kill(pid, signal.SIGKILL)
     thread.join(30)
-    assert [(error.code, error.passing) for error in errors] == [("extraction_failed", True)]
+    assert [(error.code, error.transient) for error in errors] == [("extraction_failed", True)]
     assert list(folder.iterdir()) == []
 
 
@@ -258,7 +258,7 @@ def test_an_answer_is_not_trusted(monkeypatch, tmp_path):
     ):
         with pytest.raises(ExtractionError) as caught:
             subprocess_runner._extracted(said)
-        assert (caught.value.code, caught.value.passing) == ("extraction_failed", True)
+        assert (caught.value.code, caught.value.transient) == ("extraction_failed", True)
     with pytest.raises(ExtractionError) as caught:
         subprocess_runner._extracted(orjson.dumps({"code": "invented", "message": "x" * 9000}))
     assert caught.value.code == "broken_file"
@@ -268,6 +268,6 @@ def test_an_answer_is_not_trusted(monkeypatch, tmp_path):
 def test_a_file_that_the_system_does_not_give_is_not_called_broken(tmp_path, caplog):
     with pytest.raises(ExtractionError) as caught:
         extract(tmp_path / "gone.pdf", "a.pdf", "")
-    assert (caught.value.code, caught.value.passing) == ("extraction_failed", True)
+    assert (caught.value.code, caught.value.transient) == ("extraction_failed", True)
     assert "No such file" in caplog.text
     assert "gone" not in caught.value.message

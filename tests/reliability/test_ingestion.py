@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from files.ingestion import claims
-from files.ingestion.errors import Failed
+from files.ingestion.errors import PermanentError
 from files.ingestion.wakeup import publish
 from files.models import Dataset, DatasetFile, File
 from tests import environment, factories
@@ -204,7 +204,7 @@ def test_a_claim_stays_cheap(record, tenants, each):
             start = time.perf_counter()
             held = claims.claim()
             taken.append(time.perf_counter() - start)
-            claims.fail(held, Failed("no_text"))
+            claims.fail(held, PermanentError("no_text"))
     finally:
         with connection.cursor() as cursor:
             ids = [dataset.tenant_id for dataset in crowded]

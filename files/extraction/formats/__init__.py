@@ -14,22 +14,22 @@ Extractor = Callable[[Path, str], Iterable[Section | Omission]]
 
 #: What detection calls a format, and the module that reads it, imported when a file of it comes.
 FORMATS = {
-    "csv": "table",
-    "docx": "document",
+    "csv": "csv_table",
+    "docx": "office",
     "email": "mail",
-    "epub": "document",
+    "epub": "office",
     "html": "html",
     "image": "image",
-    "json": "data",
+    "json": "json_values",
     "markdown": "markdown",
-    "notebook": "document",
-    "odt": "document",
+    "notebook": "office",
+    "odt": "office",
     "pdf": "pdf",
     "pptx": "slides",
-    "rst": "document",
-    "rtf": "document",
+    "rst": "office",
+    "rtf": "office",
     "text": "text",
-    "xlsx": "document",
+    "xlsx": "office",
 }
 
 

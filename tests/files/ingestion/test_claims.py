@@ -12,8 +12,8 @@ from files.chunking import Piece
 from files.extraction import Section
 from files.ingestion import claims, commit, pipeline, vector_generations
 from files.ingestion.claims import Claim, Lost
-from files.ingestion.errors import Failed, Passing
-from files.ingestion.vector_generations import Index
+from files.ingestion.errors import PermanentError, TransientError
+from files.ingestion.vector_generations import IndexLease
 from files.models import Chunk, Dataset, DatasetFile, File
 from tenants.models import Tenant
 from tests import factories
@@ -46,7 +46,7 @@ def to_index(tenant: Tenant, *ids: str, **fields) -> None:
     Dataset.objects.filter(pk__in=ids).update(embedding="another")
 
 
-def claim_index(*tenants: Tenant) -> Index | None:
+def claim_index(*tenants: Tenant) -> IndexLease | None:
     """The next claim of a dataset among these tenants; what is in the way is kept."""
     of = {tenant.pk for tenant in tenants}
     return next((index for index in iter(vector_generations.claim, None) if index.tenant_id in of), None)
@@ -102,7 +102,7 @@ def test_tenants_with_as_much_in_work_take_turns():
     for _ in range(6):
         taken = claim(*tenants)
         order.append(taken.tenant_id)
-        claims.fail(taken, Failed("no_text"))
+        claims.fail(taken, PermanentError("no_text"))
     assert order[:3] == order[3:]
     assert len(set(order[:3])) == 3
 
@@ -142,7 +142,7 @@ def test_turns_with_files_and_with_datasets_are_apart():
     vector_generations.release(claim_index(other), whole=True)
     to_index(uploading, "ds_b")
     waiting(factories.dataset(uploading), 1)
-    claims.fail(claim(uploading), Failed("no_text"))
+    claims.fail(claim(uploading), PermanentError("no_text"))
     assert claim_index(uploading, other).dataset_id == "ds_b"
 
 
@@ -191,8 +191,8 @@ def test_who_lost_the_lease_writes_nothing(tenant, place):
     assert (before.worker_deaths, before.lease) == (1, current.lease)
     assert claims.alive([late, current]) == {current}
     before = state(place)
-    claims.fail(late, Failed("no_text"))
-    claims.try_again(late, Passing("extraction_failed"))
+    claims.fail(late, PermanentError("no_text"))
+    claims.try_again(late, TransientError("extraction_failed"))
     claims.release(late)
     with pytest.raises(Lost):
         claims.report(late, "embedding", 50)
@@ -206,7 +206,7 @@ def test_who_lost_the_lease_writes_nothing(tenant, place):
 def test_child_that_dies_three_times_fails_the_file(tenant, place):
     for attempt in (1, 2, 3):
         assert state(place).state != "failed"
-        claims.try_again(claim(tenant), Passing("file_too_complex", "It takes too long."))
+        claims.try_again(claim(tenant), TransientError("file_too_complex", "It takes too long."))
         assert claim(tenant) is None  # not before its time
         assert state(place).attempts == attempt
         pass_time(place)
@@ -232,18 +232,18 @@ def test_ten_dead_workers_fail_the_file(tenant, place):
 def test_provider_that_fails_is_waited_for_about_an_hour(tenant, place):
     waited = timedelta()
     for count in range(1, claims.PROVIDER_ERRORS):
-        claims.try_again(claim(tenant), Passing("embedding_unavailable", provider=True))
+        claims.try_again(claim(tenant), TransientError("embedding_unavailable", provider=True))
         waiting_now = state(place)
         assert (waiting_now.provider_errors, waiting_now.attempts, waiting_now.lease) == (count, 0, None)
         waited += waiting_now.retry_at - timezone.now()
         pass_time(place)
     assert timedelta(minutes=35) < waited < timedelta(minutes=80)
-    claims.try_again(claim(tenant), Passing("embedding_unavailable", provider=True))
+    claims.try_again(claim(tenant), TransientError("embedding_unavailable", provider=True))
     assert (state(place).state, state(place).error_code) == ("failed", "embedding_unavailable")
 
 
 def test_provider_says_how_long_to_wait(tenant, place):
-    claims.try_again(claim(tenant), Passing("embedding_unavailable", provider=True, after=200))
+    claims.try_again(claim(tenant), TransientError("embedding_unavailable", provider=True, after=200))
     assert state(place).retry_at - timezone.now() > timedelta(seconds=150)
 
 

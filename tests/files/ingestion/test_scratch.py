@@ -10,7 +10,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, default_storage
 
 from files.ingestion import local_copy
-from files.ingestion.errors import Passing
+from files.ingestion.errors import TransientError
 from gtapi.stack.locks import FileLock
 from gtapi.tempdirs import LOCK
 from tests import factories
@@ -64,7 +64,7 @@ async def test_file_elsewhere_is_copied_and_the_copy_goes_away(remote):
 async def test_file_that_is_not_there_may_come_back(kind, request):
     if kind == "remote":
         request.getfixturevalue("remote")
-    with pytest.raises(Passing) as raised:
+    with pytest.raises(TransientError) as raised:
         async with local_copy.fetched("files/nowhere"):
             pass
     assert (raised.value.code, raised.value.provider) == ("storage_failed", False)
