@@ -23,7 +23,7 @@ from clients.results import Results  # noqa: E402
 from clients.session import run_client  # noqa: E402
 from clients.stack import BASES, serving  # noqa: E402
 from gtapi.stack.errors import StackError  # noqa: E402
-from gtapi.text import counted  # noqa: E402
+from gtapi.text import pluralize  # noqa: E402
 
 
 def arguments() -> argparse.Namespace:
@@ -126,7 +126,7 @@ def main() -> int:
         report.write()
         say(f"written: {report.PAGE.relative_to(CHECKOUT)}")
     ours = sum(len(results.ours()) for results in done)
-    say(f"{counted(len(done), 'client')} in {monotonic() - start:.0f} s; {counted(ours, 'failure')} of ours")
+    say(f"{pluralize(len(done), 'client')} in {monotonic() - start:.0f} s; {pluralize(ours, 'failure')} of ours")
     return 1 if ours else 0
 
 

@@ -34,7 +34,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions as drf
 
-from gtapi.text import counted
+from gtapi.text import pluralize
 from gtapi.web.responses import JSONResponse
 
 logger = logging.getLogger(__name__)
@@ -168,7 +168,7 @@ class RequestTooLarge(APIError):
     code = "request_too_large"
 
     def __init__(self, limit: int, what: str = "The request body") -> None:
-        super().__init__(f"{what} is larger than the limit of {counted(limit, 'byte')}.")
+        super().__init__(f"{what} is larger than the limit of {pluralize(limit, 'byte')}.")
 
 
 class UnsupportedMediaType(APIError):
@@ -184,7 +184,7 @@ class HeadersTooLarge(APIError):
     code = "headers_too_large"
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"The request's headers are larger than the limit of {counted(limit, 'byte')}.")
+        super().__init__(f"The request's headers are larger than the limit of {pluralize(limit, 'byte')}.")
 
 
 class RateLimited(APIError):

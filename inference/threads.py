@@ -16,7 +16,7 @@ from django.utils import timezone
 from files.models import Dataset
 from files.uploads import stored_files
 from gtapi.errors import BadRequest, NotFound
-from gtapi.text import counted
+from gtapi.text import pluralize
 from inference import tokens
 from inference.models import Conversation, Item, Turn
 from tenants.models import Tenant
@@ -36,8 +36,8 @@ def no_conversation(conversation_id: str) -> NotFound:
 
 def too_long(where: str) -> BadRequest:
     """Return the answer for more than a conversation may hold."""
-    items = counted(settings.CONVERSATION_MAX_ITEMS, "message")
-    size = counted(settings.CONVERSATION_MAX_BYTES, "byte")
+    items = pluralize(settings.CONVERSATION_MAX_ITEMS, "message")
+    size = pluralize(settings.CONVERSATION_MAX_BYTES, "byte")
     return BadRequest(f"{where} at most {items} of {size} together.", code="conversation_too_long")
 
 

@@ -22,7 +22,7 @@ from files.models import Chunk, Dataset, DatasetFile
 from files.uploads import stored_files
 from gtapi.templatetags.amounts import ago
 from gtapi.templatetags.amounts import size as size_text
-from gtapi.text import counted
+from gtapi.text import pluralize
 from tenants.admin.base import LookedAtAdmin
 from tenants.admin.typed import display, page_action
 
@@ -185,7 +185,7 @@ class DatasetFileAdmin(LookedAtAdmin[DatasetFile]):
         if done and "confirm" not in request.POST:
             return self.confirm(
                 request,
-                f"Process {counted(len(done), 'file')} again",
+                f"Process {pluralize(len(done), 'file')} again",
                 "Process again",
                 [AGAIN],
                 items=[f"{where_text(place)}: {place.file}" for place in done],
@@ -202,9 +202,9 @@ class DatasetFileAdmin(LookedAtAdmin[DatasetFile]):
         begun = [place for place in places if process_again(one(pk=place.pk), None)]
         for place in begun:
             self.log_change(request, place, "Had it processed again.")
-        said = f"{counted(len(begun), 'file')} to be processed again."
+        said = f"{pluralize(len(begun), 'file')} to be processed again."
         if busy := len(places) - len(begun):
-            said += f" {counted(busy, 'was,were')} waiting or in work already."
+            said += f" {pluralize(busy, 'was,were')} waiting or in work already."
         self.message_user(request, said, "SUCCESS" if begun else "WARNING")
 
     # --- deletion -------------------------------------------------------------------------------------------

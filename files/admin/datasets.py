@@ -25,7 +25,7 @@ from files.uploads import stored_files
 from files.uploads.quotas import Limits
 from gtapi.templatetags.amounts import ago, ahead
 from gtapi.templatetags.amounts import size as size_text
-from gtapi.text import counted
+from gtapi.text import pluralize
 from tenants.admin.base import ShownAdmin, TenantForm, TenantOwnedAdmin, badge
 from tenants.admin.typed import ActionVariant, display, page_action
 from tenants.admin.widgets import CheckRows
@@ -274,13 +274,13 @@ class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
         if request.method == "POST":
             places = dataset.places.filter(state=DatasetFile.State.FAILED)
             begun = process_again(places, None)
-            self.log_change(request, dataset, f"Had {counted(begun, 'failed file')} processed again.")
-            said = f"{counted(begun, 'file')} to be processed again."
+            self.log_change(request, dataset, f"Had {pluralize(begun, 'failed file')} processed again.")
+            said = f"{pluralize(begun, 'file')} to be processed again."
             self.message_user(request, said, "SUCCESS" if begun else "WARNING")
             return self.back_to(dataset)
         return self.confirm(
             request,
-            f"Process {counted(failed, 'failed file')} again",
+            f"Process {pluralize(failed, 'failed file')} again",
             "Process again",
             ["Each is read, cut into chunks and embedded anew. Those that cannot be read fail again."],
             obj=dataset,
@@ -357,4 +357,4 @@ class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
 
     @display(description="Used by", ordering="grants_n", header=True)
     def users(self, dataset: Any) -> list[str]:
-        return [counted(dataset.grants_n, "key"), counted(dataset.agents_n, "agent")]
+        return [pluralize(dataset.grants_n, "key"), pluralize(dataset.agents_n, "agent")]

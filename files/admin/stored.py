@@ -14,7 +14,7 @@ from files.models import DatasetFile, File
 from files.uploads import stored_files
 from gtapi.templatetags.amounts import ago, ahead
 from gtapi.templatetags.amounts import size as size_text
-from gtapi.text import counted
+from gtapi.text import pluralize
 from tenants.admin.base import LookedAtAdmin
 from tenants.admin.typed import display
 
@@ -103,7 +103,7 @@ class FileAdmin(LookedAtAdmin[File]):
 
     @display(description="Held by", ordering="places_n", empty_value="nobody")
     def places_held(self, file: Any) -> str | None:
-        return counted(file.places_n, "dataset") if file.places_n else None
+        return pluralize(file.places_n, "dataset") if file.places_n else None
 
     @display(description="Uploaded", ordering="created_at", header=True)
     def uploaded(self, file: File) -> list[str]:

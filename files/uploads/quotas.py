@@ -11,7 +11,7 @@ from django.db.models import Count, Sum
 
 from files.models import Dataset, DatasetFile, File
 from gtapi.errors import PermissionDenied, RequestTooLarge
-from gtapi.text import counted
+from gtapi.text import pluralize
 from tenants.models import Tenant
 
 
@@ -54,13 +54,13 @@ class Limits:
         used = File.objects.filter(tenant=tenant_id).order_by().aggregate(n=Count("pk"), size=Sum("bytes"))
         if used["n"] >= self.files:
             raise PermissionDenied(
-                f"The limit is {counted(self.files, 'file')}, and {counted(used['n'], 'is,are')} there already."
+                f"The limit is {pluralize(self.files, 'file')}, and {pluralize(used['n'], 'is,are')} there already."
                 " Delete some first.",
                 code="file_limit_reached",
             )
         if (used["size"] or 0) + size > self.stored_bytes:
             raise PermissionDenied(
-                f"With this file all files would be larger than the limit of {counted(self.stored_bytes, 'byte')}"
+                f"With this file all files would be larger than the limit of {pluralize(self.stored_bytes, 'byte')}"
                 " together. Delete some first.",
                 code="storage_limit_reached",
             )
@@ -74,8 +74,8 @@ class Limits:
         used = DatasetFile.objects.filter(tenant=tenant_id).count()
         if used + more > self.places:
             raise PermissionDenied(
-                f"The limit is {counted(self.places, 'file')} in datasets, one that is in several counted in each,"
-                f" and {counted(used, 'is,are')} there already. Take some out first.",
+                f"The limit is {pluralize(self.places, 'file')} in datasets, one that is in several counted in each,"
+                f" and {pluralize(used, 'is,are')} there already. Take some out first.",
                 code="file_limit_reached",
             )
 
@@ -88,7 +88,7 @@ class Limits:
         used = Dataset.objects.visible().filter(tenant=tenant_id).count()
         if used >= self.datasets:
             raise PermissionDenied(
-                f"The limit is {counted(self.datasets, 'dataset')}, and {counted(used, 'is,are')} there already."
+                f"The limit is {pluralize(self.datasets, 'dataset')}, and {pluralize(used, 'is,are')} there already."
                 " Delete some first.",
                 code="dataset_limit_reached",
             )

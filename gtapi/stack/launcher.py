@@ -19,7 +19,7 @@ from gtapi.stack.process import Program, Server, die_with_parent
 from gtapi.stack.services import Beat, Ingest, LocalModels, Web, Worker, listen_on
 from gtapi.stack.signals import Signals
 from gtapi.stack.supervisor import Watch
-from gtapi.text import counted
+from gtapi.text import pluralize
 
 SECONDS_FOR_COMMANDS = 20.0
 SECONDS_FOR_THE_DEAD = 15.0
@@ -167,7 +167,7 @@ class Launcher:
         steps = database.migrate()
         database.disconnect()
         if steps:
-            self.console.say(f"Database migrated in {counted(steps, 'step')}")
+            self.console.say(f"Database migrated in {pluralize(steps, 'step')}")
 
     def _watch(self) -> None:
         watches = [Watch(part, self.console) for part in self.parts]

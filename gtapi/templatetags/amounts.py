@@ -6,10 +6,11 @@ from django import template
 from django.utils import timezone
 from django.utils.timesince import timesince, timeuntil
 
-from gtapi.text import counted
+from gtapi.text import pluralize
 
 register = template.Library()
-register.filter(counted)
+# Named differently because Django has a filter `pluralize`, which writes the ending alone.
+register.filter("quantity", pluralize)
 
 
 @register.filter
@@ -22,7 +23,7 @@ def thousands(number: int) -> str:
 def size(number: int) -> str:
     """Return a number of bytes with a unit: ``1.4 MB``."""
     if number < 1000:
-        return counted(number, "byte")
+        return pluralize(number, "byte")
     value = float(number)
     for unit in ("kB", "MB", "GB", "TB"):
         value /= 1000

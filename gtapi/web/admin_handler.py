@@ -15,7 +15,7 @@ from django.db import InterfaceError, OperationalError
 from gtapi.database import in_thread
 from gtapi.errors import RequestTimeout, RequestTooLarge, Unavailable
 from gtapi.web.api_handler import Send
-from gtapi.web.timeouts import Receive, patient
+from gtapi.web.timeouts import Receive, with_body_timeout
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class PagesHandler(ASGIHandler):
         size = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         taken = 0
 
-        limited = patient(scope, receive)
+        limited = with_body_timeout(scope, receive)
 
         async def counted() -> dict[str, Any]:
             nonlocal taken

@@ -12,7 +12,7 @@ from django.http import QueryDict
 
 from gtapi.errors import BadRequest, InvalidJSON, RequestTooLarge, UnsupportedMediaType
 from gtapi.ids import uuid7
-from gtapi.web.timeouts import Receive, patient
+from gtapi.web.timeouts import Receive, with_body_timeout
 
 #: Deepest nesting of a JSON body; orjson writes no more than 254 levels.
 MAX_DEPTH = 100
@@ -92,7 +92,7 @@ class APIRequest(ASGIRequest):
 
         Raises:
             RequestTooLarge: it is larger than ``limit`` bytes.
-            RequestTimeout: it does not come in time, see ``Patience``.
+            RequestTimeout: it does not come in time, see ``BodyTimeout``.
             ClientLeft: the client closed its connection.
         """
         length = self.header(b"content-length")
@@ -100,7 +100,7 @@ class APIRequest(ASGIRequest):
             raise RequestTooLarge(limit)
         size = 0
         more = True
-        receive = patient(self.scope, self.receive)
+        receive = with_body_timeout(self.scope, self.receive)
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":

@@ -10,15 +10,15 @@ from gtapi.errors import RequestTimeout
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 #: What the web server's worker writes into the scope of a request whose body is there as a whole.
-WHOLE = "gtapi.whole"
+BODY_COMPLETE = "gtapi.body_complete"
 
 
-def patient(scope: Mapping[str, Any], receive: Receive) -> Receive:
+def with_body_timeout(scope: Mapping[str, Any], receive: Receive) -> Receive:
     """Return a ``receive`` that waits for the body only so long; a timer costs as much as looking up the key."""
-    return receive if WHOLE in scope else Patience(receive)
+    return receive if BODY_COMPLETE in scope else BodyTimeout(receive)
 
 
-class Patience:
+class BodyTimeout:
     """``receive`` with an end: ``BODY_SECONDS``, and a second more for each ``BODY_MIN_RATE`` bytes that came.
 
     There are never more than ``BODY_SECONDS`` left: who sends much at once may not be silent for the longer. Only

@@ -11,7 +11,7 @@ from uvicorn_worker import UvicornWorker
 
 from gtapi.errors import APIError, BadRequest, HeadersTooLarge
 from gtapi.ids import uuid7
-from gtapi.web.timeouts import WHOLE
+from gtapi.web.timeouts import BODY_COMPLETE
 
 _UPGRADE = re.compile(rb"(?i)(?<=\r\n)upgrade(?=:)")
 #: Longest beginning of such an offer that does not show yet what it is, in bytes.
@@ -137,7 +137,7 @@ class LimitedProtocol(HttpToolsProtocol):
         elif self.cycle is not None:
             if not self.cycle.response_started:
                 self.cycle.keep_alive = self._goes_on
-            self.cycle.scope[WHOLE] = True  # type: ignore[literal-required] # a word of our own
+            self.cycle.scope[BODY_COMPLETE] = True  # type: ignore[literal-required] # a word of our own
             super().on_message_complete()
 
     def _is_answering(self) -> bool:

@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from gtapi.text import counted
+from gtapi.text import pluralize
 from inference.admin.diff import Names, differences
 from inference.models import Agent, AgentVersion, CatalogEntry
 from inference.parameters import RESERVED
@@ -139,7 +139,7 @@ def _missing(version: AgentVersion) -> str:
     gone = version.deleted_datasets()
     if not gone:
         return ""
-    said = counted(len(gone), "dataset of it was,datasets of it were")
+    said = pluralize(len(gone), "dataset of it was,datasets of it were")
     return f"{said} deleted since and cannot be restored: {', '.join(gone)}."
 
 
@@ -331,7 +331,7 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
         for agent in dirty:
             self._publish(request, agent)
         same = len(queryset) - len(dirty)
-        said = f"Published {counted(len(dirty), 'agent')}."
+        said = f"Published {pluralize(len(dirty), 'agent')}."
         if same:
             said += f" {same} had no changes."
         self.message_user(request, said, "SUCCESS" if dirty else "WARNING")
@@ -342,7 +342,7 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
         if live and "confirm" not in request.POST:
             return self.confirm(
                 request,
-                f"Unpublish {counted(len(live), 'agent')}",
+                f"Unpublish {pluralize(len(live), 'agent')}",
                 "Unpublish",
                 ["Within a second clients are told that there are no such models."],
                 danger=True,
@@ -355,7 +355,7 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
         stopped = [agent for agent in live if agent.unpublish()]
         for agent in stopped:
             self.log_change(request, agent, "Unpublished.")
-        said = f"Unpublished {counted(len(stopped), 'agent')}."
+        said = f"Unpublished {pluralize(len(stopped), 'agent')}."
         self.message_user(request, said, "SUCCESS" if stopped else "WARNING")
         return None
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from files.admin.metrics import WORKING
 from files.models import Dataset, DatasetFile
-from gtapi.text import counted
+from gtapi.text import pluralize
 from inference.admin.metrics import faulty_providers
 from inference.models import Agent, CatalogEntry, Provider
 from tenants.models import InferenceKey, KeyActivity, Tenant
@@ -62,7 +62,7 @@ def _list(page: str, tenant: Tenant | None, **query: str) -> str:
 def _providers(tenant: Tenant | None) -> Iterator[Item]:
     for name, faults in faulty_providers(tenant.pk if tenant else None):
         yield Item(
-            "danger", "dns", f"{name}: {counted(faults, 'fault')}", "in the last 24 hours",
+            "danger", "dns", f"{name}: {pluralize(faults, 'fault')}", "in the last 24 hours",
             _list("tenants_usagerecord", tenant, outcome="server", period="24h"), "tenants.view_usagerecord",
         )  # fmt: skip
     without = Tenant.objects.filter(active=True, providers=None)
@@ -77,13 +77,13 @@ def _files(tenant: Tenant | None) -> Iterator[Item]:
     places = DatasetFile.objects.filter(tenant=tenant) if tenant else DatasetFile.objects.all()
     if failed := places.filter(state=DatasetFile.State.FAILED, ended_at__gte=timezone.now() - LATELY).count():
         yield Item(
-            "danger", "scan_delete", f"{counted(failed, 'file')} failed",
+            "danger", "scan_delete", f"{pluralize(failed, 'file')} failed",
             "in the last 7 days; no search finds them",
             _list("files_datasetfile", tenant, state="failed"), "files.view_datasetfile",
         )  # fmt: skip
     if working := places.filter(state__in=WORKING).count():
         yield Item(
-            "info", "hourglass_top", f"{counted(working, 'file')} in work", "waiting for a worker, or with one",
+            "info", "hourglass_top", f"{pluralize(working, 'file')} in work", "waiting for a worker, or with one",
             _list("files_datasetfile", tenant, state="work"), "files.view_datasetfile",
         )  # fmt: skip
     broken = Dataset.objects.exclude(index_error="")
@@ -106,13 +106,13 @@ def _agents(tenant: Tenant | None) -> Iterator[Item]:
             changed += 1
     if changed:
         yield Item(
-            "info", "edit_note", f"{counted(changed, 'agent')} with unpublished changes",
+            "info", "edit_note", f"{pluralize(changed, 'agent')} with unpublished changes",
             "clients still get the live version",
             _list("inference_agent", tenant, state="dirty"), "inference.view_agent",
         )  # fmt: skip
     if drafts:
         yield Item(
-            "info", "smart_toy", f"{counted(drafts, 'agent')} not published", "clients cannot reach them",
+            "info", "smart_toy", f"{pluralize(drafts, 'agent')} not published", "clients cannot reach them",
             _list("inference_agent", tenant, state="off"), "inference.view_agent",
         )  # fmt: skip
 
@@ -124,12 +124,12 @@ def _keys(tenant: Tenant | None) -> Iterator[Item]:
         live = live.filter(tenant=tenant)
     if expiring := live.filter(expires_at__lte=now + SOON).count():
         yield Item(
-            "warning", "schedule", f"{counted(expiring, 'key')} about to expire", "within 14 days",
+            "warning", "schedule", f"{pluralize(expiring, 'key')} about to expire", "within 14 days",
             _list("tenants_inferencekey", tenant, state="expiring"), "tenants.view_inferencekey",
         )  # fmt: skip
     if unused := live.filter(activity=None, created_at__lte=now - UNUSED).count():
         yield Item(
-            "info", "key_off", f"{counted(unused, 'key')} never used", "and older than a week",
+            "info", "key_off", f"{pluralize(unused, 'key')} never used", "and older than a week",
             _list("tenants_inferencekey", tenant, state="unused"), "tenants.view_inferencekey",
         )  # fmt: skip
 

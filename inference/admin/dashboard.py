@@ -6,7 +6,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from gtapi.templatetags.amounts import ago
-from gtapi.text import counted
+from gtapi.text import pluralize
 from inference.admin.alerts import attention, first_steps
 from inference.admin.metrics import PERIODS, Figures, figures, recent_errors, top_models
 from tenants.models import Tenant
@@ -112,7 +112,7 @@ def _short(number: int) -> str:
 
 
 def _tokens(number: int) -> str:
-    return counted(number, "token") if number < SHORTENED else f"{_short(number)} tokens"
+    return pluralize(number, "token") if number < SHORTENED else f"{_short(number)} tokens"
 
 
 def _chart(found: Figures) -> str:

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from files.models import Dataset, DatasetGrant
-from gtapi.text import counted
+from gtapi.text import pluralize
 from inference.models import Agent, CatalogEntry, Grant, InferenceTarget
 from tenants.admin.base import TenantForm
 from tenants.admin.widgets import CheckRows, RadioRows
@@ -34,7 +34,7 @@ def preset_of(scopes: list[str]) -> str:
 
 def preset_label(scopes: list[str]) -> str:
     slug = preset_of(scopes)
-    return PRESETS[slug].label if slug in PRESETS else f"{counted(len(scopes), 'scope')} of its own"
+    return PRESETS[slug].label if slug in PRESETS else f"{pluralize(len(scopes), 'scope')} of its own"
 
 
 def _scope_choices() -> list[tuple[str, list[tuple[str, str]]]]:

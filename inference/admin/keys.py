@@ -14,7 +14,7 @@ from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 
 from files.models import Dataset
 from gtapi.templatetags.amounts import ago, ahead
-from gtapi.text import counted
+from gtapi.text import pluralize
 from inference.admin.alerts import SOON
 from inference.admin.key_forms import KeyForm, preset_label
 from inference.admin.snippets import example_for, snippets
@@ -277,7 +277,7 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
         if live and "confirm" not in request.POST:
             return self.confirm(
                 request,
-                f"Revoke {counted(len(live), 'key')}",
+                f"Revoke {pluralize(len(live), 'key')}",
                 "Revoke for good",
                 [
                     "Every request with one of these keys is refused within a second.",
@@ -293,9 +293,9 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
         revoked = InferenceKey.objects.filter(pk__in=[key.pk for key in live]).revoke()
         for key in live:
             self.log_change(request, key, "Revoked.")
-        said = f"Revoked {counted(revoked, 'key')}."
+        said = f"Revoked {pluralize(revoked, 'key')}."
         if already := len(chosen) - revoked:
-            said += f" {counted(already, 'was,were')} revoked already."
+            said += f" {pluralize(already, 'was,were')} revoked already."
         self.message_user(request, said, "SUCCESS" if revoked else "WARNING")
         return None
 
@@ -321,7 +321,7 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
 
     @display(description="May call", ordering="grant_count")
     def reach(self, key: Any) -> str:
-        return counted(key.grant_count, "name") if key.grant_count else badge("nothing", "warning")
+        return pluralize(key.grant_count, "name") if key.grant_count else badge("nothing", "warning")
 
     @display(description="May call")
     def granted(self, key: InferenceKey) -> str:

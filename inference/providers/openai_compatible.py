@@ -13,7 +13,7 @@ import httpx
 import orjson
 
 from gtapi.errors import APIError, UpstreamFailed, UpstreamTimeout
-from gtapi.text import counted
+from gtapi.text import pluralize
 from inference.providers import error_mapping
 from inference.providers import http_client as http
 from inference.providers.base import JSON, Body, ConnectionTest, Form, ProviderConnection, StreamCut
@@ -218,7 +218,7 @@ class OpenAICompatible:
         except (ValueError, KeyError, TypeError):
             return ConnectionTest(False, f"{connection.name}: GET /models gave no list of models")
         return ConnectionTest(
-            True, f"{connection.name} answered with {counted(len(models), 'model')}", models
+            True, f"{connection.name} answered with {pluralize(len(models), 'model')}", models
         )
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from gtapi.text import counted
+from gtapi.text import pluralize
 from inference.models import CatalogEntry, Provider
 from inference.runbooks.uploads import upload_becomes_ready
 from inference.runbooks.visit import CheckFailed, Visit
@@ -87,8 +87,8 @@ def no_raw_names(visit: Visit) -> str:
             for secret in secrets:
                 if re.search(rf"(?<![A-Za-z0-9]){re.escape(secret)}(?![A-Za-z0-9])", text):
                     raise CheckFailed(f"{response.request.method} {response.request.url.path} names {secret}")
-    names = counted(len(secrets), "name of providers was,names of providers were")
-    return f"{names} looked for in {counted(len(visit.answers), 'answer')}"
+    names = pluralize(len(secrets), "name of providers was,names of providers were")
+    return f"{names} looked for in {pluralize(len(visit.answers), 'answer')}"
 
 
 #: By the name that a runbook's checklist uses. They run in its order, and share one visit.

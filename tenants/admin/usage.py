@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import DropdownFilter, TextFilter
 from unfold.paginator import InfinitePaginator
 
 from gtapi.ids import uuid7_floor
-from gtapi.text import counted
+from gtapi.text import pluralize
 from tenants import keys
 from tenants.admin.base import GatewayAdmin, badge
 from tenants.admin.typed import display
@@ -296,9 +296,9 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
     @display(description="Also metered", empty_value="-")
     def other_units(self, record: UsageRecord) -> str | None:
         units = [
-            (record.characters, f"{counted(record.characters, 'character')} spoken"),
+            (record.characters, f"{pluralize(record.characters, 'character')} spoken"),
             (record.audio_ms, f"{record.audio_ms / 1000:,.1f} s of sound heard"),
-            (record.images, f"{counted(record.images, 'image')} made"),
+            (record.images, f"{pluralize(record.images, 'image')} made"),
         ]
         return ", ".join(text for amount, text in units if amount) or None
 

@@ -14,7 +14,7 @@ import kreuzberg
 from files.extraction.formats import kreuzberg_adapter
 from files.extraction.limits import more_time
 from files.extraction.sections import ExtractionError, Omission
-from gtapi.text import counted
+from gtapi.text import pluralize
 
 #: Where data are, if TESSDATA_PREFIX does not say it: a package's, or the system's.
 PLACES = (
@@ -110,7 +110,7 @@ def nothing_read(read: int, all_of_them: int) -> ExtractionError:
     """Return why a document fails in which nothing was found by the pages that could be read."""
     return ExtractionError(
         "file_too_complex",
-        f"{counted(all_of_them, 'page has,pages have')} no text but what is in a picture, and only {read:,} could "
+        f"{pluralize(all_of_them, 'page has,pages have')} no text but what is in a picture, and only {read:,} could "
         "be read in the time and memory that are allowed.",
     )
 
@@ -121,7 +121,7 @@ def unread(pages: int, *, installed: bool) -> Omission:
         "that takes more time or memory than is allowed" if installed else "this gateway has no data for that"
     )
     return Omission(
-        f"{counted(pages, 'page has,pages have')} little or no text but what may be in a picture, which was not"
+        f"{pluralize(pages, 'page has,pages have')} little or no text but what may be in a picture, which was not"
         f" read: {why}."
     )
 

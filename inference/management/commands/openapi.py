@@ -8,7 +8,7 @@ import orjson
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from gtapi.text import counted
+from gtapi.text import pluralize
 from inference.openapi.assembly import description
 from inference.openapi.markdown import pages
 
@@ -38,4 +38,4 @@ class Command(BaseCommand):
         for old in folder.glob("*.md"):
             if old.name not in written:
                 old.unlink()
-        self.stdout.write(f"Wrote {counted(len(written), 'page')} into {folder}.")
+        self.stdout.write(f"Wrote {pluralize(len(written), 'page')} into {folder}.")

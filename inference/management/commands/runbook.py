@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from gtapi.runbooks.filling import fill, markdown
 from gtapi.runbooks.runbook import Runbook, runbooks
-from gtapi.text import counted
+from gtapi.text import pluralize
 from inference.runbooks.checks import CHECKS, visit
 from inference.runbooks.values import ANY_BASE_URL, generic_values, tenant_values
 from inference.runbooks.visit import CheckFailed, CheckSkipped, Visit
@@ -65,7 +65,7 @@ class Command(BaseCommand):
             raise CommandError(f"{failed} of {len(verdicts)} checks failed.")
         passed, skipped = verdicts.count("ok"), verdicts.count("skipped")
         self.stdout.write(
-            f"{counted(passed, 'check')} passed" + (f", {skipped} skipped." if skipped else ".")
+            f"{pluralize(passed, 'check')} passed" + (f", {skipped} skipped." if skipped else ".")
         )
 
     def _line(self, check: str, text: str, guest: Visit) -> str:

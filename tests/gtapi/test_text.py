@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from gtapi.text import counted
+from gtapi.text import pluralize
 
 #: A number that a template says, and right after it a word that is right for many alone.
 FIXED = re.compile(r"(?:\|thousands|\|length|_count|\.requests|\.tokens) ?\}\} [a-z]{2,}s\b")
@@ -24,7 +24,7 @@ FIXED = re.compile(r"(?:\|thousands|\|length|_count|\.requests|\.tokens) ?\}\} [
     ],
 )
 def test_one_thing_is_one_and_all_else_many(number, things, said):
-    assert counted(number, things) == said
+    assert pluralize(number, things) == said
 
 
 def test_no_template_says_many_of_whatever_number():
