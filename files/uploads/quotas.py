@@ -54,8 +54,8 @@ class Limits:
         used = File.objects.filter(tenant=tenant_id).order_by().aggregate(n=Count("pk"), size=Sum("bytes"))
         if used["n"] >= self.files:
             raise PermissionDenied(
-                f"The limit is {pluralize(self.files, 'file')}, and {pluralize(used['n'], 'is,are')} there already."
-                " Delete some first.",
+                f"The limit is {pluralize(self.files, 'file')}, and {pluralize(used['n'], 'is,are')} there already"
+                ". Delete some first.",
                 code="file_limit_reached",
             )
         if (used["size"] or 0) + size > self.stored_bytes:
@@ -74,8 +74,8 @@ class Limits:
         used = DatasetFile.objects.filter(tenant=tenant_id).count()
         if used + more > self.places:
             raise PermissionDenied(
-                f"The limit is {pluralize(self.places, 'file')} in datasets, one that is in several counted in each,"
-                f" and {pluralize(used, 'is,are')} there already. Take some out first.",
+                f"The limit is {pluralize(self.places, 'file')} in datasets, one that is in several counted in each"
+                f", and {pluralize(used, 'is,are')} there already. Take some out first.",
                 code="file_limit_reached",
             )
 
@@ -88,8 +88,8 @@ class Limits:
         used = Dataset.objects.visible().filter(tenant=tenant_id).count()
         if used >= self.datasets:
             raise PermissionDenied(
-                f"The limit is {pluralize(self.datasets, 'dataset')}, and {pluralize(used, 'is,are')} there already."
-                " Delete some first.",
+                f"The limit is {pluralize(self.datasets, 'dataset')}, and {pluralize(used, 'is,are')} there already"
+                ". Delete some first.",
                 code="dataset_limit_reached",
             )
 

@@ -110,8 +110,8 @@ def nothing_read(read: int, all_of_them: int) -> ExtractionError:
     """Return why a document fails in which nothing was found by the pages that could be read."""
     return ExtractionError(
         "file_too_complex",
-        f"{pluralize(all_of_them, 'page has,pages have')} no text but what is in a picture, and only {read:,} could "
-        "be read in the time and memory that are allowed.",
+        f"{pluralize(all_of_them, 'page has,pages have')} no text but what is in a picture, and only {read:,} "
+        "could be read in the time and memory that are allowed.",
     )
 
 
