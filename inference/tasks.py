@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from inference import images
 from inference.models import Explanation, Turn
-from inference.models.targets import LONGEST_TIMEOUT
+from inference.models.providers import LONGEST_TIMEOUT
 
 #: How long a turn may wait for its answer: longer than any provider is given, and an hour for all else.
 LONGEST_TURN = timedelta(seconds=LONGEST_TIMEOUT, hours=1)

@@ -1,0 +1,189 @@
+"""Agents: a prompt, a model and datasets under an alias, edited as a draft and published as versions."""
+
+import json
+from typing import Any, ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from files.models import Dataset
+from inference.models.catalog import Capability, CatalogEntry
+from inference.models.targets import InferenceTarget
+from inference.parameters import check_parameters
+
+#: How many passages of its data a question is given, and how many tokens of them, unless an agent says otherwise.
+PASSAGES = 5
+PASSAGE_TOKENS = 1500
+
+
+class AgentContent(models.Model):
+    """What an agent is made of; shared by the draft (the agent's own row) and its versions."""
+
+    CONTENT: ClassVar = (
+        "catalog_id",
+        "instructions",
+        "parameters",
+        "forced",
+        "passages",
+        "passage_tokens",
+        "relevance",
+        "unknown_answer",
+    )
+
+    instructions = models.TextField(blank=True, help_text="The system text that comes before every chat.")
+    parameters = models.JSONField(
+        default=dict, blank=True, help_text="Defaults, used where the client says nothing."
+    )
+    forced = models.JSONField(
+        "forced parameters", default=dict, blank=True, help_text="Values that a client cannot change."
+    )
+    passages = models.PositiveSmallIntegerField(
+        default=PASSAGES,
+        validators=[MinValueValidator(1), MaxValueValidator(50)],
+        help_text="Most passages of its data that a question is given.",
+    )
+    passage_tokens = models.PositiveIntegerField(
+        "tokens of passages",
+        default=PASSAGE_TOKENS,
+        validators=[MinValueValidator(50), MaxValueValidator(1_000_000)],
+        help_text="Most tokens that all passages together may take.",
+    )
+    relevance = models.FloatField(
+        "least relevance",
+        default=0.0,
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
+        help_text="0 to 1: passages below it are left out. «Try a search» on a dataset shows what passages have.",
+    )
+    unknown_answer = models.TextField(
+        "answer when nothing is found",
+        blank=True,
+        help_text="What it says where no passage is relevant, without asking the model. Empty: the model answers "
+        "without passages.",
+    )
+
+    class Meta:
+        abstract = True
+
+    def content(self) -> dict[str, Any]:
+        """Return the content's fields by name."""
+        # A row that was just written may hold 1 where the database gives back 1.0, which JSON tells apart.
+        return {**{name: getattr(self, name) for name in self.CONTENT}, "relevance": float(self.relevance)}
+
+
+class Agent(AgentContent, InferenceTarget):
+    """A prompt, a model and data under an alias. Its own row is the draft; clients get the live version."""
+
+    catalog = models.ForeignKey(
+        CatalogEntry, models.RESTRICT, related_name="agents", verbose_name="catalog entry"
+    )
+    datasets = models.ManyToManyField(Dataset, blank=True, related_name="agents")
+    live = models.ForeignKey(
+        "AgentVersion", models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
+    )
+
+    def clean(self) -> None:
+        super().clean()
+        if self.catalog_id and self.tenant_id and self.catalog.tenant_id != self.tenant_id:
+            raise ValidationError({"catalog": "This catalog entry belongs to another tenant."})
+        if self.catalog_id and Capability.CHAT not in self.catalog.capabilities:
+            raise ValidationError({"catalog": "This catalog entry cannot chat."})
+        for field in ("parameters", "forced"):
+            if problem := check_parameters(getattr(self, field)):
+                raise ValidationError({field: problem})
+
+    @property
+    def published(self) -> bool:
+        return self.live_id is not None
+
+    def has_unpublished_changes(self) -> bool:
+        """Tell whether the draft differs from what clients get."""
+        if self.live is None:
+            return True
+        live, draft = self.live.snapshot(), self.snapshot()
+        if set(live["dataset_ids"]) - set(draft["dataset_ids"]):
+            # What was deleted is no part of a draft that could be published, nor of what clients get.
+            gone = self.live.deleted_datasets()
+            live["dataset_ids"] = [pk for pk in live["dataset_ids"] if pk not in gone]
+        # As JSON: Python holds 1 and true for equal, providers do not.
+        return json.dumps(live, sort_keys=True) != json.dumps(draft, sort_keys=True)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all that a version keeps of the draft."""
+        return {**self.content(), "dataset_ids": sorted(dataset.pk for dataset in self.datasets.all())}
+
+    def _lock(self) -> "Agent":
+        return Agent.objects.select_for_update(of=("self",)).get(pk=self.pk)
+
+    @transaction.atomic
+    def publish(self, by: str = "") -> "AgentVersion":
+        """Make the stored draft the live version; one that is live already stays as it is."""
+        agent = self._lock()
+        if agent.has_unpublished_changes():
+            number = (agent.versions.aggregate(n=Max("number"))["n"] or 0) + 1
+            agent.live = AgentVersion.objects.create(
+                agent=agent, number=number, published_by=by, **agent.snapshot()
+            )
+            Agent.objects.filter(pk=agent.pk).update(live=agent.live)
+        self.live = agent.live
+        assert self.live is not None  # noqa: S101 - tells the type checker what the branch above made sure of
+        return self.live
+
+    def unpublish(self) -> bool:
+        """Take the agent away from clients; tells whether it was live until now."""
+        self.live = None
+        return bool(Agent.objects.filter(pk=self.pk).exclude(live=None).update(live=None))
+
+    @transaction.atomic
+    def restore(self, version: "AgentVersion | None" = None) -> "AgentVersion":
+        """Make an earlier version live and the draft equal to it; by default the one before the live one.
+
+        Datasets that were deleted since stay away; the version that is returned can tell which.
+
+        Raises:
+            ValidationError: there is no such version, or its catalog entry is gone.
+        """
+        agent = self._lock()
+        if version is None:
+            earlier = agent.versions.order_by("-number")
+            version = (earlier.filter(number__lt=agent.live.number) if agent.live else earlier).first()
+        if version is None or version.agent_id != agent.pk:
+            raise ValidationError("There is no earlier version to restore.")
+        if version.catalog_id is None:
+            raise ValidationError(f"The catalog entry of version {version.number} was deleted.")
+        Agent.objects.filter(pk=agent.pk).update(live=version, **version.content())
+        agent.datasets.set(Dataset.objects.filter(tenant=agent.tenant_id, pk__in=version.dataset_ids))
+        self.refresh_from_db()
+        return version
+
+
+class AgentVersion(AgentContent):
+    """What an agent was when it was published. The database refuses to change it."""
+
+    agent = models.ForeignKey(Agent, models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    catalog = models.ForeignKey(CatalogEntry, models.SET_NULL, null=True, related_name="+")
+    dataset_ids = ArrayField(models.CharField(max_length=40), default=list)
+    published_at = models.DateTimeField(default=timezone.now)
+    published_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["agent", "number"], name="inference_one_version_a_number")
+        ]
+
+    def __str__(self) -> str:
+        return f"version {self.number}"
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all that the version keeps."""
+        return {**self.content(), "dataset_ids": self.dataset_ids}
+
+    def deleted_datasets(self) -> list[str]:
+        """Return the ids of its datasets that were deleted since."""
+        there = set(Dataset.objects.filter(pk__in=self.dataset_ids).values_list("pk", flat=True))
+        return [pk for pk in self.dataset_ids if pk not in there]
