@@ -27,7 +27,7 @@ settings.configure(
 
 from files.chunking import pieces  # noqa: E402
 from files.extraction import extract  # noqa: E402
-from tests.files import documents  # noqa: E402
+from tests.files import sample_files  # noqa: E402
 
 ROUNDS = 9
 SENTENCE = "The office opens at nine, and whoever comes later writes a line to the others. "
@@ -37,12 +37,12 @@ FILES = {
         "Markdown, 100 sections of 1,000 characters",
         f"## Rule\n\n{SENTENCE * 13}\n\n".encode() * 100,
     ),
-    "report.pdf": ("PDF, 100 pages of 40 lines", documents.pdf([[SENTENCE] * 40] * 100)),
-    "report.docx": ("Word, 1,000 paragraphs", documents.docx([("Normal", SENTENCE * 4)] * 1000)),
-    "talk.pptx": ("PowerPoint, 50 slides", documents.pptx([(SENTENCE, SENTENCE)] * 50)),
+    "report.pdf": ("PDF, 100 pages of 40 lines", sample_files.pdf([[SENTENCE] * 40] * 100)),
+    "report.docx": ("Word, 1,000 paragraphs", sample_files.docx([("Normal", SENTENCE * 4)] * 1000)),
+    "talk.pptx": ("PowerPoint, 50 slides", sample_files.pptx([(SENTENCE, SENTENCE)] * 50)),
     "list.xlsx": (
         "Excel, 5,000 rows",
-        documents.xlsx({"All": [[at, f"name {at}", "x y z"] for at in range(5000)]}),
+        sample_files.xlsx({"All": [[at, f"name {at}", "x y z"] for at in range(5000)]}),
     ),
     "page.html": ("HTML, 1,000 paragraphs", b"<p>" + f"{SENTENCE * 4}<p>".encode() * 1000),
     "list.csv": ("CSV, 50,000 rows", b"id,name,note\n" + b"1,a name,some words\n" * 50_000),

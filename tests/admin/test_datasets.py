@@ -16,7 +16,7 @@ from files.models import ChunkVector, Dataset, DatasetFile, File
 from tests import answers, factories
 from tests.admin.conftest import fields, queries, said, text, url
 from tests.browsing import Client
-from tests.files import embedding
+from tests.files import fake_embedder
 from tests.upstream import Wire
 
 State = DatasetFile.State
@@ -398,15 +398,15 @@ def ask(client: Client, dataset: Dataset, query: str, mode: str = "hybrid", limi
 class TestSearch:
     @pytest.fixture(autouse=True)
     def own_embedder(self, settings):
-        settings.FILES_EMBEDDER = "tests.files.embedding.embed"
-        embedding.CALLS.clear()
+        settings.FILES_EMBEDDER = "tests.files.fake_embedder.embed"
+        fake_embedder.CALLS.clear()
 
     @pytest.fixture
     def animals(self, world) -> Dataset:
         made = factories.dataset(world.tenant, "animals", embedding="embedder")
         place = factories.place(made, filename="animals.pdf", chunk_count=2)
         for said_, at in (("Cats are sleeping <b>all</b> day.", 3), ("A ship sails on the river.", 4)):
-            factories.chunk(place, said_, vector=embedding.vector(said_), page=at, heading="Animals")
+            factories.chunk(place, said_, vector=fake_embedder.vector(said_), page=at, heading="Animals")
         return made
 
     def test_it_shows_passages_with_their_figures_and_found_words(self, operator, animals):
@@ -436,12 +436,12 @@ class TestSearch:
     def test_words_alone_ask_no_model(self, operator, animals):
         found = ask(operator, animals, "ship", mode="text").context["trial"].found
         assert [one.passage.text for one in found] == ["A ship sails on the river."]
-        assert embedding.CALLS == []
+        assert fake_embedder.CALLS == []
 
     def test_it_says_where_only_words_could_be_searched(self, operator, world):
         away = factories.dataset(world.tenant, "away", embedding="away")
         factories.chunk(
-            factories.place(away, chunk_count=1), "A ship sails.", vector=embedding.vector("ship")
+            factories.place(away, chunk_count=1), "A ship sails.", vector=fake_embedder.vector("ship")
         )
         assert "away did not answer" in text(ask(operator, away, "ship"))
 

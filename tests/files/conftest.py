@@ -2,16 +2,16 @@ import pytest
 
 from files.models import Dataset, DatasetFile
 from tests import factories
-from tests.files import embedding
+from tests.files import fake_embedder
 
 
 @pytest.fixture
 def own_embedder(settings):
-    """Vectors made in the test's own process; see `tests.files.embedding`."""
-    settings.FILES_EMBEDDER = "tests.files.embedding.embed"
-    settings.FILES_SCALE = "tests.files.embedding.scale"
-    embedding.CALLS.clear()
-    return embedding
+    """Vectors made in the test's own process; see `tests.files.fake_embedder`."""
+    settings.FILES_EMBEDDER = "tests.files.fake_embedder.embed"
+    settings.FILES_SCALE = "tests.files.fake_embedder.scale"
+    fake_embedder.CALLS.clear()
+    return fake_embedder
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def shelf():
         place = factories.place(into, chunk_count=len(texts), **fields)
         dimensions = 16 if into.embedding.startswith("wide") else 8
         for text in texts:
-            vector = embedding.vector(text, dimensions) if into.embedding else None
+            vector = fake_embedder.vector(text, dimensions) if into.embedding else None
             factories.chunk(place, text, vector=vector)
         return place
 

@@ -7,7 +7,7 @@ import wave
 import pytest
 
 from files.extraction import ExtractionError, extract, kind
-from tests.files import documents
+from tests.files import sample_files
 from tests.recordings import encoded, film
 
 HTML = """<!doctype html><html><head><title>Staff &amp; co</title><meta name="description" content="for machines">
@@ -36,11 +36,11 @@ TABLE = "| Name | Days |\n| --- | --- |\n| Ann | 30 |"
 
 READ = {
     "a.pdf": (
-        documents.pdf([["Leave", "Thirty (30) days."], ["Sick?"]]),
+        sample_files.pdf([["Leave", "Thirty (30) days."], ["Sick?"]]),
         [(1, "", "Leave\nThirty (30) days."), (2, "", "Sick?")],
     ),
     "a.docx": (
-        documents.docx(
+        sample_files.docx(
             [
                 ("Heading1", "Leave"),
                 ("Normal", "Thirty days."),
@@ -51,19 +51,19 @@ READ = {
         [(None, "Leave", "# Leave\n\nThirty days."), (None, "Leave > By person", f"## By person\n\n{TABLE}")],
     ),
     "a.pptx": (
-        documents.pptx([("Plan", "First this\nthen that"), ("Costs", "None")]),
+        sample_files.pptx([("Plan", "First this\nthen that"), ("Costs", "None")]),
         [(1, "Plan", "## Plan\n\nFirst this\n\nthen that"), (2, "Costs", "## Costs\n\nNone")],
     ),
     "a.xlsx": (
-        documents.xlsx({"Leave": [["Name", "Days"], ["Ann", 30]], "Other": [["x", 1.5]]}),
+        sample_files.xlsx({"Leave": [["Name", "Days"], ["Ann", 30]], "Other": [["x", 1.5]]}),
         [(None, "Leave", f"## Leave\n\n{TABLE}"), (None, "Other", "## Other\n\n| x | 1.5 |\n| --- | --- |")],
     ),
     "a.odt": (
-        documents.odt([(1, "Leave"), (0, "Thirty days.")]),
+        sample_files.odt([(1, "Leave"), (0, "Thirty days.")]),
         [(None, "Leave", "# Leave\n\nThirty days.")],
     ),
     "a.epub": (
-        documents.epub([("One", "It began."), ("Two", "It ended.")]),
+        sample_files.epub([("One", "It began."), ("Two", "It ended.")]),
         [(None, "One", "# One\n\nIt began."), (None, "Two", "# Two\n\nIt ended.")],
     ),
     "a.html": (
@@ -293,13 +293,13 @@ def test_an_mp4_that_lies_about_its_boxes_is_refused_like_a_film(tmp_path, lie):
         ("a.txt", b" \n\n ", "no_text", "No text"),
         ("a.exe", b"MZ\x90\0" + b"\0" * 60, "unsupported_file", "programs"),
         ("a.tar.gz", b"\x1f\x8b\x08\0" + b"\0" * 60, "unsupported_file", "Archives"),
-        ("a.zip", documents.zipped({"a.txt": "inside"}), "unsupported_file", "Archives"),
+        ("a.zip", sample_files.zipped({"a.txt": "inside"}), "unsupported_file", "Archives"),
         ("a.mp4", b"\0\0\0\x20ftypisom\0\0\0\0", "unsupported_file", "sound"),
         ("a.webm", b"\x1a\x45\xdf\xa3\x42\x82\x84webm\x86\x86V_VP9", "unsupported_file", "sound"),
         ("a.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "unsupported_file", "DOCX"),
         ("a.bin", bytes(range(256)) * 10, "unsupported_file", "kind"),
         ("a.json", b'{"a": ', "broken_file", "JSON"),
-        ("a.pdf", documents.pdf([[""]]), "no_text", "No text"),
+        ("a.pdf", sample_files.pdf([[""]]), "no_text", "No text"),
     ],
 )
 def test_what_cannot_be_read_says_why(tmp_path, name, content, code, words):
@@ -310,5 +310,7 @@ def test_what_cannot_be_read_says_why(tmp_path, name, content, code, words):
 
 
 def test_an_unlocked_pdf_with_an_owner_is_read_and_a_locked_one_is_not(tmp_path):
-    assert refusal(tmp_path, "a.pdf", documents.encrypted_pdf("secret", ["Hidden"])).code == "encrypted_file"
-    assert read(tmp_path, "a.pdf", documents.encrypted_pdf("", ["Shown"])) == [(1, "", "Shown")]
+    assert (
+        refusal(tmp_path, "a.pdf", sample_files.encrypted_pdf("secret", ["Hidden"])).code == "encrypted_file"
+    )
+    assert read(tmp_path, "a.pdf", sample_files.encrypted_pdf("", ["Shown"])) == [(1, "", "Shown")]

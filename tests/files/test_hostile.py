@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from files.extraction import ExtractionError, extract, kind
-from tests.files import hostile
+from tests.files import hostile_files
 
 
 def outcome(path, name):
@@ -16,19 +16,19 @@ def outcome(path, name):
         found = extract(path, name, "")
     except ExtractionError as error:
         return error.code, ""
-    return hostile.TEXT, "\n".join(section.text for section in found.sections)
+    return hostile_files.TEXT, "\n".join(section.text for section in found.sections)
 
 
 def test_there_are_forty_two():
-    assert len(hostile.FILES) == 42
+    assert len(hostile_files.FILES) == 42
 
 
-@pytest.mark.parametrize("name", hostile.QUICK)
+@pytest.mark.parametrize("name", hostile_files.QUICK)
 def test_a_hostile_file_is_refused_or_gives_what_is_in_it(tmp_path, name):
     path = tmp_path / "upload"
-    path.write_bytes(hostile.make(name))
+    path.write_bytes(hostile_files.make(name))
     code, text = outcome(path, name)
-    assert code in hostile.outcomes(name)
+    assert code in hostile_files.outcomes(name)
     assert "root:" not in text
     assert len(text) < 10_000_000
     assert not Path("/tmp/gtapi-slipped").exists()
@@ -38,9 +38,9 @@ def test_a_hostile_file_is_refused_or_gives_what_is_in_it(tmp_path, name):
 def test_no_document_has_anything_fetched(tmp_path, monkeypatch, name):
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
-        monkeypatch.setattr(hostile, "ADDRESS", f"http://127.0.0.1:{server.getsockname()[1]}/fetched")
+        monkeypatch.setattr(hostile_files, "ADDRESS", f"http://127.0.0.1:{server.getsockname()[1]}/fetched")
         path = tmp_path / "upload"
-        path.write_bytes(hostile.make(name))
-        assert outcome(path, name)[0] in hostile.outcomes(name)
+        path.write_bytes(hostile_files.make(name))
+        assert outcome(path, name)[0] in hostile_files.outcomes(name)
         with pytest.raises(BlockingIOError):
             server.accept()

@@ -195,7 +195,7 @@ def test_a_conversations_dataset_is_searched_like_any(tenant, shelf):
 
 def next_generation(dataset: Dataset, text: str) -> None:
     """Give every chunk a vector of the next generation, all of them that of `text`."""
-    from tests.files.embedding import vector
+    from tests.files.fake_embedder import vector
 
     for chunk in dataset.chunks.all():
         ChunkVector.objects.create(
@@ -227,7 +227,7 @@ swaps: list[str] = []
 
 async def embed_and_swap(caller, name, texts, *, query, within):
     from gtapi.database import in_thread
-    from tests.files.embedding import embed
+    from tests.files.fake_embedder import embed
 
     if swaps:
         rows = Dataset.objects.filter(pk=swaps.pop())

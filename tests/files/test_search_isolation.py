@@ -11,7 +11,7 @@ from files.models import ChunkVector, Dataset
 from files.models.chunks import vector_text
 from files.search import search
 from tests import factories
-from tests.files.embedding import WORDS, vector
+from tests.files.fake_embedder import WORDS, vector
 
 pytestmark = pytest.mark.usefixtures("own_embedder")
 

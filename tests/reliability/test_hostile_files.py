@@ -9,7 +9,7 @@ import pytest
 from files.ingestion.wakeup import wake
 from files.models import DatasetFile
 from tests import factories
-from tests.files import hostile
+from tests.files import hostile_files
 from tests.files.ingestion.conftest import TERMINAL, state
 from tests.waiting import eventually
 
@@ -46,11 +46,11 @@ def test_forty_two_hostile_files_end_and_delay_nobody(workers, record):
     normal = [next_file(number) for number in range(10)]
     before = max(memory(pid) for worker in workers for pid in worker.pool())
     took, after, came, most = {}, [], {}, 0
-    for number, name in enumerate(hostile.FILES, len(normal)):
-        place, took[name] = timed(factories.upload(theirs, hostile.make(name), filename=name))
-        code = hostile.TEXT if place.state == "ready" else place.error_code
-        assert code in hostile.outcomes(name), (name, place.error_code, place.error_message)
-        assert code == hostile.TEXT or place.error_message
+    for number, name in enumerate(hostile_files.FILES, len(normal)):
+        place, took[name] = timed(factories.upload(theirs, hostile_files.make(name), filename=name))
+        code = hostile_files.TEXT if place.state == "ready" else place.error_code
+        assert code in hostile_files.outcomes(name), (name, place.error_code, place.error_message)
+        assert code == hostile_files.TEXT or place.error_message
         came[code] = came.get(code, 0) + 1
         after.append(next_file(number))
         most = max(most, *(memory(pid) for worker in workers for pid in worker.pool()))
@@ -72,7 +72,7 @@ def test_a_hostile_file_does_not_hold_up_one_that_comes_meanwhile(workers, recor
     """The two that take longest, and ordinary files of another tenant while they are read."""
     theirs, ours = (factories.dataset(factories.tenant()) for _ in range(2))
     hostiles = [
-        factories.upload(theirs, hostile.make(name), filename=name)
+        factories.upload(theirs, hostile_files.make(name), filename=name)
         for name in ("draws-itself.pdf", "one-line.txt")
     ]
     wake()

@@ -2,14 +2,14 @@
 
 from files.models import Chunk
 from tests import factories
-from tests.files import documents
+from tests.files import sample_files
 from tests.files.ingestion.conftest import ended
 
 
 def test_chunks_keep_the_page_and_the_heading_of_their_document(ingest, world):
     dataset = factories.dataset(world.tenant)
-    pdf = documents.pdf([["Leave is thirty days."], ["Call before nine when you are sick."]])
-    word = documents.docx(
+    pdf = sample_files.pdf([["Leave is thirty days."], ["Call before nine when you are sick."]])
+    word = sample_files.docx(
         [
             ("Heading1", "Handbook"),
             ("Heading2", "Leave"),
@@ -18,7 +18,7 @@ def test_chunks_keep_the_page_and_the_heading_of_their_document(ingest, world):
             ("Normal", "Call."),
         ]
     )
-    table = documents.xlsx(
+    table = sample_files.xlsx(
         {"Days": [["Name", "Days"], *([f"Person {number}", number] for number in range(400))]}
     )
     places = ended(
@@ -42,8 +42,8 @@ def test_chunks_keep_the_page_and_the_heading_of_their_document(ingest, world):
 def test_a_file_that_cannot_be_read_fails_with_the_reason(ingest, world):
     dataset = factories.dataset(world.tenant)
     [locked, archive] = ended(
-        factories.upload(dataset, documents.encrypted_pdf("secret", ["Hidden"]), filename="locked.pdf"),
-        factories.upload(dataset, documents.zipped({"a.txt": "inside"}), filename="all.zip"),
+        factories.upload(dataset, sample_files.encrypted_pdf("secret", ["Hidden"]), filename="locked.pdf"),
+        factories.upload(dataset, sample_files.zipped({"a.txt": "inside"}), filename="all.zip"),
     )
     assert (locked.state, locked.error_code, locked.attempts) == ("failed", "encrypted_file", 0)
     assert "password" in locked.error_message

@@ -5,7 +5,7 @@ import pytest
 from files.ingestion.reprocess import process_again
 from files.models import Dataset, DatasetFile
 from tests import factories
-from tests.files import documents, hostile
+from tests.files import hostile_files, sample_files
 from tests.gateway import Ingest
 from tests.waiting import eventually
 
@@ -50,7 +50,7 @@ def passages(http, store, query: str) -> list[tuple[str, int | None, str]]:
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF"])
 def test_printed_text_in_an_image_is_found(http, store, send, form):
-    image = documents.image(["The lantern hangs in the hall", "and burns all night"], form, SMALL)
+    image = sample_files.image(["The lantern hangs in the hall", "and burns all night"], form, SMALL)
     assert send(f"note.{form.lower()}", image)["status"] == "ready"
     assert passages(http, store, "lantern") == [
         (f"note.{form.lower()}", None, "The lantern hangs in the hall\n\nand burns all night")
@@ -58,22 +58,22 @@ def test_printed_text_in_an_image_is_found(http, store, send, form):
 
 
 def test_an_image_without_text_fails_and_says_so(send):
-    found = send("blank.png", documents.image([], size=SMALL))
+    found = send("blank.png", sample_files.image([], size=SMALL))
     assert (found["status"], found["error"]["code"]) == ("failed", "no_text")
 
 
 def test_an_image_that_unpacks_to_more_than_the_memory_fails_and_says_so(send):
-    found = send("vast.png", hostile.blank_png(20_000))
+    found = send("vast.png", hostile_files.blank_png(20_000))
     assert (found["status"], found["error"]["code"]) == ("failed", "file_too_complex")
 
 
 def test_scanned_pages_between_others_are_found_on_their_page(http, store, send):
     scans = {
-        2: documents.image(["The lantern hangs in the hall"], "JPEG"),
-        3: documents.image(["", "", "Kettles stand in the kitchen"], "JPEG"),
+        2: sample_files.image(["The lantern hangs in the hall"], "JPEG"),
+        3: sample_files.image(["", "", "Kettles stand in the kitchen"], "JPEG"),
     }
     pages = [["Ropes lie in the shed behind the house."], [], ["3"], []]
-    assert send("house.pdf", documents.pdf(pages, scans=scans))["status"] == "ready"
+    assert send("house.pdf", sample_files.pdf(pages, scans=scans))["status"] == "ready"
     assert passages(http, store, "ropes") == [("house.pdf", 1, "Ropes lie in the shed behind the house.")]
     assert passages(http, store, "lantern") == [("house.pdf", 2, "The lantern hangs in the hall")]
     [(_, page, text)] = passages(http, store, "kettles")
@@ -83,9 +83,9 @@ def test_scanned_pages_between_others_are_found_on_their_page(http, store, send)
 
 def test_a_file_says_which_pages_were_not_read_for_want_of_data(worker, http, store, upload, tmp_path):
     pages = [["Ropes lie in the shed behind the house."], []]
-    scans = {2: documents.image(["The lantern hangs in the hall"], "JPEG")}
+    scans = {2: sample_files.image(["The lantern hangs in the hall"], "JPEG")}
     with Ingest(factories.unique("ingest"), TESSDATA_PREFIX=str(tmp_path)):
-        found = upload("house.pdf", documents.pdf(pages, scans=scans))
+        found = upload("house.pdf", sample_files.pdf(pages, scans=scans))
     assert (found["status"], found["error"]) == ("ready", None)
     assert found["warning"] == (
         "1 page has little or no text but what may be in a picture, which was not read: this gateway has no data for"

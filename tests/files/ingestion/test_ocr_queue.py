@@ -6,7 +6,7 @@ from django.db import transaction
 from files.ingestion.wakeup import wake
 from files.models import DatasetFile
 from tests import factories
-from tests.files import hostile
+from tests.files import hostile_files
 from tests.files.ingestion.conftest import ended, readers, readers_of, state
 from tests.waiting import eventually
 
@@ -15,7 +15,7 @@ from tests.waiting import eventually
 def scans(ingest):
     """Three scans of one tenant that nobody has time for: each of two processes reads one, and one waits."""
     theirs = factories.dataset(factories.tenant())
-    data = hostile.make("endless-scan.pdf")
+    data = hostile_files.make("endless-scan.pdf")
     made = [factories.upload(theirs, data, filename=f"{number}.pdf") for number in range(3)]
     wake()
 

@@ -15,7 +15,7 @@ import pytest
 
 from files.extraction import ExtractionError, Interrupted, extract
 from files.extraction.subprocess_runner import CODE, PREFIX, environment
-from tests.files import documents, hostile
+from tests.files import hostile_files, sample_files
 from tests.waiting import eventually
 
 
@@ -155,7 +155,7 @@ def test_only_the_document_is_read_and_only_its_own_folder_is_written(tmp_path):
 
 def test_nothing_of_it_stays(folder, tmp_path):
     path = tmp_path / "a.pdf"
-    path.write_bytes(documents.pdf([["Read"]]))
+    path.write_bytes(sample_files.pdf([["Read"]]))
     assert extract(path, "a.pdf", "").sections[0].text == "Read"
     assert list(folder.iterdir()) == []
     assert readers(path) == []
@@ -180,7 +180,7 @@ def test_a_file_that_is_not_gone_on_with_is_given_up_at_once(folder, stuck):
 def test_a_file_that_takes_too_much_of_the_processor_is_refused_for_good(folder, settings, tmp_path):
     settings.EXTRACTION_SECONDS = 1
     path = tmp_path / "upload"
-    path.write_bytes(hostile.make("draws-itself.pdf"))
+    path.write_bytes(hostile_files.make("draws-itself.pdf"))
     with pytest.raises(ExtractionError) as caught:
         extract(path, "a.pdf", "")
     assert (caught.value.code, caught.value.transient) == ("file_too_complex", False)
@@ -190,7 +190,7 @@ def test_a_file_that_takes_too_much_of_the_processor_is_refused_for_good(folder,
 def test_a_file_that_takes_too_much_memory_is_refused_for_good(settings, tmp_path):
     settings.EXTRACTION_MEMORY_BYTES = 1 << 30
     path = tmp_path / "upload"
-    path.write_bytes(hostile.make("bomb.pdf"))
+    path.write_bytes(hostile_files.make("bomb.pdf"))
     with pytest.raises(ExtractionError) as caught:
         extract(path, "a.pdf", "")
     assert (caught.value.code, caught.value.transient) == ("file_too_complex", False)

@@ -11,8 +11,8 @@ import struct
 import zipfile
 import zlib
 
-from tests.files import documents
-from tests.files.documents import DRAWING, WORD, XML
+from tests.files import sample_files
+from tests.files.sample_files import DRAWING, WORD, XML
 
 MIB = 1024 * 1024
 TEXT = "text"
@@ -30,7 +30,7 @@ LAUGHS = (
 
 def _word(text, before=""):
     body = f"<w:body><w:p><w:r><w:t>Quarterly report {text}</w:t></w:r></w:p></w:body>"
-    return documents.docx_of(f'{XML}{before}<w:document xmlns:w="{WORD}">{body}</w:document>')
+    return sample_files.docx_of(f'{XML}{before}<w:document xmlns:w="{WORD}">{body}</w:document>')
 
 
 def _doctype(address):
@@ -39,13 +39,13 @@ def _doctype(address):
 
 def _bomb(size):
     """A Word document of which one member unpacks to ``size`` bytes."""
-    return documents.docx_of(f'<w:document xmlns:w="{WORD}"/>', **{"word/media/a.xml": b"A" * size})
+    return sample_files.docx_of(f'<w:document xmlns:w="{WORD}"/>', **{"word/media/a.xml": b"A" * size})
 
 
 def _lying_bomb():
     """A Word document whose text says that it unpacks to 100 bytes, and unpacks to 80 MiB."""
     text = f'{XML}<w:document xmlns:w="{WORD}"><w:body><w:p><w:r><w:t>'.encode() + b"A" * (80 * MIB)
-    data = bytearray(documents.docx_of(text.decode()))
+    data = bytearray(sample_files.docx_of(text.decode()))
     size = struct.pack("<I", len(text))
     at = data.find(size)
     while at >= 0:
@@ -57,7 +57,7 @@ def _lying_bomb():
 def _nested(depth):
     inner = b"0" * MIB
     for at in range(depth):
-        inner = documents.zipped({f"{at}-{copy}.zip": inner for copy in range(4)})
+        inner = sample_files.zipped({f"{at}-{copy}.zip": inner for copy in range(4)})
     return inner
 
 
@@ -70,7 +70,7 @@ def _encrypted_office():
 
 
 def _locked_zip():
-    data = bytearray(documents.docx([("Normal", "Locked away")]))
+    data = bytearray(sample_files.docx([("Normal", "Locked away")]))
     for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         at = data.find(mark)
         while at >= 0:
@@ -86,7 +86,7 @@ def _pdf_stream(content, entries=""):
 def _pdf_page(content, resources="", extra=(), entries=""):
     page = f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R /Resources << {resources} >> >>"
     tree = [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>", page.encode()]
-    return documents.pdf_of([*tree, _pdf_stream(content, entries), *extra])
+    return sample_files.pdf_of([*tree, _pdf_stream(content, entries), *extra])
 
 
 def _packed(content):
@@ -102,7 +102,7 @@ def _pdf_bomb():
 
 
 def _pdf_tree_loop():
-    return documents.pdf_of(
+    return sample_files.pdf_of(
         [
             b"<< /Type /Catalog /Pages 2 0 R >>",
             b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
@@ -119,7 +119,7 @@ def _pdf_form_loop():
 
 def _pdf_earlier_loop():
     """A file whose table of objects says that an earlier one is at its own place."""
-    data = documents.pdf([["Round and round"]])
+    data = sample_files.pdf([["Round and round"]])
     place = int(data.rpartition(b"startxref\n")[2].split()[0])
     return data.replace(b"/Root 1 0 R", f"/Root 1 0 R /Prev {place}".encode())
 
@@ -161,15 +161,15 @@ def _dense_page():
 def _endless_scan():
     """A scan in 400 KiB with more pages than anybody has time for."""
     pages = range(1, 601)
-    return documents.pdf(
-        [[] for _ in pages], scans=dict.fromkeys(pages, documents.image(_dense_page(), "JPEG"))
+    return sample_files.pdf(
+        [[] for _ in pages], scans=dict.fromkeys(pages, sample_files.image(_dense_page(), "JPEG"))
     )
 
 
 def _polyglot():
     """A PDF that is a zip archive, too."""
-    archive = documents.zipped({"payload.exe": b"MZ" + b"\0" * 100})
-    return documents.pdf([["Two things at once"]]) + archive
+    archive = sample_files.zipped({"payload.exe": b"MZ" + b"\0" * 100})
+    return sample_files.pdf([["Two things at once"]]) + archive
 
 
 def _mail_in_mail(depth):
@@ -179,21 +179,21 @@ def _mail_in_mail(depth):
 
 def _sparse_sheet():
     cells = '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>2</v></c></row>'
-    return documents.xlsx_of({"Far": f"<sheetData>{cells}</sheetData>"})
+    return sample_files.xlsx_of({"Far": f"<sheetData>{cells}</sheetData>"})
 
 
 def _same_slide(times):
     """A presentation that shows one slide over and over."""
-    source = zipfile.ZipFile(io.BytesIO(documents.pptx([("Again", "and again")])))
+    source = zipfile.ZipFile(io.BytesIO(sample_files.pptx([("Again", "and again")])))
     members = {name: source.read(name) for name in source.namelist()}
     part = members["ppt/presentation.xml"].decode()
     entry = '<p:sldId id="256" r:id="rId1"/>'
     members["ppt/presentation.xml"] = part.replace(entry, entry * times)
-    return documents.zipped(members)
+    return sample_files.zipped(members)
 
 
 def _slipping():
-    return documents.docx_of(
+    return sample_files.docx_of(
         f'<w:document xmlns:w="{WORD}"><w:body><w:p><w:r><w:t>Harmless</w:t></w:r></w:p></w:body></w:document>',
         **{"../../../../../../../../tmp/gtapi-slipped": "out", "/tmp/gtapi-slipped": "out"},
     )
@@ -208,18 +208,18 @@ def _fetching_html():
 
 
 def _deep_word(depth):
-    return documents.docx_of(f'<w:document xmlns:w="{WORD}"><w:body>' + "<w:tbl><w:tr><w:tc>" * depth)
+    return sample_files.docx_of(f'<w:document xmlns:w="{WORD}"><w:body>' + "<w:tbl><w:tr><w:tc>" * depth)
 
 
 def _deep_slide(depth):
     spaces = f'xmlns:a="{DRAWING}"'
-    source = zipfile.ZipFile(io.BytesIO(documents.pptx([("Deep", "deeper")])))
+    source = zipfile.ZipFile(io.BytesIO(sample_files.pptx([("Deep", "deeper")])))
     members = {name: source.read(name) for name in source.namelist()}
     slide = members["ppt/slides/slide1.xml"].decode()
     members["ppt/slides/slide1.xml"] = slide.replace(
         "</p:spTree>", f"<p:grpSp {spaces}>" * depth + "</p:spTree>"
     )
-    return documents.zipped(members)
+    return sample_files.zipped(members)
 
 
 REFUSED = {"broken_file", "no_text", "file_too_complex"}
@@ -250,13 +250,13 @@ FILES = {
     "bomb.pdf": (ANY, _pdf_bomb),
     "deep.pdf": (CRASH, lambda: _pdf_page(b"BT " + b"[" * 1_000_000 + b" ET")),
     "vast-picture.pdf": (ANY, _pdf_picture),
-    "encrypted.pdf": ({"encrypted_file"}, lambda: documents.encrypted_pdf("secret", ["Locked away"])),
+    "encrypted.pdf": ({"encrypted_file"}, lambda: sample_files.encrypted_pdf("secret", ["Locked away"])),
     "encrypted.docx": ({"encrypted_file"}, _encrypted_office),
     "locked-members.docx": ({"encrypted_file"}, _locked_zip),
-    "truncated.pdf": (ANY, lambda: documents.pdf([["Cut off"] * 50] * 50)[:9000]),
-    "truncated.docx": ({"broken_file"}, lambda: documents.docx([("Normal", "Cut off")])[:-200]),
+    "truncated.pdf": (ANY, lambda: sample_files.pdf([["Cut off"] * 50] * 50)[:9000]),
+    "truncated.docx": ({"broken_file"}, lambda: sample_files.docx([("Normal", "Cut off")])[:-200]),
     "vast.png": (REFUSED | {"unsupported_file"}, lambda: _png(60_000, 60_000)),
-    "same-picture.tif": ({TEXT, "unsupported_file"}, lambda: documents.fax([("Again and again", 9_000)])),
+    "same-picture.tif": ({TEXT, "unsupported_file"}, lambda: sample_files.fax([("Again and again", 9_000)])),
     "endless-scan.pdf": ({TEXT, "file_too_complex", "no_text"}, _endless_scan),
     "deep.json": ({"file_too_complex", "broken_file"}, lambda: b"[" * 2_000_000),
     "deep.html": ({TEXT}, lambda: b"<html><body>" + b"<div><b>" * 200_000 + b"deep down"),

@@ -9,14 +9,14 @@ import pytest
 from files.extraction import Interrupted, extract
 from files.extraction.limits import Limits
 from files.extraction.subprocess_runner import CODE
-from tests.files import documents, hostile
+from tests.files import hostile_files, sample_files
 from tests.files.test_formats import read, refusal, shape
 
 SMALL = (720, 260)
 
 
 def scan(*lines):
-    return documents.image(list(lines), "JPEG")
+    return sample_files.image(list(lines), "JPEG")
 
 
 @pytest.fixture
@@ -40,12 +40,12 @@ def read_in_part(folder, name, content):
 
 @pytest.mark.parametrize("form", ["GIF", "BMP", "WEBP"])
 def test_images_of_every_kind_are_read(tmp_path, form):
-    image = documents.image(["The lantern hangs in the hall"], form, SMALL)
+    image = sample_files.image(["The lantern hangs in the hall"], form, SMALL)
     assert read(tmp_path, "a.bin", image) == [(None, "", "The lantern hangs in the hall")]
 
 
 def test_each_page_of_a_fax_is_read(tmp_path):
-    fax = documents.image([["The lantern hangs"], [], ["in the hall"]], "TIFF", SMALL)
+    fax = sample_files.image([["The lantern hangs"], [], ["in the hall"]], "TIFF", SMALL)
     assert read(tmp_path, "a.tif", fax) == [(1, "", "The lantern hangs"), (3, "", "in the hall")]
 
 
@@ -58,21 +58,21 @@ def test_a_fax_whose_pages_go_round_in_a_circle_comes_to_an_end(tmp_path, order)
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_pages_of_a_fax_that_show_the_same_picture_are_read_once(tmp_path, little_time, order):
-    fax = documents.fax([(LINE, 300), ("and burns all night", 2)], order)
+    fax = sample_files.fax([(LINE, 300), ("and burns all night", 2)], order)
     assert read(tmp_path, "a.tif", fax) == [(1, "", LINE), (301, "", "and burns all night")]
 
 
 def test_without_data_pictures_are_not_read_and_text_is(tmp_path, no_data):
-    error = refusal(tmp_path, "a.png", documents.image(["Unread"], size=SMALL))
+    error = refusal(tmp_path, "a.png", sample_files.image(["Unread"], size=SMALL))
     assert (error.code, error.message) == (
         "unsupported_file",
         "The text in images is not read by this gateway.",
     )
-    error = refusal(tmp_path, "a.pdf", documents.pdf([[]], scans={1: scan("Unread")}))
+    error = refusal(tmp_path, "a.pdf", sample_files.pdf([[]], scans={1: scan("Unread")}))
     assert error.code == "no_text"
     assert "pages that are pictures" in error.message
     words = ["Read", "and there is enough of it"]
-    mixed = documents.pdf([words, [], ["Scan 3"], words], scans={2: scan("Unread"), 3: scan("Unread")})
+    mixed = sample_files.pdf([words, [], ["Scan 3"], words], scans={2: scan("Unread"), 3: scan("Unread")})
     found, warning = read_in_part(tmp_path, "a.pdf", mixed)
     assert [page for page, _, _ in found] == [1, 3, 4]
     assert warning == (
@@ -82,7 +82,7 @@ def test_without_data_pictures_are_not_read_and_text_is(tmp_path, no_data):
 
 
 def test_without_data_and_pictures_blank_pages_are_nothing_that_is_missing(tmp_path, no_data):
-    found, warning = read_in_part(tmp_path, "a.pdf", documents.pdf([["Read"], [], ["and read on"]]))
+    found, warning = read_in_part(tmp_path, "a.pdf", sample_files.pdf([["Read"], [], ["and read on"]]))
     assert found == [(1, "", "Read"), (3, "", "and read on")]
     assert warning == ""
 
@@ -104,7 +104,7 @@ def missing(warning):
 def test_a_scan_with_more_pages_than_there_is_time_for_says_how_many_are_missing(tmp_path, little_time):
     pages = dict.fromkeys(range(2, 501), scan(LINE))
     found, warning = read_in_part(
-        tmp_path, "a.pdf", documents.pdf([["A cover with words"], *[[]] * 499], scans=pages)
+        tmp_path, "a.pdf", sample_files.pdf([["A cover with words"], *[[]] * 499], scans=pages)
     )
     assert found[0] == (1, "", "A cover with words")
     assert found[1:] == [(page, "", LINE) for page in range(2, len(found) + 1)]
@@ -113,14 +113,14 @@ def test_a_scan_with_more_pages_than_there_is_time_for_says_how_many_are_missing
 
 
 def test_a_fax_with_more_pages_than_there_is_time_for_says_how_many_are_missing(tmp_path, little_time):
-    found, warning = read_in_part(tmp_path, "a.tif", documents.image([[LINE]] * 300, "TIFF", SMALL))
+    found, warning = read_in_part(tmp_path, "a.tif", sample_files.image([[LINE]] * 300, "TIFF", SMALL))
     assert found == [(page, "", LINE) for page in range(1, len(found) + 1)]
     assert missing(warning) == 300 - len(found)
 
 
 @pytest.mark.parametrize("side", [9_000, 14_400])
 def test_a_page_that_is_too_large_to_be_drawn_is_missing_alone(tmp_path, side):
-    pages = documents.pdf([["Read"], [LINE], []], scans={3: scan("Unread")})
+    pages = sample_files.pdf([["Read"], [LINE], []], scans={3: scan("Unread")})
     before, last = pages.rsplit(b"[0 0 612 792]", 1)
     vast = before + b"[0 0 %d %d]" % (side, side) + last
     found, warning = read_in_part(tmp_path, "a.pdf", vast)
@@ -132,14 +132,14 @@ def test_a_scan_of_which_nothing_is_read_in_time_is_refused(tmp_path, settings):
     settings.EXTRACTION_SECONDS = 3
     settings.RECOGNITION_SECONDS = 0
     settings.EXTRACTION_DEADLINE_SECONDS = 5.0
-    error = refusal(tmp_path, "a.pdf", documents.pdf([[], []], scans=dict.fromkeys((1, 2), scan(LINE))))
+    error = refusal(tmp_path, "a.pdf", sample_files.pdf([[], []], scans=dict.fromkeys((1, 2), scan(LINE))))
     assert error.code == "file_too_complex"
     assert error.message.startswith("2 pages have no text but what is in a picture, and only 0 could be read")
 
 
 def test_pages_of_few_words_are_read_where_there_is_no_time_to_look_at_them(tmp_path, little_time):
     words = [[f"Word {number}"] for number in range(1, 301)]
-    found, warning = read_in_part(tmp_path, "a.pdf", documents.pdf(words, scans={1: scan()}))
+    found, warning = read_in_part(tmp_path, "a.pdf", sample_files.pdf(words, scans={1: scan()}))
     assert [page for page, _, _ in found] == list(range(1, 301))
     assert found[-1] == (300, "", "Word 300")
     assert missing(warning) > 0
@@ -175,11 +175,11 @@ def test_time_on_top_is_taken_once_letters_are_recognised():
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the limits of another process")
 def test_whoever_waits_is_told_when_letters_are_recognised(tmp_path):
     path = tmp_path / "upload"
-    path.write_bytes(hostile.make("endless-scan.pdf"))
+    path.write_bytes(hostile_files.make("endless-scan.pdf"))
     with pytest.raises(Interrupted):
         extract(path, "a.pdf", "", lambda recognises: not recognises)
     told = []
-    path.write_bytes(hostile.make("one-line.txt"))
+    path.write_bytes(hostile_files.make("one-line.txt"))
     extract(path, "a.txt", "", lambda recognises: told.append(recognises) or True)
     assert not any(told)
 
