@@ -3,21 +3,21 @@
 from django.urls import path
 
 from files.api_urls import urlpatterns as files_urlpatterns
-from inference.views.audio import SpeechView, TranscriptionsView, TranslationsView
-from inference.views.chat import ChatCompletionsView
-from inference.views.completions import CompletionsView
-from inference.views.conversation_files import ConversationFilesView
-from inference.views.conversations import (
+from inference.endpoints.conversation_files.view import ConversationFilesView
+from inference.endpoints.conversations.view import (
     ConversationDetailView,
     ConversationsView,
     ItemsView,
     ItemView,
 )
+from inference.endpoints.models.view import ModelsView, ModelView
+from inference.endpoints.reference.view import DescriptionView, ReferenceView
+from inference.views.audio import SpeechView, TranscriptionsView, TranslationsView
+from inference.views.chat import ChatCompletionsView
+from inference.views.completions import CompletionsView
 from inference.views.embeddings import EmbeddingsView
 from inference.views.images import ImageEditsView, ImageFileView, ImageGenerationsView, ImageVariationsView
-from inference.views.models import ModelsView, ModelView
 from inference.views.moderations import ModerationsView
-from inference.views.reference import DescriptionView, ReferenceView
 
 urlpatterns = [
     *files_urlpatterns,

@@ -20,15 +20,15 @@ from gtapi.database import in_thread
 from gtapi.errors import BadRequest, ModelNotFound, UpstreamFailed, UpstreamTimeout, translate
 from gtapi.ids import uuid7
 from inference import audio_duration, tokens
-from inference.context import unnamed_upload
 from inference.endpoints import ENDPOINTS, Endpoint
+from inference.endpoints.embeddings.schema import embeddings
+from inference.endpoints.transcriptions.schema import seconds
 from inference.metering import estimate, meter_sound
 from inference.models import CatalogEntry
+from inference.provider_request import unnamed_upload
 from inference.providers import ADAPTERS
 from inference.providers.base import Adapter, Form, ProviderConnection
 from inference.routing import Target, entry_target
-from inference.shapes.audio import seconds
-from inference.shapes.embeddings import embeddings
 from tenants.usage import ledger
 
 JSON = dict[str, Any]

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from inference.shapes.audio import heard_ms
-from inference.shapes.typed_events import token_usage
+from inference.endpoints.transcriptions.schema import heard_ms
+from inference.schemas.typed_events import token_usage
 from tenants.usage.ledger import UsageEvent
 
 JSON = dict[str, Any]

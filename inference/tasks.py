@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from inference import images
+from inference import image_storage
 from inference.models import Explanation, Turn
 from inference.models.providers import LONGEST_TIMEOUT
 
@@ -17,7 +17,7 @@ LONGEST_TURN = timedelta(seconds=LONGEST_TIMEOUT, hours=1)
 @shared_task
 def remove_expired_images() -> None:
     """Remove made images that nobody can fetch any more."""
-    images.remove_expired()
+    image_storage.remove_expired()
 
 
 @shared_task

@@ -20,11 +20,11 @@ from rest_framework.response import Response
 
 from gtapi.ids import uuid7
 from inference import policy
-from inference.context import upstream_chat
 from inference.endpoints import ENDPOINTS
+from inference.endpoints.chat.response import ChunkWriter, completion
+from inference.endpoints.chat.schema import check_chat
+from inference.provider_request import upstream_chat
 from inference.routing import Target
-from inference.shapes.chat import ChunkWriter, completion
-from inference.shapes.chat_request import check_chat
 from tenants import keys
 from tenants.authentication import KeyFacts, known_keys
 from tenants.usage import ledger

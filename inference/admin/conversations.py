@@ -14,8 +14,8 @@ from unfold.paginator import InfinitePaginator
 
 from files.models import DatasetFile
 from gtapi.templatetags.amounts import ago
-from inference import threads
 from inference.admin.transcript import Message, read
+from inference.chat import conversations
 from inference.models import Conversation, Item, Turn
 from tenants.admin.base import LookedAtAdmin, badge
 from tenants.admin.typed import display
@@ -129,11 +129,11 @@ class ConversationAdmin(LookedAtAdmin[Conversation]):
     # --- deletion -------------------------------------------------------------------------------------------
 
     def delete_model(self, request: HttpRequest, obj: Conversation) -> None:
-        threads.remove(obj)
+        conversations.remove(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Conversation]) -> None:
         for conversation in queryset.select_related("dataset"):
-            threads.remove(conversation)
+            conversations.remove(conversation)
 
     # --- columns --------------------------------------------------------------------------------------------
 

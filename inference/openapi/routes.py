@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from gtapi.yaml_files import read_yaml
-from inference.context import ROUTING_FIELDS
 from inference.endpoints import ENDPOINTS, Endpoint
+from inference.provider_request import ROUTING_FIELDS
 
 JSON = dict[str, Any]
 FOLDER = Path(__file__).parent
+#: Where the descriptions are: those of endpoints in their folders, those of the app ``files`` here.
+DESCRIPTIONS = (*(FOLDER.parent / "endpoints").glob("*/*.yaml"), *(FOLDER / "routes").glob("*.yaml"))
 FORM = "multipart/form-data"
 METHODS = ("get", "post", "delete")
 #: How the gateway treats a parameter, in the order in which they are shown.
@@ -83,7 +85,7 @@ def routes() -> tuple[Route, ...]:
     """Return every route: by tag, those of one tag as the registry has them, then by address."""
     tags = [tag["name"] for tag in read_yaml(FOLDER / "description.yaml")["tags"]]
     errors = read_yaml(FOLDER / "errors.yaml")
-    found = [_route(path.stem, read_yaml(path), errors) for path in (FOLDER / "routes").glob("*.yaml")]
+    found = [_route(path.stem, read_yaml(path), errors) for path in DESCRIPTIONS]
     registered = list(ENDPOINTS)
     return tuple(
         sorted(

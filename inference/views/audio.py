@@ -14,11 +14,8 @@ from gtapi.web.multipart import received_form
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse, Stream
 from inference import audio_duration, tokens
-from inference.context import upstream_body
 from inference.endpoints import ENDPOINTS
-from inference.metering import estimate, meter_sound, meter_tokens
-from inference.providers.base import Adapter, ProviderConnection
-from inference.shapes.audio import (
+from inference.endpoints.transcriptions.schema import (
     SPEECH_TYPES,
     TEXT_FORMATS,
     TRANSCRIPT_FORMATS,
@@ -28,7 +25,10 @@ from inference.shapes.audio import (
     transcript,
     transcript_writer,
 )
-from inference.shapes.typed_events import token_usage
+from inference.metering import estimate, meter_sound, meter_tokens
+from inference.provider_request import upstream_body
+from inference.providers.base import Adapter, ProviderConnection
+from inference.schemas.typed_events import token_usage
 from inference.views.events import EventsView
 from inference.views.uploads import UploadView, check_number, flag
 from tenants.streaming import metered_bytes

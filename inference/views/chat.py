@@ -11,14 +11,15 @@ from gtapi.database import in_thread
 from gtapi.errors import PermissionDenied
 from gtapi.validation import invalid
 from gtapi.web.request import APIRequest
-from inference import threads, tokens
-from inference.context import answer_limit, tool_definitions, upstream_chat
+from inference import tokens
+from inference.chat import conversations
+from inference.chat.citations import without_citations
 from inference.endpoints import ENDPOINTS
+from inference.endpoints.chat.response import ChunkWriter, MessageCollector, completion, written
+from inference.endpoints.chat.schema import check_chat
 from inference.models import Turn
+from inference.provider_request import answer_limit, tool_definitions, upstream_chat
 from inference.routing import Target
-from inference.shapes.chat import ChunkWriter, MessageCollector, completion, written
-from inference.shapes.chat_request import check_chat
-from inference.shapes.citations import without_citations
 from inference.views.data import DataView
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class ChatCompletionsView(DataView):
 
     endpoint = ENDPOINTS["chat"]
     #: The turn of a conversation that waits for its answer.
-    arrival: threads.Arrival | None = None
+    arrival: conversations.Arrival | None = None
 
     async def post(self, request: APIRequest) -> HttpResponseBase:
         conversation_id = request.header(CONVERSATION.encode())
@@ -65,8 +66,10 @@ class ChatCompletionsView(DataView):
             dataset_ids = (*dataset_ids, self.arrival.dataset_id)
         return await self._informed(request, target, body, dataset_ids) if dataset_ids else body
 
-    def _arrive(self, conversation_id: str, target: Target, body: JSON, request_id: str) -> threads.Arrival:
-        arrival = threads.begin(self.auth.id, conversation_id, body, request_id)
+    def _arrive(
+        self, conversation_id: str, target: Target, body: JSON, request_id: str
+    ) -> conversations.Arrival:
+        arrival = conversations.begin(self.auth.id, conversation_id, body, request_id)
         if not target.dataset_ids and not arrival.dataset_id:
             cut(arrival, target, body)
         return arrival
@@ -116,7 +119,7 @@ class ChatCompletionsView(DataView):
             message = {name: answer["message"][name] for name in KEPT if answer["message"].get(name)}
         if self.sources is not None and message.get("content"):
             message["citations"] = self.sources.kept()
-        await in_thread(threads.complete, self.arrival, message)
+        await in_thread(conversations.complete, self.arrival, message)
         self.arrival = None
 
     async def record(self) -> None:
@@ -125,14 +128,14 @@ class ChatCompletionsView(DataView):
             left = self.usage is not None and self.usage.status == 499
             state = Turn.State.ABANDONED if left else Turn.State.FAILED
             try:
-                await in_thread(threads.end, arrival, state)
+                await in_thread(conversations.end, arrival, state)
             except Error as error:
                 # The turn stays pending, which keeps it out of prompts as well.
                 logger.warning("turn %s cannot be ended: %s", arrival.turn_id, type(error).__name__)
         await super().record()
 
 
-def cut(arrival: threads.Arrival, target: Target, body: JSON, *texts: str) -> None:
+def cut(arrival: conversations.Arrival, target: Target, body: JSON, *texts: str) -> None:
     """Leave out of a thread what has no room beside the answer, the agent's part, the tools and ``texts``."""
     fixed = (target.instructions, tool_definitions(target, body), *texts)
     arrival.cut_to(target.context_window, answer_limit(target, body), *fixed)

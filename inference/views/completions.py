@@ -4,10 +4,15 @@ from typing import Any
 
 from gtapi.web.request import APIRequest
 from inference import tokens
-from inference.context import upstream_body, upstream_chat
 from inference.endpoints import ENDPOINTS
+from inference.endpoints.completions.schema import (
+    CompletionWriter,
+    chat_messages,
+    check_completions,
+    text_completion,
+)
+from inference.provider_request import upstream_body, upstream_chat
 from inference.routing import Target
-from inference.shapes.completions import CompletionWriter, chat_messages, check_completions, text_completion
 from inference.views.data import DataView
 
 JSON = dict[str, Any]

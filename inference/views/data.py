@@ -11,14 +11,14 @@ from psycopg_pool import PoolTimeout
 from files.backends import Caller
 from gtapi.database import in_thread
 from gtapi.web.request import APIRequest
-from inference import retrieval
-from inference.context import answer_limit, tool_definitions
+from inference.chat import retrieval
+from inference.chat.citations import Sources
+from inference.chat.conversations import room_for
+from inference.chat.fixed_answer import Answering, Ready
 from inference.models import Explanation
+from inference.provider_request import answer_limit, tool_definitions
 from inference.providers.base import Adapter
-from inference.ready import Answering, Ready
 from inference.routing import Target
-from inference.shapes.citations import Sources
-from inference.threads import room_for
 from inference.views.generation import GenerationView
 
 logger = logging.getLogger(__name__)

@@ -5,10 +5,10 @@ from gtapi.validation import model_name
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
 from inference import tokens
-from inference.context import upstream_body
 from inference.endpoints import ENDPOINTS
+from inference.endpoints.embeddings.schema import check_embeddings, embeddings, inputs
 from inference.metering import estimate, meter_tokens
-from inference.shapes.embeddings import check_embeddings, embeddings, inputs
+from inference.provider_request import upstream_body
 from inference.views.base import TargetView
 
 

@@ -9,9 +9,9 @@ from gtapi.errors import UpstreamFailed
 from gtapi.validation import model_name
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
+from inference.chat.fixed_answer import Answering
 from inference.metering import estimate, meter_tokens
 from inference.providers.base import Adapter
-from inference.ready import Answering
 from inference.routing import Target
 from inference.views.events import EventsView, Writer
 

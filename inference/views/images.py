@@ -13,14 +13,20 @@ from gtapi.web.multipart import ReceivedForm, received_form
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
 from gtapi.web.views import Anyone, AsyncAPIView
-from inference import images as kept
-from inference.context import upstream_body
+from inference import image_storage as kept
 from inference.endpoints import ENDPOINTS
+from inference.endpoints.image_generations.schema import (
+    OUTPUT_FORMATS,
+    check_generation,
+    image_writer,
+    images,
+    media_type,
+)
 from inference.metering import meter_tokens
+from inference.provider_request import upstream_body
 from inference.providers.base import Adapter, Body, ProviderConnection
 from inference.routing import Target
-from inference.shapes.images import OUTPUT_FORMATS, check_generation, image_writer, images, media_type
-from inference.shapes.typed_events import token_usage
+from inference.schemas.typed_events import token_usage
 from inference.views.uploads import UploadView, flag
 
 JSON = dict[str, Any]

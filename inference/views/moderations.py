@@ -3,11 +3,11 @@
 from gtapi.errors import UpstreamFailed
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
-from inference.context import upstream_body
 from inference.endpoints import ENDPOINTS
+from inference.endpoints.moderations.schema import check_moderations, moderation, results, texts
 from inference.metering import estimate, meter_tokens
-from inference.shapes.chat_answer import usage
-from inference.shapes.moderations import check_moderations, moderation, results, texts
+from inference.provider_request import upstream_body
+from inference.schemas.chat_response import usage
 from inference.tokens import estimate_input
 from inference.views.base import TargetView
 

@@ -6,7 +6,7 @@ from typing import Any
 from gtapi.errors import BadRequest
 from gtapi.validation import invalid, number
 from gtapi.web.multipart import ReceivedForm
-from inference.context import ROUTING_FIELDS, unnamed_upload
+from inference.provider_request import ROUTING_FIELDS, unnamed_upload
 from inference.providers.base import Form
 from inference.routing import Target
 from inference.views.events import EventsView

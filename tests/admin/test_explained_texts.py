@@ -8,7 +8,7 @@ from django.apps import apps
 from django.db import connection, connections, transaction
 
 from files.models import DatasetFile, File
-from inference import threads
+from inference.chat import conversations
 from inference.models import Conversation, ExplainedText, Explanation
 from tests import factories
 from tests.admin.conftest import text
@@ -116,7 +116,7 @@ def test_texts_go_with_their_conversation(http, world, operator, recorded, how):
     if how == "api":
         assert http.delete(f"/conversations/{thread.pk}").status_code == 200
     elif how == "admin":
-        threads.remove(Conversation.objects.get(pk=thread.pk))
+        conversations.remove(Conversation.objects.get(pk=thread.pk))
     else:
         world.key.row.delete()
         thread.dataset.delete()

@@ -7,7 +7,7 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
-from inference import threads
+from inference.chat import conversations
 from inference.models import Conversation, Turn
 from tests import answers, factories
 from tests.gateway import Gateway
@@ -136,7 +136,7 @@ def test_replaced_messages_make_room_for_others(http, thread, upstream, world):
 
 def test_turns_that_are_being_answered_and_what_counts_make_no_room(http, thread, world):
     for _ in range(MOST - 1):
-        threads.begin(world.key.row.pk, thread, chat("fast"), "req_1")
+        conversations.begin(world.key.row.pk, thread, chat("fast"), "req_1")
     add(http, thread, "a")
     before = turns(thread)
     envelope(ask(http, thread), 400, "conversation_too_long")

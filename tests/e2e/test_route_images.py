@@ -7,7 +7,7 @@ from base64 import b64decode
 import httpx
 import pytest
 
-from inference import images as kept
+from inference import image_storage as kept
 from tests import answers, factories
 from tests.answers import answer, stream
 from tests.e2e.media import (

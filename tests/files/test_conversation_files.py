@@ -7,7 +7,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 
 from files.models import Dataset, File
-from inference import threads
+from inference.chat import conversations
 from inference.models import Conversation
 from tests import factories
 from tests.waiting import eventually, somebody_waits
@@ -65,7 +65,7 @@ def test_a_thread_that_is_deleted_while_a_file_comes_is_named_as_the_client_know
             sent = beside.submit(upload, http, thread, b"Another one.")
             # It has found its thread, and is about to put the file into it.
             eventually(somebody_waits)
-            threads.remove(conversation)
+            conversations.remove(conversation)
         error = envelope(sent.result(timeout=20), 404, "conversation_not_found")
     assert thread in error["message"]
     assert conversation.dataset_id not in error["message"]

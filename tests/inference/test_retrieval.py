@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference.retrieval import question
+from inference.chat.retrieval import question
 
 FIRST = "How many vacation days do employees get?"
 

@@ -2,7 +2,7 @@
 
 import random
 
-from inference.threads import align
+from inference.chat.conversations import align
 
 JSON = dict[str, object]
 

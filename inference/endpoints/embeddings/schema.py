@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Any
 
 from gtapi.validation import Check, integer, invalid, missing, of_type, one_of, run, wrong_type
-from inference.shapes import chat_answer as part
+from inference.schemas import chat_response as part
 
 JSON = dict[str, Any]
 MAX_INPUTS = 2048

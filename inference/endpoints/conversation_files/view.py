@@ -11,9 +11,9 @@ from gtapi.errors import NotFound, PermissionDenied
 from gtapi.validation import missing
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
-from inference import threads
+from inference.chat import conversations
+from inference.endpoints.conversations.view import ConversationView
 from inference.views.chat import CONVERSATION, CONVERSATION_SCOPE
-from inference.views.conversations import ConversationView
 
 
 class ConversationFilesView(UploadView, ConversationView):
@@ -31,7 +31,7 @@ class ConversationFilesView(UploadView, ConversationView):
                 f"This API key lacks the scope '{CONVERSATION_SCOPE}', which '{CONVERSATION}' needs."
             )
         # Whether it is the key's at all shows before the file is sent, whose form may name the end user.
-        await in_thread(threads.owned, self.auth.id, conversation_id)
+        await in_thread(conversations.owned, self.auth.id, conversation_id)
         async with self.received(request) as received:
             refuse_file_expiry(received.form)
             user = self.user(request, {"user": received.form.get("user")})
@@ -49,10 +49,10 @@ class ConversationFilesView(UploadView, ConversationView):
                 response = await self.kept(upload)
             except NotFound as error:
                 # Its dataset went with the thread while the file came, and is nothing that clients know of.
-                raise threads.no_conversation(conversation_id) from error
+                raise conversations.no_conversation(conversation_id) from error
         response.headers[CONVERSATION] = conversation_id
         return response
 
     @transaction.atomic
     def _dataset(self, conversation_id: str, user: str) -> Dataset:
-        return threads.files_of(self.owned(conversation_id, user, lock=True))
+        return conversations.files_of(self.owned(conversation_id, user, lock=True))

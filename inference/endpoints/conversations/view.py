@@ -11,14 +11,14 @@ from gtapi.validation import check_metadata, invalid, missing, of_type
 from gtapi.web.pagination import Paging, page
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
-from inference import threads
-from inference.models import Conversation, Item
-from inference.shapes.conversations import (
+from inference.chat import conversations
+from inference.endpoints.conversations.schema import (
     conversation_object,
     item_objects,
     message_id,
     messages_of,
 )
+from inference.models import Conversation, Item
 from tenants.views import AuthenticatedView
 
 JSON = dict[str, Any]
@@ -45,7 +45,7 @@ class ConversationView(AuthenticatedView):
         return user
 
     def owned(self, conversation_id: str, user: str, *, lock: bool = False) -> Conversation:
-        return threads.find(self.auth.id, conversation_id, user, lock=lock)
+        return conversations.find(self.auth.id, conversation_id, user, lock=lock)
 
 
 class ConversationsView(ConversationView):
@@ -62,7 +62,7 @@ class ConversationsView(ConversationView):
         conversation = Conversation.objects.create(
             tenant_id=self.auth.tenant_id, key_id=self.auth.id, user=user, metadata=metadata
         )
-        threads.add(conversation, messages, request_id)
+        conversations.add(conversation, messages, request_id)
         return conversation_object(conversation)
 
 
@@ -96,7 +96,7 @@ class ConversationDetailView(ConversationView):
 
     @transaction.atomic
     def _delete(self, conversation_id: str, user: str) -> None:
-        threads.remove(self.owned(conversation_id, user, lock=True))
+        conversations.remove(self.owned(conversation_id, user, lock=True))
 
 
 class ItemsView(ConversationView):
@@ -114,7 +114,7 @@ class ItemsView(ConversationView):
     @staticmethod
     def _part(conversation: Conversation, paging: Paging) -> list[Item]:
         """Return the messages that a page is made of, the oldest first, with those that its cursors name."""
-        rows = known = threads.standing(conversation)
+        rows = known = conversations.standing(conversation)
         descending = paging.order == "desc"
         for cursor, later in ((paging.after, not descending), (paging.before, descending)):
             place = known.filter(pk=message_id(cursor)).values_list("turn__number", "position")
@@ -144,7 +144,7 @@ class ItemsView(ConversationView):
 
     @transaction.atomic
     def _add(self, conversation_id: str, user: str, messages: list[JSON], request_id: str) -> JSON:
-        items = threads.add(self.owned(conversation_id, user, lock=True), messages, request_id)
+        items = conversations.add(self.owned(conversation_id, user, lock=True), messages, request_id)
         return page([built for item in items for built in item_objects(item)], has_more=False)
 
 
@@ -164,12 +164,12 @@ class ItemView(ConversationView):
     @transaction.atomic
     def _delete(self, conversation_id: str, user: str, item_id: str) -> JSON:
         conversation = self.owned(conversation_id, user, lock=True)
-        threads.drop(conversation, self._item(conversation, item_id))
+        conversations.drop(conversation, self._item(conversation, item_id))
         return conversation_object(conversation)
 
     def _item(self, conversation: Conversation, item_id: str) -> Item:
         """Return the message that an item is, or is a part of."""
-        item = threads.standing(conversation).filter(pk=message_id(item_id)).first()
+        item = conversations.standing(conversation).filter(pk=message_id(item_id)).first()
         if item is not None and any(built["id"] == item_id for built in item_objects(item)):
             return item
         raise NotFound(f"There is no item '{item_id}' in this conversation.")

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from gtapi.ids import object_id
-from inference.shapes import chat_answer as part
-from inference.shapes.citations import Sources
+from inference.chat.citations import Sources
+from inference.schemas import chat_response as part
 
 JSON = dict[str, Any]
 

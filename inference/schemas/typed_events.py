@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from gtapi.errors import UpstreamFailed
-from inference.shapes import chat_answer as part
+from inference.schemas import chat_response as part
 
 JSON = dict[str, Any]
 #: A type, several of them, or what tells whether a value may pass.

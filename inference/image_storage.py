@@ -9,7 +9,7 @@ from django.core.files.storage import default_storage
 from django.core.signing import BadSignature, TimestampSigner
 
 from gtapi.errors import NotFound, StorageUnavailable
-from inference.shapes.images import decode
+from inference.endpoints.image_generations.schema import decode
 
 FOLDER = "images"
 _signer = TimestampSigner(salt="inference.images", sep="~")

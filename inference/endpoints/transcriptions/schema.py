@@ -3,7 +3,7 @@
 from typing import Any
 
 from gtapi.validation import Check, invalid, missing, number, of_type, one_of, run, wrong_type
-from inference.shapes.typed_events import (
+from inference.schemas.typed_events import (
     NUMBER,
     Fields,
     TypedWriter,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from inference.retrieval import Given
+from inference.chat.retrieval import Given
 
 JSON = dict[str, Any]
 

@@ -9,8 +9,8 @@ import orjson
 from gtapi.errors import BadRequest
 from gtapi.ids import object_id
 from gtapi.validation import Check, integer, invalid, missing, number, of_type, run, wrong_type
-from inference.shapes import chat_answer as part
-from inference.shapes.chat_request import check_stop, check_stream_options
+from inference.endpoints.chat.schema import check_stop, check_stream_options
+from inference.schemas import chat_response as part
 
 JSON = dict[str, Any]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gtapi.validation import Check, integer, missing, of_type, one_of, run
-from inference.shapes.typed_events import Fields, TypedWriter, among, like, pick, token_details, token_usage
+from inference.schemas.typed_events import Fields, TypedWriter, among, like, pick, token_details, token_usage
 
 JSON = dict[str, Any]
 
