@@ -75,7 +75,7 @@ class Chunk(models.Model):
         db_persist=True,
     )
     #: Where the text has signs of a script that is written without spaces: pairs of them, and its other words.
-    #: A trigger fills it; see the migration 0022_signs.
+    #: A trigger fills it; see ``files.search.bigrams``.
     signs = SearchVectorField(null=True, editable=False)
 
     objects = ChunkQuerySet.as_manager()

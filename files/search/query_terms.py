@@ -4,7 +4,7 @@ A natural question is no list of words that all have to be there, so its words a
 as much as it is rare in what is searched (as in BM25). What stands in double quotes has to be there as it is.
 
 Scripts that are written without spaces have pairs of neighbouring signs for words, as ``files_signs`` in the
-database cuts them for passages and questions alike (the migration ``0022_signs``). A Chinese character, which is
+database cuts them for passages and questions alike (``files.search.bigrams``). A Chinese character, which is
 a word by itself often enough, is asked for beside its pairs.
 """
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection, migrations, transaction
 from django.db.backends.utils import CursorWrapper
 
 from gtapi.ids import uuid7_floor
@@ -27,6 +27,22 @@ AHEAD = 2
 LOCK = 0x67746170695F7573
 #: Seconds that a change waits for those who use the table, who wait behind it meanwhile.
 LOCK_SECONDS = 5
+
+
+class CreatePartitionedModel(migrations.CreateModel):
+    """Create a model whose table is partitioned by range of its primary key, with a default partition."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        model = to_state.apps.get_model(app_label, self.name)
+        if not self.allow_migrate_model(schema_editor.connection.alias, model):
+            return
+        options = model._meta  # noqa: SLF001 (Django's documented model API)
+        table, key = options.db_table, options.pk.column
+        sql, parameters = schema_editor.table_sql(model)
+        schema_editor.execute(f"{sql} PARTITION BY RANGE ({key})", parameters or None)
+        for index in options.indexes:
+            schema_editor.add_index(model, index)
+        schema_editor.execute(f"CREATE TABLE {table}_default PARTITION OF {table} DEFAULT")
 
 
 def maintain(now: datetime | None = None) -> None:

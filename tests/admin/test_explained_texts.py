@@ -1,10 +1,8 @@
 """What an explanation's passages say goes with their file, whoever deletes it and how."""
 
-import importlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.apps import apps
 from django.db import connection, connections, transaction
 
 from files.models import DatasetFile, File
@@ -174,35 +172,6 @@ def test_a_passage_of_another_tenants_place_is_not_kept(world, shelf, upstream):
     assert row.texts.count() == 1
     mine = factories.place(shelf)
     assert not explained(mine, file_id=stranger.file_id, dataset_id=stranger.dataset_id).texts.exists()
-
-
-def test_texts_that_were_kept_before_are_moved_or_dropped(world, shelf):
-    one, twice, gone = (factories.place(shelf, filename=name) for name in ("one.md", "twice.md", "gone.md"))
-    factories.place(factories.dataset(world.tenant), file=twice.file)
-    files = [place.file_id for place in (gone, one, twice)]
-    File.objects.filter(pk=gone.file_id).delete()
-    passages = [
-        {"file_id": file_id, "filename": "a.md", "heading": "H", "text": f"Said {at}", "score": 0.5}
-        for at, file_id in enumerate(files)
-    ]
-    with transaction.atomic(), connection.cursor() as cursor:
-        # There was no trigger then.
-        cursor.execute("SET LOCAL session_replication_role = replica")
-        old = factories.explanation(world.tenant, passages=passages)
-        odd = factories.explanation(world.tenant, passages=[None, {"text": None}, 3])
-    new = explained(one)
-    migration = importlib.import_module("inference.migrations.0011_move_explained_texts")
-    for _ in range(2):
-        with connection.schema_editor(atomic=False) as editor:
-            migration.move(apps, editor)
-    old.refresh_from_db()
-    assert old.passages == [{"file_id": file_id, "filename": "a.md", "score": 0.5} for file_id in files]
-    assert [(said.position, said.place_id, said.heading, said.text) for said in old.texts.all()] == [
-        (1, one.pk, "H", "Said 1")
-    ]
-    odd.refresh_from_db()
-    assert odd.passages == [None, {}, 3]
-    assert new.texts.count() == 1
 
 
 def test_a_process_from_before_records_no_text(world):

@@ -3,13 +3,9 @@
 # ruff: noqa: RUF001 - signs that look like Latin ones are what this is about
 
 import asyncio
-import importlib
-from contextlib import contextmanager
-from threading import Thread
 
 import pytest
-from django.apps import apps
-from django.db import connection, models, transaction
+from django.db import connection, transaction
 
 from files.backends import Caller
 from files.models import Chunk
@@ -17,7 +13,6 @@ from files.search import query_terms, search, statements
 from files.search.sql import SQL, sql
 from files.search.statements import Scope
 from tests import factories
-from tests.waiting import eventually, with_own_connection
 
 JAPANESE = [
     "社員には年に二十八日の有給休暇があります。休暇は三月末までに取得してください。",
@@ -222,55 +217,3 @@ def test_either_column_is_looked_up_by_its_index(dataset, shelf, question):
         said = str(cursor.fetchall())
     assert "files_chunk_words" in said
     assert "files_chunk_signs" in said
-
-
-# Chunks from before
-
-
-@contextmanager
-def before_signs():
-    """There was no trigger then."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL session_replication_role = replica")
-        yield
-
-
-def add_signs():
-    migration = importlib.import_module("files.migrations.0023_signs_of_chunks")
-    with connection.schema_editor(atomic=False) as editor:
-        migration.add_signs(apps, editor)
-
-
-def test_chunks_that_were_there_before_get_their_signs(dataset, shelf, monkeypatch):
-    with before_signs():
-        place = shelf(dataset, *CHINESE, "Nothing of the kind.")
-        factories.chunk(place, "A text.", heading="目录")
-    assert find("发票要交给谁？", dataset) == []
-    before = dict(Chunk.objects.filter(dataset=dataset).values_list("pk", "words"))
-    monkeypatch.setattr("files.migrations.0023_signs_of_chunks.BATCH", 5)
-    for _ in range(2):
-        add_signs()
-    assert find("发票要交给谁？", dataset)[0] == CHINESE[2]
-    assert find("目录", dataset) == ["A text."]
-    assert Chunk.objects.filter(dataset=dataset, signs=None).count() == 1
-    held = dict(Chunk.objects.filter(dataset=dataset).values_list("pk", "signs"))
-    # The trigger would have given them the same.
-    Chunk.objects.filter(dataset=dataset).update(text=models.F("text"))
-    assert held == dict(Chunk.objects.filter(dataset=dataset).values_list("pk", "signs"))
-    assert before == dict(Chunk.objects.filter(dataset=dataset).values_list("pk", "words"))
-
-
-def test_their_deletion_in_any_order_goes_on_meanwhile(dataset, shelf):
-    """Who deletes may hold the last one and want the first."""
-    with before_signs():
-        shelf(dataset, *CHINESE)
-    first, *_, but_one, last = Chunk.objects.filter(dataset=dataset).order_by("id")
-    adding = Thread(target=with_own_connection, args=[add_signs])
-    with transaction.atomic():
-        last.delete()
-        Chunk.objects.select_for_update().get(pk=but_one.pk)
-        adding.start()
-        eventually(lambda: Chunk.objects.filter(pk=first.pk).exclude(signs=None).exists())
-        first.delete()
-    adding.join()
-    assert Chunk.objects.filter(dataset=dataset).exclude(signs=None).count() == len(CHINESE) - 2

@@ -1,6 +1,5 @@
 """`manage.py apply`: what a file makes of the database."""
 
-import importlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -8,9 +7,8 @@ from threading import Thread
 
 import httpx
 import pytest
-from django.apps import apps
 from django.core.management.base import CommandError
-from django.db import connection, connections, transaction
+from django.db import connections, transaction
 
 from files.models import Dataset
 from inference.models import Agent, CatalogEntry, Provider
@@ -418,20 +416,6 @@ def test_the_datasets_of_conversations_follow_the_tenants_embedding(configuratio
         assert (hidden.embedding, hidden.indexed_embedding) == (embedding, "")
     others.refresh_from_db()
     assert others.embedding == ""
-
-
-def test_what_tenants_changed_to_before_is_taken_over(monkeypatch):
-    tenant, other = factories.tenant(embedding="new"), factories.tenant()
-    behind = [factories.dataset(tenant, embedding="old", hidden=True) for _ in range(3)]
-    behind.append(factories.dataset(other, embedding="old", hidden=True))
-    shared = factories.dataset(tenant, embedding="old")
-    migration = importlib.import_module("files.migrations.0014_hidden_datasets_now")
-    monkeypatch.setattr(migration, "BATCH", 2)
-    with connection.schema_editor(atomic=False) as editor:
-        migration.follow(apps, editor)
-    for row in (*behind, shared):
-        row.refresh_from_db()
-    assert [row.embedding for row in (*behind, shared)] == ["new", "new", "new", "", "old"]
 
 
 def apply_while(configuration, text: str, change: Callable[[], object]) -> str:

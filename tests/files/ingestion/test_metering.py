@@ -1,12 +1,8 @@
 """Whom the calls of models are booked to that make a file, or a dataset, ready to be searched."""
 
-import importlib
-
 import httpx
 import pytest
-from django.apps import apps
 from django.contrib.auth.models import User
-from django.db import connection
 
 from files.ingestion.wakeup import wake
 from files.models import Dataset, DatasetFile
@@ -15,7 +11,7 @@ from tests import factories
 from tests.admin.conftest import fields, url
 from tests.answers import answer, error_body
 from tests.browsing import Client
-from tests.files.ingestion.conftest import embeddings, ended, state
+from tests.files.ingestion.conftest import embeddings, ended
 from tests.waiting import eventually
 
 
@@ -136,19 +132,3 @@ def test_an_index_is_booked_to_the_key_that_chose_its_model(
 def test_a_dataset_of_a_clients_is_indexed_anew_at_its_makers_cost(http, world):
     made = http.post("/datasets", json={"name": "mine"}).json()
     assert Dataset.objects.get(pk=made["id"]).embedding_ordered_by == world.key.row
-
-
-@pytest.mark.django_db
-def test_places_that_were_there_before_are_their_uploaders(world, monkeypatch):
-    dataset, other = factories.dataset(world.tenant), factories.key(world.tenant).row
-    theirs, nobodys, ordered = (
-        factories.place(dataset, file=factories.file(world.tenant, key=key), ordered_by=by)
-        for key, by in ((world.key.row, None), (None, None), (world.key.row, other))
-    )
-    migration = importlib.import_module("files.migrations.0012_take_over_uploaders")
-    monkeypatch.setattr(migration, "BATCH", 2)
-    for _ in range(2):
-        with connection.schema_editor(atomic=False) as editor:
-            migration.take_over(apps, editor)
-    found = [state(place).ordered_by for place in (theirs, nobodys, ordered)]
-    assert found == [world.key.row, None, other]

@@ -1,22 +1,19 @@
-r"""Words of texts in scripts that are written without spaces: pairs of neighbouring signs.
+r"""SQL function and trigger that index text written without spaces (CJK, Thai, Lao, Khmer, Burmese) as bigrams.
 
-``files_signs`` reads the stored text and the question alike, so that both have the same lexemes. It knows its signs by
-their numbers: what PostgreSQL takes for a letter depends on the locale. Of a run of signs each one is a lexeme together
-with the one after it, and the last one by itself, so that a search for one sign is one for what begins with it. In Thai, Lao,
-Khmer and Burmese a sign is a letter with all that stands on, under and around it. The other words are the same as in the
-column ``words``, and stand in one row of positions with the signs, also where none of them is parted by a space:
-«GPU搭載». NULL: there is no such sign, nor a wide or narrow form of letters. Weights tell what a question asks:
+``files_signs`` turns stored text and query into the same lexemes. It matches characters by code point, since
+what PostgreSQL takes for a letter depends on the locale. Each character of a run is a lexeme together with the
+next one; the last one stands alone, so that a search for one character matches what begins with it. In Thai,
+Lao, Khmer and Burmese the unit is a letter with all its marks. Other words are the same as in the column
+``words`` and share one sequence of positions with the bigrams, also where no space separates them
+(``GPU搭載``). The result is NULL for a text without such characters or full- and half-width forms. Weights:
 
-- A: a pair of signs, as it is,
-- B: the last sign of a run, which is in the pair before: nothing,
-- C: a run of one sign: what begins with it,
-- D: another word, as it is.
-
-The trigger serves whoever writes chunks, processes from before included. An empty column costs no time.
+- A: a bigram, to be matched as it is,
+- B: the last character of a run, which the bigram before contains: to be ignored,
+- C: a run of one character: to be matched as a prefix,
+- D: another word, to be matched as it is.
 """
 
-import django.contrib.postgres.search
-from django.db import migrations
+from django.db.migrations.operations.special import RunSQL
 
 #: Chinese characters and their radicals, kana, bopomofo.
 PLAIN = (
@@ -29,7 +26,7 @@ COMPOUND = (
     r"\u1000-\u1049\u1050-\u109d\ua9e0-\ua9fe\uaa60-\uaa76\uaa7a-\uaa7f"
     r"\u1780-\u17b3\u17b6-\u17d3\u17d7\u17dc\u17dd\u17e0-\u17e9"
 )
-#: What such a sign is made of: vowels before the letter, letters, what puts one under another, marks, vowels after it.
+#: Parts of such a unit: leading vowels, letters, joiners of stacked letters, marks, trailing vowels.
 BEFORE = r"\u0e40-\u0e44\u0ec0-\u0ec4"
 LETTER = (
     r"\u0e01-\u0e2e\u0e81-\u0eae\u0edc-\u0edf\u1780-\u17b3\uaa60-\uaa76"
@@ -54,12 +51,12 @@ PARTS = (
 ANY = PLAIN + COMPOUND
 #: Bytes of the longest lexeme that can be written out; ``to_tsvector`` makes longer ones.
 LONGEST = 2046
-#: Characters of a text that are read: at up to 12 bytes for each, more of them could make more than a ``tsvector`` holds.
+#: Characters of a text that are read: more of them, at up to 12 bytes each, could overflow a ``tsvector``.
 MOST = 80_000
 # A line that is broken in the middle of a sentence parts no words there, nor does what nobody sees.
 BETWEEN = rf"([{ANY}])(?:[ \t]*\r?\n[ \t]*|[\u00ad\u200b-\u200d\u2060\ufeff]+)(?=[{ANY}])"
 
-FUNCTIONS = rf"""
+_CREATE = rf"""
 CREATE FUNCTION files_signs(given text) RETURNS tsvector LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 BEGIN
     IF octet_length(given) = length(given) OR given !~ '[{ANY}{FOLDED}]' THEN
@@ -110,25 +107,13 @@ END $$;
 
 CREATE TRIGGER files_add_signs BEFORE INSERT OR UPDATE OF heading, text ON files_chunk
     FOR EACH ROW EXECUTE FUNCTION files_add_signs();
-"""
+"""  # noqa: S608 (constants of this module)
 
-
-class Migration(migrations.Migration):
-
-    dependencies = [('files', '0021_warnings_of_files')]
-
-    operations = [
-        migrations.AddField(
-            model_name='chunk',
-            name='signs',
-            field=django.contrib.postgres.search.SearchVectorField(editable=False, null=True),
-        ),
-        migrations.RunSQL(
-            FUNCTIONS,
-            """
-            DROP TRIGGER files_add_signs ON files_chunk;
-            DROP FUNCTION files_add_signs();
-            DROP FUNCTION files_signs(text);
-            """,
-        ),
-    ]
+BIGRAMS = RunSQL(
+    _CREATE,
+    """
+    DROP TRIGGER files_add_signs ON files_chunk;
+    DROP FUNCTION files_add_signs();
+    DROP FUNCTION files_signs(text);
+    """,
+)
