@@ -21,8 +21,8 @@ def main() -> None:
 
     read_file(os.environ)
 
-    from gtapi.data_dir import HomeError, home  # after the file, which may say where it is
-    from gtapi.stack.embedded import servers_for
+    from gtapi.data_dir import DataDirError, home  # after the file, which may say where it is
+    from gtapi.stack.embedded import running_servers
     from gtapi.stack.errors import StackError
 
     try:
@@ -34,9 +34,9 @@ def main() -> None:
 
             Command().run_from_argv(sys.argv)
             return
-        with servers_for(sys.argv, home):
+        with running_servers(sys.argv, home):
             execute_from_command_line(sys.argv)
-    except (HomeError, StackError) as error:
+    except (DataDirError, StackError) as error:
         sys.exit(str(error))
     except OSError as error:
         if error.errno != errno.ENOSPC:

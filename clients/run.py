@@ -126,7 +126,9 @@ def main() -> int:
         report.write()
         say(f"written: {report.PAGE.relative_to(CHECKOUT)}")
     ours = sum(len(results.ours()) for results in done)
-    say(f"{pluralize(len(done), 'client')} in {monotonic() - start:.0f} s; {pluralize(ours, 'failure')} of ours")
+    say(
+        f"{pluralize(len(done), 'client')} in {monotonic() - start:.0f} s; {pluralize(ours, 'failure')} of ours"
+    )
     return 1 if ours else 0
 
 

@@ -14,7 +14,7 @@ from semchunk.semchunk import chunk
 
 from files.extraction import Section
 from files.extraction.headings import BETWEEN
-from gtapi.tokenizer import count
+from gtapi.tokenizer import count_tokens
 
 #: Spans that a piece is made of, at least, so that it can be filled and overlap the one before.
 _SPANS_A_PIECE = 8
@@ -73,7 +73,9 @@ def _joined(sections: Sequence[Section]) -> Iterator[Section]:
                 current = replace(section, text=f"{waiting.text}\n\n{section.text}")
             else:
                 yield waiting
-        little = bool(current.heading) and len(current.text) < 8 * _LITTLE and count(current.text) < _LITTLE
+        little = (
+            bool(current.heading) and len(current.text) < 8 * _LITTLE and count_tokens(current.text) < _LITTLE
+        )
         waiting = current if little else None
         if not little:
             yield current
@@ -84,7 +86,7 @@ def _joined(sections: Sequence[Section]) -> Iterator[Section]:
 def _cut(section: Section, size: int, overlap: int) -> Iterator[Piece]:
     text = section.text.strip()
     if len(text) <= size * _MOST_CHARACTERS:
-        tokens = count(text)
+        tokens = count_tokens(text)
         if tokens <= size:
             yield Piece(text, tokens, section.page, section.heading)
             return
@@ -101,7 +103,7 @@ def _cut(section: Section, size: int, overlap: int) -> Iterator[Piece]:
 def _filled(text: str, spans: list[_Span], start: int, size: int) -> tuple[int, str, int]:
     """Return where a piece from the span ``start`` on ends, its text and its tokens."""
     head = spans[start].head
-    room = size - (count(head) + 1 if head else 0)
+    room = size - (count_tokens(head) + 1 if head else 0)
     end = start
     used = 0
     rounded = 0
@@ -116,7 +118,7 @@ def _filled(text: str, spans: list[_Span], start: int, size: int) -> tuple[int, 
     while True:
         cut = text[spans[start].start : spans[end - 1].end]
         cut = f"{head}\n{cut}" if head else cut
-        tokens = count(cut)
+        tokens = count_tokens(cut)
         if tokens <= size or end == start + 1:
             return end, cut, tokens
         end -= 1
@@ -137,19 +139,21 @@ def _spans(text: str, size: int) -> Iterator[_Span]:
     most = max(8, size // _SPANS_A_PIECE)
     for start, end, head in _blocks(text):
         if head and end - start <= most * _MOST_CHARACTERS and _fits(head, size):
-            tokens = count(text[start:end]) + 1
+            tokens = count_tokens(text[start:end]) + 1
             if tokens <= size * (1 - _MOST_OF_HEAD):
                 yield _Span(start, end, tokens, head)
                 continue
         for part in _parts(text, start, end):
             for first, last in _places(text[slice(*part)], most):
-                yield _Span(part[0] + first, part[0] + last, count(text[part[0] + first : part[0] + last]))
+                yield _Span(
+                    part[0] + first, part[0] + last, count_tokens(text[part[0] + first : part[0] + last])
+                )
 
 
 @lru_cache(maxsize=64)
 def _fits(head: str, size: int) -> bool:
     """Whether the head of a table is short enough to be said in each piece."""
-    return len(head) <= size * _MOST_CHARACTERS and count(head) <= size * _MOST_OF_HEAD
+    return len(head) <= size * _MOST_CHARACTERS and count_tokens(head) <= size * _MOST_OF_HEAD
 
 
 def _blocks(text: str) -> Iterator[tuple[int, int, str]]:
@@ -193,4 +197,4 @@ def _places(text: str, most: int) -> list[tuple[int, int]]:
 
 def _counter(most: int) -> Callable[[str], int]:
     """Return what counts tokens, as far as it matters whether they are more than ``most``."""
-    return lambda text: count(text) if len(text) <= most * _MOST_CHARACTERS else most + 1
+    return lambda text: count_tokens(text) if len(text) <= most * _MOST_CHARACTERS else most + 1

@@ -30,7 +30,7 @@ def ingest() -> None:
 @shared_task
 def sweep_uploads() -> None:
     """Remove what broken-off uploads have left in storage, in the tables and in this machine's temporary folder."""
-    tempdirs.sweep(multipart.PREFIX)
+    tempdirs.remove_abandoned(multipart.PREFIX)
     try:
         cleanup.sweep()
     except AWAY as error:

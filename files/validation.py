@@ -14,7 +14,7 @@ from gtapi.validation import (
     one_of,
     wrong_type,
 )
-from gtapi.web.multipart import ReceivedForm
+from gtapi.web.multipart import MultipartForm
 
 JSON = dict[str, Any]
 #: Tokens of a chunk, and how many of them the next one repeats, where a client does not say.
@@ -77,7 +77,7 @@ def check_chunking(strategy: Any, name: str = "chunking_strategy") -> JSON | Non
     return {"type": "static", "static": sizes}
 
 
-def check_file_expiry(form: ReceivedForm) -> timedelta | None:
+def check_file_expiry(form: MultipartForm) -> timedelta | None:
     """Return how long after its upload a file expires; None where it does not.
 
     OpenAI's fields say so: ``expires_after[anchor]``, always ``created_at``, and ``expires_after[seconds]``.
@@ -94,7 +94,7 @@ def check_file_expiry(form: ReceivedForm) -> timedelta | None:
     return timedelta(seconds=seconds)
 
 
-def refuse_file_expiry(form: ReceivedForm) -> None:
+def refuse_file_expiry(form: MultipartForm) -> None:
     """Refuse the expiry of a file that is uploaded into a dataset or a conversation."""
     if "expires_after" in form.names():
         raise invalid("expires_after", "only files that come by POST /files expire by themselves")

@@ -15,7 +15,7 @@ from django.conf import settings  # noqa: E402 - the registry has to be ready
 from django.urls import get_resolver  # noqa: E402
 from django.utils.module_loading import import_string  # noqa: E402
 
-from gtapi.web.admin_handler import PagesHandler  # noqa: E402
+from gtapi.web.admin_handler import AdminHandler  # noqa: E402
 from gtapi.web.api_handler import APIHandler, Send  # noqa: E402
 from gtapi.web.timeouts import Receive  # noqa: E402
 
@@ -28,7 +28,7 @@ class Gateway:
 
     def __init__(self) -> None:
         self.api = APIHandler()
-        self.pages = PagesHandler()
+        self.pages = AdminHandler()
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

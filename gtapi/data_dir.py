@@ -22,7 +22,7 @@ REMOVE = "Remove it, or choose another GTAPI_HOME."
 POSTGRES_PORT = 5432  # of the socket's name only: nothing listens on it
 
 
-class HomeError(Exception):
+class DataDirError(Exception):
     """The folder cannot be used; the text is one sentence for the person at the keyboard."""
 
 
@@ -45,7 +45,7 @@ class Home:
 
     @cached_property
     def path(self) -> Path:
-        """The folder itself, made with mode 0700 when it is missing. Raises HomeError when it is not ours."""
+        """The folder itself, made with mode 0700 when it is missing. Raises DataDirError when it is not ours."""
         return private_folder(self.root, "Set GTAPI_HOME to a folder of your own.")
 
     @property
@@ -53,7 +53,7 @@ class Home:
         """A short private folder for sockets, whose addresses have at most 107 bytes; see `make_runtime`.
 
         It lies outside the home, whose own path may be longer than that, and carries a hash of the home's
-        path, so that two gateways stand beside each other. Raises HomeError when somebody else made it first.
+        path, so that two gateways stand beside each other. Raises DataDirError when somebody else made it first.
         """
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
         folder = Path("/tmp") / f"gtapi-{os.geteuid()}-{digest}"  # noqa: S108 - ownership is checked below
@@ -91,7 +91,7 @@ class Home:
         """SECRET_KEY, KEY_PEPPERS and ENCRYPTION_KEYS of this home, made on first use and never again.
 
         The last two are comma separated lists, newest first, so that they can rotate by an edit of the file.
-        Raises HomeError when the file that holds them cannot be read as what was written.
+        Raises DataDirError when the file that holds them cannot be read as what was written.
         """
         file = self.path / "secrets.json"
         try:
@@ -110,25 +110,25 @@ class Home:
 def private_folder(folder: Path, remedy: str) -> Path:
     """Make `folder` with mode 0700, or check that the one there is a real folder of this very user.
 
-    Raises HomeError otherwise: whoever owns the folder could put a socket of their own into it.
+    Raises DataDirError otherwise: whoever owns the folder could put a socket of their own into it.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except FileExistsError:
-        raise HomeError(f"{folder} is not a folder. {remedy}") from None
+        raise DataDirError(f"{folder} is not a folder. {remedy}") from None
     except OSError as error:
-        raise HomeError(f"{folder} cannot be made: {error.strerror}. {remedy}") from None
+        raise DataDirError(f"{folder} cannot be made: {error.strerror}. {remedy}") from None
     check_private(folder, remedy)
     return folder
 
 
 def check_private(folder: Path, remedy: str) -> None:
-    """Close `folder` to others; raises HomeError unless it is a real folder of this very user."""
+    """Close `folder` to others; raises DataDirError unless it is a real folder of this very user."""
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode):
-        raise HomeError(f"{folder} is not a folder. {remedy}")
+        raise DataDirError(f"{folder} is not a folder. {remedy}")
     if found.st_uid != os.geteuid():
-        raise HomeError(f"{folder} belongs to another user (uid {found.st_uid}). {remedy}")
+        raise DataDirError(f"{folder} belongs to another user (uid {found.st_uid}). {remedy}")
     if stat.S_IMODE(found.st_mode) & 0o077:
         folder.chmod(0o700)
 
@@ -176,7 +176,9 @@ def _read_secrets(file: Path) -> dict[str, str]:
         found = json.loads(file.read_text())
         return {name: str(found[name]) for name in ("SECRET_KEY", "KEY_PEPPERS", "ENCRYPTION_KEYS")}
     except (ValueError, KeyError, TypeError):
-        raise HomeError(f"{file} is damaged: restore it, since keys and credentials depend on it.") from None
+        raise DataDirError(
+            f"{file} is damaged: restore it, since keys and credentials depend on it."
+        ) from None
 
 
 home = Home.from_env()

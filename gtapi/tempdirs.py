@@ -20,7 +20,7 @@ YOUNG = 60.0
 
 
 @contextmanager
-def temporary(prefix: str) -> Iterator[Path]:
+def temporary_directory(prefix: str) -> Iterator[Path]:
     """Make a folder that goes with the context. While it is there this process holds its lock.
 
     Raises:
@@ -36,7 +36,7 @@ def temporary(prefix: str) -> Iterator[Path]:
         lock.release()
 
 
-def sweep(prefix: str) -> int:
+def remove_abandoned(prefix: str) -> int:
     """Remove the folders of processes that are gone, and return how many there were.
 
     The kernel lets go of a lock when its holder dies, so those of live processes stay, however old they are.

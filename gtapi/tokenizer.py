@@ -32,7 +32,7 @@ def encoding() -> tiktoken.Encoding:
     return tiktoken.Encoding("o200k_base", pat_str=_SPLIT, mergeable_ranks=ranks, special_tokens={})
 
 
-def count(text: str) -> int:
+def count_tokens(text: str) -> int:
     """Return how many tokens a text has."""
     if len(text) <= PIECE:
         return len(encoding().encode_ordinary(text))

@@ -8,7 +8,7 @@ from typing import Any
 
 from gtapi.errors import BadRequest
 
-Check = Callable[[str, Any], None]
+Validator = Callable[[str, Any], None]
 
 #: Most pairs of metadata, most characters of a name there, and of a value.
 MAX_PAIRS = 16
@@ -45,7 +45,7 @@ def invalid(name: str, problem: str) -> BadRequest:
     return BadRequest(f"Invalid value for '{name}': {problem}.", param=name)
 
 
-def of_type(*types: type) -> Check:
+def of_type(*types: type) -> Validator:
     """Check the type; a boolean is no number."""
     expected = " or ".join(_NAMES[kind] for kind in types)
 
@@ -56,7 +56,7 @@ def of_type(*types: type) -> Check:
     return check
 
 
-def number(least: float, most: float) -> Check:
+def number(least: float, most: float) -> Validator:
     """Check for a number in a range."""
 
     def check(name: str, value: Any) -> None:
@@ -68,7 +68,7 @@ def number(least: float, most: float) -> Check:
     return check
 
 
-def integer(least: int | None = None, most: int | None = None) -> Check:
+def integer(least: int | None = None, most: int | None = None) -> Validator:
     """Check for an integer, in a range where one is given."""
 
     def check(name: str, value: Any) -> None:
@@ -82,7 +82,7 @@ def integer(least: int | None = None, most: int | None = None) -> Check:
     return check
 
 
-def one_of(choices: Collection[str]) -> Check:
+def one_of(choices: Collection[str]) -> Validator:
     """Check for one of a few strings."""
 
     def check(name: str, value: Any) -> None:
@@ -94,7 +94,7 @@ def one_of(choices: Collection[str]) -> Check:
     return check
 
 
-def run(checks: Mapping[str, Check], body: Mapping[str, Any]) -> None:
+def validate(checks: Mapping[str, Validator], body: Mapping[str, Any]) -> None:
     """Check the parameters that the body has; null counts as absent."""
     for name, value in body.items():
         if value is not None and (check := checks.get(name)) is not None:

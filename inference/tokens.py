@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from gtapi.tokenizer import count
+from gtapi.tokenizer import count_tokens
 
 #: Characters of a text that are counted at most.
 _COUNTED = 1_000_000
@@ -18,8 +18,8 @@ _CALLED = ("name", "arguments", "input")
 def estimate(text: str) -> int:
     """Return about how many tokens a text has; of a very long one, the beginning is counted."""
     if len(text) <= _COUNTED:
-        return count(text)
-    return count(text[:_COUNTED]) * len(text) // _COUNTED
+        return count_tokens(text)
+    return count_tokens(text[:_COUNTED]) * len(text) // _COUNTED
 
 
 def estimate_messages(messages: list[dict[str, Any]]) -> int:

@@ -7,7 +7,7 @@ from django.http.response import HttpResponseBase
 
 from gtapi.errors import APIError, translate
 from gtapi.web.request import APIRequest
-from gtapi.web.responses import Stream
+from gtapi.web.responses import StreamResponse
 from gtapi.web.views import AsyncAPIView
 from tenants.authentication import KeyAuthentication, KeyFacts
 from tenants.permissions import HasScope
@@ -58,7 +58,7 @@ class AuthenticatedView(AsyncAPIView):
             self.usage.error_detail = problem.detail
 
     async def leave(self, request: APIRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if not isinstance(response, Stream):
+        if not isinstance(response, StreamResponse):
             await self.record()
         return response
 

@@ -44,7 +44,7 @@ async def fetched(name: str) -> AsyncIterator[Path]:
 
 @asynccontextmanager
 async def _copied(name: str) -> AsyncIterator[Path]:
-    with tempdirs.temporary(PREFIX) as folder:
+    with tempdirs.temporary_directory(PREFIX) as folder:
         try:
             path = await in_own_thread(_copy, name, folder / "file")
         except Exception as error:
@@ -63,7 +63,7 @@ def _copy(name: str, path: Path) -> Path:
 
 def sweep() -> None:
     """Remove the copies of processes that were killed."""
-    tempdirs.sweep(PREFIX)
+    tempdirs.remove_abandoned(PREFIX)
 
 
 async def in_own_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -12,7 +12,7 @@ from files.uploads import stored_files
 from files.validation import check_dataset_expiry
 from gtapi.database import in_thread
 from gtapi.validation import check_metadata, invalid
-from gtapi.web.pagination import Paging, page
+from gtapi.web.pagination import PageQuery, list_object
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
 from tenants.views import AuthenticatedView
@@ -83,10 +83,12 @@ class ShownView(DatasetView):
     def whole(self, dataset: Dataset) -> JSON:
         return self.shape(dataset, datasets.count(dataset))
 
-    def page(self, rows: DatasetQuerySet, paging: Paging) -> JSON:
-        found, has_more = paging.select(rows)
+    def page(self, rows: DatasetQuerySet, paging: PageQuery) -> JSON:
+        found, has_more = paging.paginate_rows(rows)
         counted = datasets.counts(dataset.pk for dataset in found)
-        return page([self.shape(one, counted.get(one.pk, datasets.NOTHING)) for one in found], has_more)
+        return list_object(
+            [self.shape(one, counted.get(one.pk, datasets.NOTHING)) for one in found], has_more
+        )
 
     def check_may_expire(self, fields: JSON) -> None:
         """Refuse to have a dataset expire for a key that may delete no files: what is uploaded into it goes, too.

@@ -13,8 +13,8 @@ from files.views.base import DatasetView
 from files.views.uploads import UploadView
 from gtapi.database import in_thread
 from gtapi.validation import invalid
-from gtapi.web.multipart import ReceivedForm
-from gtapi.web.pagination import Paging, page
+from gtapi.web.multipart import MultipartForm
+from gtapi.web.pagination import PageQuery, list_object
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
 
@@ -28,12 +28,12 @@ class DatasetFilesView(UploadView, DatasetView):
     scopes: ClassVar[dict[str, str]] = {"POST": "files:write"}
 
     async def get(self, request: APIRequest, dataset_id: str) -> JSONResponse:
-        return JSONResponse(await in_thread(self._list, dataset_id, Paging.of(request)))
+        return JSONResponse(await in_thread(self._list, dataset_id, PageQuery.from_request(request)))
 
-    def _list(self, dataset_id: str, paging: Paging) -> JSON:
+    def _list(self, dataset_id: str, paging: PageQuery) -> JSON:
         places = self.dataset(dataset_id).places.live().select_related("file", "dataset")
-        found, more = paging.select(places, key="file_id")
-        return page([file_object(place.file, place, own=False) for place in found], more)
+        found, more = paging.paginate_rows(places, key="file_id")
+        return list_object([file_object(place.file, place, own=False) for place in found], more)
 
     async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
         dataset = await in_thread(self.live_dataset, dataset_id)
@@ -52,7 +52,7 @@ class DatasetFilesView(UploadView, DatasetView):
             return await self.kept(upload)
 
 
-def _json(form: ReceivedForm, name: str) -> Any:
+def _json(form: MultipartForm, name: str) -> Any:
     """Return what a field holds, written as JSON; None where it is not there."""
     text = form.get(name)
     if not text:

@@ -10,7 +10,7 @@ from files.schemas.datasets import dataset_object
 from files.views.base import OneView, ShownView, shared_fields
 from gtapi.database import in_thread
 from gtapi.validation import invalid, missing, of_type
-from gtapi.web.pagination import Paging
+from gtapi.web.pagination import PageQuery
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
 
@@ -22,9 +22,11 @@ class DatasetsView(ShownView):
     shape = staticmethod(dataset_object)
 
     async def get(self, request: APIRequest) -> JSONResponse:
-        return JSONResponse(await in_thread(self._list, Paging.of(request), request.GET.get("name") or ""))
+        return JSONResponse(
+            await in_thread(self._list, PageQuery.from_request(request), request.GET.get("name") or "")
+        )
 
-    def _list(self, paging: Paging, name: str) -> JSON:
+    def _list(self, paging: PageQuery, name: str) -> JSON:
         rows = self.datasets()
         if name:
             rows = rows.filter(name=name) if "\0" not in name else rows.none()

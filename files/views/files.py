@@ -18,9 +18,9 @@ from files.views.uploads import UploadView, with_storage
 from gtapi.database import in_thread
 from gtapi.errors import PermissionDenied, StorageUnavailable, translate
 from gtapi.validation import missing, one_of
-from gtapi.web.pagination import Paging, page
+from gtapi.web.pagination import PageQuery, list_object
 from gtapi.web.request import APIRequest
-from gtapi.web.responses import JSONResponse, Stream
+from gtapi.web.responses import JSONResponse, StreamResponse
 from tenants.views import AuthenticatedView
 
 logger = logging.getLogger(__name__)
@@ -65,15 +65,17 @@ class FilesView(UploadView, FileOwnerView):
     scopes: ClassVar[dict[str, str]] = {"POST": "files:write"}
 
     async def get(self, request: APIRequest) -> JSONResponse:
-        paging = Paging.of(request, default=MAX_FILES, most=MAX_FILES)
+        paging = PageQuery.from_request(request, default=MAX_FILES, max_limit=MAX_FILES)
         if (purpose := request.GET.get("purpose")) is not None:
             one_of(ALL_PURPOSES)("purpose", purpose)
         return JSONResponse(await in_thread(self._list, request, paging, purpose))
 
-    def _list(self, request: APIRequest, paging: Paging, purpose: str | None) -> JSON:
+    def _list(self, request: APIRequest, paging: PageQuery, purpose: str | None) -> JSON:
         files = self.files(request)
-        found, more = paging.select(files.filter(purpose=purpose) if purpose else files)
-        return page([file_object(file, telling_place(file.places.all()), own=False) for file in found], more)
+        found, more = paging.paginate_rows(files.filter(purpose=purpose) if purpose else files)
+        return list_object(
+            [file_object(file, telling_place(file.places.all()), own=False) for file in found], more
+        )
 
     async def post(self, request: APIRequest) -> JSONResponse:
         async with self.received(request) as received:
@@ -125,8 +127,8 @@ class FileContentView(FileOwnerView):
 
     route = "/files/{id}/content"
 
-    async def get(self, request: APIRequest, file_id: str) -> Stream:
-        request.notice_disconnect()
+    async def get(self, request: APIRequest, file_id: str) -> StreamResponse:
+        request.cancel_on_disconnect()
         file = await in_thread(self.file, request, file_id)
         try:
             opened, first = await with_storage(_begun, file.path)
@@ -135,7 +137,7 @@ class FileContentView(FileOwnerView):
             raise stored_files.no_file(file_id) from None
         except Exception as error:
             raise _unreachable(error) from error
-        response = Stream(self._sent(opened, first), storage.harmless(file.content_type))
+        response = StreamResponse(self._sent(opened, first), storage.harmless(file.content_type))
         response.headers["content-length"] = str(file.bytes)
         response.headers["content-disposition"] = (
             content_disposition_header(as_attachment=True, filename=file.filename) or "attachment"

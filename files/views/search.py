@@ -11,7 +11,7 @@ from files.search.hybrid import MODES
 from files.uploads.attach import check_ids
 from files.views.base import DatasetView
 from gtapi.database import in_thread
-from gtapi.validation import Check, integer, invalid, missing, number, of_type, one_of, run
+from gtapi.validation import Validator, integer, invalid, missing, number, of_type, one_of, validate
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
 
@@ -21,7 +21,7 @@ MAX_RESULTS = 50
 MAX_QUERIES = 10
 #: Most characters of a question. What embeds it has a limit of its own.
 MAX_QUERY = 10_000
-_CHECKS: dict[str, Check] = {
+_CHECKS: dict[str, Validator] = {
     "limit": integer(1, MAX_RESULTS),
     "max_num_results": integer(1, MAX_RESULTS),
     "filters": of_type(dict),
@@ -59,7 +59,7 @@ class DatasetSearchView(SearchView):
         if body.get("query") is None:
             raise missing("query")
         _check_query("query", body["query"])
-        run(_CHECKS, body)
+        validate(_CHECKS, body)
         found = await self.found(request, dataset_id, body["query"], body)
         return JSONResponse(results_object(dataset_id, body["query"], found))
 
@@ -70,7 +70,7 @@ class VectorStoreSearchView(SearchView):
     async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
         body = await request.json()
         queries = _queries(body)
-        run(_CHECKS, body)
+        validate(_CHECKS, body)
         threshold = _threshold(body.get("ranking_options") or {})
         best: dict[int, Passage] = {}
         for query in queries:

@@ -17,7 +17,7 @@ from files.uploads.stored_files import Incoming, Kept, Upload
 from gtapi.database import in_thread
 from gtapi.errors import BadRequest, StorageUnavailable
 from gtapi.validation import invalid, missing
-from gtapi.web.multipart import ReceivedForm, received_form
+from gtapi.web.multipart import MultipartForm, multipart_form
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
 from tenants.views import AuthenticatedView
@@ -41,7 +41,7 @@ async def with_storage(function: Callable[P, T], *args: P.args, **kwargs: P.kwar
 class Received:
     """A form with one file in it, which lies on the disk."""
 
-    form: ReceivedForm
+    form: MultipartForm
     incoming: Incoming
     idempotency_key: str
 
@@ -59,7 +59,7 @@ class UploadView(AuthenticatedView):
         """
         idempotency_key = self._idempotency_key(request)
         limits = await in_thread(Limits.of, self.auth.tenant_id)
-        async with received_form(request, file_limit=limits.file_bytes) as form:
+        async with multipart_form(request, file_limit=limits.file_bytes) as form:
             yield Received(form, _only_file(form), idempotency_key)
 
     def _idempotency_key(self, request: APIRequest) -> str:
@@ -86,7 +86,7 @@ class UploadView(AuthenticatedView):
             raise StorageUnavailable("The upload could not be kept. Please try again.", error) from error
 
 
-def _only_file(form: ReceivedForm) -> Incoming:
+def _only_file(form: MultipartForm) -> Incoming:
     files = [file for file in form.files if file.filename or file.size]
     if len(files) > 1:
         raise invalid("file", "expected one file, but got several")

@@ -26,9 +26,9 @@ from files.views.base import DatasetView
 from gtapi.database import in_thread
 from gtapi.errors import NotFound
 from gtapi.validation import invalid, missing, of_type, one_of
-from gtapi.web.pagination import Paging, page
+from gtapi.web.pagination import PageQuery, list_object
 from gtapi.web.request import APIRequest
-from gtapi.web.responses import JSONResponse, Stream
+from gtapi.web.responses import JSONResponse, StreamResponse
 from tenants.streaming import metered_bytes
 
 JSON = dict[str, Any]
@@ -50,18 +50,18 @@ class StoreFileView(DatasetView):
             raise NotFound(f"There is no file '{file_id}' in this dataset.", code="file_not_found")
         return found
 
-    def listed(self, request: APIRequest) -> tuple[Paging, str]:
+    def listed(self, request: APIRequest) -> tuple[PageQuery, str]:
         """Return which part of a list of files is asked for, and in which status they have to be."""
         status = request.GET.get("filter") or ""
         if status:
             one_of(FILTERS)("filter", status)
-        return Paging.of(request), status
+        return PageQuery.from_request(request), status
 
-    def page(self, places: "QuerySet[DatasetFile]", paging: Paging, status: str) -> JSON:
+    def page(self, places: "QuerySet[DatasetFile]", paging: PageQuery, status: str) -> JSON:
         if status:
             places = places.filter(state__in=states_of(status))
-        found, has_more = paging.select(places.select_related("file"), key="file")
-        return page([store_file_object(place) for place in found], has_more)
+        found, has_more = paging.paginate_rows(places.select_related("file"), key="file")
+        return list_object([store_file_object(place) for place in found], has_more)
 
 
 class StoreFilesView(StoreFileView):
@@ -70,7 +70,7 @@ class StoreFilesView(StoreFileView):
     async def get(self, request: APIRequest, dataset_id: str) -> JSONResponse:
         return JSONResponse(await in_thread(self._list, dataset_id, *self.listed(request)))
 
-    def _list(self, dataset_id: str, paging: Paging, status: str) -> JSON:
+    def _list(self, dataset_id: str, paging: PageQuery, status: str) -> JSON:
         return self.page(self.dataset(dataset_id).places.live(), paging, status)
 
     async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
@@ -119,11 +119,11 @@ class StoreFileDetailView(StoreFileView):
 class StoreFileContentView(StoreFileView):
     route = "/vector_stores/{id}/files/{file_id}/content"
 
-    async def get(self, request: APIRequest, dataset_id: str, file_id: str) -> Stream:
-        request.notice_disconnect()
+    async def get(self, request: APIRequest, dataset_id: str, file_id: str) -> StreamResponse:
+        request.cancel_on_disconnect()
         contents, texts = await in_thread(self._begin, dataset_id, file_id)
         first = CONTENT_BEGINNING + content_parts(texts)
-        return Stream(metered_bytes(first, _written(contents, bool(texts)), self), "application/json")
+        return StreamResponse(metered_bytes(first, _written(contents, bool(texts)), self), "application/json")
 
     def _begin(self, dataset_id: str, file_id: str) -> tuple[Contents, list[str]]:
         contents = Contents(self.place(self.dataset(dataset_id), file_id))
@@ -196,7 +196,7 @@ class FileBatchFilesView(FileBatchView):
     async def get(self, request: APIRequest, dataset_id: str, batch_id: str) -> JSONResponse:
         return JSONResponse(await in_thread(self._list, dataset_id, batch_id, *self.listed(request)))
 
-    def _list(self, dataset_id: str, batch_id: str, paging: Paging, status: str) -> JSON:
+    def _list(self, dataset_id: str, batch_id: str, paging: PageQuery, status: str) -> JSON:
         batch = self.batch(self.dataset(dataset_id), batch_id)
         return self.page(batch.places.live(), paging, status)
 

@@ -11,7 +11,7 @@ from files.validation import check_chunking
 from files.views.base import OneView, ShownView, shared_fields
 from gtapi.database import in_thread
 from gtapi.validation import invalid, of_type
-from gtapi.web.pagination import Paging
+from gtapi.web.pagination import PageQuery
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
 
@@ -23,7 +23,7 @@ class VectorStoresView(ShownView):
     shape = staticmethod(vector_store_object)
 
     async def get(self, request: APIRequest) -> JSONResponse:
-        paging = Paging.of(request)
+        paging = PageQuery.from_request(request)
         return JSONResponse(await in_thread(lambda: self.page(self.datasets(), paging)))
 
     async def post(self, request: APIRequest) -> JSONResponse:

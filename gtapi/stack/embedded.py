@@ -15,7 +15,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from gtapi.data_dir import CHECKOUT, Home
-from gtapi.stack.environment import wants_own_postgres, wants_own_redis
+from gtapi.stack.environment import uses_embedded_postgres, uses_embedded_redis
 from gtapi.stack.errors import StackError
 from gtapi.stack.locks import FileLock
 from gtapi.stack.process import Pause, Server, sleep
@@ -69,9 +69,9 @@ class Stack:
         home = self.home
         sockets = home.make_runtime()
         servers: list[Server] = []
-        if wants_own_redis(os.environ, home):
+        if uses_embedded_redis(os.environ, home):
             servers.append(Redis(home.path / "redis", sockets, home.logs / "redis.log", pause))
-        if wants_own_postgres(os.environ):
+        if uses_embedded_postgres(os.environ):
             log = home.logs / "postgres.log"
             servers.append(Postgres(home.path / "postgres", sockets, log, pause=pause))
         return servers
@@ -100,12 +100,12 @@ class Stack:
 
 
 @contextmanager
-def servers_for(arguments: Sequence[str], home: Home) -> Iterator[None]:
+def running_servers(arguments: Sequence[str], home: Home) -> Iterator[None]:
     """Have the servers of `home` running while a command with these arguments, as in sys.argv, does its work.
 
     Where the environment names servers of its own, nothing is started. Raises StackError.
     """
-    ours = wants_own_redis(os.environ, home) or wants_own_postgres(os.environ)
+    ours = uses_embedded_redis(os.environ, home) or uses_embedded_postgres(os.environ)
     if not ours or not _needs_servers(arguments):
         yield
         return

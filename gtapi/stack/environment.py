@@ -48,11 +48,11 @@ def complete(environment: MutableMapping[str, str], home: "Home", *, launching: 
         environment.setdefault("SECURE_COOKIES", "false")
 
 
-def wants_own_redis(environment: MutableMapping[str, str], home: "Home") -> bool:
+def uses_embedded_redis(environment: MutableMapping[str, str], home: "Home") -> bool:
     """Whether Redis is ours to run: nobody else's is named."""
     return environment.get("REDIS_URL", home.redis_url) == home.redis_url
 
 
-def wants_own_postgres(environment: MutableMapping[str, str]) -> bool:
+def uses_embedded_postgres(environment: MutableMapping[str, str]) -> bool:
     """Whether PostgreSQL is ours to run: nobody else's is named."""
     return "DATABASE_URL" not in environment

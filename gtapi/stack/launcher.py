@@ -12,7 +12,7 @@ from gtapi.stack import database, postgres, redis
 from gtapi.stack.console import Console
 from gtapi.stack.demo import Demo
 from gtapi.stack.embedded import Stack
-from gtapi.stack.environment import wants_own_postgres, wants_own_redis
+from gtapi.stack.environment import uses_embedded_postgres, uses_embedded_redis
 from gtapi.stack.errors import Interrupted, StackError
 from gtapi.stack.locks import FileLock
 from gtapi.stack.process import Program, Server, die_with_parent
@@ -98,11 +98,11 @@ class Launcher:
             web.listener.close()
 
     def _check(self) -> None:
-        if wants_own_postgres(os.environ):
+        if uses_embedded_postgres(os.environ):
             postgres.binaries()
-        if wants_own_redis(os.environ, self.home):
+        if uses_embedded_redis(os.environ, self.home):
             redis.binary()
-        fresh = wants_own_postgres(os.environ) and not (self.home.path / "postgres").exists()
+        fresh = uses_embedded_postgres(os.environ) and not (self.home.path / "postgres").exists()
         needed = FREE_FOR_A_CLUSTER if fresh else FREE_AT_ALL
         free = shutil.disk_usage(self.home.path).free
         if free < needed:

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from gtapi.stack.errors import StackError
 from gtapi.stack.process import Pause, Server, sleep
-from gtapi.stack.run_as import Guise, find_guise
+from gtapi.stack.run_as import RunAsUser, find_run_as_user
 
 PORT = 5432  # of the socket's name only
 SOCKET_BYTES = 107
@@ -64,7 +64,7 @@ class Postgres(Server):
         self.user = user
         #: Whether this start made a new, empty cluster.
         self.fresh = False
-        self._guise = Guise([], os.geteuid())
+        self._run_as = RunAsUser([], os.geteuid())
         if len(os.fsencode(sockets / f".s.PGSQL.{PORT}")) > SOCKET_BYTES:
             raise StackError(f"{sockets} is too long a path for a socket.")
 
@@ -88,7 +88,7 @@ class Postgres(Server):
         if not self.durable:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        return [*self._guise.prefix, str(binaries() / "postgres"), "-D", str(self.data), *options]
+        return [*self._run_as.prefix, str(binaries() / "postgres"), "-D", str(self.data), *options]
 
     def environment(self) -> dict[str, str]:
         # Settings of some other PostgreSQL must not reach this one.
@@ -97,11 +97,11 @@ class Postgres(Server):
         }
 
     def prepare(self) -> None:
-        self._guise = find_guise(binaries(), self.data.parent)
+        self._run_as = find_run_as_user(binaries(), self.data.parent)
         self.fresh = not (self.data / "PG_VERSION").exists()
         if self.fresh:
             self._make_cluster()
-        self._guise.own(self.data)
+        self._run_as.own(self.data)
         # The lock on the folder is ours, so whoever this file names is not at work here: by now its number
         # may be that of another process, and PostgreSQL would refuse to start beside it.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
@@ -128,10 +128,10 @@ class Postgres(Server):
         draft = self.data.with_name(f"{self.data.name}.new")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)
-        self._guise.own(draft)
+        self._run_as.own(draft)
         done = subprocess.run(
             [
-                *self._guise.prefix,
+                *self._run_as.prefix,
                 str(binaries() / "initdb"),
                 f"--pgdata={draft}",
                 f"--username={self.user}",

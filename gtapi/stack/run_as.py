@@ -10,7 +10,7 @@ from gtapi.stack.errors import StackError
 
 
 @dataclass(frozen=True)
-class Guise:
+class RunAsUser:
     """What to put before a command, and the user who then owns PostgreSQL's data on the disk."""
 
     prefix: list[str]
@@ -25,15 +25,15 @@ class Guise:
                 os.chown(Path(parent) / name, self.owner, -1, follow_symlinks=False)
 
 
-def find_guise(programs: Path, folder: Path) -> Guise:
+def find_run_as_user(programs: Path, folder: Path) -> RunAsUser:
     """How to run what is in `programs` so that it can work in `folder`. Raises StackError if nothing does."""
     user = os.geteuid()
     if user != 0 and _has_name(user):
-        return Guise([], user)
+        return RunAsUser([], user)
     nobody = _somebody_else()
     candidates = [
         # Another name for ourselves: files stay ours, no right is gained. Containers often refuse it.
-        Guise(["unshare", "-U", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}"], user)
+        RunAsUser(["unshare", "-U", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}"], user)
     ]
     if user == 0:
         candidates.append(_as_somebody_else(nobody))
@@ -46,15 +46,15 @@ def find_guise(programs: Path, folder: Path) -> Guise:
     )
 
 
-def _as_somebody_else(nobody: pwd.struct_passwd) -> Guise:
+def _as_somebody_else(nobody: pwd.struct_passwd) -> RunAsUser:
     # One right is kept, to pass through folders that are closed to others, as /root is. The kernel forgets
     # the parent's death signal when the user changes, so setpriv sets it again.
     rights = ["--inh-caps", "+dac_override", "--ambient-caps", "+dac_override"]
     user = ["--reuid", str(nobody.pw_uid), "--regid", str(nobody.pw_gid), "--clear-groups"]
-    return Guise(["setpriv", *user, *rights, "--pdeathsig", "QUIT", "--"], nobody.pw_uid)
+    return RunAsUser(["setpriv", *user, *rights, "--pdeathsig", "QUIT", "--"], nobody.pw_uid)
 
 
-def _works(guise: Guise, programs: Path, folder: Path) -> bool:
+def _works(guise: RunAsUser, programs: Path, folder: Path) -> bool:
     check = [
         *guise.prefix,
         "sh",

@@ -4,7 +4,7 @@ import errno
 import sys
 from contextlib import ExitStack
 
-from gtapi.data_dir import HomeError, home
+from gtapi.data_dir import DataDirError, home
 from gtapi.stack.embedded import FOREVER, Stack
 from gtapi.stack.errors import Interrupted, StackError
 from gtapi.stack.process import sleep
@@ -36,7 +36,7 @@ def keep() -> None:
 def main() -> None:
     try:
         keep()
-    except (StackError, HomeError) as error:
+    except (StackError, DataDirError) as error:
         sys.exit(str(error))
     except OSError as error:
         if error.errno != errno.ENOSPC:

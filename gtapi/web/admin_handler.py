@@ -25,7 +25,7 @@ FORM_BYTES = 4 * 1024 * 1024
 UPLOADS = "/upload/"
 
 
-class PagesHandler(ASGIHandler):
+class AdminHandler(ASGIHandler):
     """Serves the admin. A body that is larger than it may be gets a 413, one that comes too slowly a 408.
 
     With PostgreSQL away nobody can tell whose an upload is: it gets a 503.

@@ -21,8 +21,8 @@ from django.urls.exceptions import Resolver404
 from django.utils.module_loading import import_string
 
 from gtapi.errors import APIError, UnknownURL, translate
-from gtapi.web.request import APIRequest, ClientLeft
-from gtapi.web.responses import EventStream, Stream
+from gtapi.web.request import APIRequest, ClientDisconnected
+from gtapi.web.responses import EventStreamResponse, StreamResponse
 from gtapi.web.timeouts import Receive
 
 logger = logging.getLogger(__name__)
@@ -59,11 +59,11 @@ class APIHandler(ASGIHandler):
         try:
             response = await self._respond(request)
             response.headers["x-request-id"] = request.request_id
-            if isinstance(response, Stream):
+            if isinstance(response, StreamResponse):
                 await self._send_stream(request, response, send)
             else:
                 await self._send_whole(request, response, send)
-        except ClientLeft:
+        except ClientDisconnected:
             return
         except asyncio.CancelledError:
             if not request.disconnected:
@@ -72,7 +72,7 @@ class APIHandler(ASGIHandler):
     async def _respond(self, request: APIRequest) -> HttpResponseBase:
         try:
             return await self._middleware_chain(request)
-        except (ClientLeft, asyncio.CancelledError):
+        except (ClientDisconnected, asyncio.CancelledError):
             raise
         except Exception as error:  # noqa: BLE001 - the last resort: every fault becomes an envelope
             return translate(error).response()
@@ -90,13 +90,13 @@ class APIHandler(ASGIHandler):
         body = response.content  # type: ignore[attr-defined]
         headers = _raw_headers(response)
         headers.append((b"content-length", b"%d" % len(body)))
-        request.answered = True
+        request.response_sent = True
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
         # An answer to HEAD ends with its headers.
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
 
-    async def _send_stream(self, request: APIRequest, response: Stream, send: Send) -> None:
-        pulse = Pulse(send, request, comments=isinstance(response, EventStream))
+    async def _send_stream(self, request: APIRequest, response: StreamResponse, send: Send) -> None:
+        pulse = StreamSender(send, request, comments=isinstance(response, EventStreamResponse))
         try:
             async with aclosing(response.parts) as parts:
                 # The first part is there already. Taken first, so that from here on closing ends the generator
@@ -109,7 +109,7 @@ class APIHandler(ASGIHandler):
                 await pulse.send(part)
                 async for part in parts:
                     await pulse.send(part)
-            request.answered = True
+            request.response_sent = True
             await send({"type": "http.response.body", "body": b""})
         except APIError as error:
             # The status has left long ago: that the answer has no end is all that can still be said.
@@ -118,7 +118,7 @@ class APIHandler(ASGIHandler):
             pulse.stop()
 
 
-class Pulse:
+class StreamSender:
     """Sends the parts of a stream, and a comment when there was none for a while.
 
     A client that takes nothing of what is sent for ``STREAM_STALL_SECONDS`` counts as one that has left: the

@@ -14,7 +14,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from gtapi.errors import BadRequest, RequestTooLarge, StorageUnavailable, UnsupportedMediaType
-from gtapi.tempdirs import temporary
+from gtapi.tempdirs import temporary_directory
 from gtapi.validation import integer, invalid
 from gtapi.web.request import APIRequest
 
@@ -42,7 +42,7 @@ class UploadedFile:
 
 
 @dataclass(slots=True)
-class ReceivedForm:
+class MultipartForm:
     """The fields of a form in their order, and its files. A name may come more than once."""
 
     fields: list[tuple[str, str]] = field(default_factory=list)
@@ -85,7 +85,7 @@ class _Receiver:
     """Gets the parser's calls; what they leave in ``pending`` is written to the disk between two reads."""
 
     def __init__(self, folder: Path, file_limit: int | None) -> None:
-        self.form = ReceivedForm()
+        self.form = MultipartForm()
         self._file_limit = file_limit
         #: Pieces of files in their order; None closes one.
         self.pending: list[tuple[BufferedWriter, bytes | None]] = []
@@ -192,7 +192,9 @@ class _Receiver:
 
 
 @asynccontextmanager
-async def received_form(request: APIRequest, *, file_limit: int | None = None) -> AsyncIterator[ReceivedForm]:
+async def multipart_form(
+    request: APIRequest, *, file_limit: int | None = None
+) -> AsyncIterator[MultipartForm]:
     """Read a form and keep its files for as long as the context lasts.
 
     Where there is a ``file_limit``, it holds for each file in place of ``MAX_UPLOAD_BYTES`` for the whole.
@@ -204,7 +206,7 @@ async def received_form(request: APIRequest, *, file_limit: int | None = None) -
         RequestTimeout: it does not come in time.
         StorageUnavailable: there is no room for it.
         BadRequest: it is broken, or has too many fields.
-        ClientLeft: the client closed its connection.
+        ClientDisconnected: the client closed its connection.
     """
     kind, options = parse_options_header(request.header(b"content-type"))
     if kind != b"multipart/form-data":
@@ -220,7 +222,7 @@ async def received_form(request: APIRequest, *, file_limit: int | None = None) -
         finally:
             with suppress(OSError):
                 receiver.close()
-        request.notice_disconnect()
+        request.cancel_on_disconnect()
         yield receiver.form
 
 
@@ -228,7 +230,7 @@ async def received_form(request: APIRequest, *, file_limit: int | None = None) -
 def _folder() -> Iterator[Path]:
     with ExitStack() as stack:
         try:
-            folder = stack.enter_context(temporary(PREFIX))
+            folder = stack.enter_context(temporary_directory(PREFIX))
         except OSError as error:
             raise _no_room(error) from error
         yield folder
@@ -248,7 +250,7 @@ async def _receive(request: APIRequest, receiver: _Receiver, boundary: bytes, fi
     }
     try:
         parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
-        async for part in request.body_parts(limit):
+        async for part in request.iter_body(limit):
             parser.write(part)
             if receiver.pending:
                 await loop.run_in_executor(None, receiver.write)

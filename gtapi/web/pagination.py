@@ -16,7 +16,7 @@ MAX_LIMIT = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Paging:
+class PageQuery:
     """Which part of a list is asked for; ``after`` and ``before`` are ids, empty where there is none."""
 
     limit: int
@@ -25,21 +25,23 @@ class Paging:
     before: str
 
     @classmethod
-    def of(cls, request: APIRequest, *, default: int = DEFAULT_LIMIT, most: int = MAX_LIMIT) -> "Paging":
+    def from_request(
+        cls, request: APIRequest, *, default: int = DEFAULT_LIMIT, max_limit: int = MAX_LIMIT
+    ) -> "PageQuery":
         """Return what the query of a request asks for.
 
         Raises:
             BadRequest: ``limit`` or ``order`` is not valid.
         """
         limit = request.GET.get("limit") or str(default)
-        digits = limit.isascii() and limit.isdecimal() and len(limit) <= len(str(most))
-        if not digits or not 1 <= int(limit) <= most:
-            raise invalid("limit", f"expected an integer between 1 and {most}")
+        digits = limit.isascii() and limit.isdecimal() and len(limit) <= len(str(max_limit))
+        if not digits or not 1 <= int(limit) <= max_limit:
+            raise invalid("limit", f"expected an integer between 1 and {max_limit}")
         order = request.GET.get("order") or "desc"
         one_of(("asc", "desc"))("order", order)
         return cls(int(limit), order, request.GET.get("after") or "", request.GET.get("before") or "")
 
-    def cut(self, objects: Sequence[JSON]) -> tuple[list[JSON], bool]:
+    def paginate_list(self, objects: Sequence[JSON]) -> tuple[list[JSON], bool]:
         """Return the part of ``objects``, the oldest first, and whether there is more.
 
         Raises:
@@ -59,7 +61,7 @@ class Paging:
             raise invalid(name, "there is no such object in this list")
         return places[0]
 
-    def select(self, rows: "QuerySet[Row]", *, key: str = "pk") -> tuple[list[Row], bool]:
+    def paginate_rows(self, rows: "QuerySet[Row]", *, key: str = "pk") -> tuple[list[Row], bool]:
         """Return the part of ``rows``, which have ``created_at``, and whether there is more.
 
         ``key`` is the field that holds the id by which clients know a row.
@@ -100,7 +102,7 @@ def _beyond(rows: "QuerySet[Any]", name: str, cursor: str, key: str, *, later: b
     return Q((f"created_at__{beyond}", created_at)) | Q(("created_at", created_at), (f"pk__{beyond}", pk))
 
 
-def page(objects: Sequence[JSON], has_more: bool) -> JSON:
+def list_object(objects: Sequence[JSON], has_more: bool) -> JSON:
     """Return a page of a list."""
     return {
         "object": "list",

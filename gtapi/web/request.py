@@ -21,7 +21,7 @@ MAX_FIELDS = 1_000
 MAX_CONTAINERS = 200_000
 
 
-class ClientLeft(Exception):
+class ClientDisconnected(Exception):
     """The client closed its connection while its request was still being read."""
 
 
@@ -46,7 +46,7 @@ class APIRequest(ASGIRequest):
         self._messages = None
         self._read_started = False
         self.disconnected = False
-        self.answered = False
+        self.response_sent = False
         self._listener: asyncio.Task[None] | None = None
 
     @cached_property
@@ -87,13 +87,13 @@ class APIRequest(ASGIRequest):
             scheme = forwarded.partition(",")[0].strip()
         return f"{'https' if scheme == 'https' else 'http'}://{self.host()}"
 
-    async def body_parts(self, limit: int) -> AsyncGenerator[bytes, None]:
+    async def iter_body(self, limit: int) -> AsyncGenerator[bytes, None]:
         """Yield the body as it comes.
 
         Raises:
             RequestTooLarge: it is larger than ``limit`` bytes.
             RequestTimeout: it does not come in time, see ``BodyTimeout``.
-            ClientLeft: the client closed its connection.
+            ClientDisconnected: the client closed its connection.
         """
         length = self.header(b"content-length")
         if length.isdigit() and int(length) > limit:
@@ -105,7 +105,7 @@ class APIRequest(ASGIRequest):
             message = await receive()
             if message["type"] == "http.disconnect":
                 self.disconnected = True
-                raise ClientLeft
+                raise ClientDisconnected
             part = message.get("body", b"")
             size += len(part)
             if size > limit:
@@ -113,9 +113,9 @@ class APIRequest(ASGIRequest):
             more = message.get("more_body", False)
             yield part
 
-    async def whole_body(self, limit: int) -> bytes:
-        """Return the whole body; see ``body_parts``."""
-        parts = [part async for part in self.body_parts(limit)]
+    async def read_body(self, limit: int) -> bytes:
+        """Return the whole body; see ``iter_body``."""
+        parts = [part async for part in self.iter_body(limit)]
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def json(self, *, optional: bool = False) -> dict[str, Any]:
@@ -128,13 +128,13 @@ class APIRequest(ASGIRequest):
             RequestTooLarge: it is larger than ``MAX_BODY_BYTES``.
             RequestTimeout: it does not come in time.
             InvalidJSON: it is no JSON object, nested too deeply, or holds a NUL character.
-            ClientLeft: the client closed its connection.
+            ClientDisconnected: the client closed its connection.
         """
         content_type = self.header(b"content-type").partition(";")[0].strip().lower()
         if content_type and content_type != "application/json" and not content_type.endswith("+json"):
             raise UnsupportedMediaType
-        body = await self.whole_body(settings.MAX_BODY_BYTES)
-        self.notice_disconnect()
+        body = await self.read_body(settings.MAX_BODY_BYTES)
+        self.cancel_on_disconnect()
         if optional and not body:
             return {}
         try:
@@ -149,7 +149,7 @@ class APIRequest(ASGIRequest):
             _check(data, has_nul=has_nul)
         return data
 
-    def notice_disconnect(self) -> None:
+    def cancel_on_disconnect(self) -> None:
         """Cancel the task that serves this request as soon as the client leaves; the body has been read."""
         task = asyncio.current_task()
         if task is not None and self._listener is None:
@@ -158,7 +158,7 @@ class APIRequest(ASGIRequest):
     async def _listen(self, task: "asyncio.Task[Any]") -> None:
         while (await self.receive())["type"] != "http.disconnect":
             pass
-        if not self.answered:
+        if not self.response_sent:
             self.disconnected = True
             task.cancel()
 

@@ -23,7 +23,7 @@ class JSONResponse(HttpResponse):
         )
 
 
-class Stream(HttpResponseBase):
+class StreamResponse(HttpResponseBase):
     """An answer that is sent as it comes; ``parts`` yields bytes."""
 
     streaming = True
@@ -35,7 +35,7 @@ class Stream(HttpResponseBase):
         self.parts = parts
 
 
-class EventStream(Stream):
+class EventStreamResponse(StreamResponse):
     """Server-sent events, each part whole ones; comments keep the connection alive in silence."""
 
     def __init__(self, parts: AsyncGenerator[bytes, None]) -> None:

@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.views import APIView
 
 from gtapi.errors import MethodNotAllowed
-from gtapi.web.request import APIRequest, ClientLeft
+from gtapi.web.request import APIRequest, ClientDisconnected
 
 
 class AsyncAuthentication(Protocol):
@@ -20,7 +20,7 @@ class AsyncAuthentication(Protocol):
     async def authenticate(self, request: APIRequest) -> Any: ...
 
 
-class Anyone:
+class NoAuthentication:
     """The authentication of what needs no key."""
 
     async def authenticate(self, request: APIRequest) -> None:
@@ -50,7 +50,7 @@ class AsyncAPIView(APIView):
         try:
             await self.enter(request)
             response = await self.handle(request, *args, **kwargs)
-        except (ClientLeft, asyncio.CancelledError):
+        except (ClientDisconnected, asyncio.CancelledError):
             await self.abandoned(request)
             raise
         except Exception as error:  # noqa: BLE001 - DRF's handler makes an envelope of each

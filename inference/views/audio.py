@@ -10,9 +10,9 @@ from django.http.response import HttpResponseBase
 
 from gtapi.errors import UpstreamFailed
 from gtapi.validation import model_name, one_of
-from gtapi.web.multipart import received_form
+from gtapi.web.multipart import multipart_form
 from gtapi.web.request import APIRequest
-from gtapi.web.responses import JSONResponse, Stream
+from gtapi.web.responses import JSONResponse, StreamResponse
 from inference import audio_duration, tokens
 from inference.endpoints import ENDPOINTS
 from inference.endpoints.transcriptions.schema import (
@@ -54,7 +54,7 @@ class SpeechView(EventsView):
         self._meter(body["input"], {})
         self.first_token()
         content_type = SPEECH_TYPES[body.get("response_format") or "mp3"]
-        return Stream(metered_bytes(first, parts, self), content_type)
+        return StreamResponse(metered_bytes(first, parts, self), content_type)
 
     async def _events(
         self, adapter: Adapter, connection: ProviderConnection, sent: JSON, body: JSON
@@ -89,7 +89,7 @@ class TranscriptionsView(UploadView):
     streams: ClassVar[bool] = True
 
     async def post(self, request: APIRequest) -> HttpResponseBase:
-        async with received_form(request) as form:
+        async with multipart_form(request) as form:
             target, connection, adapter = await self.find(model_name({"model": form.get("model")}))
             self.need_files(form, "file")
             response_format = form.get("response_format") or "json"

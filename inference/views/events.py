@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from gtapi.errors import UpstreamFailed
-from gtapi.web.responses import EventStream
+from gtapi.web.responses import EventStreamResponse
 from inference.providers.base import StreamCut
 from inference.streaming import DONE, metered
 from inference.views.base import TargetView
@@ -46,7 +46,7 @@ class EventsView(TargetView):
         writer: Writer,
         usage: Callable[[], Awaitable[JSON]],
         done: Callable[[], bytes] = lambda: DONE,
-    ) -> EventStream:
+    ) -> EventStreamResponse:
         """Answer with a stream, once its first event is there: until then an error has a status of its own.
 
         Args:
@@ -65,7 +65,7 @@ class EventsView(TargetView):
         except BaseException:
             await parts.aclose()
             raise
-        return EventStream(metered(first, parts, self, done))
+        return EventStreamResponse(metered(first, parts, self, done))
 
     async def finished(self, answer: Any) -> None:
         """Do what has to be done once an answer is whole: a choice, or the writer of a stream."""

@@ -9,10 +9,10 @@ from django.http.response import HttpResponseBase
 from files.views.uploads import with_storage
 from gtapi.errors import UpstreamFailed
 from gtapi.validation import missing, one_of
-from gtapi.web.multipart import ReceivedForm, received_form
+from gtapi.web.multipart import MultipartForm, multipart_form
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
-from gtapi.web.views import Anyone, AsyncAPIView
+from gtapi.web.views import AsyncAPIView, NoAuthentication
 from inference import image_storage as kept
 from inference.endpoints import ENDPOINTS
 from inference.endpoints.image_generations.schema import (
@@ -117,7 +117,7 @@ class ImageEditsView(ImagesView):
     needs_prompt: ClassVar[bool] = True
 
     async def post(self, request: APIRequest) -> HttpResponseBase:
-        async with received_form(request) as form:
+        async with multipart_form(request) as form:
             target, connection, adapter = await self.find(await self.name_of({"model": form.get("model")}))
             self._check(form)
             stream = self.needs_prompt and flag(form, "stream")
@@ -128,7 +128,7 @@ class ImageEditsView(ImagesView):
             url = form.get("response_format") == "url"
             return await self.respond(request, adapter, connection, sent, form.names(), url=url)
 
-    def _check(self, form: ReceivedForm) -> None:
+    def _check(self, form: MultipartForm) -> None:
         self.need_files(form, "image")
         if self.needs_prompt and form.get("prompt") is None:
             raise missing("prompt")
@@ -147,7 +147,7 @@ class ImageVariationsView(ImageEditsView):
 class ImageFileView(AsyncAPIView):
     """An image by its address, whose signature is the permission."""
 
-    authentication = Anyone()
+    authentication = NoAuthentication()
 
     async def get(self, request: APIRequest, name: str) -> HttpResponse:
         data, ending = await with_storage(kept.fetch, name)

@@ -5,7 +5,7 @@ from typing import Any
 
 from gtapi.errors import BadRequest
 from gtapi.validation import invalid, number
-from gtapi.web.multipart import ReceivedForm
+from gtapi.web.multipart import MultipartForm
 from inference.provider_request import ROUTING_FIELDS, unnamed_upload
 from inference.providers.base import Form
 from inference.routing import Target
@@ -17,7 +17,7 @@ JSON = dict[str, Any]
 class UploadView(EventsView):
     """A route that takes a form."""
 
-    def need_files(self, form: ReceivedForm, name: str) -> None:
+    def need_files(self, form: MultipartForm, name: str) -> None:
         """Refuse a form without a file under ``name``, or with an empty one."""
         files = form.files_of(name)
         if not files:
@@ -27,7 +27,7 @@ class UploadView(EventsView):
         if any(file.size == 0 for file in files):
             raise invalid(name, "the file is empty")
 
-    def upstream_form(self, target: Target, form: ReceivedForm, **changes: str | None) -> Form:
+    def upstream_form(self, target: Target, form: MultipartForm, **changes: str | None) -> Form:
         """Return the form for the provider: the client's, with the provider's model and with ``changes``.
 
         A field whose change is None is left out.
@@ -48,7 +48,7 @@ def _passes(name: str, changed: Collection[str]) -> bool:
     return base not in ROUTING_FIELDS and base not in changed
 
 
-def flag(form: ReceivedForm, name: str) -> bool:
+def flag(form: MultipartForm, name: str) -> bool:
     """Return a boolean field."""
     value = form.get(name)
     if value is None or value.lower() in ("false", "0", ""):
@@ -58,7 +58,7 @@ def flag(form: ReceivedForm, name: str) -> bool:
     raise invalid(name, "expected true or false")
 
 
-def check_number(form: ReceivedForm, name: str, least: float, most: float) -> None:
+def check_number(form: MultipartForm, name: str, least: float, most: float) -> None:
     """Check a field for a number in a range."""
     value = form.get(name)
     if value:

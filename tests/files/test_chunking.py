@@ -6,7 +6,7 @@ import pytest
 
 from files.chunking import pieces
 from files.extraction import Section
-from gtapi.tokenizer import count
+from gtapi.tokenizer import count_tokens
 
 PROSE = "\n\n".join(
     f"Paragraph {number} speaks of matter {number * 7}. It goes on for a while, as texts do. Then it ends."
@@ -29,13 +29,13 @@ HOSTILE = {
 def test_a_short_section_is_one_piece_with_its_page_and_heading():
     [piece] = pieces([Section("Thirty days.", 3, "Leave > Rules")])
     assert (piece.text, piece.page, piece.heading) == ("Thirty days.", 3, "Leave > Rules")
-    assert piece.tokens == count("Thirty days.")
+    assert piece.tokens == count_tokens("Thirty days.")
 
 
 @pytest.mark.parametrize(("size", "overlap"), [(400, 50), (100, 0), (100, 50), (800, 400), (4096, 0)])
 def test_pieces_keep_to_their_size_and_leave_nothing_out(size, overlap):
     made = pieces([Section(PROSE, 1, "All")], size=size, overlap=overlap)
-    assert all(piece.tokens == count(piece.text) <= size for piece in made)
+    assert all(piece.tokens == count_tokens(piece.text) <= size for piece in made)
     assert all(piece.page == 1 and piece.heading == "All" for piece in made)
     assert sum(piece.tokens for piece in made[:-1]) > 0.6 * size * (len(made) - 1)
     text = " ".join(piece.text for piece in made)
@@ -47,7 +47,7 @@ def test_a_piece_begins_with_the_end_of_the_one_before():
     for earlier, later in pairwise(made):
         start = later.text[:40]
         assert start in earlier.text
-        assert count(earlier.text[earlier.text.rindex(start) :]) <= 60
+        assert count_tokens(earlier.text[earlier.text.rindex(start) :]) <= 60
 
 
 def test_without_overlap_nothing_is_said_twice():

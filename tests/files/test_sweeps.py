@@ -170,7 +170,7 @@ def test_folders_of_killed_processes_are_removed_and_those_of_live_ones_are_not(
     settings.UPLOAD_TEMP_DIR = str(tmp_path)
     (folder,) = tmp_path.glob(f"{multipart.PREFIX}*")
     os.utime(folder, (0, 0))
-    tempdirs.sweep(multipart.PREFIX)
+    tempdirs.remove_abandoned(multipart.PREFIX)
     assert folder.exists()
     killed = subprocess.run(
         ["pgrep", "-P", str(begun.process.pid)], capture_output=True, text=True, check=True
@@ -179,7 +179,7 @@ def test_folders_of_killed_processes_are_removed_and_those_of_live_ones_are_not(
 
     def swept() -> bool:
         os.utime(folder, (0, 0))
-        return bool(tempdirs.sweep(multipart.PREFIX))
+        return bool(tempdirs.remove_abandoned(multipart.PREFIX))
 
     eventually(swept)
     assert not folder.exists()
@@ -189,7 +189,7 @@ def test_a_folder_that_was_just_made_is_not_removed(tmp_path, settings):
     settings.UPLOAD_TEMP_DIR = str(tmp_path)
     folder = tmp_path / f"{multipart.PREFIX}new"
     folder.mkdir()
-    assert tempdirs.sweep(multipart.PREFIX) == 0
+    assert tempdirs.remove_abandoned(multipart.PREFIX) == 0
     assert folder.exists()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gtapi.data_dir import Home, HomeError
+from gtapi.data_dir import DataDirError, Home
 
 
 def test_processes_that_start_at_once_agree_on_the_secrets(tmp_path):
@@ -22,7 +22,7 @@ def test_damaged_secrets_are_not_replaced(tmp_path):
     home = Home(tmp_path)
     home.secrets()
     (tmp_path / "secrets.json").write_text("{")
-    with pytest.raises(HomeError, match="is damaged"):
+    with pytest.raises(DataDirError, match="is damaged"):
         home.secrets()
     assert (tmp_path / "secrets.json").read_text() == "{"
 
@@ -39,7 +39,7 @@ def test_runtime_folder_that_somebody_planted_is_refused(tmp_path):
     planted = Path(f"/tmp/gtapi-{os.geteuid()}-{digest}")
     planted.symlink_to(tmp_path)
     try:
-        with pytest.raises(HomeError, match="is not a folder"):
+        with pytest.raises(DataDirError, match="is not a folder"):
             _ = Home(tmp_path).runtime
     finally:
         planted.unlink()

@@ -2,7 +2,17 @@
 
 from typing import Any
 
-from gtapi.validation import Check, integer, invalid, missing, number, of_type, one_of, run, wrong_type
+from gtapi.validation import (
+    Validator,
+    integer,
+    invalid,
+    missing,
+    number,
+    of_type,
+    one_of,
+    validate,
+    wrong_type,
+)
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 #: What a part of each type has to hold, and as what. Types that are not here pass through.
@@ -77,7 +87,7 @@ def check_stream_options(name: str, value: Any) -> None:
             of_type(bool)(f"{name}.{option}", value[option])
 
 
-_CHECKS: dict[str, Check] = {
+_CHECKS: dict[str, Validator] = {
     "stream": of_type(bool),
     "stream_options": check_stream_options,
     "temperature": number(0, 2),
@@ -118,7 +128,7 @@ def check_chat(body: dict[str, Any]) -> None:
         raise invalid("messages", "expected at least one message")
     for index, message in enumerate(messages):
         _message(f"messages[{index}]", message)
-    run(_CHECKS, body)
+    validate(_CHECKS, body)
     if body.get("top_logprobs") is not None and not body.get("logprobs"):
         raise invalid("top_logprobs", "it needs 'logprobs' to be true")
     if body.get("stream_options") is not None and not body.get("stream"):

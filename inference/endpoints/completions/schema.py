@@ -8,13 +8,13 @@ import orjson
 
 from gtapi.errors import BadRequest
 from gtapi.ids import object_id
-from gtapi.validation import Check, integer, invalid, missing, number, of_type, run, wrong_type
+from gtapi.validation import Validator, integer, invalid, missing, number, of_type, validate, wrong_type
 from inference.endpoints.chat.schema import check_stop, check_stream_options
 from inference.schemas import chat_response as part
 
 JSON = dict[str, Any]
 
-_CHECKS: dict[str, Check] = {
+_CHECKS: dict[str, Validator] = {
     "best_of": integer(0, 20),
     "echo": of_type(bool),
     "frequency_penalty": number(-2, 2),
@@ -52,7 +52,7 @@ def check_completions(body: JSON) -> None:
         tokens = item if isinstance(item, list) else [item]
         if not isinstance(item, str) and not all(type(token) is int for token in tokens):
             raise wrong_type(f"prompt[{index}]", "a string or token ids", item)
-    run(_CHECKS, body)
+    validate(_CHECKS, body)
     if body.get("stream_options") is not None and not body.get("stream"):
         raise invalid("stream_options", "it is only allowed when 'stream' is true")
 

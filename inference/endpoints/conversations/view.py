@@ -8,7 +8,7 @@ from django.db.models import Q
 from gtapi.database import in_thread
 from gtapi.errors import NotFound
 from gtapi.validation import check_metadata, invalid, missing, of_type
-from gtapi.web.pagination import Paging, page
+from gtapi.web.pagination import PageQuery, list_object
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
 from inference.chat import conversations
@@ -103,16 +103,16 @@ class ItemsView(ConversationView):
     route = "/conversations/{id}/items"
 
     async def get(self, request: APIRequest, conversation_id: str) -> JSONResponse:
-        paging = Paging.of(request)
+        paging = PageQuery.from_request(request)
         return JSONResponse(await in_thread(self._list, conversation_id, self.user(request), paging))
 
-    def _list(self, conversation_id: str, user: str, paging: Paging) -> JSON:
+    def _list(self, conversation_id: str, user: str, paging: PageQuery) -> JSON:
         conversation = self.owned(conversation_id, user)
         objects = [built for item in self._part(conversation, paging) for built in item_objects(item)]
-        return page(*paging.cut(objects))
+        return list_object(*paging.paginate_list(objects))
 
     @staticmethod
-    def _part(conversation: Conversation, paging: Paging) -> list[Item]:
+    def _part(conversation: Conversation, paging: PageQuery) -> list[Item]:
         """Return the messages that a page is made of, the oldest first, with those that its cursors name."""
         rows = known = conversations.standing(conversation)
         descending = paging.order == "desc"
@@ -145,7 +145,7 @@ class ItemsView(ConversationView):
     @transaction.atomic
     def _add(self, conversation_id: str, user: str, messages: list[JSON], request_id: str) -> JSON:
         items = conversations.add(self.owned(conversation_id, user, lock=True), messages, request_id)
-        return page([built for item in items for built in item_objects(item)], has_more=False)
+        return list_object([built for item in items for built in item_objects(item)], has_more=False)
 
 
 class ItemView(ConversationView):

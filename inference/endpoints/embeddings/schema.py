@@ -5,7 +5,7 @@ from base64 import b64decode, b64encode
 from math import isfinite
 from typing import Any
 
-from gtapi.validation import Check, integer, invalid, missing, of_type, one_of, run, wrong_type
+from gtapi.validation import Validator, integer, invalid, missing, of_type, one_of, validate, wrong_type
 from inference.schemas import chat_response as part
 
 JSON = dict[str, Any]
@@ -40,7 +40,7 @@ def _one(where: str, item: Any) -> None:
         integer(0)(f"{where}[{at}]", token)
 
 
-_CHECKS: dict[str, Check] = {
+_CHECKS: dict[str, Validator] = {
     "dimensions": integer(1),
     "encoding_format": one_of(("float", "base64")),
     "user": of_type(str),
@@ -52,7 +52,7 @@ def check_embeddings(body: JSON) -> None:
     if body.get("input") is None:
         raise missing("input")
     _input("input", body["input"])
-    run(_CHECKS, body)
+    validate(_CHECKS, body)
 
 
 def inputs(body: JSON) -> int:

@@ -6,13 +6,13 @@ from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
-from gtapi.validation import Check, integer, missing, of_type, one_of, run
+from gtapi.validation import Validator, integer, missing, of_type, one_of, validate
 from inference.schemas.typed_events import Fields, TypedWriter, among, like, pick, token_details, token_usage
 
 JSON = dict[str, Any]
 
 OUTPUT_FORMATS = ("png", "jpeg", "webp", "gif", "svg")
-CHECKS: dict[str, Check] = {
+CHECKS: dict[str, Validator] = {
     "background": of_type(str),
     "moderation": of_type(str),
     "n": integer(1, 10),
@@ -45,7 +45,7 @@ def check_generation(body: JSON) -> None:
     if body.get("prompt") is None:
         raise missing("prompt")
     of_type(str)("prompt", body["prompt"])
-    run(CHECKS, body)
+    validate(CHECKS, body)
 
 
 def images(answer: JSON) -> JSON:

@@ -5,13 +5,13 @@ from asyncio import to_thread
 from django.http import HttpResponse
 
 from gtapi.web.request import APIRequest
-from gtapi.web.views import Anyone, AsyncAPIView
+from gtapi.web.views import AsyncAPIView, NoAuthentication
 from inference.openapi.assembly import written
 from inference.openapi.page import page, policy
 
 
 class DescriptionView(AsyncAPIView):
-    authentication = Anyone()
+    authentication = NoAuthentication()
 
     async def get(self, request: APIRequest) -> HttpResponse:
         headers = {"cache-control": "public, max-age=300", "access-control-allow-origin": "*"}
@@ -19,7 +19,7 @@ class DescriptionView(AsyncAPIView):
 
 
 class ReferenceView(AsyncAPIView):
-    authentication = Anyone()
+    authentication = NoAuthentication()
 
     async def get(self, request: APIRequest) -> HttpResponse:
         base_url = request.origin() + request.path.removesuffix("/docs")

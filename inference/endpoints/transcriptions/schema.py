@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gtapi.validation import Check, invalid, missing, number, of_type, one_of, run, wrong_type
+from gtapi.validation import Validator, invalid, missing, number, of_type, one_of, validate, wrong_type
 from inference.schemas.typed_events import (
     NUMBER,
     Fields,
@@ -39,7 +39,7 @@ def _voice(name: str, value: Any) -> None:
         raise wrong_type(name, "a string or an object", value)
 
 
-_SPEECH_CHECKS: dict[str, Check] = {
+_SPEECH_CHECKS: dict[str, Validator] = {
     "voice": _voice,
     "instructions": of_type(str),
     "response_format": one_of(SPEECH_TYPES),
@@ -60,7 +60,7 @@ def check_speech(body: JSON) -> None:
         raise invalid("input", f"expected at most {MAX_SPEECH_INPUT} characters, but got {len(text)}")
     if body.get("voice") is None:
         raise missing("voice")
-    run(_SPEECH_CHECKS, body)
+    validate(_SPEECH_CHECKS, body)
 
 
 def speech_writer() -> TypedWriter:
