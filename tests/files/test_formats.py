@@ -6,8 +6,9 @@ import wave
 
 import pytest
 
-from files.extraction import ExtractionError, extract, kind
+from files.extraction import kind
 from tests.files import sample_files
+from tests.files.extracting import read, refusal
 from tests.recordings import encoded, film
 
 HTML = """<!doctype html><html><head><title>Staff &amp; co</title><meta name="description" content="for machines">
@@ -112,28 +113,6 @@ READ = {
     ),
     "a.jsonl": (b'{"name": "Ann"}\n{"name": "Bob"}\n', [(None, "", "name: Ann\nname: Bob")]),
 }
-
-
-def read(folder, name, content, content_type=""):
-    """Return ``(page, heading, text)`` of each section of a file with this content."""
-    file = folder / "upload"
-    file.write_bytes(content)
-    assert kind(file, name, content_type) == "document"
-    found = extract(file, name, content_type)
-    assert found.warning == ""
-    return shape(found)
-
-
-def shape(found):
-    return [(section.page, section.heading, section.text) for section in found.sections]
-
-
-def refusal(folder, name, content, content_type=""):
-    """Return the error of a file that cannot be read, and never can."""
-    with pytest.raises(ExtractionError) as caught:
-        read(folder, name, content, content_type)
-    assert caught.value.transient is False
-    return caught.value
 
 
 @pytest.mark.parametrize("name", READ)

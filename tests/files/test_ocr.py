@@ -10,7 +10,7 @@ from files.extraction import Interrupted, extract
 from files.extraction.limits import Limits
 from files.extraction.subprocess_runner import CODE
 from tests.files import hostile_files, sample_files
-from tests.files.test_formats import read, refusal, shape
+from tests.files.extracting import read, refusal, shape
 
 SMALL = (720, 260)
 

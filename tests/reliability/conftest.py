@@ -15,7 +15,7 @@ from django.db.models import Count
 
 from files.models import Chunk, ChunkVector, Dataset, DatasetFile
 from tests import factories
-from tests.files.ingestion.conftest import TERMINAL, embeddings
+from tests.files.ingestion.helpers import TERMINAL, embeddings
 from tests.gateway import Gateway, Ingest
 from tests.upstream import Received, Upstream
 

@@ -10,7 +10,7 @@ from files.ingestion.wakeup import wake
 from files.models import DatasetFile
 from tests import factories
 from tests.files import hostile_files
-from tests.files.ingestion.conftest import TERMINAL, state
+from tests.files.ingestion.helpers import TERMINAL, state
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow

@@ -1,85 +1,9 @@
-"""A tenant with a model that embeds, and a look at what becomes of files."""
-
-import threading
-from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
+"""Fixtures of the tests of ingestion: a tenant with a model that embeds, and a dataset that uses it."""
 
 import pytest
 
-from files.ingestion.wakeup import wake
-from files.models import DatasetFile
 from tests import factories
-from tests.answers import answer
-from tests.gateway import Ingest
-from tests.upstream import Play, Wire
-from tests.waiting import eventually
-
-TERMINAL = ("ready", "failed", "cancelled")
-
-
-def state(place: DatasetFile) -> DatasetFile:
-    """The row as it is now."""
-    return DatasetFile.objects.get(pk=place.pk)
-
-
-def ended(*places: DatasetFile, woken: bool = True) -> list[DatasetFile]:
-    """The rows once all of them have come to an end; unless `woken`, beat alone wakes the workers."""
-    if woken:
-        wake()
-    pks = [place.pk for place in places]
-    eventually(lambda: DatasetFile.objects.filter(pk__in=pks, state__in=TERMINAL).count() == len(pks))
-    return [state(place) for place in places]
-
-
-def readers(ingest: Ingest) -> Iterator[int]:
-    """The processes that read a document for a worker at this moment."""
-    for parent in ingest.pool():
-        yield from readers_of(parent)
-
-
-def readers_of(parent: int) -> Iterator[int]:
-    """Those of one of its processes."""
-    with suppress(OSError):  # threads and processes come and go
-        for thread in Path(f"/proc/{parent}/task").iterdir():
-            for child in (thread / "children").read_text().split():
-                if b"files.extraction" in Path(f"/proc/{child}/cmdline").read_bytes():
-                    yield int(child)
-
-
-def embeddings(dimensions: int = 3, wait: float = 0) -> Play:
-    """Answers each text with a vector made of its letters, after so many seconds."""
-
-    async def play(wire: Wire) -> None:
-        texts = wire.received.json["input"]
-        vectors = [
-            [1.0 + ord(letter) % 7 for letter in text.ljust(dimensions)[:dimensions]] for text in texts
-        ]
-        data = [{"object": "embedding", "index": n, "embedding": v} for n, v in enumerate(vectors)]
-        usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
-        await answer({"object": "list", "data": data, "model": "x", "usage": usage}, wait=wait)(wire)
-
-    return play
-
-
-class Gate:
-    """A model that lets its first requests wait until it is opened."""
-
-    def __init__(self) -> None:
-        self._asked = threading.Event()
-        self._open = threading.Event()
-
-    async def __call__(self, wire: Wire) -> None:
-        self._asked.set()
-        while not self._open.is_set():
-            await wire.pause(0.02)
-        await embeddings()(wire)
-
-    def reached(self) -> None:
-        assert self._asked.wait(40), "the model was not asked"
-
-    def open(self) -> None:
-        self._open.set()
+from tests.files.ingestion.helpers import Gate, embeddings
 
 
 @pytest.fixture

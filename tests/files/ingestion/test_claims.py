@@ -17,7 +17,7 @@ from files.ingestion.vector_generations import IndexLease
 from files.models import Chunk, Dataset, DatasetFile, File
 from tenants.models import Tenant
 from tests import factories
-from tests.files.ingestion.conftest import state
+from tests.files.ingestion.helpers import state
 
 pytestmark = pytest.mark.django_db
 

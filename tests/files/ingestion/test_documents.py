@@ -3,7 +3,7 @@
 from files.models import Chunk
 from tests import factories
 from tests.files import sample_files
-from tests.files.ingestion.conftest import ended
+from tests.files.ingestion.helpers import ended
 
 
 def test_chunks_keep_the_page_and_the_heading_of_their_document(ingest, world):

@@ -11,7 +11,7 @@ from tests import factories
 from tests.admin.conftest import fields, url
 from tests.answers import answer, error_body
 from tests.browsing import Client
-from tests.files.ingestion.conftest import embeddings, ended
+from tests.files.ingestion.helpers import embeddings, ended
 from tests.waiting import eventually
 
 

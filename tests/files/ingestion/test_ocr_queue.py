@@ -7,7 +7,7 @@ from files.ingestion.wakeup import wake
 from files.models import DatasetFile
 from tests import factories
 from tests.files import hostile_files
-from tests.files.ingestion.conftest import ended, readers, readers_of, state
+from tests.files.ingestion.helpers import ended, readers, readers_of, state
 from tests.waiting import eventually
 
 

@@ -5,7 +5,7 @@ from gtapi.database import in_thread
 from tests import factories
 from tests.answers import answer, error_body
 from tests.e2e.media import wav
-from tests.files.ingestion.conftest import embeddings, ended, state
+from tests.files.ingestion.helpers import embeddings, ended, state
 from tests.upstream import Wire
 from tests.waiting import eventually
 

@@ -3,7 +3,7 @@
 from files.models import Chunk, ChunkVector
 from tenants.models import UsageRecord
 from tests import factories
-from tests.files.ingestion.conftest import ended
+from tests.files.ingestion.helpers import ended
 from tests.waiting import eventually
 
 

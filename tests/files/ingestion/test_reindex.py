@@ -8,7 +8,7 @@ from files.ingestion import vector_generations
 from files.models import Chunk, ChunkVector, Dataset
 from tests import factories
 from tests.answers import answer, error_body
-from tests.files.ingestion.conftest import embeddings, ended
+from tests.files.ingestion.helpers import embeddings, ended
 from tests.upstream import Wire
 from tests.waiting import eventually
 

@@ -15,7 +15,7 @@ from files.uploads.attach import Wanted
 from gtapi.stack.redis import Redis
 from tests import environment, factories
 from tests.answers import answer, error_body
-from tests.files.ingestion.conftest import embeddings, ended, state
+from tests.files.ingestion.helpers import embeddings, ended, state
 from tests.waiting import eventually
 
 

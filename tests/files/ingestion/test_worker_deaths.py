@@ -10,7 +10,7 @@ from django.core.files.storage import default_storage
 from files.ingestion.wakeup import publish, wake
 from files.models import Chunk, ChunkVector, DatasetFile, DatasetGrant
 from tests import environment, factories
-from tests.files.ingestion.conftest import ended, readers, state
+from tests.files.ingestion.helpers import ended, readers, state
 from tests.waiting import eventually
 
 
