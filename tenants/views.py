@@ -31,11 +31,11 @@ class AuthenticatedView(AsyncAPIView):
     usage: "ledger.UsageEvent | None" = None
     started: float
 
-    async def enter(self, request: APIRequest) -> None:
+    async def initial(self, request: APIRequest) -> None:  # type: ignore[override]
         self.started = perf_counter()
-        await super().enter(request)
+        await super().initial(request)
 
-    def identified(self, request: APIRequest) -> None:
+    def on_authenticated(self, request: APIRequest) -> None:
         self.usage = ledger.UsageEvent(
             id=request.id,
             created_at=(request.id.int >> 80) / 1000,
@@ -45,10 +45,10 @@ class AuthenticatedView(AsyncAPIView):
             route=self.route,
         )
 
-    def failed(self, request: APIRequest, error: Exception) -> HttpResponseBase:
-        problem = translate(error)
-        self.note(problem)
-        return super().failed(request, problem)
+    def handle_exception(self, exc: Exception) -> HttpResponseBase:  # type: ignore[override]
+        error = translate(exc)
+        self.note(error)
+        return super().handle_exception(error)
 
     def note(self, problem: APIError) -> None:
         """Write an error into the record."""
@@ -57,12 +57,12 @@ class AuthenticatedView(AsyncAPIView):
             self.usage.error_code = problem.code or ""
             self.usage.error_detail = problem.detail
 
-    async def leave(self, request: APIRequest, response: HttpResponseBase) -> HttpResponseBase:
+    async def finalize_response(self, request: APIRequest, response: HttpResponseBase) -> HttpResponseBase:  # type: ignore[override]
         if not isinstance(response, StreamResponse):
             await self.record()
         return response
 
-    async def abandoned(self, request: APIRequest) -> None:
+    async def on_disconnect(self, request: APIRequest) -> None:
         await self.record_abandoned()
 
     async def record_abandoned(self) -> None:

@@ -48,26 +48,26 @@ class AsyncAPIView(APIView):
     async def dispatch(self, request: APIRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
         self.request, self.args, self.kwargs = request, args, kwargs  # type: ignore[assignment]
         try:
-            await self.enter(request)
-            response = await self.handle(request, *args, **kwargs)
+            await self.initial(request)
+            response = await self.call_handler(request, *args, **kwargs)
         except (ClientDisconnected, asyncio.CancelledError):
-            await self.abandoned(request)
+            await self.on_disconnect(request)
             raise
         except Exception as error:  # noqa: BLE001 - DRF's handler makes an envelope of each
-            response = self.failed(request, error)
-        return await self.leave(request, response)
+            response = self.handle_exception(error)
+        return await self.finalize_response(request, response)
 
-    async def enter(self, request: APIRequest) -> None:
+    async def initial(self, request: APIRequest) -> None:  # type: ignore[override]
         """Authenticate, then ask the permissions."""
         self.auth = await self.authentication.authenticate(request)
-        self.identified(request)
+        self.on_authenticated(request)
         for permission in self.permissions:
             permission.check(request, self)
 
-    def identified(self, request: APIRequest) -> None:
+    def on_authenticated(self, request: APIRequest) -> None:
         """Take note of who asks, before anything can be refused to them."""
 
-    async def handle(self, request: APIRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    async def call_handler(self, request: APIRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Call the method's handler."""
         method = (request.method or "").lower()
         handler = getattr(self, method, None) if method in self.http_method_names else None
@@ -79,16 +79,11 @@ class AsyncAPIView(APIView):
         response: HttpResponseBase = await handler(request, *args, **kwargs)
         return response
 
-    def failed(self, request: APIRequest, error: Exception) -> HttpResponseBase:
-        """Return the answer for an error."""
-        response: HttpResponseBase = self.handle_exception(error)
-        return response
-
-    async def leave(self, request: APIRequest, response: HttpResponseBase) -> HttpResponseBase:
+    async def finalize_response(self, request: APIRequest, response: HttpResponseBase) -> HttpResponseBase:  # type: ignore[override]
         """Do what has to be done before an answer leaves."""
         return response
 
-    async def abandoned(self, request: APIRequest) -> None:
+    async def on_disconnect(self, request: APIRequest) -> None:
         """Do what has to be done when the client has left."""
 
     def _methods(self) -> list[str]:
