@@ -120,7 +120,7 @@ def create(
             name=name,
             title=title or (wanted if wanted != name else ""),
             embedding=embedding,
-            embedding_ordered_by_id=key_id,
+            embedding_requested_by_id=key_id,
             metadata=metadata or {},
             by_client=True,
             expires_after=expires_after,
@@ -155,7 +155,7 @@ def change(dataset: Dataset, key_id: int, **fields: Any) -> Dataset:
         NameTaken: another dataset of the tenant has the new name.
     """
     if fields.get("embedding", dataset.embedding) != dataset.embedding:
-        fields["embedding_ordered_by_id"] = key_id
+        fields["embedding_requested_by_id"] = key_id
     if not dataset.expired or "expires_after" in fields:
         fields["last_active_at"] = timezone.now()
     for name, value in fields.items():

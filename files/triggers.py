@@ -27,7 +27,7 @@ FOLLOW_EMBEDDING = RunSQL(
     """
     CREATE FUNCTION files_follow_embedding() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        UPDATE files_dataset SET embedding = NEW.embedding, embedding_ordered_by_id = NULL
+        UPDATE files_dataset SET embedding = NEW.embedding, embedding_requested_by_id = NULL
         WHERE tenant_id = NEW.id AND hidden AND embedding <> NEW.embedding;
         RETURN NULL;
     END $$;

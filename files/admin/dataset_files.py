@@ -82,7 +82,7 @@ class DatasetFileAdmin(LookedAtAdmin[DatasetFile]):
     only_counted = True
     list_display = ("heading", "where", "state_cell", "size", "chunks", "uploaded")
     list_filter = (("tenant", RelatedDropdownFilter), DatasetFilter, StateFilter)
-    list_select_related = ("file", "file__key", "ordered_by", "dataset", "dataset__conversation", "tenant")
+    list_select_related = ("file", "file__key", "requested_by", "dataset", "dataset__conversation", "tenant")
     search_fields = ("file__filename", "=file__id", "=dataset__id", "=file__sha256")
     search_help_text = "Name or id of a file, or its checksum"
     when_empty = (

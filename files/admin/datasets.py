@@ -130,7 +130,7 @@ class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
 
     def save_model(self, request: HttpRequest, obj: Dataset, form: Any, change: bool) -> None:
         if "embedding" in form.changed_data:
-            obj.embedding_ordered_by = None
+            obj.embedding_requested_by = None
         if not obj.by_client:
             obj.expires_after = None
         super().save_model(request, obj, form, change)

@@ -103,33 +103,33 @@ def highlighted(texts: Sequence[str], query: str) -> list[SafeString]:
     """Return texts as HTML in which the words of a question are marked, whatever their endings."""
     plain = [text.replace(_BEGIN, "").replace(_END, "") for text in texts]
     asked = query_terms.asked(query)
-    any_word = " | ".join(str(term) for term in asked if not term.signs)
+    any_word = " | ".join(str(term) for term in asked if not term.bigrams)
     with connection.cursor() as cursor:
         cursor.execute(_HEADLINE, [query_terms.CONFIG, any_word, _OPTIONS, plain])
         marked = [row[0] for row in cursor.fetchall()]
     return [
         mark_safe(escape(text).replace(_BEGIN, "<mark>").replace(_END, "</mark>"))  # noqa: S308 - escaped
-        for text in _with_signs(marked, {term.lexeme for term in asked if term.signs})
+        for text in _with_bigrams(marked, {term.lexeme for term in asked if term.bigrams})
     ]
 
 
-def _with_signs(texts: list[str], signs: set[str]) -> list[str]:
-    """Mark the signs of a question, too, of scripts in which no space parts the words."""
-    if not signs:
+def _with_bigrams(texts: list[str], bigrams: set[str]) -> list[str]:
+    """Mark the bigrams of a question, too, in scripts without spaces."""
+    if not bigrams:
         return texts
-    # The longest first: a pair is more than its first sign.
-    lengths = sorted(set(map(len, signs)), reverse=True)
-    return ["".join(_mark(part, signs, lengths) for part in _MARKED.split(text)) for text in texts]
+    # The longest first: a pair contains its first character.
+    lengths = sorted(set(map(len, bigrams)), reverse=True)
+    return ["".join(_mark(part, bigrams, lengths) for part in _MARKED.split(text)) for text in texts]
 
 
-def _mark(text: str, signs: set[str], lengths: Sequence[int]) -> str:
+def _mark(text: str, bigrams: set[str], lengths: Sequence[int]) -> str:
     if text.startswith(_BEGIN):
         return text
     inside = bytearray(len(text))
     for start in range(len(text)):
         # Pairs lie over each other.
         here = (text[start : start + length] for length in lengths)
-        found = len(next((sign for sign in here if sign in signs), ""))
+        found = len(next((bigram for bigram in here if bigram in bigrams), ""))
         inside[start : start + found] = b"\1" * found
     parts: list[str] = []
     for is_found, run in groupby(zip(text, inside, strict=True), itemgetter(1)):

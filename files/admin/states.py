@@ -49,7 +49,7 @@ def note(place: DatasetFile) -> str:
         return ""
     if place.retry_at and place.retry_at > timezone.now():
         return "to be tried again"
-    if place.letters and place.lease is None:
+    if place.needs_ocr and place.lease is None:
         return "waits for its turn among scans"
     return f"{STAGES.get(place.stage, 'Starting')} · {place.progress} %"
 

@@ -34,10 +34,10 @@ CANDIDATES = 8
 #: From when on a row may be claimed: at once, when its wait is over, or when the lease of its worker has run out.
 DUE = "COALESCE(GREATEST(retry_at, lease_until), created_at)"
 WAITING = "state IN ('uploaded', 'processing')"
-#: Those that wait for one that recognises letters, or those of which nobody knows that they would.
-LANE = f"{WAITING} AND letters = %(letters)s"
+#: Those that wait for one that recognises needs_ocr, or those of which nobody knows that they would.
+LANE = f"{WAITING} AND needs_ocr = %(needs_ocr)s"
 #: Which of the two are looked through, one after the other.
-LETTERS_FIRST, LETTERS_LAST, NO_LETTERS = (True, False), (False, True), (False,)
+OCR_FIRST, OCR_LAST, NO_OCR = (True, False), (False, True), (False,)
 
 # The tenants that have something to do and since when, hopping through the index from one to the next: ordered as
 # the index is, so that no other one serves, which would lead through all files that are done. Those come first that
@@ -92,22 +92,22 @@ class Lost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One file's row, which is ours for as long as its lease is; ``letters`` is of the lane that it comes from."""
+    """A dataset file that this process works on while it holds the lease."""
 
     place_id: int
     tenant_id: int
     lease: UUID
-    letters: bool
+    needs_ocr: bool
 
 
-def claim(passed_over: Collection[int] = (), *, lanes: Sequence[bool] = LETTERS_FIRST) -> Claim | None:
+def claim(passed_over: Collection[int] = (), *, lanes: Sequence[bool] = OCR_FIRST) -> Claim | None:
     """Take the next file of all tenants but ``passed_over``; None when there is nothing that may be taken.
 
     It is of the first of these ``lanes`` that has one. A file that has taken too many workers with it fails here,
     and the next one is taken.
     """
     while True:
-        found = next(filter(None, (_claim(passed_over, letters=letters) for letters in lanes)), None)
+        found = next(filter(None, (_claim(passed_over, needs_ocr=needs_ocr) for needs_ocr in lanes)), None)
         if found is None:
             return None
         claimed, deaths = found
@@ -116,18 +116,18 @@ def claim(passed_over: Collection[int] = (), *, lanes: Sequence[bool] = LETTERS_
         fail(claimed, PermanentError("worker_lost"))
 
 
-def _claim(passed_over: Collection[int], *, letters: bool) -> tuple[Claim, int] | None:
+def _claim(passed_over: Collection[int], *, needs_ocr: bool) -> tuple[Claim, int] | None:
     with connection.cursor() as cursor:
-        cursor.execute(NEXT_TENANTS, {"passed_over": list(passed_over), "letters": letters})
+        cursor.execute(NEXT_TENANTS, {"passed_over": list(passed_over), "needs_ocr": needs_ocr})
         for (tenant_id,) in cursor.fetchall():
             lease = uuid4()
             seconds = settings.INGEST_LEASE_SECONDS
             cursor.execute(
-                CLAIM, {"lease": lease, "seconds": seconds, "tenant": tenant_id, "letters": letters}
+                CLAIM, {"lease": lease, "seconds": seconds, "tenant": tenant_id, "needs_ocr": needs_ocr}
             )
             if row := cursor.fetchone():
                 cursor.execute(TURN, [tenant_id])
-                return Claim(row[0], tenant_id, lease, letters), row[1]
+                return Claim(row[0], tenant_id, lease, needs_ocr), row[1]
     return None
 
 
@@ -157,8 +157,8 @@ def release(claim: Claim, wait: float = 0.0) -> None:
 
 
 def put_aside(claim: Claim) -> None:
-    """Give the file back, for whoever has room to recognise its letters."""
-    _give_back(claim, letters=True)
+    """Give the file back, for whoever has room to recognise its needs_ocr."""
+    _give_back(claim, needs_ocr=True)
 
 
 def fail(claim: Claim, error: IngestionError) -> None:

@@ -94,7 +94,7 @@ class _Work:
 
     async def run(self) -> None:
         place = await in_thread(self._load)
-        caller = Caller(self.claim.tenant_id, place.ordered_by_id or NO_KEY, place.file_id)
+        caller = Caller(self.claim.tenant_id, place.requested_by_id or NO_KEY, place.file_id)
         found = await self._text(place, caller)
         await self._report(Stage.CHUNKING, CHUNKING)
         made = await in_own_thread(cut, found.sections, place)

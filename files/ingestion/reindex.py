@@ -86,7 +86,7 @@ async def _index(held: IndexLease, until: float) -> bool:
 
 async def _fill(held: IndexLease, dataset: Dataset, until: float) -> bool:
     """Make the vectors that the next generation lacks; says whether it came to the end of them."""
-    caller = Caller(held.tenant_id, dataset.embedding_ordered_by_id or NO_KEY, dataset.pk)
+    caller = Caller(held.tenant_id, dataset.embedding_requested_by_id or NO_KEY, dataset.pk)
     for ids in _batches(await in_thread(vector_generations.missing, held, dataset.next_generation)):
         if monotonic() > until:
             return False

@@ -55,7 +55,7 @@ def start_over(held: QuerySet[DatasetFile], key_id: int | None) -> int:
 
     Whoever works on one loses its lease by it, so that it stops and can store nothing.
     """
-    begun = held.update(ordered_by=key_id, **AFRESH)
+    begun = held.update(requested_by=key_id, **AFRESH)
     if begun:
         wake()
     return begun

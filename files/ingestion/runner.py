@@ -75,7 +75,7 @@ class _Run:
         self._tasks: dict[Claim | IndexLease, asyncio.Task[bool | None]] = {}
         self._reading: set[Claim] = set()
         self._recognising: Claim | None = None
-        self._letters_first = True
+        self._ocr_first = True
         self._lane = threading.Lock()
         self._changed = asyncio.Event()
         self._stopping = False
@@ -140,14 +140,14 @@ class _Run:
     def _lanes(self) -> Sequence[bool]:
         """Where to look for a file: by turns, since letters that are recognised at once never leave the place."""
         if self._recognising is not None:
-            return claims.NO_LETTERS
-        return claims.LETTERS_FIRST if self._letters_first else claims.LETTERS_LAST
+            return claims.NO_OCR
+        return claims.OCR_FIRST if self._ocr_first else claims.OCR_LAST
 
     def begin(self, claim: Claim | None, index: IndexLease | None) -> None:
         """Begin with a file and with a dataset, where there are such."""
         if claim is not None:
             self._reading.add(claim)
-            self._letters_first = not claim.letters
+            self._ocr_first = not claim.needs_ocr
             doing = pipeline.process(claim, lambda: self._has_read(claim), lambda: self._may_recognise(claim))
             self._begin(claim, self.files, doing)
         if index is not None:

@@ -58,7 +58,7 @@ class Migration(migrations.Migration):
                 ('page', models.PositiveIntegerField(null=True)),
                 ('heading', models.CharField(blank=True, max_length=300)),
                 ('words', models.GeneratedField(db_persist=True, expression=django.contrib.postgres.search.SearchVector(models.Func(models.F('heading'), models.Value('‘’‚‛‐‑“”„«»‹›…–—•·\xa0\u202f\u3000、。，：；！？（）'), models.Value('\'\'\'\'--"""""                   '), function='translate', output_field=models.TextField()), models.Func(models.F('text'), models.Value('‘’‚‛‐‑“”„«»‹›…–—•·\xa0\u202f\u3000、。，：；！？（）'), models.Value('\'\'\'\'--"""""                   '), function='translate', output_field=models.TextField()), config='english'), output_field=django.contrib.postgres.search.SearchVectorField())),
-                ('signs', django.contrib.postgres.search.SearchVectorField(editable=False, null=True)),
+                ('bigrams', django.contrib.postgres.search.SearchVectorField(editable=False, null=True)),
                 ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenants.tenant')),
             ],
             options={
@@ -88,7 +88,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('last_active_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, null=True, verbose_name='last used')),
                 ('expires_after', models.DurationField(editable=False, help_text='Empty: never.', null=True)),
-                ('embedding_ordered_by', models.ForeignKey(editable=False, help_text='Empty: an operator.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='tenants.inferencekey')),
+                ('embedding_requested_by', models.ForeignKey(editable=False, help_text='Empty: an operator.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='tenants.inferencekey')),
                 ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='datasets', to='tenants.tenant')),
             ],
             options={
@@ -128,7 +128,7 @@ class Migration(migrations.Migration):
                 ('attempts', models.PositiveSmallIntegerField(default=0)),
                 ('worker_deaths', models.PositiveSmallIntegerField(default=0)),
                 ('provider_errors', models.PositiveSmallIntegerField(db_default=0, default=0)),
-                ('letters', models.BooleanField(db_default=False, default=False, editable=False)),
+                ('needs_ocr', models.BooleanField(db_default=False, default=False, editable=False)),
                 ('lease', models.UUIDField(null=True)),
                 ('lease_until', models.DateTimeField(null=True)),
                 ('retry_at', models.DateTimeField(help_text='Not to be claimed before', null=True)),
@@ -139,7 +139,7 @@ class Migration(migrations.Migration):
                 ('started_at', models.DateTimeField(null=True)),
                 ('ended_at', models.DateTimeField(null=True)),
                 ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='places', to='files.dataset')),
-                ('ordered_by', models.ForeignKey(db_index=False, help_text='Empty: an operator.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='tenants.inferencekey')),
+                ('requested_by', models.ForeignKey(db_index=False, help_text='Empty: an operator.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='tenants.inferencekey')),
                 ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='tenants.tenant')),
             ],
             options={
@@ -242,7 +242,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='chunk',
-            index=django.contrib.postgres.indexes.GinIndex(condition=models.Q(('signs__isnull', False)), fields=['signs'], name='files_chunk_signs'),
+            index=django.contrib.postgres.indexes.GinIndex(condition=models.Q(('bigrams__isnull', False)), fields=['bigrams'], name='files_chunk_bigrams'),
         ),
         migrations.AddIndex(
             model_name='chunk',
@@ -282,7 +282,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='datasetfile',
-            index=models.Index(models.F('letters'), models.F('tenant'), django.db.models.functions.comparison.Coalesce(django.db.models.functions.comparison.Greatest('retry_at', 'lease_until'), 'created_at'), models.F('id'), condition=models.Q(('state__in', ['uploaded', 'processing'])), name='files_place_due'),
+            index=models.Index(models.F('needs_ocr'), models.F('tenant'), django.db.models.functions.comparison.Coalesce(django.db.models.functions.comparison.Greatest('retry_at', 'lease_until'), 'created_at'), models.F('id'), condition=models.Q(('state__in', ['uploaded', 'processing'])), name='files_place_due'),
         ),
         migrations.AddIndex(
             model_name='datasetfile',
@@ -302,7 +302,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='datasetfile',
-            index=models.Index(fields=['ordered_by'], name='files_place_ordered_by'),
+            index=models.Index(fields=['requested_by'], name='files_place_requested_by'),
         ),
         migrations.AddConstraint(
             model_name='datasetfile',
@@ -340,8 +340,8 @@ class Migration(migrations.Migration):
             "SELECT ($1).tenant_id",
             "SELECT COALESCE((SELECT tenant_id FROM tenants_inferencekey WHERE id = ($1).key_id), ($1).tenant_id)",
         ),
-        require_key_of_tenant("files_datasetfile", "ordered_by"),
-        require_key_of_tenant("files_dataset", "embedding_ordered_by"),
+        require_key_of_tenant("files_datasetfile", "requested_by"),
+        require_key_of_tenant("files_dataset", "embedding_requested_by"),
         refer_within_tenant("files_filebatch", "dataset_id, tenant_id", "files_dataset", "id, tenant_id"),
         refer_within_tenant("files_datasetfile", "dataset_id, tenant_id", "files_dataset", "id, tenant_id"),
         refer_within_tenant("files_datasetfile", "file_id, tenant_id", "files_file", "id, tenant_id"),

@@ -15,7 +15,7 @@ from files.models.datasets import Dataset
 from files.models.files import DatasetFile
 from tenants.models import Tenant
 
-#: Printers' signs that PostgreSQL takes for letters in some locales, and what stands for each of them.
+#: Typographic punctuation that PostgreSQL takes for letters in some locales, and its plain equivalents.
 PRINTED = (
     "\u2018\u2019\u201a\u201b\u2010\u2011\u201c\u201d\u201e\u00ab\u00bb\u2039\u203a\u2026\u2013\u2014\u2022\u00b7\u00a0\u202f"
     "\u3000\u3001\u3002\uff0c\uff1a\uff1b\uff01\uff1f\uff08\uff09"
@@ -30,8 +30,8 @@ def plain(text: str) -> str:
 
 
 def _plain_column(name: str) -> Func:
-    signs = Value(PRINTED), Value(PLAIN)
-    return Func(F(name), *signs, function="translate", output_field=models.TextField())
+    characters = Value(PRINTED), Value(PLAIN)
+    return Func(F(name), *characters, function="translate", output_field=models.TextField())
 
 
 class HalfVectorField(models.Field):  # type: ignore[type-arg] # cannot be subscripted at run time
@@ -74,9 +74,9 @@ class Chunk(models.Model):
         output_field=SearchVectorField(),
         db_persist=True,
     )
-    #: Where the text has signs of a script that is written without spaces: pairs of them, and its other words.
-    #: A trigger fills it; see ``files.search.bigrams``.
-    signs = SearchVectorField(null=True, editable=False)
+    #: Bigrams of text in scripts without spaces, with its other words; NULL for other texts. A trigger fills it,
+    #: see files.search.bigrams.
+    bigrams = SearchVectorField(null=True, editable=False)
 
     objects = ChunkQuerySet.as_manager()
 
@@ -88,7 +88,9 @@ class Chunk(models.Model):
         ]
         indexes = [
             GinIndex(fields=["words"], name="files_chunk_words"),
-            GinIndex(fields=["signs"], condition=models.Q(signs__isnull=False), name="files_chunk_signs"),
+            GinIndex(
+                fields=["bigrams"], condition=models.Q(bigrams__isnull=False), name="files_chunk_bigrams"
+            ),
             # With these two more it tells by itself in which file a chunk is.
             models.Index(fields=["tenant", "dataset", "place", "id"], name="files_chunk_dataset"),
         ]

@@ -68,7 +68,7 @@ class Dataset(models.Model):
     while the two names differ a next generation is made, and takes the place of this one when it is whole. It is
     ``next_generation``, made by ``next_embedding``; with an empty name that is only the highest number of a
     generation that there was. ``stale_vectors`` says that there may be vectors of no use any more.
-    ``embedding_ordered_by`` is the key that last chose ``embedding``: making a next generation is booked to it.
+    ``embedding_requested_by`` is the key that last chose ``embedding``: making a next generation is booked to it.
 
     ``last_active_at`` is when it was last made, changed, put into or searched, to ten minutes; None is from before
     that was noted. ``expires_after`` it the dataset expires: it is kept without its contents, and of no use until a
@@ -80,7 +80,7 @@ class Dataset(models.Model):
     name = models.CharField(max_length=100, validators=[NAME])
     title = models.CharField(max_length=256, blank=True)
     embedding = models.CharField(max_length=200, blank=True)
-    embedding_ordered_by = models.ForeignKey(
+    embedding_requested_by = models.ForeignKey(
         InferenceKey,
         models.SET_NULL,
         null=True,

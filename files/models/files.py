@@ -102,9 +102,9 @@ class DatasetFile(models.Model):
     ``attempts`` counts extractions that died or failed for a reason that may pass, ``provider_errors`` a model's
     failures that may, and ``worker_deaths`` leases that ran out. ``digest`` is the SHA-256 of a file that was
     uploaded straight into the dataset, where the same content has one row; attached files leave it empty.
-    ``ordered_by`` is the key that last asked for it to be processed, which that is booked to: not always the one
-    that uploaded the file. ``warning`` says what of a file that is ready could not be read. ``letters`` is known of
-    a file once a worker had to give it back since it had no room to recognise them.
+    ``requested_by`` is the key that last asked for it to be processed, which that is booked to: not always the one
+    that uploaded the file. ``warning`` says what of a file that is ready could not be read. ``needs_ocr`` is set
+    once a worker has found that the file needs OCR.
     """
 
     class State(models.TextChoices):
@@ -125,7 +125,7 @@ class DatasetFile(models.Model):
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="places")
     file = models.ForeignKey(File, models.CASCADE, related_name="places")
     batch = models.ForeignKey(FileBatch, models.SET_NULL, null=True, related_name="places")
-    ordered_by = models.ForeignKey(
+    requested_by = models.ForeignKey(
         InferenceKey,
         models.SET_NULL,
         null=True,
@@ -146,7 +146,7 @@ class DatasetFile(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     worker_deaths = models.PositiveSmallIntegerField(default=0)
     provider_errors = models.PositiveSmallIntegerField(default=0, db_default=0)
-    letters = models.BooleanField(default=False, db_default=False, editable=False)
+    needs_ocr = models.BooleanField(default=False, db_default=False, editable=False)
     lease = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
     retry_at = models.DateTimeField(null=True, help_text="Not to be claimed before")
@@ -174,7 +174,7 @@ class DatasetFile(models.Model):
         indexes = [
             # What is left to do, of each kind by tenant, and from when on somebody may claim it.
             models.Index(
-                "letters",
+                "needs_ocr",
                 "tenant",
                 Coalesce(Greatest("retry_at", "lease_until"), "created_at"),
                 "id",
@@ -189,7 +189,7 @@ class DatasetFile(models.Model):
             models.Index(
                 fields=["ended_at", "tenant"], condition=Q(state="failed"), name="files_place_failed"
             ),
-            models.Index(fields=["ordered_by"], name="files_place_ordered_by"),
+            models.Index(fields=["requested_by"], name="files_place_requested_by"),
         ]
 
     def __str__(self) -> str:

@@ -1,6 +1,6 @@
 r"""SQL function and trigger that index text written without spaces (CJK, Thai, Lao, Khmer, Burmese) as bigrams.
 
-``files_signs`` turns stored text and query into the same lexemes. It matches characters by code point, since
+``files_bigrams`` turns stored text and query into the same lexemes. It matches characters by code point, since
 what PostgreSQL takes for a letter depends on the locale. Each character of a run is a lexeme together with the
 next one; the last one stands alone, so that a search for one character matches what begins with it. In Thai,
 Lao, Khmer and Burmese the unit is a letter with all its marks. Other words are the same as in the column
@@ -40,8 +40,8 @@ MARK = (
 )
 AFTER = r"\u0e30\u0e32\u0e45\u0eb0\u0eb2"
 # Bounded, since a lexeme has a greatest length and a letter with a thousand marks is soon made.
-SIGN = rf"[{BEFORE}]?[{LETTER}](?:[{UNDER}][{LETTER}]|[{MARK}]){{0,12}}[{AFTER}]?|[{COMPOUND}]"
-#: What compatibility forms make signs or letters of: squares, full and half width.
+UNIT = rf"[{BEFORE}]?[{LETTER}](?:[{UNDER}][{LETTER}]|[{MARK}]){{0,12}}[{AFTER}]?|[{COMPOUND}]"
+#: Compatibility forms of characters above or of letters: squares, full and half width.
 FOLDED = r"\u3200-\u33ff\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff66-\uff9f"
 #: Punctuation and symbols, which are letters to PostgreSQL's own locale.
 PARTS = (
@@ -57,63 +57,63 @@ MOST = 80_000
 BETWEEN = rf"([{ANY}])(?:[ \t]*\r?\n[ \t]*|[\u00ad\u200b-\u200d\u2060\ufeff]+)(?=[{ANY}])"
 
 _CREATE = rf"""
-CREATE FUNCTION files_signs(given text) RETURNS tsvector LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+CREATE FUNCTION files_bigrams(source text) RETURNS tsvector LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 BEGIN
-    IF octet_length(given) = length(given) OR given !~ '[{ANY}{FOLDED}]' THEN
+    IF octet_length(source) = length(source) OR source !~ '[{ANY}{FOLDED}]' THEN
         RETURN NULL;
     END IF;
-    given := translate(left(normalize(given, NFKC), {MOST}), E'\u2018\u2019\u2010', '''''-');
-    given := regexp_replace(given, '{BETWEEN}', '\1', 'g');
+    source := translate(left(normalize(source, NFKC), {MOST}), E'\u2018\u2019\u2010', '''''-');
+    source := regexp_replace(source, '{BETWEEN}', '\1', 'g');
     RETURN (
-        SELECT string_agg('''' || lexeme || ''':' || before + place || weight, ' ')::tsvector
+        SELECT string_agg('''' || lexeme || ''':' || before + position || weight, ' ')::tsvector
         FROM (
-            SELECT signs, words, sum(width) OVER (ORDER BY number) - width AS before
-            FROM regexp_matches(given, '([{PLAIN}]+)|([{COMPOUND}]+)|([^{ANY}{PARTS}]+)', 'g')
+            SELECT units, words, sum(width) OVER (ORDER BY number) - width AS before
+            FROM regexp_matches(source, '([{PLAIN}]+)|([{COMPOUND}]+)|([^{ANY}{PARTS}]+)', 'g')
                 WITH ORDINALITY AS run (part, number)
             CROSS JOIN LATERAL (
                 SELECT to_tsvector('pg_catalog.english'::regconfig, part[3]) AS words,
                     CASE
                         WHEN part[1] IS NOT NULL THEN string_to_array(part[1], NULL)
                         WHEN part[2] IS NOT NULL THEN ARRAY(
-                            SELECT sign[1] FROM regexp_matches(part[2], '{SIGN}', 'g') AS sign
+                            SELECT unit[1] FROM regexp_matches(part[2], '{UNIT}', 'g') AS unit
                         )
-                    END AS signs
+                    END AS units
                 OFFSET 0
             ) AS read
             CROSS JOIN LATERAL (
                 SELECT COALESCE(
-                    cardinality(signs), (SELECT max(place) FROM unnest(words), unnest(positions) AS place), 0
+                    cardinality(units), (SELECT max(position) FROM unnest(words), unnest(positions) AS position), 0
                 ) AS width
                 OFFSET 0
             ) AS measured
         ) AS parts
         CROSS JOIN LATERAL (
-            SELECT sign || COALESCE(next, '') AS lexeme, place,
-                CASE WHEN next IS NOT NULL THEN 'A' WHEN place > 1 THEN 'B' ELSE 'C' END AS weight
-            FROM unnest(signs, signs[2:]) WITH ORDINALITY AS pair (sign, next, place)
+            SELECT unit || COALESCE(next, '') AS lexeme, position,
+                CASE WHEN next IS NOT NULL THEN 'A' WHEN position > 1 THEN 'B' ELSE 'C' END AS weight
+            FROM unnest(units, units[2:]) WITH ORDINALITY AS pair (unit, next, position)
             UNION ALL
-            SELECT replace(replace(lexeme, '\', '\\'), '''', ''''''), place, 'D'
-            FROM unnest(words), unnest(positions) AS place
+            SELECT replace(replace(lexeme, '\', '\\'), '''', ''''''), position, 'D'
+            FROM unnest(words), unnest(positions) AS position
             WHERE octet_length(lexeme) BETWEEN 1 AND {LONGEST}
         ) AS items
     );
 END $$;
 
-CREATE FUNCTION files_add_signs() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION files_add_bigrams() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.signs := setweight(files_signs(NEW.heading || E'\n\n' || NEW.text), 'D');
+    NEW.bigrams := setweight(files_bigrams(NEW.heading || E'\n\n' || NEW.text), 'D');
     RETURN NEW;
 END $$;
 
-CREATE TRIGGER files_add_signs BEFORE INSERT OR UPDATE OF heading, text ON files_chunk
-    FOR EACH ROW EXECUTE FUNCTION files_add_signs();
+CREATE TRIGGER files_add_bigrams BEFORE INSERT OR UPDATE OF heading, text ON files_chunk
+    FOR EACH ROW EXECUTE FUNCTION files_add_bigrams();
 """  # noqa: S608 (constants of this module)
 
 BIGRAMS = RunSQL(
     _CREATE,
     """
-    DROP TRIGGER files_add_signs ON files_chunk;
-    DROP FUNCTION files_add_signs();
-    DROP FUNCTION files_signs(text);
+    DROP TRIGGER files_add_bigrams ON files_chunk;
+    DROP FUNCTION files_add_bigrams();
+    DROP FUNCTION files_bigrams(text);
     """,
 )

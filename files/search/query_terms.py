@@ -3,9 +3,9 @@
 A natural question is no list of words that all have to be there, so its words are joined by OR, and each weighs
 as much as it is rare in what is searched (as in BM25). What stands in double quotes has to be there as it is.
 
-Scripts that are written without spaces have pairs of neighbouring signs for words, as ``files_signs`` in the
-database cuts them for passages and questions alike (``files.search.bigrams``). A Chinese character, which is
-a word by itself often enough, is asked for beside its pairs.
+In scripts written without spaces the words are bigrams (pairs of neighbouring characters), which the database
+function ``files_bigrams`` makes from chunks and questions alike (``files.search.bigrams``). A Chinese character
+is often a word, so it is searched for in addition to its pairs.
 """
 
 import re
@@ -26,10 +26,10 @@ LONGEST = 2046
 #: of its beginning and of its end.
 READ = 2_000
 LOOKED_AT = 100
-#: Words that passages are ranked by, the rarest; and pairs of signs, of which a word makes several. At least half
+#: Words that passages are ranked by, the rarest; and bigrams, of which a word makes several. At least half
 #: of them are ones that the sample has, where there are so many: others may stand nowhere.
 RANKED_BY = 24
-RANKED_BY_SIGNS = 32
+RANKED_BY_BIGRAMS = 32
 #: Chunks that are ranked, at most: common words find only what a rarer one has found, too.
 MATCHES = 5_000
 PHRASE = re.compile(r'"([^"]+)"')
@@ -39,17 +39,17 @@ MAX_PHRASE = 200
 #: Chinese characters.
 CHARACTER = re.compile("[\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
 
-#: A text as the index has it: positions, lexemes, and the weights that ``files_signs`` gives them.
+#: A text as the index has it: positions, lexemes, and the weights that ``files_bigrams`` gives them.
 Text: TypeAlias = list[tuple[int, str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """What is asked for: a lexeme, or all that begin with it, and whether it is made of ``signs``."""
+    """What is asked for: a lexeme, or all that begin with it, and whether it is part of ``bigrams``."""
 
     lexeme: str
     begins: bool = False
-    signs: bool = False
+    bigrams: bool = False
 
     def __str__(self) -> str:
         """Return it as ``tsquery`` reads it."""
@@ -127,7 +127,7 @@ def read(text: str, chunks: SQL) -> Question | None:
         Word(term, log(1 + (size - count + 0.5) / (count + 0.5)), count / max(1, size))
         for term, count in zip(terms, found, strict=True)
     ]
-    words = [*_telling(words, RANKED_BY, signs=False), *_telling(words, RANKED_BY_SIGNS, signs=True)]
+    words = [*_telling(words, RANKED_BY, bigrams=False), *_telling(words, RANKED_BY_BIGRAMS, bigrams=True)]
     words.sort(key=lambda word: (-word.weight, word.term.lexeme))
     return Question(tuple(words), tuple(filter(None, map(_phrase, phrases))))
 
@@ -147,7 +147,7 @@ def _indexed(texts: Sequence[str]) -> list[Text]:
         cursor.execute(
             "SELECT number - 1, position, lexeme, weight"
             " FROM unnest(%s::text[]) WITH ORDINALITY AS given (text, number),"
-            " unnest(COALESCE(files_signs(text), to_tsvector(%s::regconfig, text))) AS item,"
+            " unnest(COALESCE(files_bigrams(text), to_tsvector(%s::regconfig, text))) AS item,"
             " unnest(positions, weights) AS place (position, weight)"
             " WHERE octet_length(lexeme) BETWEEN 1 AND %s ORDER BY 1, 2, 3",
             [list(texts), CONFIG, LONGEST],
@@ -162,9 +162,9 @@ def _terms(text: Text) -> Iterator[Term]:
     """Yield what a question asks for, in its order."""
     for _, lexeme, weight in text:
         if weight != "B":
-            yield Term(lexeme, begins=weight == "C", signs=weight != "D")
+            yield Term(lexeme, begins=weight == "C", bigrams=weight != "D")
         if weight in "AB" and CHARACTER.match(lexeme):
-            yield Term(lexeme[0], begins=True, signs=True)
+            yield Term(lexeme[0], begins=True, bigrams=True)
 
 
 def _phrase(text: Text) -> str:
@@ -178,9 +178,9 @@ def _phrase(text: Text) -> str:
     return query
 
 
-def _telling(words: Sequence[Word], most: int, *, signs: bool) -> list[Word]:
+def _telling(words: Sequence[Word], most: int, *, bigrams: bool) -> list[Word]:
     """Return the rarest words of a kind, but no more than half of them from outside the sample if it has enough."""
-    kind = sorted((word for word in words if word.term.signs is signs), key=lambda word: -word.weight)
+    kind = sorted((word for word in words if word.term.bigrams is bigrams), key=lambda word: -word.weight)
     unseen = [word for word in kind if not word.share]
     seen = kind[len(unseen) :]
     kept = unseen[: max(most // 2, most - len(seen))]

@@ -21,8 +21,8 @@ SMOOTHING = 10
 #: The power of the question's share that a passage's words have, by which a hit of words weighs beside one of
 #: vectors: a passage with half of the question's words says little where vectors are there to ask.
 BESIDE_VECTORS = 3
-#: The words of the chunk ``c``. Where it has signs, its other words stand among them.
-WORDS = SQL("COALESCE(c.signs, c.words)")
+#: The words of the chunk ``c``. Where it has bigrams, its other words are among them.
+WORDS = SQL("COALESCE(c.bigrams, c.words)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ def worded(scope: Scope, question: Question, chunks: int, *, beside_vectors: boo
 def matching(question: Question, chunks: int) -> SQL:
     """Return the condition that the chunk ``c`` is worth a rank; either column is looked up by its own index."""
     query = question.query(chunks)
-    return sql("(c.words @@ ({}) OR c.signs @@ ({}))", query, query)
+    return sql("(c.words @@ ({}) OR c.bigrams @@ ({}))", query, query)
 
 
 def statement(

@@ -91,7 +91,7 @@ def _add(dataset: Dataset, key_id: int, wanted: Iterable[Wanted], batch: FileBat
             dataset=dataset,
             file_id=one.file_id,
             batch=batch,
-            ordered_by_id=key_id,
+            requested_by_id=key_id,
             attributes=one.attributes or {},
             chunking=one.chunking,
         )

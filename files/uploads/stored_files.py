@@ -357,7 +357,7 @@ def _created(upload: Upload, digest: str, name: str) -> Kept:
         tenant_id=upload.tenant_id,
         dataset=upload.dataset,
         file=file,
-        ordered_by_id=upload.key_id,
+        requested_by_id=upload.key_id,
         digest=digest,
         attributes=upload.attributes,
         chunking=upload.chunking,

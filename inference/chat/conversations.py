@@ -74,7 +74,7 @@ def files_of(conversation: Conversation) -> Dataset:
             tenant=tenant,
             name=conversation.pk,
             embedding=tenant.embedding,
-            embedding_ordered_by_id=conversation.key_id,
+            embedding_requested_by_id=conversation.key_id,
             hidden=True,
         )
         conversation.save(update_fields=["dataset"])

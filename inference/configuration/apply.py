@@ -303,7 +303,7 @@ class _OneTenant:
         if self._store("dataset", row, values, spec.path):
             if other:
                 # Whoever chose the one before is not booked for this one.
-                Dataset.objects.filter(pk=row.pk).update(embedding_ordered_by=None)
+                Dataset.objects.filter(pk=row.pk).update(embedding_requested_by=None)
             self.datasets[spec.name] = row
 
     def _agent(self, spec: AgentSpec) -> None:

@@ -99,7 +99,7 @@ class TestPage:
             assert words in found
 
     def test_it_says_what_a_file_that_was_begun_waits_for(self, operator, dataset):
-        waits = {"state": State.PROCESSING, "progress": 5, "letters": True}
+        waits = {"state": State.PROCESSING, "progress": 5, "needs_ocr": True}
         scan = factories.place(dataset, **waits)
         factories.place(dataset, **waits, retry_at=timezone.now() + timedelta(minutes=1))
         factories.place(dataset, **waits, lease=uuid4(), lease_until=timezone.now(), stage="extracting")
@@ -349,7 +349,7 @@ class TestAgain:
     def test_all_that_failed_wait_for_a_worker_once_more(self, operator, dataset):
         failed = factories.place(
             dataset, state=State.FAILED, error_code="worker_lost", attempts=3, worker_deaths=10,
-            ordered_by=factories.key(dataset.tenant).row,
+            requested_by=factories.key(dataset.tenant).row,
         )  # fmt: skip
         ready = factories.place(dataset)
         asked = operator.get(url("files_dataset_again_page", dataset.pk))
@@ -358,7 +358,7 @@ class TestAgain:
         assert said(done) == ["1 file to be processed again."]
         failed.refresh_from_db()
         ready.refresh_from_db()
-        assert failed.ordered_by is None
+        assert failed.requested_by is None
         assert (failed.state, failed.error_code, failed.attempts, failed.worker_deaths) == (
             "uploaded",
             "",
@@ -417,10 +417,10 @@ class TestSearch:
             assert words in page
         assert "<mark>Cats</mark> are <mark>sleeping</mark> &lt;b&gt;all&lt;/b&gt; day." in html
 
-    def test_found_signs_are_marked_in_a_text_without_spaces(self, operator, world):
-        signs = factories.dataset(world.tenant, "signs")
-        factories.chunk(factories.place(signs, chunk_count=1), "<b>年に二十八日の有給休暇とGPU。日")
-        html = ask(operator, signs, "有給休暇の日とgpu").content.decode()
+    def test_found_bigrams_are_marked_in_a_text_without_spaces(self, operator, world):
+        store = factories.dataset(world.tenant, "bigrams")
+        factories.chunk(factories.place(store, chunk_count=1), "<b>年に二十八日の有給休暇とGPU。日")
+        html = ask(operator, store, "有給休暇の日とgpu").content.decode()
         assert "&lt;b&gt;年に二十八<mark>日</mark>の<mark>有給休暇</mark>とGPU。<mark>日</mark>" in html
 
     def test_found_words_are_marked_beside_one_that_is_too_long_to_be_asked_for(self, operator, animals):

@@ -226,18 +226,18 @@ class TestContent:
 @pytest.mark.django_db
 class TestAgain:
     def test_one_that_failed_waits_once_more(self, operator, dataset):
-        ordered_by = factories.key(dataset.tenant).row
+        requested_by = factories.key(dataset.tenant).row
         place = factories.place(
-            dataset, state=State.FAILED, error_code="no_text", attempts=1, ordered_by=ordered_by
+            dataset, state=State.FAILED, error_code="no_text", attempts=1, requested_by=requested_by
         )
-        assert f"Booked to {ordered_by.name}" in text(page(operator, place))
+        assert f"Booked to {requested_by.name}" in text(page(operator, place))
         address = url("files_datasetfile_again_page", place.pk)
         assert "no search finds it" in text(operator.get(address))
         response = operator.post(address, {"confirm": "yes"}, follow=True)
         assert said(response) == ["1 file to be processed again."]
         place.refresh_from_db()
         assert (place.state, place.error_code, place.attempts) == (State.UPLOADED, "", 0)
-        assert place.ordered_by is None
+        assert place.requested_by is None
         assert "Had it processed again." in text(operator.get(url("files_datasetfile_history", place.pk)))
 
     def test_one_in_work_is_left_alone(self, operator, dataset):

@@ -44,10 +44,10 @@ def test_a_file_cannot_belong_to_another_tenants_key(ours, theirs):
 def test_another_tenants_key_orders_nothing(ours, theirs):
     key, dataset = factories.key(theirs).row, factories.dataset(ours)
     place = factories.place(dataset)
-    refused(lambda: factories.place(dataset, ordered_by=key))
-    refused(lambda: DatasetFile.objects.filter(pk=place.pk).update(ordered_by=key))
-    refused(lambda: Dataset.objects.filter(pk=dataset.pk).update(embedding_ordered_by=key))
-    refused(lambda: factories.dataset(ours, embedding_ordered_by=key))
+    refused(lambda: factories.place(dataset, requested_by=key))
+    refused(lambda: DatasetFile.objects.filter(pk=place.pk).update(requested_by=key))
+    refused(lambda: Dataset.objects.filter(pk=dataset.pk).update(embedding_requested_by=key))
+    refused(lambda: factories.dataset(ours, embedding_requested_by=key))
 
 
 def test_nothing_moves_to_another_tenant(ours, theirs):

@@ -64,7 +64,7 @@ def test_each_file_becomes_what_was_wanted_of_it(key):
     dataset, other = factories.dataset(key.tenant), factories.key(key.tenant).row
     ids = files(key, 18)
     wanted = mixed(dataset, ids)
-    dataset.places.update(ordered_by=other)
+    dataset.places.update(requested_by=other)
     before = {place.file_id: place for place in dataset.places.all()}
     batch = FileBatch(tenant=key.tenant, dataset=dataset)
     attach.place(dataset, key.pk, wanted, batch)
@@ -75,11 +75,11 @@ def test_each_file_becomes_what_was_wanted_of_it(key):
         place, was = places[one.file_id], before.get(one.file_id)
         assert (place.attributes, place.chunking) == ({"n": n}, one.chunking)
         if was is None:
-            assert (place.state, place.ordered_by) == (State.UPLOADED, key)
+            assert (place.state, place.requested_by) == (State.UPLOADED, key)
         elif was.state == State.FAILED or one.chunking:
-            assert (place.pk, place.state, place.progress, place.ordered_by) == (was.pk, "uploaded", 0, key)
+            assert (place.pk, place.state, place.progress, place.requested_by) == (was.pk, "uploaded", 0, key)
         else:
-            assert (place.pk, place.state, place.progress, place.ordered_by) == (was.pk, "ready", 9, other)
+            assert (place.pk, place.state, place.progress, place.requested_by) == (was.pk, "ready", 9, other)
 
 
 def test_attributes_and_chunking_that_nobody_names_stay(key):

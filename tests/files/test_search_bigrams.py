@@ -1,6 +1,6 @@
 """Search by words in texts that are written without spaces, in a real PostgreSQL."""
 
-# ruff: noqa: RUF001 - signs that look like Latin ones are what this is about
+# ruff: noqa: RUF001 - characters that look like Latin ones are what this is about
 
 import asyncio
 
@@ -127,7 +127,7 @@ def test_what_stands_in_quotes_has_to_be_there(dataset, shelf):
 
 
 @pytest.mark.parametrize("part", ["、", "。", "」「", "・", "：", " ", "\u3000", "～", "\n\n"])
-def test_signs_of_punctuation_part(dataset, shelf, part):
+def test_punctuation_separates(dataset, shelf, part):
     shelf(dataset, f"東京{part}大阪", "京大")
     assert find('"京大"', dataset) == ["京大"]
     assert find("大阪", dataset)[0] == f"東京{part}大阪"
@@ -188,16 +188,16 @@ def test_a_question_asks_as_texts_are_read(dataset, shelf):
     shelf(dataset, "東京。猫")
     asked = query_terms.read("東京。猫", SQL("SELECT ''::tsvector AS words"))
     assert {str(word.term) for word in asked.words} == {"'東京'", "'東':*", "'京':*", "'猫':*"}
-    held = Chunk.objects.get(dataset=dataset).signs
+    held = Chunk.objects.get(dataset=dataset).bigrams
     assert held == "'京':2 '東京':1 '猫':3"
 
 
 # What costs others nothing
 
 
-def test_texts_without_such_signs_have_no_signs(dataset, shelf):
+def test_texts_in_scripts_with_spaces_have_no_bigrams(dataset, shelf):
     shelf(dataset, "The office “opens” at eight.", "Кошка спит.", "한국어는 띄어 씁니다.", "Ω ½ ﬁ", "猫")
-    held = Chunk.objects.filter(dataset=dataset).order_by("id").values_list("signs", flat=True)
+    held = Chunk.objects.filter(dataset=dataset).order_by("id").values_list("bigrams", flat=True)
     assert list(held) == [None, None, None, None, "'猫':1"]
     assert find("한국어는", dataset) == ["한국어는 띄어 씁니다."]
 
@@ -216,4 +216,4 @@ def test_either_column_is_looked_up_by_its_index(dataset, shelf, question):
         cursor.execute(explained.text, explained.values)
         said = str(cursor.fetchall())
     assert "files_chunk_words" in said
-    assert "files_chunk_signs" in said
+    assert "files_chunk_bigrams" in said

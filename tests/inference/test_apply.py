@@ -113,15 +113,13 @@ def test_each_change_is_a_line_that_names_its_fields(configuration, slug, whole)
     assert configuration.apply(changed) == "No changes.\n"
 
 
-def test_another_embedding_is_ordered_by_the_operator_and_the_same_one_by_whom_it_was(
-    configuration, slug, whole
-):
+def test_new_embedding_is_requested_by_the_operator_and_an_unchanged_one_stays(configuration, slug, whole):
     datasets = Dataset.objects.filter(tenant__slug=slug, name="handbook")
-    datasets.update(embedding_ordered_by=key_of(slug))
+    datasets.update(embedding_requested_by=key_of(slug))
     configuration.apply(whole.replace("team: people", "team: staff"))
-    assert datasets.get().embedding_ordered_by == key_of(slug)
+    assert datasets.get().embedding_requested_by == key_of(slug)
     configuration.apply(whole.replace("embedding: embedder, ", ""))
-    assert datasets.get().embedding_ordered_by is None
+    assert datasets.get().embedding_requested_by is None
 
 
 def test_what_an_agent_does_with_its_data_is_applied_and_versioned(configuration, slug, whole):

@@ -33,7 +33,7 @@ def waiting(dataset: Dataset, files: int) -> list[DatasetFile]:
     ]
 
 
-def claim(*tenants: Tenant, lanes: Sequence[bool] = claims.LETTERS_FIRST) -> Claim | None:
+def claim(*tenants: Tenant, lanes: Sequence[bool] = claims.OCR_FIRST) -> Claim | None:
     """The next claim among these tenants."""
     others = Tenant.objects.exclude(pk__in=[tenant.pk for tenant in tenants])
     return claims.claim(list(others.values_list("pk", flat=True)), lanes=lanes)
@@ -149,9 +149,9 @@ def test_turns_with_files_and_with_datasets_are_apart():
 def test_file_that_was_put_aside_is_for_those_who_recognise_letters(tenant):
     scan, text = waiting(factories.dataset(tenant), 2)
     claims.put_aside(claim(tenant))
-    assert claim(tenant, lanes=claims.NO_LETTERS).place_id == text.pk
-    assert claim(tenant, lanes=claims.NO_LETTERS) is None
-    assert claim(tenant, lanes=claims.LETTERS_LAST).place_id == scan.pk
+    assert claim(tenant, lanes=claims.NO_OCR).place_id == text.pk
+    assert claim(tenant, lanes=claims.NO_OCR) is None
+    assert claim(tenant, lanes=claims.OCR_LAST).place_id == scan.pk
     assert (state(scan).attempts, state(scan).worker_deaths) == (0, 0)
 
 
@@ -160,19 +160,19 @@ def test_files_that_were_put_aside_come_first_or_last(tenant):
     aside = [claim(tenant), claim(tenant)]
     for scan in aside:
         claims.put_aside(scan)
-    taken = [claim(tenant, lanes=claims.LETTERS_LAST), claim(tenant, lanes=claims.LETTERS_FIRST)]
-    assert [(one.place_id, one.letters) for one in taken] == [(third.pk, False), (first.pk, True)]
-    taken = [claim(tenant, lanes=claims.LETTERS_LAST) for _ in range(2)]
-    assert [(one.place_id, one.letters) for one in taken] == [(fourth.pk, False), (second.pk, True)]
+    taken = [claim(tenant, lanes=claims.OCR_LAST), claim(tenant, lanes=claims.OCR_FIRST)]
+    assert [(one.place_id, one.needs_ocr) for one in taken] == [(third.pk, False), (first.pk, True)]
+    taken = [claim(tenant, lanes=claims.OCR_LAST) for _ in range(2)]
+    assert [(one.place_id, one.needs_ocr) for one in taken] == [(fourth.pk, False), (second.pk, True)]
 
 
 def test_files_that_were_put_aside_keep_others_waiting_no_longer_than_one_does():
     crowded, small = factories.tenant(), factories.tenant()
     waiting(factories.dataset(crowded), 4)
     for _ in range(4):
-        claims.put_aside(claim(crowded, lanes=claims.NO_LETTERS))
+        claims.put_aside(claim(crowded, lanes=claims.NO_OCR))
     waiting(factories.dataset(small), 1)
-    claims.put_aside(claim(small, lanes=claims.NO_LETTERS))
+    claims.put_aside(claim(small, lanes=claims.NO_OCR))
     assert {claim(crowded, small).tenant_id for _ in range(2)} == {crowded.pk, small.pk}
 
 
@@ -286,8 +286,8 @@ def test_claim_reads_only_what_waits(tenant):
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE files_datasetfile")
         for statement, values in (
-            (claims.NEXT_TENANTS, {"passed_over": [], "letters": False}),
-            (claims.CLAIM, {"lease": uuid4(), "seconds": 30, "tenant": tenant.pk, "letters": True}),
+            (claims.NEXT_TENANTS, {"passed_over": [], "needs_ocr": False}),
+            (claims.CLAIM, {"lease": uuid4(), "seconds": 30, "tenant": tenant.pk, "needs_ocr": True}),
         ):
             cursor.execute(f"EXPLAIN {statement}", values)
             plan = "\n".join(line for (line,) in cursor.fetchall())

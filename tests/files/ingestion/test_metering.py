@@ -122,7 +122,7 @@ def test_an_index_is_booked_to_the_key_that_chose_its_model(
     address = url("files_dataset_change", shared.pk)
     form = fields(operator_at_the_admin.get(address))
     assert operator_at_the_admin.post(address, {**form, "keys": []}).status_code == 302
-    assert Dataset.objects.get(pk=shared.pk).embedding_ordered_by == second.key
+    assert Dataset.objects.get(pk=shared.pk).embedding_requested_by == second.key
     assert operator_at_the_admin.post(address, {**form, "embedding": "embedder"}).status_code == 302
     wake()
     indexed_by(shared, "embedder")
@@ -131,4 +131,4 @@ def test_an_index_is_booked_to_the_key_that_chose_its_model(
 
 def test_a_dataset_of_a_clients_is_indexed_anew_at_its_makers_cost(http, world):
     made = http.post("/datasets", json={"name": "mine"}).json()
-    assert Dataset.objects.get(pk=made["id"]).embedding_ordered_by == world.key.row
+    assert Dataset.objects.get(pk=made["id"]).embedding_requested_by == world.key.row

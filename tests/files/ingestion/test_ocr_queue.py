@@ -21,7 +21,7 @@ def scans(ingest):
 
     def begun() -> bool:
         each = [len(list(readers_of(process))) for process in ingest.pool()]
-        return each == [1, 1] and any(scan.letters and scan.lease is None for scan in map(state, made))
+        return each == [1, 1] and any(scan.needs_ocr and scan.lease is None for scan in map(state, made))
 
     eventually(begun)
     yield made
@@ -74,7 +74,7 @@ def test_scans_that_are_read_at_once_keep_no_other_file_waiting(ingest):
     """Nobody sees that such a one is recognised, so it holds the place where the others are read, too."""
     theirs, ours = (factories.dataset(factories.tenant()) for _ in range(2))
     with transaction.atomic():
-        scans = [factories.upload(theirs, b"A picture of a lantern.", letters=True) for _ in range(8)]
+        scans = [factories.upload(theirs, b"A picture of a lantern.", needs_ocr=True) for _ in range(8)]
         other = factories.upload(ours, b"Ropes lie in the shed.")
     [other, *scans] = ended(other, *scans)
     before = [scan for scan in scans if scan.started_at < other.started_at]

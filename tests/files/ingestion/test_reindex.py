@@ -135,7 +135,7 @@ def hidden(world, embedding: str) -> Dataset:
     """A conversation's dataset, made while the tenant embeds with that."""
     thread = factories.conversation(world.key)
     thread.dataset = factories.dataset(
-        world.tenant, embedding=embedding, embedding_ordered_by=world.key.row, hidden=True
+        world.tenant, embedding=embedding, embedding_requested_by=world.key.row, hidden=True
     )
     thread.save()
     return thread.dataset
@@ -152,7 +152,7 @@ def test_files_of_conversations_follow_the_tenants_embedding(ingest, world, embe
     eventually(lambda: settled(spoken))
     assert dimensions(spoken) == {2: {5}}
     # It was an operator who changed the tenant.
-    assert spoken.embedding_ordered_by is None
+    assert spoken.embedding_requested_by is None
     world.tenant.embedding = ""
     world.tenant.save()
     eventually(lambda: shown(spoken)[0] == "")
