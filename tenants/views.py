@@ -1,8 +1,9 @@
-"""The base of every view that asks for a key: each authenticated request becomes one usage record."""
+"""``AuthenticatedView``, the base of every API view that needs a key; it writes one usage event per request."""
 
 from time import perf_counter
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from django.core.exceptions import ImproperlyConfigured
 from django.http.response import HttpResponseBase
 
 from gtapi.errors import APIError, translate
@@ -11,6 +12,7 @@ from gtapi.web.responses import StreamResponse
 from gtapi.web.views import AsyncAPIView
 from tenants.authentication import KeyAuthentication, KeyFacts
 from tenants.permissions import HasScope
+from tenants.scopes import unknown_scopes
 from tenants.usage import ledger
 
 
@@ -30,6 +32,12 @@ class AuthenticatedView(AsyncAPIView):
     route: ClassVar[str]
     usage: "ledger.UsageEvent | None" = None
     started: float
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        names = [cls.scope, *cls.scopes.values()] if hasattr(cls, "scope") else list(cls.scopes.values())
+        if unknown := unknown_scopes(names):
+            raise ImproperlyConfigured(f"{cls.__qualname__} names unknown scopes: {', '.join(unknown)}.")
 
     async def initial(self, request: APIRequest) -> None:  # type: ignore[override]
         self.started = perf_counter()
