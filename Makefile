@@ -51,7 +51,7 @@ test: $(VENV)/.dev
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m mypy manage.py gtapi tenants files inference
+	$(BIN)/python -m mypy manage.py gtapi tenants files inference local_models
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
 test-browser: $(VENV)/.dev

@@ -56,6 +56,16 @@ def wrong_arrows(name: str, source: str, *, package: bool = False) -> list[str]:
     return wrong
 
 
+def test_local_models_import_nothing_else_of_the_product():
+    """The demo's model server is a separate program, which the gateway reaches over HTTP alone."""
+    for path in (CHECKOUT / "local_models").rglob("*.py"):
+        name = ".".join(path.relative_to(CHECKOUT).with_suffix("").parts)
+        assert not {target.partition(".")[0] for target in imported(name, path.read_text())} & {
+            *ORDER,
+            "django",
+        }
+
+
 def test_no_import_runs_against_the_order_of_the_apps():
     found = list(modules())
     assert len(found) > 20

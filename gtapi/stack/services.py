@@ -61,7 +61,7 @@ class LocalModels(Part):
     def __init__(self, home: Home, alive: FileLock, pause: Pause) -> None:
         super().__init__("Local models", home, alive, pause)
         self.port = _lasting_port(home.path / "models.port")
-        self.arguments = ("inference.local_models", "--port", str(self.port))
+        self.arguments = ("local_models", "--port", str(self.port))
 
     def installed(self) -> bool:
         """Whether there is a model to serve: each comes by packages of its own, and any one is worth a start."""

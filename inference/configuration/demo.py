@@ -17,10 +17,10 @@ from files.uploads import stored_files
 from files.uploads.stored_files import Incoming
 from inference.configuration import apply, load
 from inference.configuration.document import DEFAULT_KIND, Document, parse
-from inference.local_models import MODELS, available
 from inference.models import Agent, CatalogEntry, Provider
 from inference.providers import ADAPTERS
 from inference.providers.base import ProviderConnection, Timeouts
+from local_models import MODELS, available
 from tenants.models import Tenant
 
 FILE = Path(__file__).with_name("demo.yaml")

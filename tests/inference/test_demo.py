@@ -9,8 +9,8 @@ from django.core.management import call_command
 
 from files import storage
 from files.models import Dataset, DatasetFile
-from inference.local_models import MODELS
 from inference.models import Agent, CatalogEntry, Provider
+from local_models import MODELS
 from tenants import keys
 from tenants.models import InferenceKey, Tenant
 from tenants.scopes import SCOPES

