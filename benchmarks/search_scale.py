@@ -74,17 +74,19 @@ def grow(dataset: Any, world: World, count: int) -> float:
     seconds = 0.0
     for start in range(0, count, 10_000):
         some = min(10_000, count - start)
-        places = []
+        dataset_files = []
         for at in range(0, some, CHUNKS_A_FILE):
             held = min(CHUNKS_A_FILE, some - at)
             # One file in a hundred is of a kind of its own, which a filter asks for.
             kind = "rare" if (start + at) // CHUNKS_A_FILE % 100 == 0 else "common"
-            places.append((factories.place(dataset, chunk_count=held, attributes={"kind": kind}), held))
-        seconds += _copy(dataset, places, world.vectors(some), world.texts(some))
+            dataset_files.append(
+                (factories.dataset_file(dataset, chunk_count=held, attributes={"kind": kind}), held)
+            )
+        seconds += _copy(dataset, dataset_files, world.vectors(some), world.texts(some))
     return seconds
 
 
-def _copy(dataset: Any, places: list[tuple[Any, int]], vectors: Any, texts: list[str]) -> float:
+def _copy(dataset: Any, dataset_files: list[tuple[Any, int]], vectors: Any, texts: list[str]) -> float:
     from django.db import connection, transaction
 
     began = time.perf_counter()
@@ -92,12 +94,14 @@ def _copy(dataset: Any, places: list[tuple[Any, int]], vectors: Any, texts: list
         cursor.execute("SELECT nextval('files_chunk_id_seq') FROM generate_series(1, %s)", [len(texts)])
         ids = [row[0] for row in cursor.fetchall()]
         owner = (dataset.tenant_id, dataset.pk)
-        positions = ((place.pk, position) for place, held in places for position in range(held))
+        positions = (
+            (dataset_file.pk, position) for dataset_file, held in dataset_files for position in range(held)
+        )
         with cursor.copy(
-            "COPY files_chunk (id, tenant_id, dataset_id, place_id, position, text, tokens, heading) FROM STDIN"
+            "COPY files_chunk (id, tenant_id, dataset_id, dataset_file_id, position, text, tokens, heading) FROM STDIN"
         ) as copy:
-            for id_, (place, position), text in zip(ids, positions, texts, strict=True):
-                copy.write_row((id_, *owner, place, position, text, WORDS_A_CHUNK, ""))
+            for id_, (dataset_file, position), text in zip(ids, positions, texts, strict=True):
+                copy.write_row((id_, *owner, dataset_file, position, text, WORDS_A_CHUNK, ""))
         with cursor.copy(
             "COPY files_chunkvector (chunk_id, tenant_id, dataset_id, generation, dimensions, vector) FROM STDIN"
         ) as copy:
@@ -155,7 +159,7 @@ def exact(dataset: Any, kind: str = "") -> Callable[[list[float]], set[int]]:
             cursor.execute(
                 "SELECT id FROM (SELECT v.chunk_id AS id, v.vector::halfvec(384) <=> %s::halfvec(384) AS far"
                 " FROM files_chunkvector v JOIN files_chunk c ON c.id = v.chunk_id"
-                " JOIN files_datasetfile p ON p.id = c.place_id WHERE v.dataset_id = %s"
+                " JOIN files_datasetfile p ON p.id = c.dataset_file_id WHERE v.dataset_id = %s"
                 " AND (%s = '' OR p.attributes ->> 'kind' = %s) OFFSET 0) every ORDER BY far, id LIMIT %s",
                 [str(vector), dataset.pk, kind, kind, LIMIT],
             )
@@ -186,7 +190,7 @@ def uses_index(dataset: Any) -> bool:
     from files.search.sql import SQL, sql
 
     scope = statements.Scope(dataset.tenant_id, (dataset.pk,), SQL("TRUE"))
-    chunks = sum(dataset.places.values_list("chunk_count", flat=True))
+    chunks = sum(dataset.dataset_files.values_list("chunk_count", flat=True))
     vector = next(iter(VECTORS.values()))
     probe = statements.Probe("embedder", (dataset.pk,), vector, (0, 1), exact=chunks <= hybrid.EXACT)
     explained = sql("EXPLAIN {}", statements.nearest(scope, probe))

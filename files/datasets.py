@@ -16,7 +16,7 @@ from files.ingestion.wakeup import wake
 from files.models import Dataset, DatasetFile, DatasetGrant
 from files.models.datasets import NAME, RESERVED
 from files.uploads import quotas
-from files.uploads.quotas import Limits
+from files.uploads.quotas import Quotas
 from gtapi.errors import Conflict
 from gtapi.validation import invalid
 from tenants.models import Tenant
@@ -106,8 +106,8 @@ def create(
         PermissionDenied: the tenant has too many datasets.
         NameTaken: others took every name that was tried.
     """
-    quotas.alone(tenant_id)
-    Limits.of(tenant_id).check_datasets(tenant_id)
+    quotas.lock_tenant(tenant_id)
+    Quotas.of(tenant_id).check_datasets(tenant_id)
     if embedding is None:
         embedding = Tenant.objects.values_list("embedding", flat=True).get(pk=tenant_id)
     base = wanted if fits(wanted) else _derived(wanted)

@@ -16,8 +16,10 @@ class Contents:
     was at the beginning, or nothing.
     """
 
-    def __init__(self, place: DatasetFile) -> None:
-        chunks = Chunk.objects.of(place.tenant_id, [place.dataset_id]).filter(place=place)
+    def __init__(self, dataset_file: DatasetFile) -> None:
+        chunks = Chunk.objects.of(dataset_file.tenant_id, [dataset_file.dataset_id]).filter(
+            dataset_file=dataset_file
+        )
         ends = chunks.aggregate(newest=Max("pk"), last=Max("position"))
         self._chunks = chunks.order_by("position").values_list("position", "text")
         self._newest: int | None = ends["newest"]

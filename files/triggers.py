@@ -9,7 +9,7 @@ LEAVE_BYTES = RunSQL(
     """
     CREATE FUNCTION files_leave_bytes() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        INSERT INTO files_leftover (path) SELECT path FROM gone ON CONFLICT DO NOTHING;
+        INSERT INTO files_orphanedblob (path) SELECT path FROM gone ON CONFLICT DO NOTHING;
         RETURN NULL;
     END $$;
 

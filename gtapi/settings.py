@@ -246,7 +246,7 @@ FILES_MAX_BYTES = env.int("FILES_MAX_BYTES", default=128 * 1024 * 1024)
 FILES_MAX_COUNT = env.int("FILES_MAX_COUNT", default=100_000)
 FILES_MAX_STORED_BYTES = env.int("FILES_MAX_STORED_BYTES", default=100 * 1024**3)
 #: Most times that files of a tenant are in datasets, and most datasets that clients make; or the tenant's own.
-FILES_MAX_PLACES = env.int("FILES_MAX_PLACES", default=400_000)
+FILES_MAX_DATASET_FILES = env.int("FILES_MAX_DATASET_FILES", default=400_000)
 FILES_MAX_DATASETS = env.int("FILES_MAX_DATASETS", default=10_000)
 
 #: Seconds of processor time that reading one file may take, and seconds after which it is given up in any case.

@@ -64,7 +64,7 @@ class Tenant(models.Model):
     max_stored_bytes = models.PositiveBigIntegerField(
         "most bytes of all files", null=True, blank=True, help_text="Empty: the installation's limit."
     )
-    max_places = models.PositiveBigIntegerField(
+    max_dataset_files = models.PositiveBigIntegerField(
         "most files in datasets",
         null=True,
         blank=True,

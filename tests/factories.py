@@ -148,10 +148,10 @@ def upload(into: Dataset, data: bytes = b"Some words.", **fields: Any) -> Datase
     digest = hashlib.sha256(data).hexdigest()
     named = {"filename": fields.pop("filename", "notes.txt"), "content_type": fields.pop("content_type", "")}
     held = file(into.tenant, path=path, bytes=len(data), sha256=digest, **named)
-    return place(into, file=held, state=DatasetFile.State.UPLOADED, progress=0, **fields)
+    return dataset_file(into, file=held, state=DatasetFile.State.UPLOADED, progress=0, **fields)
 
 
-def place(into: Dataset, **fields: Any) -> DatasetFile:
+def dataset_file(into: Dataset, **fields: Any) -> DatasetFile:
     """A file that is ready in a dataset."""
     held = fields.pop("file", None) or file(into.tenant, filename=fields.pop("filename", "notes.txt"))
     values = {"state": DatasetFile.State.READY, "progress": 100, **fields}
@@ -163,7 +163,7 @@ def chunk(
 ) -> Chunk:
     """A chunk at the end of a file, with a vector in the generation that its dataset shows."""
     values = {
-        "tenant": of.tenant, "dataset": of.dataset, "place": of,
+        "tenant": of.tenant, "dataset": of.dataset, "dataset_file": of,
         "position": of.chunks.count(), "text": text, "tokens": len(text.split()), **fields,
     }  # fmt: skip
     row = Chunk.objects.create(**values)
@@ -247,7 +247,7 @@ def guides(over: Iterable[CatalogEntry]) -> list[Agent]:
     """The agents of the SDK's checks of citations, which answer from a handbook, over `whole` and `stream`."""
     entries = {entry.name: entry for entry in over}
     handbook = dataset(entries["whole"].tenant)
-    chunk(place(handbook, filename="handbook.md", chunk_count=1), "Hello is a greeting.")
+    chunk(dataset_file(handbook, filename="handbook.md", chunk_count=1), "Hello is a greeting.")
     made = []
     for name, entry in (("guide", "whole"), ("stream-guide", "stream")):
         guide = agent(entries[entry], name, published=False)

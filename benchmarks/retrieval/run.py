@@ -90,7 +90,7 @@ def fill(name: str, matter: Matter) -> Any:
     for entry in ("embedder", ""):
         dataset = Dataset.objects.create(tenant=tenant, name=entry or "words", embedding=entry)
         for title, passages in matter.passages.items():
-            place = factories.place(dataset, filename=title, chunk_count=len(passages))
+            place = factories.dataset_file(dataset, filename=title, chunk_count=len(passages))
             vectors: Sequence[Any] = (
                 embedding.vectors(passages, query=False) if entry else [None] * len(passages)
             )

@@ -121,21 +121,21 @@ class DatasetFileAdmin(LookedAtAdmin[DatasetFile]):
         ]
         return own + super().get_urls()
 
-    def shown(self, request: HttpRequest, place: DatasetFile) -> dict[str, Any]:
+    def shown(self, request: HttpRequest, dataset_file: DatasetFile) -> dict[str, Any]:
         return {
-            "place": place,
-            "state_html": states.cell(place),
-            "steps": states.steps(place),
-            "size": size_text(place.file.bytes),
-            "took": _took(place),
+            "dataset_file": dataset_file,
+            "state_html": states.cell(dataset_file),
+            "steps": states.steps(dataset_file),
+            "size": size_text(dataset_file.file.bytes),
+            "took": _took(dataset_file),
             "most_attempts": ATTEMPTS,
             "most_deaths": WORKER_DEATHS,
             "elsewhere": list(
-                DatasetFile.objects.filter(file=place.file_id)
-                .exclude(pk=place.pk)
+                DatasetFile.objects.filter(file=dataset_file.file_id)
+                .exclude(pk=dataset_file.pk)
                 .select_related("dataset")[:10]
             ),
-            "chunk_page": _chunks(place, request.GET.get("chunks", "")),
+            "chunk_page": _chunks(dataset_file, request.GET.get("chunks", "")),
             "may_download": self._may_download(request),
         }
 
@@ -145,15 +145,20 @@ class DatasetFileAdmin(LookedAtAdmin[DatasetFile]):
             raise PermissionDenied
         asked = [part for part in request.GET.get("ids", "").split(",") if part.isdecimal()]
         ids = [int(part) for part in asked[:MOST_TOLD] if len(part) < 19]
-        places = list(self.get_queryset(request).filter(pk__in=ids))
-        return JsonResponse({"working": sum(map(states.is_working, places)), "places": states.answer(places)})
+        dataset_files = list(self.get_queryset(request).filter(pk__in=ids))
+        return JsonResponse(
+            {
+                "working": sum(map(states.is_working, dataset_files)),
+                "dataset_files": states.answer(dataset_files),
+            }
+        )
 
     def content_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Answer with a file's bytes, to be saved and never to be shown: they are a stranger's."""
-        place = self.fetch(request, object_id, "view")
+        dataset_file = self.fetch(request, object_id, "view")
         if not self._may_download(request):
             raise PermissionDenied
-        return downloads.attachment(request, place.file)
+        return downloads.attachment(request, dataset_file.file)
 
     def _may_download(self, request: HttpRequest) -> bool:
         # What a file says is more than how far it is.
@@ -169,41 +174,45 @@ class DatasetFileAdmin(LookedAtAdmin[DatasetFile]):
 
     @page_action(description="Process again", url_path="again", icon="refresh", permissions=["process"])
     def again_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        place = self.fetch(request, object_id, "view")
-        if states.is_working(place):
-            self.message_user(request, f"{place.file} is waiting or in work already.", "WARNING")
-            return self.back_to(place)
+        dataset_file = self.fetch(request, object_id, "view")
+        if states.is_working(dataset_file):
+            self.message_user(request, f"{dataset_file.file} is waiting or in work already.", "WARNING")
+            return self.back_to(dataset_file)
         if request.method != "POST":
-            return self.confirm(request, f"Process {place.file} again", "Process again", [AGAIN], obj=place)
-        self._processed(request, [place])
-        return self.back_to(place)
+            return self.confirm(
+                request, f"Process {dataset_file.file} again", "Process again", [AGAIN], obj=dataset_file
+            )
+        self._processed(request, [dataset_file])
+        return self.back_to(dataset_file)
 
     @admin.action(description="Process the selected files again", permissions=["process"])
     def process_selected(self, request: HttpRequest, queryset: QuerySet[DatasetFile]) -> HttpResponse | None:
         chosen = list(queryset)
-        done = [place for place in chosen if not states.is_working(place)]
+        done = [dataset_file for dataset_file in chosen if not states.is_working(dataset_file)]
         if done and "confirm" not in request.POST:
             return self.confirm(
                 request,
                 f"Process {pluralize(len(done), 'file')} again",
                 "Process again",
                 [AGAIN],
-                items=[f"{where_text(place)}: {place.file}" for place in done],
+                items=[f"{where_text(dataset_file)}: {dataset_file.file}" for dataset_file in done],
                 hidden=[
                     ("action", "process_selected"),
-                    *((ACTION_CHECKBOX_NAME, str(place.pk)) for place in done),
+                    *((ACTION_CHECKBOX_NAME, str(dataset_file.pk)) for dataset_file in done),
                 ],
             )
         self._processed(request, chosen)
         return None
 
-    def _processed(self, request: HttpRequest, places: list[DatasetFile]) -> None:
+    def _processed(self, request: HttpRequest, dataset_files: list[DatasetFile]) -> None:
         one = DatasetFile.objects.filter
-        begun = [place for place in places if process_again(one(pk=place.pk), None)]
-        for place in begun:
-            self.log_change(request, place, "Had it processed again.")
+        begun = [
+            dataset_file for dataset_file in dataset_files if process_again(one(pk=dataset_file.pk), None)
+        ]
+        for dataset_file in begun:
+            self.log_change(request, dataset_file, "Had it processed again.")
         said = f"{pluralize(len(begun), 'file')} to be processed again."
-        if busy := len(places) - len(begun):
+        if busy := len(dataset_files) - len(begun):
             said += f" {pluralize(busy, 'was,were')} waiting or in work already."
         self.message_user(request, said, "SUCCESS" if begun else "WARNING")
 
@@ -213,61 +222,69 @@ class DatasetFileAdmin(LookedAtAdmin[DatasetFile]):
         stored_files.detach(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[DatasetFile]) -> None:
-        for place in queryset:
-            stored_files.detach(place)
+        for dataset_file in queryset:
+            stored_files.detach(dataset_file)
 
     # --- columns --------------------------------------------------------------------------------------------
 
     @display(description="File", ordering="file__filename", header=True)
-    def heading(self, place: DatasetFile) -> list[str]:
-        return [place.file.filename, place.file_id]
+    def heading(self, dataset_file: DatasetFile) -> list[str]:
+        return [dataset_file.file.filename, dataset_file.file_id]
 
     @display(description="Dataset", ordering="dataset__name", header=True)
-    def where(self, place: DatasetFile) -> list[str]:
-        return [where_text(place), place.tenant.name]
+    def where(self, dataset_file: DatasetFile) -> list[str]:
+        return [where_text(dataset_file), dataset_file.tenant.name]
 
     @display(description="State", ordering="state")
-    def state_cell(self, place: DatasetFile) -> str:
-        return states.cell(place)
+    def state_cell(self, dataset_file: DatasetFile) -> str:
+        return states.cell(dataset_file)
 
     @display(description="Size", ordering="file__bytes")
-    def size(self, place: DatasetFile) -> str:
-        return size_text(place.file.bytes)
+    def size(self, dataset_file: DatasetFile) -> str:
+        return size_text(dataset_file.file.bytes)
 
     @display(description="Chunks", ordering="chunk_count")
-    def chunks(self, place: DatasetFile) -> str:
-        return f"{place.chunk_count:,}"
+    def chunks(self, dataset_file: DatasetFile) -> str:
+        return f"{dataset_file.chunk_count:,}"
 
     @display(description="Uploaded", ordering="created_at", header=True)
-    def uploaded(self, place: DatasetFile) -> list[str]:
-        return [ago(place.created_at), f"by {uploader(place)}"]
+    def uploaded(self, dataset_file: DatasetFile) -> list[str]:
+        return [ago(dataset_file.created_at), f"by {uploader(dataset_file)}"]
 
 
-def where_text(place: DatasetFile) -> str:
+def where_text(dataset_file: DatasetFile) -> str:
     """Return the name of what a file is in: a dataset, or a conversation."""
-    return "a conversation" if place.dataset.hidden else place.dataset.name
+    return "a conversation" if dataset_file.dataset.hidden else dataset_file.dataset.name
 
 
-def uploader(place: DatasetFile) -> str:
+def uploader(dataset_file: DatasetFile) -> str:
     """Return who brought a file: the name of a key, or an operator."""
-    return place.file.key.name if place.file.key else "an operator"
+    return dataset_file.file.key.name if dataset_file.file.key else "an operator"
 
 
-def _took(place: DatasetFile) -> str:
-    if place.started_at is None or place.ended_at is None or place.ended_at < place.started_at:
+def _took(dataset_file: DatasetFile) -> str:
+    if (
+        dataset_file.started_at is None
+        or dataset_file.ended_at is None
+        or dataset_file.ended_at < dataset_file.started_at
+    ):
         return ""
-    seconds = (place.ended_at - place.started_at).total_seconds()
-    return f"{seconds:.1f} s" if seconds < 120 else timesince(place.started_at, place.ended_at)
+    seconds = (dataset_file.ended_at - dataset_file.started_at).total_seconds()
+    return f"{seconds:.1f} s" if seconds < 120 else timesince(dataset_file.started_at, dataset_file.ended_at)
 
 
-def _chunks(place: DatasetFile, number: str) -> Page[Chunk]:
-    found = Chunk.objects.of(place.tenant_id, [place.dataset_id]).filter(place=place).order_by("position")
+def _chunks(dataset_file: DatasetFile, number: str) -> Page[Chunk]:
+    found = (
+        Chunk.objects.of(dataset_file.tenant_id, [dataset_file.dataset_id])
+        .filter(dataset_file=dataset_file)
+        .order_by("position")
+    )
     return Paginator(found.only("position", "text", "tokens", "page", "heading"), CHUNKS_A_PAGE).get_page(
         number
     )
 
 
-def file_link(place: DatasetFile) -> str:
+def file_link(dataset_file: DatasetFile) -> str:
     """Return a link to a file's page as HTML."""
-    address = reverse("admin:files_datasetfile_change", args=[place.pk])
-    return format_html('<a class="text-link" href="{}">{}</a>', address, place.file.filename)
+    address = reverse("admin:files_datasetfile_change", args=[dataset_file.pk])
+    return format_html('<a class="text-link" href="{}">{}</a>', address, dataset_file.file.filename)

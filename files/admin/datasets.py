@@ -22,7 +22,7 @@ from files.ingestion.reprocess import process_again
 from files.ingestion.wakeup import wake
 from files.models import ChunkVector, Dataset, DatasetFile, DatasetGrant
 from files.uploads import stored_files
-from files.uploads.quotas import Limits
+from files.uploads.quotas import Quotas
 from gtapi.templatetags.amounts import ago, ahead
 from gtapi.templatetags.amounts import size as size_text
 from gtapi.text import pluralize
@@ -173,32 +173,32 @@ class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
             "indexing": dataset.indexed_embedding != dataset.embedding and not dataset.index_error,
             "indexed": _indexed(dataset),
             "agents": list(dataset.agents.values_list("pk", "name")),
-            "places": self._newest(dataset) if may_see else [],
+            "dataset_files": self._newest(dataset) if may_see else [],
             "may_see": may_see,
             "may_upload": self.may_upload(request),
-            "max_bytes": Limits.of(dataset.tenant_id).file_bytes,
+            "max_bytes": Quotas.of(dataset.tenant_id).file_bytes,
             "may_process": request.user.has_perm("files.change_datasetfile"),
             "all_files": f"{reverse('admin:files_datasetfile_changelist')}?dataset={dataset.pk}",
         }
 
     def _newest(self, dataset: Dataset) -> list[DatasetFile]:
-        places = dataset.places.select_related("file", "file__key")
-        return list(places.order_by("-created_at", "-pk")[:SHOWN])
+        dataset_files = dataset.dataset_files.select_related("file", "file__key")
+        return list(dataset_files.order_by("-created_at", "-pk")[:SHOWN])
 
     def progress_view(self, request: HttpRequest, object_id: str) -> JsonResponse:
         """Say how far a dataset's files are; its page asks this while something is in work."""
         dataset = self.fetch(request, object_id, "view")
         context = self.shown(request, dataset)
-        rows = states.answer(context["places"])
-        for row, place in zip(rows, context["places"], strict=True):
+        rows = states.answer(context["dataset_files"])
+        for row, dataset_file in zip(rows, context["dataset_files"], strict=True):
             row["row"] = render_to_string(
-                "admin/files/dataset/row.html", {**context, "place": place}, request
+                "admin/files/dataset/row.html", {**context, "dataset_file": dataset_file}, request
             )
         found = context["summary"]
         return JsonResponse(
             {
                 "working": found.working + context["indexing"],
-                "places": rows,
+                "dataset_files": rows,
                 "parts": {
                     f"dataset-{part}": render_to_string(f"admin/files/dataset/{part}.html", context, request)
                     for part in ("figures", "index")
@@ -272,8 +272,8 @@ class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
             raise PermissionDenied
         failed = summary(dataset).failed
         if request.method == "POST":
-            places = dataset.places.filter(state=DatasetFile.State.FAILED)
-            begun = process_again(places, None)
+            dataset_files = dataset.dataset_files.filter(state=DatasetFile.State.FAILED)
+            begun = process_again(dataset_files, None)
             self.log_change(request, dataset, f"Had {pluralize(begun, 'failed file')} processed again.")
             said = f"{pluralize(begun, 'file')} to be processed again."
             self.message_user(request, said, "SUCCESS" if begun else "WARNING")

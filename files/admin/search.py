@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString, mark_safe
 from files.admin.dataset_files import CHUNKS_A_PAGE
 from files.backends import Caller
 from files.models import Dataset, DatasetFile
-from files.search import Passage, query_terms, search
+from files.search import SearchResult, query_terms, search
 from gtapi.errors import APIError
 from gtapi.ids import object_id
 from tenants.models import NO_KEY
@@ -52,7 +52,7 @@ class SearchForm(forms.Form):
 class Found:
     """A passage as it is shown: its text with the found words marked, and where it stands."""
 
-    passage: Passage
+    passage: SearchResult
     text: SafeString
     link: str
 
@@ -82,20 +82,22 @@ def attempt(dataset: Dataset, query: str, mode: str, limit: int) -> Trial:
     return Trial(_shown(dataset, passages, query), milliseconds, words_alone)
 
 
-def _shown(dataset: Dataset, passages: Sequence[Passage], query: str) -> list[Found]:
+def _shown(dataset: Dataset, passages: Sequence[SearchResult], query: str) -> list[Found]:
     files = {passage.file_id for passage in passages}
-    places = dict(DatasetFile.objects.filter(dataset=dataset, file__in=files).values_list("file_id", "pk"))
+    dataset_files = dict(
+        DatasetFile.objects.filter(dataset=dataset, file__in=files).values_list("file_id", "pk")
+    )
     texts = highlighted([passage.text for passage in passages], query)
     return [
-        Found(passage, text, _link(places.get(passage.file_id), passage.position))
+        Found(passage, text, _link(dataset_files.get(passage.file_id), passage.position))
         for passage, text in zip(passages, texts, strict=True)
     ]
 
 
-def _link(place: int | None, position: int) -> str:
-    if place is None:
+def _link(dataset_file: int | None, position: int) -> str:
+    if dataset_file is None:
         return ""
-    address = reverse("admin:files_datasetfile_change", args=[place])
+    address = reverse("admin:files_datasetfile_change", args=[dataset_file])
     return f"{address}?chunks={position // CHUNKS_A_PAGE + 1}#chunk-{position}"
 
 

@@ -39,63 +39,71 @@ class Step:
     mark: str
 
 
-def is_working(place: DatasetFile) -> bool:
-    return place.state in WORKING
+def is_working(dataset_file: DatasetFile) -> bool:
+    return dataset_file.state in WORKING
 
 
-def note(place: DatasetFile) -> str:
+def note(dataset_file: DatasetFile) -> str:
     """Return what a worker is doing with a file, or what it waits for."""
-    if place.state != State.PROCESSING:
+    if dataset_file.state != State.PROCESSING:
         return ""
-    if place.retry_at and place.retry_at > timezone.now():
+    if dataset_file.retry_at and dataset_file.retry_at > timezone.now():
         return "to be tried again"
-    if place.needs_ocr and place.lease is None:
+    if dataset_file.needs_ocr and dataset_file.lease is None:
         return "waits for its turn among scans"
-    return f"{STAGES.get(place.stage, 'Starting')} · {place.progress} %"
+    return f"{STAGES.get(dataset_file.stage, 'Starting')} · {dataset_file.progress} %"
 
 
-def key(place: DatasetFile) -> str:
+def key(dataset_file: DatasetFile) -> str:
     """Return what tells whether more than the figures of a file's progress has changed."""
     return ":".join(
         str(part)
-        for part in (place.state, place.stage, place.attempts, place.worker_deaths, place.chunk_count)
+        for part in (
+            dataset_file.state,
+            dataset_file.stage,
+            dataset_file.attempts,
+            dataset_file.worker_deaths,
+            dataset_file.chunk_count,
+        )
     )
 
 
-def steps(place: DatasetFile) -> list[Step]:
+def steps(dataset_file: DatasetFile) -> list[Step]:
     """Return the stages that a file goes through, and how far it is."""
-    spoken = place.stage == Stage.TRANSCRIBING or place.file.content_type.startswith(("audio/", "video/"))
+    spoken = dataset_file.stage == Stage.TRANSCRIBING or dataset_file.file.content_type.startswith(
+        ("audio/", "video/")
+    )
     first = Stage.TRANSCRIBING if spoken else Stage.EXTRACTING
     order = [first, Stage.CHUNKING, Stage.EMBEDDING, Stage.STORING]
-    if place.state == State.READY:
+    if dataset_file.state == State.READY:
         at, mark = len(order), "done"
     else:
-        at = order.index(Stage(place.stage)) if place.stage in order else -1
-        at = 0 if at < 0 and place.state in (State.PROCESSING, State.FAILED) else at
-        mark = {State.PROCESSING: "now", State.FAILED: "failed"}.get(State(place.state), "ahead")
+        at = order.index(Stage(dataset_file.stage)) if dataset_file.stage in order else -1
+        at = 0 if at < 0 and dataset_file.state in (State.PROCESSING, State.FAILED) else at
+        mark = {State.PROCESSING: "now", State.FAILED: "failed"}.get(State(dataset_file.state), "ahead")
     made = [Step("Stored", "done")]
     for number, stage in enumerate(order):
         made.append(Step(STAGES[stage], "done" if number < at else mark if number == at else "ahead"))
-    made.append(Step("Ready", "done" if place.state == State.READY else "ahead"))
+    made.append(Step("Ready", "done" if dataset_file.state == State.READY else "ahead"))
     return made
 
 
-def cell(place: DatasetFile) -> SafeString:
+def cell(dataset_file: DatasetFile) -> SafeString:
     """Return a file's state as HTML: a badge, a bar while it is in work, the reason where it failed."""
-    word, variant = WORDS[place.state]
+    word, variant = WORDS[dataset_file.state]
     context = {
-        "place": place, "word": word, "variant": variant, "note": note(place),
-        "working": is_working(place), "key": key(place), "failed": place.state == State.FAILED,
+        "dataset_file": dataset_file, "word": word, "variant": variant, "note": note(dataset_file),
+        "working": is_working(dataset_file), "key": key(dataset_file), "failed": dataset_file.state == State.FAILED,
     }  # fmt: skip
     return mark_safe(render_to_string("admin/files/state.html", context))  # noqa: S308 - a rendered template
 
 
-def answer(places: Iterable[DatasetFile]) -> list[dict[str, Any]]:
+def answer(dataset_files: Iterable[DatasetFile]) -> list[dict[str, Any]]:
     """Return what a page has to know of each file to bring itself up to date."""
     return [
         {
-            "id": place.pk, "key": key(place), "working": is_working(place), "progress": place.progress,
-            "note": note(place), "cell": cell(place),
+            "id": dataset_file.pk, "key": key(dataset_file), "working": is_working(dataset_file),
+            "progress": dataset_file.progress, "note": note(dataset_file), "cell": cell(dataset_file),
         }
-        for place in places
+        for dataset_file in dataset_files
     ]  # fmt: skip

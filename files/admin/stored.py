@@ -40,7 +40,7 @@ class UseFilter(_Dropdown):
 @admin.register(File)
 class FileAdmin(LookedAtAdmin[File]):
     only_counted = True
-    list_display = ("heading", "tenant", "size", "came_by", "places_held", "uploaded", "expires")
+    list_display = ("heading", "tenant", "size", "came_by", "dataset_file_count", "uploaded", "expires")
     list_filter = (("tenant", RelatedDropdownFilter), ("origin", ChoicesDropdownFilter), UseFilter)
     list_select_related = ("tenant", "key")
     search_fields = ("filename", "=id", "=sha256")
@@ -52,9 +52,9 @@ class FileAdmin(LookedAtAdmin[File]):
     change_form_outer_before_template = "admin/files/file/page.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[File]:
-        places = DatasetFile.objects.filter(file=OuterRef("pk")).order_by().values("file")
-        held = Subquery(places.annotate(n=Count("pk")).values("n"), output_field=IntegerField())
-        return super().get_queryset(request).select_related("tenant", "key").annotate(places_n=held)
+        dataset_files = DatasetFile.objects.filter(file=OuterRef("pk")).order_by().values("file")
+        held = Subquery(dataset_files.annotate(n=Count("pk")).values("n"), output_field=IntegerField())
+        return super().get_queryset(request).select_related("tenant", "key").annotate(dataset_file_count=held)
 
     # --- the page of one ------------------------------------------------------------------------------------
 
@@ -72,7 +72,7 @@ class FileAdmin(LookedAtAdmin[File]):
         if not request.user.has_perm("files.view_datasetfile"):
             return {"file": file}
         related = ("file", "file__key", "dataset", "dataset__conversation")
-        return {"file": file, "places": file.places.select_related(*related)}
+        return {"file": file, "dataset_files": file.dataset_files.select_related(*related)}
 
     def content_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Answer with a file's bytes, to be saved and never to be shown: they are a stranger's."""
@@ -101,9 +101,9 @@ class FileAdmin(LookedAtAdmin[File]):
     def came_by(self, file: File) -> str:
         return file.get_origin_display()
 
-    @display(description="Held by", ordering="places_n", empty_value="nobody")
-    def places_held(self, file: Any) -> str | None:
-        return pluralize(file.places_n, "dataset") if file.places_n else None
+    @display(description="Held by", ordering="dataset_file_count", empty_value="nobody")
+    def dataset_file_count(self, file: Any) -> str | None:
+        return pluralize(file.dataset_file_count, "dataset") if file.dataset_file_count else None
 
     @display(description="Uploaded", ordering="created_at", header=True)
     def uploaded(self, file: File) -> list[str]:

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from files.models import Dataset, File
 from files.uploads import stored_files
-from files.uploads.quotas import Limits
+from files.uploads.quotas import Quotas
 from gtapi.errors import APIError, RequestTooLarge
 
 #: What a form's boundaries and headers may add to a file.
@@ -42,7 +42,7 @@ def wants_json(request: HttpRequest) -> bool:
 def too_large(request: HttpRequest, dataset: Dataset) -> RequestTooLarge | None:
     """Return the error of a request that cannot hold a file within the limit; its body is not taken apart."""
     length = request.META.get("CONTENT_LENGTH") or ""
-    most = Limits.of(dataset.tenant_id).file_bytes
+    most = Quotas.of(dataset.tenant_id).file_bytes
     within = not length.isdecimal() or int(length) <= most + FRAME_BYTES
     return None if within else RequestTooLarge(most, "The file")
 
@@ -64,6 +64,6 @@ def _receive(dataset: Dataset, held: TemporaryUploadedFile) -> Received:
     except APIError as error:
         # Trying again helps only where the server was at fault.
         return Received(incoming.filename, error=error.message, final=error.status < 500, status=error.status)
-    state = kept.place.state if kept.place else ""
+    state = kept.dataset_file.state if kept.dataset_file else ""
     said = "added" if kept.created else f"is there already: {state}"
     return Received(kept.file.filename, created=kept.created, said=said)

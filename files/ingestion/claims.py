@@ -47,9 +47,9 @@ NEXT_TENANTS = f"""
         (SELECT tenant_id, {DUE} FROM files_datasetfile WHERE {LANE} ORDER BY tenant_id, {DUE}, id LIMIT 1)
         UNION ALL
         SELECT next.tenant_id, next.due FROM waiting CROSS JOIN LATERAL (
-            SELECT place.tenant_id, {DUE} AS due FROM files_datasetfile place
-            WHERE {LANE} AND place.tenant_id > waiting.tenant_id
-            ORDER BY place.tenant_id, {DUE}, place.id LIMIT 1
+            SELECT dataset_file.tenant_id, {DUE} AS due FROM files_datasetfile dataset_file
+            WHERE {LANE} AND dataset_file.tenant_id > waiting.tenant_id
+            ORDER BY dataset_file.tenant_id, {DUE}, dataset_file.id LIMIT 1
         ) next
     ), busy AS (
         SELECT tenant_id, count(*) AS files FROM files_datasetfile
@@ -94,7 +94,7 @@ class Lost(Exception):
 class Claim:
     """A dataset file that this process works on while it holds the lease."""
 
-    place_id: int
+    dataset_file_id: int
     tenant_id: int
     lease: UUID
     needs_ocr: bool
@@ -140,7 +140,7 @@ def alive(claims: Iterable[Claim]) -> set[Claim]:
         cursor.execute(
             "UPDATE files_datasetfile SET lease_until = now() + make_interval(secs => %s)"
             " WHERE id = ANY(%s) AND lease = ANY(%s) AND state = 'processing' RETURNING lease",
-            [settings.INGEST_LEASE_SECONDS, [claim.place_id for claim in held.values()], list(held)],
+            [settings.INGEST_LEASE_SECONDS, [claim.dataset_file_id for claim in held.values()], list(held)],
         )
         return {held[lease] for (lease,) in cursor.fetchall()}
 
@@ -168,13 +168,13 @@ def fail(claim: Claim, error: IngestionError) -> None:
 
 def try_again(claim: Claim, error: TransientError) -> None:
     """Count a failure that may pass and let the file wait, or fail it where there were too many."""
-    place = DatasetFile.objects.filter(pk=claim.place_id, lease=claim.lease).first()
-    if place is None:
+    dataset_file = DatasetFile.objects.filter(pk=claim.dataset_file_id, lease=claim.lease).first()
+    if dataset_file is None:
         return
     if error.provider:
-        count, most, counter = place.provider_errors + 1, PROVIDER_ERRORS, "provider_errors"
+        count, most, counter = dataset_file.provider_errors + 1, PROVIDER_ERRORS, "provider_errors"
     else:
-        count, most, counter = place.attempts + 1, ATTEMPTS, "attempts"
+        count, most, counter = dataset_file.attempts + 1, ATTEMPTS, "attempts"
     if count >= most:
         _end(claim, error, {counter: count})
     else:
@@ -215,4 +215,4 @@ def _write(claim: Claim, **fields: Any) -> None:
 
 
 def _held(claim: Claim) -> Any:
-    return DatasetFile.objects.filter(pk=claim.place_id, lease=claim.lease, state=State.PROCESSING)
+    return DatasetFile.objects.filter(pk=claim.dataset_file_id, lease=claim.lease, state=State.PROCESSING)

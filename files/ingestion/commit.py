@@ -43,11 +43,11 @@ def store(
     """
     with transaction.atomic():
         _lock(claim, dataset)
-        Chunk.objects.filter(place=claim.place_id).delete()
+        Chunk.objects.filter(dataset_file=claim.dataset_file_id).delete()
         chunk_ids = _insert_chunks(claim, dataset, pieces)
         if vectors:
             _insert_vectors(claim, dataset, chunk_ids, vectors)
-        DatasetFile.objects.filter(pk=claim.place_id).update(
+        DatasetFile.objects.filter(pk=claim.dataset_file_id).update(
             state=DatasetFile.State.READY,
             stage="",
             progress=100,
@@ -78,7 +78,7 @@ def _lock(claim: Claim, dataset: Dataset) -> None:
         # Whoever deletes the file first and then wants the dataset is not kept waiting: we try again later.
         cursor.execute("SET LOCAL lock_timeout = '500ms'")
         held = DatasetFile.objects.filter(
-            pk=claim.place_id, lease=claim.lease, state=DatasetFile.State.PROCESSING
+            pk=claim.dataset_file_id, lease=claim.lease, state=DatasetFile.State.PROCESSING
         )
         if not held.select_for_update().exists():
             raise Lost
@@ -92,10 +92,16 @@ def _insert_chunks(claim: Claim, dataset: Dataset, pieces: Sequence[Piece]) -> l
             [len(pieces)],
         )
         chunk_ids = [number for (number,) in cursor.fetchall()]
-        columns = "id, tenant_id, dataset_id, place_id, position, text, tokens, page, heading"
+        columns = "id, tenant_id, dataset_id, dataset_file_id, position, text, tokens, page, heading"
         with cursor.copy(f"COPY files_chunk ({columns}) FROM STDIN") as copy:
             for position, (chunk_id, piece) in enumerate(zip(chunk_ids, pieces, strict=True)):
-                where: tuple[Any, ...] = (chunk_id, claim.tenant_id, dataset.pk, claim.place_id, position)
+                where: tuple[Any, ...] = (
+                    chunk_id,
+                    claim.tenant_id,
+                    dataset.pk,
+                    claim.dataset_file_id,
+                    position,
+                )
                 copy.write_row((*where, piece.text, piece.tokens, piece.page, piece.heading[:HEADING]))
     return chunk_ids
 

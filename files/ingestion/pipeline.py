@@ -52,12 +52,12 @@ async def process(claim: Claim, read: Read, may_recognise: MayRecognise) -> None
     try:
         await _Work(claim, read, may_recognise).run()
     except Lost:
-        logger.info("file %s is in other hands", claim.place_id)
+        logger.info("file %s is in other hands", claim.dataset_file_id)
     except Interrupted:
-        logger.info("file %s has to wait until there is room to recognise its letters", claim.place_id)
+        logger.info("file %s has to wait until there is room to recognise its letters", claim.dataset_file_id)
         await _note(claims.put_aside, claim)
     except TransientError as error:
-        logger.info("file %s has to wait: %s", claim.place_id, error.code)
+        logger.info("file %s has to wait: %s", claim.dataset_file_id, error.code)
         await _note(claims.try_again, claim, error)
     except PermanentError as error:
         await _note(claims.fail, claim, error)
@@ -65,14 +65,14 @@ async def process(claim: Claim, read: Read, may_recognise: MayRecognise) -> None
         await _note(claims.release, claim)
         raise
     except AWAY as error:
-        logger.warning("file %s has to wait: %s", claim.place_id, type(error).__name__)
+        logger.warning("file %s has to wait: %s", claim.dataset_file_id, type(error).__name__)
         await _note(claims.release, claim, DATABASE_WAIT)
     except DatabaseError as error:
         # The database's own words would quote the document.
-        logger.error("file %s could not be stored: %s", claim.place_id, type(error).__name__)  # noqa: TRY400
+        logger.error("file %s could not be stored: %s", claim.dataset_file_id, type(error).__name__)  # noqa: TRY400
         await _note(claims.try_again, claim, TransientError("processing_failed"))
     except Exception:
-        logger.exception("file %s could not be processed", claim.place_id)
+        logger.exception("file %s could not be processed", claim.dataset_file_id)
         await _note(claims.try_again, claim, TransientError("processing_failed"))
 
 
@@ -93,15 +93,15 @@ class _Work:
         self.may_recognise = may_recognise
 
     async def run(self) -> None:
-        place = await in_thread(self._load)
-        caller = Caller(self.claim.tenant_id, place.requested_by_id or NO_KEY, place.file_id)
-        found = await self._text(place, caller)
+        dataset_file = await in_thread(self._load)
+        caller = Caller(self.claim.tenant_id, dataset_file.requested_by_id or NO_KEY, dataset_file.file_id)
+        found = await self._text(dataset_file, caller)
         await self._report(Stage.CHUNKING, CHUNKING)
-        made = await in_own_thread(cut, found.sections, place)
+        made = await in_own_thread(cut, found.sections, dataset_file)
         self.read()
         if not made:
             raise PermanentError("no_text")
-        dataset = place.dataset
+        dataset = dataset_file.dataset
         for _ in range(INDEXES):
             vectors = await self._vectors(caller, dataset, made)
             await self._report(Stage.STORING, STORING)
@@ -123,17 +123,19 @@ class _Work:
                 if pause is None:
                     raise
                 # What has been embedded has been paid for.
-                logger.warning("file %s is not stored yet: %s", self.claim.place_id, type(error).__name__)
+                logger.warning(
+                    "file %s is not stored yet: %s", self.claim.dataset_file_id, type(error).__name__
+                )
                 await asyncio.sleep(pause)
             else:
                 return
 
     def _load(self) -> DatasetFile:
-        places = DatasetFile.objects.select_related("dataset", "file", "tenant")
-        place = places.filter(pk=self.claim.place_id, lease=self.claim.lease).first()
-        if place is None:
+        dataset_files = DatasetFile.objects.select_related("dataset", "file", "tenant")
+        dataset_file = dataset_files.filter(pk=self.claim.dataset_file_id, lease=self.claim.lease).first()
+        if dataset_file is None:
             raise Lost
-        return place
+        return dataset_file
 
     def _dataset(self, dataset_id: str) -> Dataset:
         dataset = Dataset.objects.filter(pk=dataset_id).first()
@@ -146,10 +148,12 @@ class _Work:
             await in_thread(claims.report, self.claim, stage, int(progress))
         except AWAY as error:
             # How far it is can wait; what has been made is not thrown away for it.
-            logger.warning("progress of file %s is not kept: %s", self.claim.place_id, type(error).__name__)
+            logger.warning(
+                "progress of file %s is not kept: %s", self.claim.dataset_file_id, type(error).__name__
+            )
 
-    async def _text(self, place: DatasetFile, caller: Caller) -> Extracted:
-        file = place.file
+    async def _text(self, dataset_file: DatasetFile, caller: Caller) -> Extracted:
+        file = dataset_file.file
         described = (file.filename, file.content_type)
         await self._report(Stage.EXTRACTING, 0)
         try:
@@ -158,7 +162,7 @@ class _Work:
                     await self._report(Stage.TRANSCRIBING, READING)
                     # Somebody else does the work, so the next document can be read meanwhile.
                     self.read()
-                    return Extracted(await self._transcribed(place, caller, path))
+                    return Extracted(await self._transcribed(dataset_file, caller, path))
                 await self._report(Stage.EXTRACTING, READING)
                 return await self._extracted(path, *described)
         except ExtractionError as error:
@@ -177,9 +181,9 @@ class _Work:
             # The reading process would go on without us, beside the next one.
             given_up.set()
 
-    async def _transcribed(self, place: DatasetFile, caller: Caller, path: Path) -> list[Section]:
-        file = place.file
-        entry = place.tenant.transcription
+    async def _transcribed(self, dataset_file: DatasetFile, caller: Caller, path: Path) -> list[Section]:
+        file = dataset_file.file
+        entry = dataset_file.tenant.transcription
         try:
             return stretches(await transcriber()(caller, entry, path, file.filename, file.content_type))
         except APIError as error:
@@ -197,10 +201,10 @@ class _Work:
         return await embedding.embed(caller, dataset.indexed_embedding, texts, progress)
 
 
-def cut(sections: Sequence[Section], place: DatasetFile) -> list[Piece]:
+def cut(sections: Sequence[Section], dataset_file: DatasetFile) -> list[Piece]:
     """Return the pieces of a file's text, of the size that it was uploaded with, and fit for the database."""
     storable = [replace(part, text=_scrub(part.text), heading=_scrub(part.heading)) for part in sections]
-    return pieces(storable, **sizes(place.chunking))
+    return pieces(storable, **sizes(dataset_file.chunking))
 
 
 def _scrub(text: str) -> str:

@@ -32,21 +32,21 @@ AFRESH = {
 }
 
 
-def hold(places: QuerySet[DatasetFile]) -> list[int]:
+def hold(dataset_files: QuerySet[DatasetFile]) -> list[int]:
     """Lock places until the transaction ends, and return their ids.
 
     In one order for everybody who changes several: they would wait for each other for ever.
     """
-    return list(places.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
+    return list(dataset_files.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
 
 
 @transaction.atomic
-def process_again(places: QuerySet[DatasetFile], key_id: int | None) -> int:
+def process_again(dataset_files: QuerySet[DatasetFile], key_id: int | None) -> int:
     """Have those files that came to their end processed once more, and say how many that are; none that is in work.
 
     What one was found by stays until there is something new, but it is not searched before it is ready again.
     """
-    ended = hold(places.filter(state__in=TERMINAL))
+    ended = hold(dataset_files.filter(state__in=TERMINAL))
     return start_over(DatasetFile.objects.filter(pk__in=ended), key_id)
 
 

@@ -57,7 +57,7 @@ ALIVE = """
 # Chunks that a search can find and that have no vector in a generation.
 MISSING = """
     FROM files_chunk chunk
-    JOIN files_datasetfile place ON place.id = chunk.place_id AND place.state = 'ready'
+    JOIN files_datasetfile dataset_file ON dataset_file.id = chunk.dataset_file_id AND dataset_file.state = 'ready'
     WHERE chunk.tenant_id = %s AND chunk.dataset_id = %s AND NOT EXISTS (
         SELECT 1 FROM files_chunkvector vector WHERE vector.chunk_id = chunk.id AND vector.generation = %s
     )

@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name='Leftover',
+            name='OrphanedBlob',
             fields=[
                 ('path', models.CharField(max_length=200, primary_key=True, serialize=False)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), db_index=True, default=django.utils.timezone.now)),
@@ -62,7 +62,7 @@ class Migration(migrations.Migration):
                 ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenants.tenant')),
             ],
             options={
-                'ordering': ['place', 'position'],
+                'ordering': ['dataset_file', 'position'],
             },
         ),
         migrations.CreateModel(
@@ -138,7 +138,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('started_at', models.DateTimeField(null=True)),
                 ('ended_at', models.DateTimeField(null=True)),
-                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='places', to='files.dataset')),
+                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='dataset_files', to='files.dataset')),
                 ('requested_by', models.ForeignKey(db_index=False, help_text='Empty: an operator.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='tenants.inferencekey')),
                 ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='tenants.tenant')),
             ],
@@ -149,7 +149,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='chunk',
-            name='place',
+            name='dataset_file',
             field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='chunks', to='files.datasetfile'),
         ),
         migrations.CreateModel(
@@ -184,7 +184,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='datasetfile',
             name='file',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='places', to='files.file'),
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='dataset_files', to='files.file'),
         ),
         migrations.CreateModel(
             name='FileBatch',
@@ -199,7 +199,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='datasetfile',
             name='batch',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='places', to='files.filebatch'),
+            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='dataset_files', to='files.filebatch'),
         ),
         migrations.CreateModel(
             name='UploadKey',
@@ -246,11 +246,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='chunk',
-            index=models.Index(fields=['tenant', 'dataset', 'place', 'id'], name='files_chunk_dataset'),
+            index=models.Index(fields=['tenant', 'dataset', 'dataset_file', 'id'], name='files_chunk_dataset'),
         ),
         migrations.AddConstraint(
             model_name='chunk',
-            constraint=models.UniqueConstraint(fields=('place', 'position'), name='files_one_chunk_a_position'),
+            constraint=models.UniqueConstraint(fields=('dataset_file', 'position'), name='files_one_chunk_a_position'),
         ),
         migrations.AddConstraint(
             model_name='chunk',
@@ -282,39 +282,39 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='datasetfile',
-            index=models.Index(models.F('needs_ocr'), models.F('tenant'), django.db.models.functions.comparison.Coalesce(django.db.models.functions.comparison.Greatest('retry_at', 'lease_until'), 'created_at'), models.F('id'), condition=models.Q(('state__in', ['uploaded', 'processing'])), name='files_place_due'),
+            index=models.Index(models.F('needs_ocr'), models.F('tenant'), django.db.models.functions.comparison.Coalesce(django.db.models.functions.comparison.Greatest('retry_at', 'lease_until'), 'created_at'), models.F('id'), condition=models.Q(('state__in', ['uploaded', 'processing'])), name='files_datasetfile_due'),
         ),
         migrations.AddIndex(
             model_name='datasetfile',
-            index=models.Index(condition=models.Q(('lease__isnull', False)), fields=['tenant'], name='files_place_leased'),
+            index=models.Index(condition=models.Q(('lease__isnull', False)), fields=['tenant'], name='files_datasetfile_leased'),
         ),
         migrations.AddIndex(
             model_name='datasetfile',
-            index=models.Index(fields=['dataset', '-created_at'], name='files_place_dataset'),
+            index=models.Index(fields=['dataset', '-created_at'], name='files_datasetfile_dataset'),
         ),
         migrations.AddIndex(
             model_name='datasetfile',
-            index=models.Index(fields=['-created_at', '-id'], name='files_place_newest'),
+            index=models.Index(fields=['-created_at', '-id'], name='files_datasetfile_newest'),
         ),
         migrations.AddIndex(
             model_name='datasetfile',
-            index=models.Index(condition=models.Q(('state', 'failed')), fields=['ended_at', 'tenant'], name='files_place_failed'),
+            index=models.Index(condition=models.Q(('state', 'failed')), fields=['ended_at', 'tenant'], name='files_datasetfile_failed'),
         ),
         migrations.AddIndex(
             model_name='datasetfile',
-            index=models.Index(fields=['requested_by'], name='files_place_requested_by'),
+            index=models.Index(fields=['requested_by'], name='files_datasetfile_requested_by'),
         ),
         migrations.AddConstraint(
             model_name='datasetfile',
-            constraint=models.UniqueConstraint(fields=('dataset', 'file'), name='files_one_place_a_file'),
+            constraint=models.UniqueConstraint(fields=('dataset', 'file'), name='files_datasetfile_file'),
         ),
         migrations.AddConstraint(
             model_name='datasetfile',
-            constraint=models.UniqueConstraint(condition=models.Q(('digest', ''), _negated=True), fields=('dataset', 'digest'), name='files_one_place_a_content'),
+            constraint=models.UniqueConstraint(condition=models.Q(('digest', ''), _negated=True), fields=('dataset', 'digest'), name='files_datasetfile_content'),
         ),
         migrations.AddConstraint(
             model_name='datasetfile',
-            constraint=models.UniqueConstraint(fields=('id', 'tenant', 'dataset'), name='files_place_and_tenant'),
+            constraint=models.UniqueConstraint(fields=('id', 'tenant', 'dataset'), name='files_datasetfile_and_tenant'),
         ),
         migrations.AddConstraint(
             model_name='datasetfile',
@@ -347,7 +347,7 @@ class Migration(migrations.Migration):
         refer_within_tenant("files_datasetfile", "file_id, tenant_id", "files_file", "id, tenant_id"),
         refer_within_tenant(
             "files_chunk",
-            "place_id, tenant_id, dataset_id",
+            "dataset_file_id, tenant_id, dataset_id",
             "files_datasetfile",
             "id, tenant_id, dataset_id",
             "ON DELETE CASCADE",

@@ -2,7 +2,7 @@
 
 from files.models.chunks import Chunk, ChunkVector
 from files.models.datasets import Dataset, DatasetGrant, dataset_id
-from files.models.files import DatasetFile, File, FileBatch, IngestTurn, Leftover, UploadKey, file_id
+from files.models.files import DatasetFile, File, FileBatch, IngestTurn, OrphanedBlob, UploadKey, file_id
 
 __all__ = [
     "Chunk",
@@ -13,7 +13,7 @@ __all__ = [
     "File",
     "FileBatch",
     "IngestTurn",
-    "Leftover",
+    "OrphanedBlob",
     "UploadKey",
     "dataset_id",
     "file_id",

@@ -61,8 +61,12 @@ class Chunk(models.Model):
     dataset = models.ForeignKey(
         Dataset, models.DO_NOTHING, related_name="chunks", db_index=False, db_constraint=False
     )
-    place = models.ForeignKey(
-        DatasetFile, models.DO_NOTHING, related_name="chunks", db_index=False, db_constraint=False
+    dataset_file = models.ForeignKey(
+        DatasetFile,
+        models.DO_NOTHING,
+        related_name="chunks",
+        db_index=False,
+        db_constraint=False,
     )
     position = models.PositiveIntegerField()
     text = models.TextField()
@@ -81,9 +85,9 @@ class Chunk(models.Model):
     objects = ChunkQuerySet.as_manager()
 
     class Meta:
-        ordering = ["place", "position"]
+        ordering = ["dataset_file", "position"]
         constraints = [
-            models.UniqueConstraint(fields=["place", "position"], name="files_one_chunk_a_position"),
+            models.UniqueConstraint(fields=["dataset_file", "position"], name="files_one_chunk_a_position"),
             models.UniqueConstraint(fields=["id", "tenant", "dataset"], name="files_chunk_and_tenant"),
         ]
         indexes = [
@@ -92,7 +96,7 @@ class Chunk(models.Model):
                 fields=["bigrams"], condition=models.Q(bigrams__isnull=False), name="files_chunk_bigrams"
             ),
             # With these two more it tells by itself in which file a chunk is.
-            models.Index(fields=["tenant", "dataset", "place", "id"], name="files_chunk_dataset"),
+            models.Index(fields=["tenant", "dataset", "dataset_file", "id"], name="files_chunk_dataset"),
         ]
 
     def __str__(self) -> str:

@@ -122,9 +122,9 @@ class DatasetFile(models.Model):
         STORING = "storing"
 
     tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="+")
-    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="places")
-    file = models.ForeignKey(File, models.CASCADE, related_name="places")
-    batch = models.ForeignKey(FileBatch, models.SET_NULL, null=True, related_name="places")
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="dataset_files")
+    file = models.ForeignKey(File, models.CASCADE, related_name="dataset_files")
+    batch = models.ForeignKey(FileBatch, models.SET_NULL, null=True, related_name="dataset_files")
     requested_by = models.ForeignKey(
         InferenceKey,
         models.SET_NULL,
@@ -164,11 +164,11 @@ class DatasetFile(models.Model):
         ordering = ["-created_at", "-id"]
         verbose_name = "file"
         constraints = [
-            models.UniqueConstraint(fields=["dataset", "file"], name="files_one_place_a_file"),
+            models.UniqueConstraint(fields=["dataset", "file"], name="files_datasetfile_file"),
             models.UniqueConstraint(
-                fields=["dataset", "digest"], condition=~Q(digest=""), name="files_one_place_a_content"
+                fields=["dataset", "digest"], condition=~Q(digest=""), name="files_datasetfile_content"
             ),
-            models.UniqueConstraint(fields=["id", "tenant", "dataset"], name="files_place_and_tenant"),
+            models.UniqueConstraint(fields=["id", "tenant", "dataset"], name="files_datasetfile_and_tenant"),
             models.CheckConstraint(condition=Q(progress__lte=100), name="files_progress_in_percent"),
         ]
         indexes = [
@@ -179,17 +179,19 @@ class DatasetFile(models.Model):
                 Coalesce(Greatest("retry_at", "lease_until"), "created_at"),
                 "id",
                 condition=Q(state__in=["uploaded", "processing"]),
-                name="files_place_due",
+                name="files_datasetfile_due",
             ),
             # What is in work.
-            models.Index(fields=["tenant"], condition=Q(lease__isnull=False), name="files_place_leased"),
-            models.Index(fields=["dataset", "-created_at"], name="files_place_dataset"),
-            # The operator's list, and the files that failed lately.
-            models.Index(fields=["-created_at", "-id"], name="files_place_newest"),
             models.Index(
-                fields=["ended_at", "tenant"], condition=Q(state="failed"), name="files_place_failed"
+                fields=["tenant"], condition=Q(lease__isnull=False), name="files_datasetfile_leased"
             ),
-            models.Index(fields=["requested_by"], name="files_place_requested_by"),
+            models.Index(fields=["dataset", "-created_at"], name="files_datasetfile_dataset"),
+            # The operator's list, and the files that failed lately.
+            models.Index(fields=["-created_at", "-id"], name="files_datasetfile_newest"),
+            models.Index(
+                fields=["ended_at", "tenant"], condition=Q(state="failed"), name="files_datasetfile_failed"
+            ),
+            models.Index(fields=["requested_by"], name="files_datasetfile_requested_by"),
         ]
 
     def __str__(self) -> str:
@@ -225,7 +227,7 @@ class UploadKey(models.Model):
         return self.idempotency_key
 
 
-class Leftover(models.Model):
+class OrphanedBlob(models.Model):
     """Bytes in storage that no file stands for: of an upload that is under way or broke off, or of a deleted file.
 
     An upload writes its row before its bytes, and takes it away together with the file's own row. A trigger writes

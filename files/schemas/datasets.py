@@ -6,7 +6,7 @@ from typing import Any
 from files.datasets import Counts
 from files.models import Dataset, DatasetFile
 from files.schemas.files import seconds
-from files.search import Passage
+from files.search import SearchResult
 
 JSON = dict[str, Any]
 State = DatasetFile.State
@@ -53,7 +53,7 @@ def _index_status(dataset: Dataset) -> str:
     return "failed" if dataset.index_error else "building"
 
 
-def results_object(dataset_id: str, query: str, passages: Sequence[Passage]) -> JSON:
+def results_object(dataset_id: str, query: str, passages: Sequence[SearchResult]) -> JSON:
     """Return what a search found, the best first.
 
     ``score`` is what sorts them; ``relevance`` says how well a passage answers, comparable between questions.

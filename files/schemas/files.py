@@ -42,20 +42,27 @@ def seconds(moment: datetime | None) -> int | None:
     return None if moment is None else int(moment.timestamp())
 
 
-def telling_place(places: Iterable[DatasetFile]) -> DatasetFile | None:
+def status_source(dataset_files: Iterable[DatasetFile]) -> DatasetFile | None:
     """Return the place whose state is the file's: where it was uploaded to, or the one that says most."""
-    found = sorted(places, key=lambda place: (not place.digest, _TELLING.index(State(place.state)), place.pk))
+    found = sorted(
+        dataset_files,
+        key=lambda dataset_file: (
+            not dataset_file.digest,
+            _TELLING.index(State(dataset_file.state)),
+            dataset_file.pk,
+        ),
+    )
     return found[0] if found else None
 
 
-def file_object(file: File, place: DatasetFile | None, *, own: bool) -> JSON:
+def file_object(file: File, dataset_file: DatasetFile | None, *, own: bool) -> JSON:
     """Return a file, in our ``own`` words or in OpenAI's; ``place`` is the one whose state is told.
 
     A file in no dataset waits for nothing: it counts as processed.
     """
-    state = State(place.state) if place else State.READY
-    error = error_of(place) if place else None
-    warning = (place.warning or None) if place else None
+    state = State(dataset_file.state) if dataset_file else State.READY
+    error = error_of(dataset_file) if dataset_file else None
+    warning = (dataset_file.warning or None) if dataset_file else None
     return {
         "id": file.pk,
         "object": "file",
@@ -66,21 +73,21 @@ def file_object(file: File, place: DatasetFile | None, *, own: bool) -> JSON:
         "purpose": file.purpose,
         "status": (_OWN if own else _OPENAI)[state],
         "status_details": error["message"] if error else warning,
-        "progress": place.progress if place else 100,
-        "stage": (place.stage or None) if place else None,
+        "progress": dataset_file.progress if dataset_file else 100,
+        "stage": (dataset_file.stage or None) if dataset_file else None,
         "error": error,
         "warning": warning,
-        "dataset_id": place.dataset_id if place and not place.dataset.hidden else None,
+        "dataset_id": dataset_file.dataset_id if dataset_file and not dataset_file.dataset.hidden else None,
     }
 
 
-def error_of(place: DatasetFile) -> JSON | None:
+def error_of(dataset_file: DatasetFile) -> JSON | None:
     """Return why a file could not be processed: a code of a closed list, and a sentence."""
-    if place.state == State.CANCELLED:
+    if dataset_file.state == State.CANCELLED:
         return {"code": "cancelled", "message": "The processing of this file was cancelled."}
-    if place.state != State.FAILED:
+    if dataset_file.state != State.FAILED:
         return None
     return {
-        "code": place.error_code or "processing_failed",
-        "message": place.error_message or "The file could not be processed.",
+        "code": dataset_file.error_code or "processing_failed",
+        "message": dataset_file.error_message or "The file could not be processed.",
     }

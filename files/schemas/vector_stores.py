@@ -8,7 +8,7 @@ import orjson
 from files.datasets import Counts
 from files.models import Dataset, DatasetFile, FileBatch
 from files.schemas.datasets import lifetime
-from files.search import Passage
+from files.search import SearchResult
 from files.validation import chunking_object
 
 JSON = dict[str, Any]
@@ -60,29 +60,29 @@ def vector_store_object(dataset: Dataset, counts: Counts) -> JSON:
     }
 
 
-def store_file_object(place: DatasetFile) -> JSON:
+def store_file_object(dataset_file: DatasetFile) -> JSON:
     """Return a file's place in a vector store."""
     return {
-        "id": place.file_id,
+        "id": dataset_file.file_id,
         "object": "vector_store.file",
-        "created_at": int(place.created_at.timestamp()),
-        "vector_store_id": place.dataset_id,
-        "status": STATUSES[State(place.state)],
-        "usage_bytes": place.file.bytes,
-        "last_error": _last_error(place),
-        "warning": place.warning or None,
-        "attributes": place.attributes,
-        "chunking_strategy": chunking_object(place.chunking),
+        "created_at": int(dataset_file.created_at.timestamp()),
+        "vector_store_id": dataset_file.dataset_id,
+        "status": STATUSES[State(dataset_file.state)],
+        "usage_bytes": dataset_file.file.bytes,
+        "last_error": _last_error(dataset_file),
+        "warning": dataset_file.warning or None,
+        "attributes": dataset_file.attributes,
+        "chunking_strategy": chunking_object(dataset_file.chunking),
     }
 
 
-def _last_error(place: DatasetFile) -> JSON | None:
-    if place.state != State.FAILED:
+def _last_error(dataset_file: DatasetFile) -> JSON | None:
+    if dataset_file.state != State.FAILED:
         return None
-    known = "server_error" if place.error_code in _SERVER_ERRORS else "invalid_file"
+    known = "server_error" if dataset_file.error_code in _SERVER_ERRORS else "invalid_file"
     return {
-        "code": place.error_code if place.error_code == "unsupported_file" else known,
-        "message": place.error_message or "The file could not be processed.",
+        "code": dataset_file.error_code if dataset_file.error_code == "unsupported_file" else known,
+        "message": dataset_file.error_message or "The file could not be processed.",
     }
 
 
@@ -105,7 +105,7 @@ def batch_object(batch: FileBatch, counts: Counts) -> JSON:
     }
 
 
-def results_page(queries: Sequence[str], passages: Sequence[Passage]) -> JSON:
+def results_page(queries: Sequence[str], passages: Sequence[SearchResult]) -> JSON:
     """Return what a search found, the best first.
 
     A result's score is how well it answers, comparable from one search to another; the order knows the words, too.

@@ -1,5 +1,5 @@
 """Search in datasets: by vectors, by words, or by both fused by their ranks."""
 
-from files.search.hybrid import Passage, search
+from files.search.hybrid import SearchResult, search
 
-__all__ = ["Passage", "search"]
+__all__ = ["SearchResult", "search"]

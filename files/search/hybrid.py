@@ -49,7 +49,7 @@ ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class SearchResult:
     """A chunk that a search found.
 
     ``score`` (0 to 1) orders the passages of one search. ``relevance`` (0 to 1) can be compared between searches.
@@ -80,7 +80,7 @@ async def search(
     file_ids: Sequence[str] | None = None,
     filters: dict[str, Any] | None = None,
     mode: str = "hybrid",
-) -> list[Passage]:
+) -> list[SearchResult]:
     """Return the passages of a tenant's datasets that fit best, the best first.
 
     Only files that are ready are searched, and datasets that have not expired. Where a dataset has no vectors, or
@@ -156,7 +156,7 @@ def _searched(scope: Scope) -> list[_Searched]:
         " WHERE d.tenant_id = {} AND d.id = ANY({}) AND COALESCE(d.last_active_at + d.expires_after > now(), TRUE)"
         " GROUP BY d.id ORDER BY d.id",
         NOTED,
-        scope.places(),
+        scope.dataset_files(),
         scope.tenant_id,
         list(scope.dataset_ids),
     )
@@ -201,7 +201,9 @@ async def _embedded(caller: Caller, name: str, query: str) -> list[float] | None
     return vector
 
 
-def _found(wanted: _Wanted, searched: Sequence[_Searched], probes: Sequence[Probe]) -> list[Passage] | None:
+def _found(
+    wanted: _Wanted, searched: Sequence[_Searched], probes: Sequence[Probe]
+) -> list[SearchResult] | None:
     """Return the passages; None where a dataset has gone over to another embedding entry meanwhile."""
     scope = wanted.scope
     compared = {dataset_id for probe in probes for dataset_id in probe.dataset_ids}
@@ -250,10 +252,10 @@ def _rows(statement: SQL) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-def _passage(row: tuple[Any, ...], best: float, scales: dict[str, tuple[float, float]]) -> Passage:
+def _passage(row: tuple[Any, ...], best: float, scales: dict[str, tuple[float, float]]) -> SearchResult:
     chunk_id, dataset_id, file_id, filename, attributes, *rest = row
     text, tokens, page, heading, position, fused, embedding, similarity, coverage = rest
-    return Passage(
+    return SearchResult(
         chunk_id, dataset_id, file_id, filename, json.loads(attributes), text, tokens, page, heading, position,
         score=min(1.0, fused / best),
         relevance=relevance(similarity, scales.get(embedding, (0.0, 1.0)), coverage),

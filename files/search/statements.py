@@ -33,7 +33,7 @@ class Scope:
     dataset_ids: tuple[str, ...]
     files: SQL
 
-    def places(self) -> SQL:
+    def dataset_files(self) -> SQL:
         """Return the condition on ``p``, the files' places."""
         return sql(
             "p.tenant_id = {} AND p.dataset_id = ANY({}) AND p.state = 'ready' AND {}",
@@ -45,9 +45,9 @@ class Scope:
     def chunks(self) -> SQL:
         """Return the tables and conditions of the chunks ``c`` in these places."""
         return sql(
-            "files_datasetfile p JOIN files_chunk c ON c.place_id = p.id AND c.tenant_id = p.tenant_id"
+            "files_datasetfile p JOIN files_chunk c ON c.dataset_file_id = p.id AND c.tenant_id = p.tenant_id"
             " AND c.dataset_id = p.dataset_id WHERE {} AND c.tenant_id = {} AND c.dataset_id = ANY({})",
-            self.places(),
+            self.dataset_files(),
             self.tenant_id,
             list(self.dataset_ids),
         )
@@ -58,18 +58,18 @@ class Scope:
         So a question is weighed alike each time, and files of all ages are in it.
         """
         step = SQL(str(max(1, -(-chunks // SAMPLE))))
-        places = sql(
+        dataset_files = sql(
             "SELECT p.id, sum(p.chunk_count) OVER (ORDER BY p.id) - p.chunk_count AS first,"
             " sum(p.chunk_count) OVER (ORDER BY p.id) AS next FROM files_datasetfile p WHERE {}",
-            self.places(),
+            self.dataset_files(),
         )
         # Each chunk is looked up by itself: LIMIT keeps the planner from reading all of them for a thousand.
         return sql(
-            "SELECT one.words FROM ({}) place CROSS JOIN LATERAL"
+            "SELECT one.words FROM ({}) dataset_file CROSS JOIN LATERAL"
             " generate_series((first + {} - 1) / {} * {}, next - 1, {}) at"
-            " CROSS JOIN LATERAL (SELECT {} AS words FROM files_chunk c WHERE c.place_id = place.id"
+            " CROSS JOIN LATERAL (SELECT {} AS words FROM files_chunk c WHERE c.dataset_file_id = dataset_file.id"
             " AND c.position = at - first AND c.tenant_id = {} AND c.dataset_id = ANY({}) LIMIT 1) one",
-            places,
+            dataset_files,
             step,
             step,
             step,
@@ -132,7 +132,8 @@ def _compared(scope: Scope, probe: Probe) -> SQL:
     """
     found = sql(
         "SELECT c.id, {} AS distance FROM files_dataset d JOIN files_datasetfile p ON p.dataset_id = d.id"
-        " JOIN files_chunk c ON c.place_id = p.id AND c.tenant_id = p.tenant_id AND c.dataset_id = p.dataset_id"
+        " JOIN files_chunk c ON c.dataset_file_id = p.id AND c.tenant_id = p.tenant_id"
+        " AND c.dataset_id = p.dataset_id"
         " CROSS JOIN LATERAL (SELECT one.vector FROM files_chunkvector one WHERE one.chunk_id = c.id"
         " AND one.generation = d.generation AND one.tenant_id = d.tenant_id AND one.dataset_id = d.id"
         " AND one.dimensions = {} LIMIT 1) v"
@@ -142,7 +143,7 @@ def _compared(scope: Scope, probe: Probe) -> SQL:
         scope.tenant_id,
         list(probe.dataset_ids),
         probe.embedding,
-        scope.places(),
+        scope.dataset_files(),
         scope.tenant_id,
     )
     return sql("SELECT * FROM ({} OFFSET 0) every ORDER BY distance, id LIMIT {}", found, POOL)
@@ -155,7 +156,7 @@ def _looked_up(scope: Scope, probe: Probe) -> SQL:
         " JOIN files_dataset d ON d.id = v.dataset_id AND d.tenant_id = v.tenant_id"
         " AND d.generation = v.generation AND d.indexed_embedding = {}"
         " JOIN files_chunk c ON c.id = v.chunk_id AND c.tenant_id = v.tenant_id AND c.dataset_id = v.dataset_id"
-        " JOIN files_datasetfile p ON p.id = c.place_id AND p.tenant_id = c.tenant_id"
+        " JOIN files_datasetfile p ON p.id = c.dataset_file_id AND p.tenant_id = c.tenant_id"
         " AND p.dataset_id = c.dataset_id"
         " WHERE v.tenant_id = {} AND v.dataset_id = ANY({}) AND v.dimensions = {} AND {}"
         " ORDER BY {} LIMIT {}",
@@ -164,7 +165,7 @@ def _looked_up(scope: Scope, probe: Probe) -> SQL:
         scope.tenant_id,
         list(probe.dataset_ids),
         SQL(str(probe.dimensions)),
-        scope.places(),
+        scope.dataset_files(),
         probe.distance,
         POOL,
     )
@@ -213,7 +214,7 @@ def statement(
         "WITH fused AS MATERIALIZED ({}) SELECT c.id, c.dataset_id, p.file_id, f.filename, p.attributes, c.text,"
         " c.tokens, c.page, c.heading, c.position, fused.fused::float8, d.indexed_embedding, {}, {} FROM fused"
         " JOIN files_chunk c ON c.id = fused.id AND c.tenant_id = {}"
-        " JOIN files_datasetfile p ON p.id = c.place_id AND p.tenant_id = c.tenant_id"
+        " JOIN files_datasetfile p ON p.id = c.dataset_file_id AND p.tenant_id = c.tenant_id"
         " JOIN files_dataset d ON d.id = c.dataset_id AND d.tenant_id = c.tenant_id"
         " JOIN files_file f ON f.id = p.file_id AND f.tenant_id = p.tenant_id"
         " LEFT JOIN files_chunkvector v ON v.chunk_id = c.id AND v.generation = d.generation"
@@ -223,7 +224,7 @@ def statement(
         _similarity(probes),
         question.coverage(sql("({} || ''::tsvector)", WORDS)) if question else SQL("NULL::float8"),
         scope.tenant_id,
-        scope.places(),
+        scope.dataset_files(),
     )
 
 

@@ -9,9 +9,9 @@ register = template.Library()
 
 
 @register.simple_tag
-def state_of(place: DatasetFile) -> SafeString:
+def state_of(dataset_file: DatasetFile) -> SafeString:
     """Return a file's state as HTML."""
     # The admin's own modules need the template engine to be loaded, which loads this one.
     from files.admin.states import cell
 
-    return cell(place)
+    return cell(dataset_file)

@@ -10,7 +10,7 @@ from files.ingestion import reprocess
 from files.ingestion.wakeup import wake
 from files.models import Dataset, DatasetFile, File, FileBatch
 from files.uploads import quotas, stored_files
-from files.uploads.quotas import Limits
+from files.uploads.quotas import Quotas
 from gtapi.errors import NotFound
 from gtapi.validation import invalid, of_type
 
@@ -21,7 +21,7 @@ MAX_FILES = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Attachment:
     """A file that is to be in a dataset.
 
     ``attributes`` None leaves those that it has there; ``chunking`` None leaves to us how it is cut. ``param`` is
@@ -46,7 +46,9 @@ def check_ids(name: str, file_ids: Any) -> list[str]:
     return list(dict.fromkeys(file_ids))
 
 
-def place(dataset: Dataset, key_id: int, wanted: Sequence[Wanted], batch: FileBatch | None = None) -> None:
+def attach(
+    dataset: Dataset, key_id: int, wanted: Sequence[Attachment], batch: FileBatch | None = None
+) -> None:
     """Put files that a key may read, each named once, into a dataset, and have them processed there.
 
     One that is there already stays, with the attributes of this time, and is processed again where it had failed or
@@ -60,14 +62,16 @@ def place(dataset: Dataset, key_id: int, wanted: Sequence[Wanted], batch: FileBa
     ids = [one.file_id for one in wanted if "\0" not in one.file_id]
     files = stored_files.readable(key_id, dataset.tenant_id).filter(pk__in=ids)
     _check(wanted, files.values_list("pk", flat=True))
-    quotas.alone(dataset.tenant_id)
+    quotas.lock_tenant(dataset.tenant_id)
     # In one order for everybody: requests that name the same files would wait for each other for ever.
     locked = File.objects.live().filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
     _check(wanted, locked.values_list("pk", flat=True))
-    found = {place.file_id: place for place in dataset.places.filter(file__in=ids)}
+    found = {
+        dataset_file.file_id: dataset_file for dataset_file in dataset.dataset_files.filter(file__in=ids)
+    }
     new = [one for one in wanted if one.file_id not in found]
     if new:
-        Limits.of(dataset.tenant_id).check_places(dataset.tenant_id, len(new))
+        Quotas.of(dataset.tenant_id).check_dataset_files(dataset.tenant_id, len(new))
     if batch is not None:
         # Only now, since its row holds the dataset, which everybody locks after files.
         batch.save(force_insert=True)
@@ -76,14 +80,14 @@ def place(dataset: Dataset, key_id: int, wanted: Sequence[Wanted], batch: FileBa
     _change([(found[one.file_id], one) for one in wanted if one.file_id in found], key_id, batch)
 
 
-def _check(wanted: Iterable[Wanted], file_ids: Iterable[str]) -> None:
+def _check(wanted: Iterable[Attachment], file_ids: Iterable[str]) -> None:
     there = set(file_ids)
     for one in wanted:
         if one.file_id not in there:
             raise NotFound(f"There is no file '{one.file_id}'.", param=one.param, code="file_not_found")
 
 
-def _add(dataset: Dataset, key_id: int, wanted: Iterable[Wanted], batch: FileBatch | None) -> None:
+def _add(dataset: Dataset, key_id: int, wanted: Iterable[Attachment], batch: FileBatch | None) -> None:
     stored_files.hold_dataset(dataset)
     DatasetFile.objects.bulk_create(
         DatasetFile(
@@ -100,21 +104,21 @@ def _add(dataset: Dataset, key_id: int, wanted: Iterable[Wanted], batch: FileBat
     wake()
 
 
-def _change(found: Sequence[tuple[DatasetFile, Wanted]], key_id: int, batch: FileBatch | None) -> None:
+def _change(found: Sequence[tuple[DatasetFile, Attachment]], key_id: int, batch: FileBatch | None) -> None:
     """Make places that are there what is wanted of them now; columns that stay are not written."""
     noted: list[DatasetFile] = []
     cut: list[DatasetFile] = []
     failed: list[DatasetFile] = []
-    for place, one in found:
-        if one.attributes is not None and place.attributes != one.attributes:
-            place.attributes = one.attributes
-            noted.append(place)
-        if one.chunking is not None and place.chunking != one.chunking:
-            place.chunking = one.chunking
-            cut.append(place)
-        elif place.state in (State.FAILED, State.CANCELLED):
-            failed.append(place)
-    changed = [place for place, _ in found] if batch is not None else [*noted, *cut, *failed]
+    for dataset_file, one in found:
+        if one.attributes is not None and dataset_file.attributes != one.attributes:
+            dataset_file.attributes = one.attributes
+            noted.append(dataset_file)
+        if one.chunking is not None and dataset_file.chunking != one.chunking:
+            dataset_file.chunking = one.chunking
+            cut.append(dataset_file)
+        elif dataset_file.state in (State.FAILED, State.CANCELLED):
+            failed.append(dataset_file)
+    changed = [dataset_file for dataset_file, _ in found] if batch is not None else [*noted, *cut, *failed]
     if not changed:
         return
     held = DatasetFile.objects.filter(pk__in=reprocess.hold(_those(changed)))
@@ -127,5 +131,5 @@ def _change(found: Sequence[tuple[DatasetFile, Wanted]], key_id: int, batch: Fil
     reprocess.process_again(_those(failed), key_id)
 
 
-def _those(places: Iterable[DatasetFile]) -> QuerySet[DatasetFile]:
-    return DatasetFile.objects.filter(pk__in=[place.pk for place in places])
+def _those(dataset_files: Iterable[DatasetFile]) -> QuerySet[DatasetFile]:
+    return DatasetFile.objects.filter(pk__in=[dataset_file.pk for dataset_file in dataset_files])

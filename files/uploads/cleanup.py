@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from files.models import Dataset, DatasetFile, File, Leftover, UploadKey
+from files.models import Dataset, DatasetFile, File, OrphanedBlob, UploadKey
 from files.uploads import stored_files
 
 #: An upload is never this long between its rows.
@@ -19,7 +19,7 @@ def sweep() -> None:
     """Remove what is no longer needed; each step may be done twice and at the same time by two."""
     remove_expired_files()
     empty_expired_datasets()
-    remove_leftovers()
+    remove_orphaned_blobs()
     remove_hidden_datasets()
     remove_files_of_nothing()
     forget_keys()
@@ -40,13 +40,13 @@ def empty_expired_datasets() -> None:
         stored_files.empty_expired(dataset)
 
 
-def remove_leftovers() -> None:
+def remove_orphaned_blobs() -> None:
     """Remove bytes from storage that no file stands for."""
-    old = Leftover.objects.filter(created_at__lt=timezone.now() - SETTLED).order_by("created_at")
+    old = OrphanedBlob.objects.filter(created_at__lt=timezone.now() - SETTLED).order_by("created_at")
     names = list(old.values_list("path", flat=True)[:BATCH])
     # An upload takes its leftover away in the transaction that makes its file: one that has a file is none.
     kept = set(File.objects.filter(path__in=names).values_list("path", flat=True))
-    Leftover.objects.filter(path__in=kept).delete()
+    OrphanedBlob.objects.filter(path__in=kept).delete()
     stored_files.discard(name for name in names if name not in kept)
 
 
@@ -61,12 +61,12 @@ def remove_hidden_datasets() -> None:
 def remove_files_of_nothing() -> None:
     """Remove files that came with a dataset which was deleted without them."""
     orphans = File.objects.exclude(origin=File.Origin.FILES).filter(
-        places=None, created_at__lt=timezone.now() - SETTLED
+        dataset_files=None, created_at__lt=timezone.now() - SETTLED
     )
     for file_id in orphans.values_list("pk", flat=True)[:BATCH]:
         with transaction.atomic():
             file = File.objects.select_for_update().filter(pk=file_id).first()
-            if file is not None and not file.places.exists():
+            if file is not None and not file.dataset_files.exists():
                 stored_files.remove(file)
 
 

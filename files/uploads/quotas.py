@@ -1,6 +1,6 @@
-"""How much a tenant may keep: a file's size, how many files, all of them together, and where they are put.
+"""Storage quotas of a tenant: file size, number of files, total bytes, files in datasets and datasets.
 
-What is counted is counted under ``alone``, so that limits hold for requests that come at once.
+Callers hold ``lock_tenant`` while they count and add rows, so that concurrent requests cannot exceed a quota.
 """
 
 from dataclasses import dataclass
@@ -16,86 +16,94 @@ from tenants.models import Tenant
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What a tenant may keep: bytes of a file, files, bytes of all of them, places in datasets, and datasets."""
+class Quotas:
+    """The quotas of one tenant.
+
+    Attributes:
+        file_bytes: bytes of one file.
+        files: stored files.
+        stored_bytes: bytes of all stored files.
+        dataset_files: files in datasets; a file in several datasets counts in each.
+        datasets: datasets, without the hidden ones of conversations.
+    """
 
     file_bytes: int
     files: int
     stored_bytes: int
-    places: int
+    dataset_files: int
     datasets: int
 
     @classmethod
-    def of(cls, tenant_id: int) -> "Limits":
-        """Return a tenant's limits; where it has none of its own they are the installation's."""
+    def of(cls, tenant_id: int) -> "Quotas":
+        """Return a tenant's quotas: its own values, or the installation's where it has none."""
         own = Tenant.objects.values_list(
-            "max_file_bytes", "max_files", "max_stored_bytes", "max_places", "max_datasets"
+            "max_file_bytes", "max_files", "max_stored_bytes", "max_dataset_files", "max_datasets"
         ).get(pk=tenant_id)
-        general = (
+        defaults = (
             settings.FILES_MAX_BYTES,
             settings.FILES_MAX_COUNT,
             settings.FILES_MAX_STORED_BYTES,
-            settings.FILES_MAX_PLACES,
+            settings.FILES_MAX_DATASET_FILES,
             settings.FILES_MAX_DATASETS,
         )
-        return cls(*(least if mine is None else mine for mine, least in zip(own, general, strict=True)))
+        return cls(
+            *(default if value is None else value for value, default in zip(own, defaults, strict=True))
+        )
 
     def check_size(self, size: int) -> None:
-        """Raise ``RequestTooLarge`` for a file that is larger than any may be."""
+        """Raise ``RequestTooLarge`` for a file that exceeds the size limit."""
         if size > self.file_bytes:
             raise RequestTooLarge(self.file_bytes, "The file")
 
-    def check_room(self, tenant_id: int, size: int) -> None:
-        """Refuse a file of ``size`` bytes where there is no room for it.
+    def check_storage(self, tenant_id: int, size: int) -> None:
+        """Check that another file of ``size`` bytes fits.
 
         Raises:
-            PermissionDenied: the tenant has as many files as it may, or they would be too large together.
+            PermissionDenied: the limit of files or of stored bytes is reached.
         """
         used = File.objects.filter(tenant=tenant_id).order_by().aggregate(n=Count("pk"), size=Sum("bytes"))
         if used["n"] >= self.files:
             raise PermissionDenied(
-                f"The limit is {pluralize(self.files, 'file')}, and {pluralize(used['n'], 'is,are')} there already"
-                ". Delete some first.",
+                f"File limit reached ({used['n']:,} of {self.files:,}). Delete files and retry.",
                 code="file_limit_reached",
             )
         if (used["size"] or 0) + size > self.stored_bytes:
             raise PermissionDenied(
-                f"With this file all files would be larger than the limit of {pluralize(self.stored_bytes, 'byte')}"
-                " together. Delete some first.",
+                f"Storage limit reached: this file would exceed {pluralize(self.stored_bytes, 'byte')} in total."
+                " Delete files and retry.",
                 code="storage_limit_reached",
             )
 
-    def check_places(self, tenant_id: int, more: int) -> None:
-        """Refuse to put files into datasets ``more`` times; each time a file is cut, embedded and kept anew.
+    def check_dataset_files(self, tenant_id: int, added: int) -> None:
+        """Check that ``added`` more files may be attached to datasets; each copy is chunked, embedded and stored.
 
         Raises:
-            PermissionDenied: they would be in datasets more often than a tenant's may be.
+            PermissionDenied: the limit would be exceeded.
         """
         used = DatasetFile.objects.filter(tenant=tenant_id).count()
-        if used + more > self.places:
+        if used + added > self.dataset_files:
             raise PermissionDenied(
-                f"The limit is {pluralize(self.places, 'file')} in datasets, one that is in several counted in each"
-                f", and {pluralize(used, 'is,are')} there already. Take some out first.",
+                f"Limit of files in datasets reached ({used:,} of {self.dataset_files:,}; a file counts in each of"
+                " its datasets). Remove files from datasets and retry.",
                 code="file_limit_reached",
             )
 
     def check_datasets(self, tenant_id: int) -> None:
-        """Refuse another dataset where there are as many as there may be; those of conversations are not counted.
+        """Check that another dataset may be created.
 
         Raises:
-            PermissionDenied: the tenant has too many.
+            PermissionDenied: the limit is reached.
         """
         used = Dataset.objects.visible().filter(tenant=tenant_id).count()
         if used >= self.datasets:
             raise PermissionDenied(
-                f"The limit is {pluralize(self.datasets, 'dataset')}, and {pluralize(used, 'is,are')} there already"
-                ". Delete some first.",
+                f"Dataset limit reached ({used:,} of {self.datasets:,}). Delete datasets and retry.",
                 code="dataset_limit_reached",
             )
 
 
-def alone(tenant_id: int) -> None:
-    """Wait until no other transaction of the tenant adds files, places or datasets; held until this one ends."""
+def lock_tenant(tenant_id: int) -> None:
+    """Serialise transactions that add files, dataset files or datasets of a tenant; held until this one ends."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"files of tenant {tenant_id}"]

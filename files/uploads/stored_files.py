@@ -1,8 +1,8 @@
 """What becomes of an upload: bytes in storage, and rows that say whose they are and where they belong.
 
 All of it is synchronous and called in threads. The bytes are stored before the file's row, so that no row is
-without them. Until then, and from when the row is deleted, a ``Leftover`` names them, by which a sweep removes them
-if nobody else does.
+without them. Until then, and from when the row is deleted, an ``OrphanedBlob`` names them, and a sweep removes
+what is left.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ from django.utils import timezone
 from files import storage
 from files.ingestion.reprocess import process_again
 from files.ingestion.wakeup import wake
-from files.models import Chunk, ChunkVector, Dataset, DatasetFile, File, Leftover, UploadKey
+from files.models import Chunk, ChunkVector, Dataset, DatasetFile, File, OrphanedBlob, UploadKey
 from files.models.datasets import DatasetQuerySet
 from files.models.files import DatasetFileQuerySet
 from files.uploads import quotas
-from files.uploads.quotas import Limits
+from files.uploads.quotas import Quotas
 from gtapi.errors import AuthenticationFailed, BadRequest, Conflict, NotFound, PermissionDenied
 from tenants.models import InferenceKey
 from tenants.permissions import lacking
@@ -52,7 +52,7 @@ class Kept:
     """What an upload became; ``created`` is false where the same content was there already."""
 
     file: File
-    place: DatasetFile | None
+    dataset_file: DatasetFile | None
     created: bool
 
 
@@ -122,10 +122,12 @@ def readable(key_id: int, tenant_id: int, user: str = "") -> QuerySet[File]:
     granted to it, unless they or these have expired. Of a conversation that is an end user's, only the one of that
     user.
     """
-    places = DatasetFile.objects.live().filter(file=OuterRef("pk"))
-    granted = places.filter(dataset__hidden=False, dataset__grants__key=key_id)
+    dataset_files = DatasetFile.objects.live().filter(file=OuterRef("pk"))
+    granted = dataset_files.filter(dataset__hidden=False, dataset__grants__key=key_id)
     # Conversations are of an app above this one and reached by name.
-    spoken = places.filter(dataset__conversation__key=key_id, dataset__conversation__user__in=["", user])
+    spoken = dataset_files.filter(
+        dataset__conversation__key=key_id, dataset__conversation__user__in=["", user]
+    )
     return File.objects.live().filter(
         Q(origin=File.Origin.FILES, key=key_id)
         | Q(Exists(spoken), origin=File.Origin.CONVERSATION)
@@ -134,7 +136,7 @@ def readable(key_id: int, tenant_id: int, user: str = "") -> QuerySet[File]:
     )
 
 
-def visible_places(key_id: int) -> DatasetFileQuerySet:
+def visible_dataset_files(key_id: int) -> DatasetFileQuerySet:
     """Return the places of files that a key may know of: in datasets that are granted to it, and in its threads."""
     return DatasetFile.objects.filter(
         Q(dataset__hidden=False, dataset__grants__key=key_id) | Q(dataset__conversation__key=key_id)
@@ -148,7 +150,7 @@ def removable(file: File, key_id: int) -> bool:
     """
     if file.origin != File.Origin.DATASET:
         return file.key_id == key_id
-    return not DatasetFile.objects.filter(file=file).exclude(pk__in=visible_places(key_id)).exists()
+    return not DatasetFile.objects.filter(file=file).exclude(pk__in=visible_dataset_files(key_id)).exists()
 
 
 def keep(
@@ -196,7 +198,7 @@ def begin(upload: Upload, digest: str, name: str) -> Kept | None:
     """
     known = _known(upload, digest)
     if known is None:
-        Leftover.objects.create(path=name)
+        OrphanedBlob.objects.create(path=name)
     return known
 
 
@@ -210,7 +212,7 @@ def finish(upload: Upload, digest: str, name: str) -> Kept:
         with transaction.atomic():
             kept = _known(upload, digest) or _created(upload, digest, name)
             if kept.created:
-                Leftover.objects.filter(path=name).delete()
+                OrphanedBlob.objects.filter(path=name).delete()
     finally:
         if kept is None or not kept.created:
             discard([name])
@@ -220,7 +222,7 @@ def finish(upload: Upload, digest: str, name: str) -> Kept:
 def discard(names: Iterable[str]) -> None:
     """Remove bytes that no file has from storage; what cannot be removed now is left to the sweep."""
     gone = storage.discard(names)
-    Leftover.objects.filter(path__in=gone).delete()
+    OrphanedBlob.objects.filter(path__in=gone).delete()
 
 
 def _known(upload: Upload, digest: str) -> Kept | None:
@@ -228,7 +230,7 @@ def _known(upload: Upload, digest: str) -> Kept | None:
 
     One upload of a tenant at a time gets here, so that limits hold and nothing is kept twice.
     """
-    quotas.alone(upload.tenant_id)
+    quotas.lock_tenant(upload.tenant_id)
     _check_still_allowed(upload)
     known = _remembered(upload, digest)
     if known is not None:
@@ -237,9 +239,9 @@ def _known(upload: Upload, digest: str) -> Kept | None:
     if known is not None:
         _remember(upload, digest, known.file)
         return known
-    most = Limits.of(upload.tenant_id)
+    most = Quotas.of(upload.tenant_id)
     most.check_size(upload.incoming.size)
-    most.check_room(upload.tenant_id, upload.incoming.size)
+    most.check_storage(upload.tenant_id, upload.incoming.size)
     return None
 
 
@@ -292,46 +294,46 @@ def _remembered(upload: Upload, digest: str) -> Kept | None:
         )
     if upload.dataset is None:
         return Kept(row.file, None, created=False)
-    place = row.file.places.select_related("dataset").filter(dataset=upload.dataset).first()
-    if place is None:
+    dataset_file = row.file.dataset_files.select_related("dataset").filter(dataset=upload.dataset).first()
+    if dataset_file is None:
         # Taken out of the dataset, and kept for another one that it is in.
         row.delete()
         return None
-    return Kept(row.file, place, created=False)
+    return Kept(row.file, dataset_file, created=False)
 
 
 def _same_content(upload: Upload, digest: str) -> Kept | None:
     if upload.dataset is None:
         return None
-    places = upload.dataset.places.live().select_related("file")
+    dataset_files = upload.dataset.dataset_files.live().select_related("file")
     # What was attached has no digest here, where two files of one content may be: the oldest place is the answer.
     # Only a ready one, since whoever uploads waits for that word, and an attached file's address never says it; and
     # none that ends by itself, or that another key may delete: what is uploaded here is to stay.
-    attached = places.filter(
+    attached = dataset_files.filter(
         digest="",
         file__sha256=digest,
         file__key=upload.key_id,
         file__expires_at=None,
         state=DatasetFile.State.READY,
     )
-    found = places.filter(digest=digest).first() or attached.order_by("pk").first()
+    found = dataset_files.filter(digest=digest).first() or attached.order_by("pk").first()
     if found is None:
         return None
     # Who deletes the file, takes it out of the dataset, or has it cut anew locks it first, too: only now it is sure
     # to stay, and to be ready.
     File.objects.select_for_update(no_key=True).filter(pk=found.file_id).first()
-    place = (places if found.digest else attached).filter(pk=found.pk).first()
-    if place is None:
+    dataset_file = (dataset_files if found.digest else attached).filter(pk=found.pk).first()
+    if dataset_file is None:
         return None
-    _revive(place, upload.key_id)
-    return Kept(place.file, place, created=False)
+    _revive(dataset_file, upload.key_id)
+    return Kept(dataset_file.file, dataset_file, created=False)
 
 
-def _revive(place: DatasetFile, key_id: int | None) -> None:
+def _revive(dataset_file: DatasetFile, key_id: int | None) -> None:
     """Have a file that failed processed again, for a key or an operator."""
-    failed = place.state in (DatasetFile.State.FAILED, DatasetFile.State.CANCELLED)
-    if failed and process_again(DatasetFile.objects.filter(pk=place.pk), key_id):
-        place.refresh_from_db()
+    failed = dataset_file.state in (DatasetFile.State.FAILED, DatasetFile.State.CANCELLED)
+    if failed and process_again(DatasetFile.objects.filter(pk=dataset_file.pk), key_id):
+        dataset_file.refresh_from_db()
 
 
 def _created(upload: Upload, digest: str, name: str) -> Kept:
@@ -353,7 +355,7 @@ def _created(upload: Upload, digest: str, name: str) -> Kept:
     if upload.dataset is None:
         return Kept(file, None, created=True)
     hold_dataset(upload.dataset)
-    place = DatasetFile.objects.create(
+    dataset_file = DatasetFile.objects.create(
         tenant_id=upload.tenant_id,
         dataset=upload.dataset,
         file=file,
@@ -363,7 +365,7 @@ def _created(upload: Upload, digest: str, name: str) -> Kept:
         chunking=upload.chunking,
     )
     wake()
-    return Kept(file, place, created=True)
+    return Kept(file, dataset_file, created=True)
 
 
 def hold_dataset(dataset: Dataset) -> None:
@@ -383,19 +385,19 @@ def hold_dataset(dataset: Dataset) -> None:
 
 
 @transaction.atomic
-def detach(place: DatasetFile, *, may_remove: bool = True) -> None:
+def detach(dataset_file: DatasetFile, *, may_remove: bool = True) -> None:
     """Take a file out of a dataset; one that came with it and is nowhere else is removed.
 
     Raises:
         PermissionDenied: the file would be removed, and is not to be.
     """
-    file = File.objects.select_for_update().filter(pk=place.file_id).first()
+    file = File.objects.select_for_update().filter(pk=dataset_file.file_id).first()
     if file is None:
         return
-    last = file.origin != File.Origin.FILES and not file.places.exclude(pk=place.pk).exists()
+    last = file.origin != File.Origin.FILES and not file.dataset_files.exclude(pk=dataset_file.pk).exists()
     if last and not may_remove:
         raise no_removal(f"The file '{file.pk}' is in no other dataset, so that this deletes it")
-    DatasetFile.objects.filter(pk=place.pk).delete()
+    DatasetFile.objects.filter(pk=dataset_file.pk).delete()
     if last:
         remove(file)
 
@@ -433,7 +435,7 @@ def empty_expired(dataset: Dataset) -> None:
     """Take from a dataset that has expired what goes with one that is deleted, and its places and batches."""
     if _held_with_files(dataset, Dataset.objects.expired()):
         _remove_contents(dataset)
-        dataset.places.all().delete()
+        dataset.dataset_files.all().delete()
         dataset.batches.all().delete()
 
 
@@ -441,7 +443,7 @@ def _held_with_files(dataset: Dataset, among: DatasetQuerySet) -> bool:
     """Lock a dataset and the files that came with it; tell whether it is among those that are meant."""
     # Files first and in one order, as whoever attaches does; and so that two datasets that go at once do not each
     # leave a file to the other.
-    came = File.objects.exclude(origin=File.Origin.FILES).filter(pk__in=dataset.places.values("file"))
+    came = File.objects.exclude(origin=File.Origin.FILES).filter(pk__in=dataset.dataset_files.values("file"))
     while True:
         before = transaction.savepoint()
         locked = set(came.order_by("pk").select_for_update().values_list("pk", flat=True))
@@ -460,7 +462,9 @@ def _remove_contents(dataset: Dataset, *, may_remove: bool = True) -> None:
         PermissionDenied: there are such files, and they are not to be removed.
     """
     elsewhere = DatasetFile.objects.filter(file=OuterRef("pk")).exclude(dataset=dataset)
-    files = File.objects.exclude(origin=File.Origin.FILES).filter(~Exists(elsewhere), places__dataset=dataset)
+    files = File.objects.exclude(origin=File.Origin.FILES).filter(
+        ~Exists(elsewhere), dataset_files__dataset=dataset
+    )
     names = dict(files.values_list("pk", "path"))
     if names and not may_remove:
         raise no_removal(f"Files that are in no other dataset are deleted with it ({len(names):,})")

@@ -114,7 +114,7 @@ class OneView(ShownView):
         while True:
             before = transaction.savepoint()
             dataset = self.dataset(dataset_id, lock=True)
-            if "expires_after" not in fields or not dataset.expired or not dataset.places.exists():
+            if "expires_after" not in fields or not dataset.expired or not dataset.dataset_files.exists():
                 return dataset
             # Whoever empties it locks its files first.
             transaction.savepoint_rollback(before)

@@ -31,9 +31,11 @@ class DatasetFilesView(UploadView, DatasetView):
         return JSONResponse(await in_thread(self._list, dataset_id, PageQuery.from_request(request)))
 
     def _list(self, dataset_id: str, paging: PageQuery) -> JSON:
-        places = self.dataset(dataset_id).places.live().select_related("file", "dataset")
-        found, more = paging.paginate_rows(places, key="file_id")
-        return list_object([file_object(place.file, place, own=False) for place in found], more)
+        dataset_files = self.dataset(dataset_id).dataset_files.live().select_related("file", "dataset")
+        found, more = paging.paginate_rows(dataset_files, key="file_id")
+        return list_object(
+            [file_object(dataset_file.file, dataset_file, own=False) for dataset_file in found], more
+        )
 
     async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
         dataset = await in_thread(self.live_dataset, dataset_id)
@@ -77,15 +79,15 @@ class DatasetFileView(DatasetView):
     route = "/datasets/{id}/files/{file_id}"
     scopes: ClassVar[dict[str, str]] = {"DELETE": "files:write"}
 
-    def place(self, dataset_id: str, file_id: str) -> DatasetFile:
+    def dataset_file(self, dataset_id: str, file_id: str) -> DatasetFile:
         """Return a file's place in a dataset that is granted to the key.
 
         Raises:
             NotFound: there is no such dataset, or no such file in it.
         """
-        places = self.dataset(dataset_id).places.live().select_related("file", "dataset")
+        dataset_files = self.dataset(dataset_id).dataset_files.live().select_related("file", "dataset")
         # PostgreSQL takes no NUL, not even to look for one.
-        found = None if "\0" in file_id else places.filter(file=file_id).first()
+        found = None if "\0" in file_id else dataset_files.filter(file=file_id).first()
         if found is None:
             raise stored_files.no_file(file_id)
         return found
@@ -94,9 +96,9 @@ class DatasetFileView(DatasetView):
         return JSONResponse(await in_thread(self._get, dataset_id, file_id))
 
     def _get(self, dataset_id: str, file_id: str) -> JSON:
-        place = self.place(dataset_id, file_id)
-        return file_object(place.file, place, own=True)
+        dataset_file = self.dataset_file(dataset_id, file_id)
+        return file_object(dataset_file.file, dataset_file, own=True)
 
     async def delete(self, request: APIRequest, dataset_id: str, file_id: str) -> JSONResponse:
-        await in_thread(lambda: stored_files.detach(self.place(dataset_id, file_id)))
+        await in_thread(lambda: stored_files.detach(self.dataset_file(dataset_id, file_id)))
         return JSONResponse({"id": file_id, "object": "file", "deleted": True})

@@ -10,7 +10,7 @@ from django.utils.http import content_disposition_header
 
 from files import storage
 from files.models import File
-from files.schemas.files import ALL_PURPOSES, PURPOSES, file_object, telling_place
+from files.schemas.files import ALL_PURPOSES, PURPOSES, file_object, status_source
 from files.uploads import stored_files
 from files.uploads.stored_files import Upload
 from files.validation import check_file_expiry
@@ -43,9 +43,9 @@ class FileOwnerView(AuthenticatedView):
         # PostgreSQL takes no NUL, not even to look for one.
         if "\0" in user:
             return File.objects.none()
-        places = stored_files.visible_places(self.auth.id).live().select_related("dataset")
+        dataset_files = stored_files.visible_dataset_files(self.auth.id).live().select_related("dataset")
         return stored_files.readable(self.auth.id, self.auth.tenant_id, user).prefetch_related(
-            Prefetch("places", queryset=places)
+            Prefetch("dataset_files", queryset=dataset_files)
         )
 
     def file(self, request: APIRequest, file_id: str) -> File:
@@ -74,7 +74,7 @@ class FilesView(UploadView, FileOwnerView):
         files = self.files(request)
         found, more = paging.paginate_rows(files.filter(purpose=purpose) if purpose else files)
         return list_object(
-            [file_object(file, telling_place(file.places.all()), own=False) for file in found], more
+            [file_object(file, status_source(file.dataset_files.all()), own=False) for file in found], more
         )
 
     async def post(self, request: APIRequest) -> JSONResponse:
@@ -106,7 +106,9 @@ class FileView(FileOwnerView):
 
     def _get(self, request: APIRequest, file_id: str) -> JSON:
         file = self.file(request, file_id)
-        return file_object(file, telling_place(file.places.all()), own=file.origin != File.Origin.FILES)
+        return file_object(
+            file, status_source(file.dataset_files.all()), own=file.origin != File.Origin.FILES
+        )
 
     async def delete(self, request: APIRequest, file_id: str) -> JSONResponse:
         await in_thread(self._delete, request, file_id)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from files.backends import Caller
 from files.schemas.datasets import results_object
 from files.schemas.vector_stores import results_page
-from files.search import Passage, search
+from files.search import SearchResult, search
 from files.search.hybrid import MODES
 from files.uploads.attach import check_ids
 from files.views.base import DatasetView
@@ -36,7 +36,7 @@ class SearchView(DatasetView):
 
     scopes: ClassVar[dict[str, str]] = {}
 
-    async def found(self, request: APIRequest, dataset_id: str, query: str, body: JSON) -> list[Passage]:
+    async def found(self, request: APIRequest, dataset_id: str, query: str, body: JSON) -> list[SearchResult]:
         """Return what a search for ``query`` finds in a dataset that is granted to the key."""
         dataset = await in_thread(self.live_dataset, dataset_id)
         caller = Caller(self.auth.tenant_id, self.auth.id, request.request_id)
@@ -72,7 +72,7 @@ class VectorStoreSearchView(SearchView):
         queries = _queries(body)
         validate(_CHECKS, body)
         threshold = _threshold(body.get("ranking_options") or {})
-        best: dict[int, Passage] = {}
+        best: dict[int, SearchResult] = {}
         for query in queries:
             for passage in await self.found(request, dataset_id, query, body):
                 known = best.get(passage.chunk_id)

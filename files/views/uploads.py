@@ -12,7 +12,7 @@ from files import storage
 from files.models import File
 from files.schemas.files import file_object
 from files.uploads import stored_files
-from files.uploads.quotas import Limits
+from files.uploads.quotas import Quotas
 from files.uploads.stored_files import Incoming, Kept, Upload
 from gtapi.database import in_thread
 from gtapi.errors import BadRequest, StorageUnavailable
@@ -58,7 +58,7 @@ class UploadView(AuthenticatedView):
             BadRequest: there is no file, an empty one, or more than one.
         """
         idempotency_key = self._idempotency_key(request)
-        limits = await in_thread(Limits.of, self.auth.tenant_id)
+        limits = await in_thread(Quotas.of, self.auth.tenant_id)
         async with multipart_form(request, file_limit=limits.file_bytes) as form:
             yield Received(form, _only_file(form), idempotency_key)
 
@@ -100,4 +100,4 @@ def _only_file(form: MultipartForm) -> Incoming:
 
 def _told(upload: Upload, kept: Kept) -> JSON:
     """Return what the answer to an upload says of it, in the words of its route, whichever one the file came by."""
-    return file_object(kept.file, kept.place, own=upload.origin != File.Origin.FILES)
+    return file_object(kept.file, kept.dataset_file, own=upload.origin != File.Origin.FILES)

@@ -20,7 +20,7 @@ from files.schemas.vector_stores import (
     store_file_object,
 )
 from files.uploads import attach, stored_files
-from files.uploads.attach import Wanted
+from files.uploads.attach import Attachment
 from files.validation import check_attributes, check_chunking
 from files.views.base import DatasetView
 from gtapi.database import in_thread
@@ -37,15 +37,15 @@ JSON = dict[str, Any]
 class StoreFileView(DatasetView):
     """What the routes of files in a vector store share."""
 
-    def place(self, dataset: Dataset, file_id: str) -> DatasetFile:
+    def dataset_file(self, dataset: Dataset, file_id: str) -> DatasetFile:
         """Return a file's place in a dataset.
 
         Raises:
             NotFound: the file is not in it.
         """
-        places = dataset.places.live().select_related("file")
+        dataset_files = dataset.dataset_files.live().select_related("file")
         # PostgreSQL takes no NUL, not even to look for one.
-        found = None if "\0" in file_id else places.filter(file=file_id).first()
+        found = None if "\0" in file_id else dataset_files.filter(file=file_id).first()
         if found is None:
             raise NotFound(f"There is no file '{file_id}' in this dataset.", code="file_not_found")
         return found
@@ -57,11 +57,11 @@ class StoreFileView(DatasetView):
             one_of(FILTERS)("filter", status)
         return PageQuery.from_request(request), status
 
-    def page(self, places: "QuerySet[DatasetFile]", paging: PageQuery, status: str) -> JSON:
+    def page(self, dataset_files: "QuerySet[DatasetFile]", paging: PageQuery, status: str) -> JSON:
         if status:
-            places = places.filter(state__in=states_of(status))
-        found, has_more = paging.paginate_rows(places.select_related("file"), key="file")
-        return list_object([store_file_object(place) for place in found], has_more)
+            dataset_files = dataset_files.filter(state__in=states_of(status))
+        found, has_more = paging.paginate_rows(dataset_files.select_related("file"), key="file")
+        return list_object([store_file_object(dataset_file) for dataset_file in found], has_more)
 
 
 class StoreFilesView(StoreFileView):
@@ -71,17 +71,17 @@ class StoreFilesView(StoreFileView):
         return JSONResponse(await in_thread(self._list, dataset_id, *self.listed(request)))
 
     def _list(self, dataset_id: str, paging: PageQuery, status: str) -> JSON:
-        return self.page(self.dataset(dataset_id).places.live(), paging, status)
+        return self.page(self.dataset(dataset_id).dataset_files.live(), paging, status)
 
     async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
         wanted = _wanted(await request.json())
         return JSONResponse(await in_thread(self._attach, dataset_id, wanted))
 
     @transaction.atomic
-    def _attach(self, dataset_id: str, wanted: Wanted) -> JSON:
+    def _attach(self, dataset_id: str, wanted: Attachment) -> JSON:
         dataset = self.live_dataset(dataset_id)
-        attach.place(dataset, self.auth.id, [wanted])
-        return store_file_object(self.place(dataset, wanted.file_id))
+        attach.attach(dataset, self.auth.id, [wanted])
+        return store_file_object(self.dataset_file(dataset, wanted.file_id))
 
 
 class StoreFileDetailView(StoreFileView):
@@ -91,7 +91,7 @@ class StoreFileDetailView(StoreFileView):
         return JSONResponse(await in_thread(self._get, dataset_id, file_id))
 
     def _get(self, dataset_id: str, file_id: str) -> JSON:
-        return store_file_object(self.place(self.dataset(dataset_id), file_id))
+        return store_file_object(self.dataset_file(self.dataset(dataset_id), file_id))
 
     async def post(self, request: APIRequest, dataset_id: str, file_id: str) -> JSONResponse:
         body = await request.json()
@@ -101,19 +101,19 @@ class StoreFileDetailView(StoreFileView):
         return JSONResponse(await in_thread(self._change, dataset_id, file_id, attributes))
 
     def _change(self, dataset_id: str, file_id: str, attributes: JSON) -> JSON:
-        place = self.place(self.dataset(dataset_id), file_id)
-        place.attributes = attributes
+        dataset_file = self.dataset_file(self.dataset(dataset_id), file_id)
+        dataset_file.attributes = attributes
         # Whoever processes the file at this moment writes the other columns.
-        place.save(update_fields=["attributes"])
-        return store_file_object(place)
+        dataset_file.save(update_fields=["attributes"])
+        return store_file_object(dataset_file)
 
     async def delete(self, request: APIRequest, dataset_id: str, file_id: str) -> JSONResponse:
         await in_thread(self._delete, dataset_id, file_id)
         return JSONResponse({"id": file_id, "object": "vector_store.file.deleted", "deleted": True})
 
     def _delete(self, dataset_id: str, file_id: str) -> None:
-        place = self.place(self.dataset(dataset_id), file_id)
-        stored_files.detach(place, may_remove=self.may_remove)
+        dataset_file = self.dataset_file(self.dataset(dataset_id), file_id)
+        stored_files.detach(dataset_file, may_remove=self.may_remove)
 
 
 class StoreFileContentView(StoreFileView):
@@ -126,7 +126,7 @@ class StoreFileContentView(StoreFileView):
         return StreamResponse(metered_bytes(first, _written(contents, bool(texts)), self), "application/json")
 
     def _begin(self, dataset_id: str, file_id: str) -> tuple[Contents, list[str]]:
-        contents = Contents(self.place(self.dataset(dataset_id), file_id))
+        contents = Contents(self.dataset_file(self.dataset(dataset_id), file_id))
         return contents, contents.batch()
 
 
@@ -160,10 +160,10 @@ class FileBatchesView(FileBatchView):
         return JSONResponse(await in_thread(self._create, dataset_id, wanted))
 
     @transaction.atomic
-    def _create(self, dataset_id: str, wanted: Sequence[Wanted]) -> JSON:
+    def _create(self, dataset_id: str, wanted: Sequence[Attachment]) -> JSON:
         dataset = self.live_dataset(dataset_id)
         batch = FileBatch(tenant_id=dataset.tenant_id, dataset=dataset)
-        attach.place(dataset, self.auth.id, wanted, batch)
+        attach.attach(dataset, self.auth.id, wanted, batch)
         return _whole(batch)
 
 
@@ -198,22 +198,22 @@ class FileBatchFilesView(FileBatchView):
 
     def _list(self, dataset_id: str, batch_id: str, paging: PageQuery, status: str) -> JSON:
         batch = self.batch(self.dataset(dataset_id), batch_id)
-        return self.page(batch.places.live(), paging, status)
+        return self.page(batch.dataset_files.live(), paging, status)
 
 
 def _whole(batch: FileBatch) -> JSON:
-    states = batch.places.live().order_by().values_list("state").annotate(Count("pk"))
+    states = batch.dataset_files.live().order_by().values_list("state").annotate(Count("pk"))
     return batch_object(batch, Counts(dict(states), 0))
 
 
-def _wanted(said: JSON, where: str = "") -> Wanted:
+def _wanted(said: JSON, where: str = "") -> Attachment:
     """Return the file that an object of a body names."""
     param = f"{where}file_id"
     if said.get("file_id") is None:
         raise missing(param)
     of_type(str)(param, said["file_id"])
     given = said.get("attributes")
-    return Wanted(
+    return Attachment(
         said["file_id"],
         None if given is None else check_attributes(given, f"{where}attributes"),
         check_chunking(said.get("chunking_strategy"), f"{where}chunking_strategy"),
@@ -221,7 +221,7 @@ def _wanted(said: JSON, where: str = "") -> Wanted:
     )
 
 
-def _batch(body: JSON) -> list[Wanted]:
+def _batch(body: JSON) -> list[Attachment]:
     """Return the files of a batch: ids with what holds for all of them, or objects of their own."""
     files = body.get("files")
     if files is None:

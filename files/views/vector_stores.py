@@ -38,8 +38,8 @@ class VectorStoresView(ShownView):
     def _create(self, fields: JSON, file_ids: list[str], chunking: JSON | None) -> JSON:
         tenant_id, key_id = self.auth.tenant_id, self.auth.id
         made = datasets.create(tenant_id, key_id, wanted=fields.get("title", ""), **fields)
-        wanted = [attach.Wanted(file_id, chunking=chunking, param="file_ids") for file_id in file_ids]
-        attach.place(made, key_id, wanted)
+        wanted = [attach.Attachment(file_id, chunking=chunking, param="file_ids") for file_id in file_ids]
+        attach.attach(made, key_id, wanted)
         return self.whole(made)
 
 

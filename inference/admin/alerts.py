@@ -74,14 +74,16 @@ def _providers(tenant: Tenant | None) -> Iterator[Item]:
 
 
 def _files(tenant: Tenant | None) -> Iterator[Item]:
-    places = DatasetFile.objects.filter(tenant=tenant) if tenant else DatasetFile.objects.all()
-    if failed := places.filter(state=DatasetFile.State.FAILED, ended_at__gte=timezone.now() - LATELY).count():
+    dataset_files = DatasetFile.objects.filter(tenant=tenant) if tenant else DatasetFile.objects.all()
+    if failed := dataset_files.filter(
+        state=DatasetFile.State.FAILED, ended_at__gte=timezone.now() - LATELY
+    ).count():
         yield Item(
             "danger", "scan_delete", f"{pluralize(failed, 'file')} failed",
             "in the last 7 days; no search finds them",
             _list("files_datasetfile", tenant, state="failed"), "files.view_datasetfile",
         )  # fmt: skip
-    if working := places.filter(state__in=WORKING).count():
+    if working := dataset_files.filter(state__in=WORKING).count():
         yield Item(
             "info", "hourglass_top", f"{pluralize(working, 'file')} in work", "waiting for a worker, or with one",
             _list("files_datasetfile", tenant, state="work"), "files.view_datasetfile",

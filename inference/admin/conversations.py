@@ -120,7 +120,7 @@ class ConversationAdmin(LookedAtAdmin[Conversation]):
             "system": [read(message, calls) for message in _messages(conversation.system)],
             "exchanges": exchanges(conversation, list(page.object_list), calls),
             "turn_page": page,
-            "places": _places(conversation) if may_see_files else [],
+            "dataset_files": _dataset_files(conversation) if may_see_files else [],
             "may_see_files": may_see_files,
             "may_see_usage": user.has_perm("tenants.view_usagerecord"),
             "may_ask_why": user.has_perm("inference.view_explanation"),
@@ -202,11 +202,13 @@ def _messages(system: Any) -> list[Any]:
     return system if isinstance(system, list) else []
 
 
-def _places(conversation: Conversation) -> list[DatasetFile]:
+def _dataset_files(conversation: Conversation) -> list[DatasetFile]:
     if conversation.dataset_id is None:
         return []
-    places = DatasetFile.objects.filter(dataset=conversation.dataset_id).select_related("file", "file__key")
-    return list(places.order_by("-created_at", "-pk")[:FILES_SHOWN])
+    dataset_files = DatasetFile.objects.filter(dataset=conversation.dataset_id).select_related(
+        "file", "file__key"
+    )
+    return list(dataset_files.order_by("-created_at", "-pk")[:FILES_SHOWN])
 
 
 def exchanges(conversation: Conversation, turns: list[Turn], calls: dict[str, str]) -> list[Exchange]:

@@ -114,11 +114,13 @@ def _shown(request: HttpRequest, explanation: Explanation) -> dict[str, Any]:
     for said in explanation.texts.filter(position__lt=len(passages)):
         passages[said.position].update(heading=said.heading, text=said.text)
     files = {str(one.get("file_id")) for one in passages}
-    places: QuerySet[DatasetFile] = DatasetFile.objects.filter(
+    dataset_files: QuerySet[DatasetFile] = DatasetFile.objects.filter(
         tenant=explanation.tenant_id, file__in=files
     ).order_by("pk")
     links = (
-        dict(places.values_list("file_id", "pk")) if request.user.has_perm("files.view_datasetfile") else {}
+        dict(dataset_files.values_list("file_id", "pk"))
+        if request.user.has_perm("files.view_datasetfile")
+        else {}
     )
     record = (
         UsageRecord.objects.filter(request_id=explanation.request_id).first()

@@ -14,7 +14,7 @@ from django.db import InterfaceError, OperationalError
 from psycopg_pool import PoolTimeout
 
 from files.backends import Caller
-from files.search import Passage, search
+from files.search import SearchResult, search
 from files.search.query_terms import CHARACTER
 from gtapi.errors import Unavailable
 from inference.routing import Target
@@ -59,7 +59,7 @@ INTRODUCTION = (
 class Given:
     """A passage that goes into the prompt; ``text`` is as much of it as does."""
 
-    passage: Passage
+    passage: SearchResult
     text: str
     tokens: int
 
@@ -69,7 +69,7 @@ class Evidence:
     """What was searched for, what was found, best first, and what of that is given."""
 
     query: str
-    found: Sequence[Passage]
+    found: Sequence[SearchResult]
     given: Sequence[Given]
     mark: str
 
@@ -117,7 +117,7 @@ def _inert(text: str) -> str:
     return TEMPLATE_MARKS.sub(r"\g<0> ", text)
 
 
-def _label(passage: Passage) -> str:
+def _label(passage: SearchResult) -> str:
     """Return what names a passage, in one line: whoever named the file may have thought of more."""
     parts = [_one_line(passage.filename)]
     if passage.page is not None:
@@ -175,7 +175,7 @@ async def retrieve(
     Raises:
         Unavailable: the database is away. An agent that quietly answered without its data would be worse.
     """
-    found: Sequence[Passage] = ()
+    found: Sequence[SearchResult] = ()
     if query:
         limit = max(FEWEST_FOUND, min(2 * target.passages, MOST_FOUND))
         try:
@@ -186,7 +186,7 @@ async def retrieve(
     return Evidence(query, found, given, _mark(given))
 
 
-def choose(found: Sequence[Passage], target: Target, room: int | None) -> list[Given]:
+def choose(found: Sequence[SearchResult], target: Target, room: int | None) -> list[Given]:
     """Return what is given of the passages that were found, best first.
 
     Those that are relevant enough count, and each text once. One that does not fit any more is left out; where that

@@ -48,7 +48,7 @@ _FILES_NAMES = {
         "max_file_bytes",
         "max_files",
         "max_stored_bytes",
-        "max_places",
+        "max_dataset_files",
         "max_datasets",
     )
 }

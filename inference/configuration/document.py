@@ -102,7 +102,7 @@ class FilesSpec:
     max_file_bytes: int | None
     max_files: int | None
     max_stored_bytes: int | None
-    max_places: int | None
+    max_dataset_files: int | None
     max_datasets: int | None
 
 
@@ -197,7 +197,7 @@ def _files(fields: Fields) -> FilesSpec:
         max_file_bytes=_limit(fields, "max_file_bytes"),
         max_files=_limit(fields, "max_files"),
         max_stored_bytes=_limit(fields, "max_stored_bytes"),
-        max_places=_limit(fields, "max_places"),
+        max_dataset_files=_limit(fields, "max_dataset_files"),
         max_datasets=_limit(fields, "max_datasets"),
     )
     fields.close()

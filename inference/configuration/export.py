@@ -125,7 +125,7 @@ def _files(tenant: Tenant) -> JSON:
             "max_file_bytes": tenant.max_file_bytes,
             "max_files": tenant.max_files,
             "max_stored_bytes": tenant.max_stored_bytes,
-            "max_places": tenant.max_places,
+            "max_dataset_files": tenant.max_dataset_files,
             "max_datasets": tenant.max_datasets,
         },
         {
@@ -134,7 +134,7 @@ def _files(tenant: Tenant) -> JSON:
             "max_file_bytes": None,
             "max_files": None,
             "max_stored_bytes": None,
-            "max_places": None,
+            "max_dataset_files": None,
             "max_datasets": None,
         },
     )

@@ -100,7 +100,7 @@ class Migration(migrations.Migration):
                 ('position', models.PositiveSmallIntegerField()),
                 ('heading', models.CharField(blank=True, max_length=300)),
                 ('text', models.TextField()),
-                ('place', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='files.datasetfile')),
+                ('dataset_file', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='files.datasetfile')),
                 ('explanation', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='texts', to='inference.explanation')),
             ],
         ),
@@ -307,6 +307,6 @@ class Migration(migrations.Migration):
         ),
         refer_within_tenant("inference_conversation", "dataset_id, tenant_id", "files_dataset", "id, tenant_id"),
         delete_text_with("explanation_id", "inference_explanation"),
-        delete_text_with("place_id", "files_datasetfile"),
+        delete_text_with("dataset_file_id", "files_datasetfile"),
         WITHOUT_TEXTS,
     ]

@@ -16,7 +16,7 @@ KEEP_TEXTS = """
         WHERE tenant_id = %s AND (dataset_id, file_id) IN (SELECT * FROM unnest(%s::text[], %s::text[]))
         FOR KEY SHARE SKIP LOCKED
     )
-    INSERT INTO inference_explainedtext (explanation_id, place_id, position, heading, text)
+    INSERT INTO inference_explainedtext (explanation_id, dataset_file_id, position, heading, text)
     SELECT %s, living.id, said.position - 1, said.heading, said.text
     FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[])
         WITH ORDINALITY said (dataset_id, file_id, heading, text, position)
@@ -80,7 +80,7 @@ class ExplainedText(models.Model):
     explanation = models.ForeignKey(
         Explanation, models.DO_NOTHING, related_name="texts", db_index=False, db_constraint=False
     )
-    place = models.ForeignKey(DatasetFile, models.DO_NOTHING, related_name="+", db_constraint=False)
+    dataset_file = models.ForeignKey(DatasetFile, models.DO_NOTHING, related_name="+", db_constraint=False)
     position = models.PositiveSmallIntegerField()
     heading = models.CharField(max_length=300, blank=True)
     text = models.TextField()

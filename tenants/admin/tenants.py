@@ -22,7 +22,7 @@ from tenants.models import HOST, InferenceKey, Tenant, normalise_host
 #: What concerns a tenant's files.
 FILES = (
     "embedding", "transcription",
-    "max_file_bytes", "max_files", "max_stored_bytes", "max_places", "max_datasets",
+    "max_file_bytes", "max_files", "max_stored_bytes", "max_dataset_files", "max_datasets",
 )  # fmt: skip
 
 
@@ -111,7 +111,7 @@ class TenantForm(ModelForm[Tenant]):
         fields = ("name", "slug", "hosts", "active", *FILES, "record_answers")
         labels = {
             "max_files": "Most files",
-            "max_places": "Most files in datasets",
+            "max_dataset_files": "Most files in datasets",
             "max_datasets": "Most datasets",
         }
 
@@ -128,7 +128,10 @@ class TenantForm(ModelForm[Tenant]):
             ("max_file_bytes", size_text(settings.FILES_MAX_BYTES)),
             ("max_stored_bytes", size_text(settings.FILES_MAX_STORED_BYTES)),
             ("max_files", f"{settings.FILES_MAX_COUNT:,}"),
-            ("max_places", f"{settings.FILES_MAX_PLACES:,}; one that is in several is counted in each"),
+            (
+                "max_dataset_files",
+                f"{settings.FILES_MAX_DATASET_FILES:,}; one that is in several is counted in each",
+            ),
             ("max_datasets", f"{settings.FILES_MAX_DATASETS:,}"),
         ):
             if field in self.fields:

@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
                 ('max_file_bytes', models.PositiveBigIntegerField(blank=True, help_text="In bytes; empty: the installation's limit.", null=True, verbose_name='largest file')),
                 ('max_files', models.PositiveBigIntegerField(blank=True, help_text="Empty: the installation's limit.", null=True, verbose_name='most files')),
                 ('max_stored_bytes', models.PositiveBigIntegerField(blank=True, help_text="Empty: the installation's limit.", null=True, verbose_name='most bytes of all files')),
-                ('max_places', models.PositiveBigIntegerField(blank=True, help_text="One that is in several is counted in each. Empty: the installation's limit.", null=True, verbose_name='most files in datasets')),
+                ('max_dataset_files', models.PositiveBigIntegerField(blank=True, help_text="One that is in several is counted in each. Empty: the installation's limit.", null=True, verbose_name='most files in datasets')),
                 ('max_datasets', models.PositiveBigIntegerField(blank=True, help_text="Empty: the installation's limit.", null=True, verbose_name='most datasets')),
                 ('record_answers', models.BooleanField(default=False, help_text='Keep the passages that each answer was given, so that an operator can ask why it says what it says.', verbose_name='record why')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),

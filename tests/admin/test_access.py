@@ -66,8 +66,8 @@ def address(name: str, world: factories.World) -> str:
     """The address of one of the pages of an object."""
     model = name.split("_")[1]
     if model in ("dataset", "datasetfile"):
-        place = factories.place(factories.dataset(world.tenant))
-        return url(name, place.dataset_id if model == "dataset" else place.pk)
+        dataset_file = factories.dataset_file(factories.dataset(world.tenant))
+        return url(name, dataset_file.dataset_id if model == "dataset" else dataset_file.pk)
     row = {"inferencekey": world.key.row, "provider": world.provider, "agent": world.support}[model]
     return url(name, row.pk)
 

@@ -143,7 +143,7 @@ def test_a_file_that_cannot_be_kept_is_told_why(tenant, dataset, page, operator)
     drop(page, {"one.txt": "One."})
     expect(page.get_by_text("1 added, 1 refused")).to_be_visible()
     drop(page, {"two.txt": "Two."})
-    expect(page.get_by_text("The limit is 1 file, and 1 is there already.")).to_be_visible()
+    expect(page.get_by_text("File limit reached (1 of 1).")).to_be_visible()
     expect(page.get_by_text("1 added, 2 refused")).to_be_visible()
     page.route("**/upload/", lambda route: route.abort())
     drop(page, {"three.txt": "Three."})
@@ -157,20 +157,20 @@ def test_a_file_that_cannot_be_kept_is_told_why(tenant, dataset, page, operator)
 def test_bars_move_on_every_page_without_a_reload(dataset, page, operator):
     # Somebody holds its lease, so that no worker takes it.
     held = timezone.now() + timedelta(hours=1)
-    place = with_rows(
-        lambda: factories.place(
+    dataset_file = with_rows(
+        lambda: factories.dataset_file(
             dataset, state="processing", stage="embedding", progress=10, lease_until=held, filename="long.pdf"
         )
     )
 
     def now(**values) -> None:
-        with_rows(lambda: DatasetFile.objects.filter(pk=place.pk).update(**values))
+        with_rows(lambda: DatasetFile.objects.filter(pk=dataset_file.pk).update(**values))
 
     log_in(page, operator)
     addresses = (
         f"/admin/files/dataset/{dataset.pk}/change/",
         f"/admin/files/datasetfile/?dataset={dataset.pk}",
-        f"/admin/files/datasetfile/{place.pk}/change/",
+        f"/admin/files/datasetfile/{dataset_file.pk}/change/",
     )
     for number, address in enumerate(addresses, start=2):
         page.goto(address)
@@ -180,7 +180,7 @@ def test_bars_move_on_every_page_without_a_reload(dataset, page, operator):
     page.evaluate("window.neverReloaded = true")
     now(stage="storing", progress=95)
     expect(page.locator("[aria-current=step]")).to_contain_text("Storing")
-    with_rows(lambda: factories.chunk(place, "A passage that was not there before."))
+    with_rows(lambda: factories.chunk(dataset_file, "A passage that was not there before."))
     now(state="ready", stage="", progress=100, chunk_count=1, lease_until=None)
     expect(page.get_by_text("A passage that was not there before.")).to_be_visible()
     expect(page.locator("progress")).to_have_count(0)
@@ -211,7 +211,7 @@ def test_a_narrow_screen_shows_all_of_a_row(tenant, page, operator):
         key = factories.key(tenant)
         thread = factories.conversation(key, user="somebody whose name is a long one, as they come")
         factories.turn(thread, {"role": "user", "content": "Which costs of travelling are paid back? " * 4})
-        factories.place(
+        factories.dataset_file(
             factories.dataset(tenant),
             state="failed",
             error_message="The file is damaged. " * 8,
@@ -239,17 +239,17 @@ def test_what_strangers_said_runs_nowhere(tenant, page, operator):
     def rows():
         thread = factories.conversation(factories.key(tenant), user=evil)
         factories.turn(thread, {"role": "user", "content": evil}, {"role": "assistant", "content": evil})
-        place = factories.place(factories.dataset(tenant), filename=evil)
-        factories.chunk(place, evil, heading=evil)
-        return thread, place
+        dataset_file = factories.dataset_file(factories.dataset(tenant), filename=evil)
+        factories.chunk(dataset_file, evil, heading=evil)
+        return thread, dataset_file
 
-    thread, place = with_rows(rows)
+    thread, dataset_file = with_rows(rows)
     log_in(page, operator)
     for address in (
         f"/admin/inference/conversation/{thread.pk}/change/",
-        f"/admin/files/datasetfile/{place.pk}/change/",
-        f"/admin/files/dataset/{place.dataset_id}/change/",
-        f"/admin/files/datasetfile/?dataset={place.dataset_id}",
+        f"/admin/files/datasetfile/{dataset_file.pk}/change/",
+        f"/admin/files/dataset/{dataset_file.dataset_id}/change/",
+        f"/admin/files/datasetfile/?dataset={dataset_file.dataset_id}",
     ):
         page.goto(address)
         expect(page.get_by_text(evil).first).to_be_visible()

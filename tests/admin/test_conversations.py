@@ -291,7 +291,7 @@ class TestPage:
     def test_its_files_are_listed(self, operator, world, thread):
         thread.dataset = factories.dataset(world.tenant, hidden=True)
         thread.save()
-        factories.place(
+        factories.dataset_file(
             thread.dataset, filename="notes.md", state="processing", stage="chunking", progress=40
         )
         found = text(page(operator, thread))
@@ -309,7 +309,7 @@ class TestWhoMay:
     def test_looking_takes_the_permission_and_shows_no_more_than_that(self, operator, staff, world, thread):
         thread.dataset = factories.dataset(world.tenant, hidden=True)
         thread.save()
-        factories.place(thread.dataset, filename="secret-plan.pdf")
+        factories.dataset_file(thread.dataset, filename="secret-plan.pdf")
         made = factories.turn(thread, QUESTION, ANSWER)
         usage = record(world, request_id=made.request_id)
         address = url("inference_conversation_change", thread.pk)
@@ -324,14 +324,14 @@ class TestWhoMay:
         factories.turn(thread, QUESTION, ANSWER)
         thread.dataset = factories.dataset(world.tenant, hidden=True)
         thread.save()
-        place = factories.place(thread.dataset)
+        dataset_file = factories.dataset_file(thread.dataset)
         address = url("inference_conversation_delete", thread.pk)
         assert staff("inference.view_conversation").post(address, {"post": "yes"}).status_code == 403
         assert "When does the office open?" not in text(operator.get(address))
         operator.post(address, {"post": "yes"})
         assert not Conversation.objects.filter(pk=thread.pk).exists()
         assert not Turn.objects.filter(conversation=thread.pk).exists()
-        assert not Dataset.objects.filter(pk=place.dataset_id).exists()
+        assert not Dataset.objects.filter(pk=dataset_file.dataset_id).exists()
 
     def test_many_are_deleted_at_once(self, operator, world, thread):
         other = factories.conversation(world.key)
@@ -341,7 +341,7 @@ class TestWhoMay:
 
 
 def test_deleting_a_tenant_counts_what_there_may_be_thousands_of(operator, world, thread):
-    factories.place(factories.dataset(world.tenant, "handbook"), filename="one-of-many.pdf")
+    factories.dataset_file(factories.dataset(world.tenant, "handbook"), filename="one-of-many.pdf")
     asked = text(operator.get(url("tenants_tenant_delete", world.tenant.pk)))
     assert thread.pk not in asked
     assert "one-of-many.pdf" not in asked

@@ -51,10 +51,10 @@ class TestList:
     def test_it_says_what_is_in_each(self, operator, world, dataset):
         other = factories.dataset(world.tenant, "recordings", embedding="gone")
         held = factories.file(world.tenant, bytes=1_400_000)
-        factories.place(dataset, file=held, chunk_count=3)
-        factories.place(dataset, state=State.FAILED)
-        factories.place(dataset, state=State.PROCESSING)
-        factories.place(dataset, state=State.UPLOADED)
+        factories.dataset_file(dataset, file=held, chunk_count=3)
+        factories.dataset_file(dataset, state=State.FAILED)
+        factories.dataset_file(dataset, state=State.PROCESSING)
+        factories.dataset_file(dataset, state=State.UPLOADED)
         found = text(operator.get(url("files_dataset_changelist", tenant__id__exact=world.tenant.pk)))
         for words in ("1 ready", "2 in work", "1 failed", "1.4 MB", "words alone"):
             assert words in found
@@ -65,14 +65,14 @@ class TestList:
 
     def test_more_datasets_and_files_cost_no_more_queries(self, operator, world, dataset):
         address = url("files_dataset_changelist", tenant__id__exact=world.tenant.pk)
-        factories.place(dataset)
+        factories.dataset_file(dataset)
         operator.get(address)
         with queries() as few:
             operator.get(address)
         for number in range(5):
             other = factories.dataset(world.tenant, f"more-{number}", keys=[world.key.row])
             for _ in range(3):
-                factories.place(other)
+                factories.dataset_file(other)
         with queries() as many:
             response = operator.get(address)
         assert len(response.context["cl"].result_list) == 6
@@ -89,23 +89,27 @@ class TestList:
 @pytest.mark.django_db
 class TestPage:
     def test_it_shows_files_with_their_states(self, operator, dataset):
-        factories.place(dataset, filename="done.pdf")
-        factories.place(
+        factories.dataset_file(dataset, filename="done.pdf")
+        factories.dataset_file(
             dataset, filename="broken.pdf", state=State.FAILED, error_message="The file is encrypted."
         )
-        factories.place(dataset, filename="now.pdf", state=State.PROCESSING, stage="embedding", progress=80)
+        factories.dataset_file(
+            dataset, filename="now.pdf", state=State.PROCESSING, stage="embedding", progress=80
+        )
         found = text(page(operator, dataset))
         for words in ("done.pdf", "broken.pdf", "The file is encrypted.", "now.pdf", "Embedding · 80 %"):
             assert words in found
 
     def test_it_says_what_a_file_that_was_begun_waits_for(self, operator, dataset):
         waits = {"state": State.PROCESSING, "progress": 5, "needs_ocr": True}
-        scan = factories.place(dataset, **waits)
-        factories.place(dataset, **waits, retry_at=timezone.now() + timedelta(minutes=1))
-        factories.place(dataset, **waits, lease=uuid4(), lease_until=timezone.now(), stage="extracting")
-        places = operator.get(url("files_dataset_progress", dataset.pk)).json()["places"]
+        scan = factories.dataset_file(dataset, **waits)
+        factories.dataset_file(dataset, **waits, retry_at=timezone.now() + timedelta(minutes=1))
+        factories.dataset_file(
+            dataset, **waits, lease=uuid4(), lease_until=timezone.now(), stage="extracting"
+        )
+        dataset_files = operator.get(url("files_dataset_progress", dataset.pk)).json()["dataset_files"]
         expected = ["waits for its turn among scans", "to be tried again", "Extracting text · 5 %"]
-        assert [row["note"] for row in sorted(places, key=lambda row: row["id"])] == expected
+        assert [row["note"] for row in sorted(dataset_files, key=lambda row: row["id"])] == expected
         DatasetFile.objects.filter(pk=scan.pk).update(lease=uuid4())
         assert "among scans" not in text(page(operator, dataset))
 
@@ -120,7 +124,7 @@ class TestPage:
         assert "No file yet. Drop some above" in text(page(operator, dataset))
 
     def test_names_of_files_are_text(self, operator, dataset):
-        factories.place(dataset, filename="<img src=x onerror=alert(1)>.txt")
+        factories.dataset_file(dataset, filename="<img src=x onerror=alert(1)>.txt")
         html = page(operator, dataset).content.decode()
         assert "<img src=x" not in html
         assert "&lt;img src=x" in html
@@ -134,9 +138,9 @@ class TestPage:
         assert "main: no such model" in text(page(operator, dataset))
 
     def test_it_tells_how_far_a_new_index_is(self, operator, dataset):
-        place = factories.place(dataset, chunk_count=3)
+        dataset_file = factories.dataset_file(dataset, chunk_count=3)
         for words in ("One.", "Two.", "Three."):
-            factories.chunk(place, words)
+            factories.chunk(dataset_file, words)
         Dataset.objects.filter(pk=dataset.pk).update(embedding="new", next_embedding="new", next_generation=2)
         ChunkVector.objects.bulk_create(
             ChunkVector(
@@ -147,7 +151,7 @@ class TestPage:
                 dimensions=1,
                 vector="[1]",
             )
-            for chunk in place.chunks.all()[:2]
+            for chunk in dataset_file.chunks.all()[:2]
         )
         assert "Re-indexing with new. 2 of 3 chunks." in text(page(operator, dataset))
         told = operator.get(url("files_dataset_progress", dataset.pk)).json()
@@ -180,7 +184,7 @@ class TestPage:
         assert "The newest 25 of 1,000." in text(response)
 
     def test_it_can_be_saved_as_it_is(self, operator, world, dataset):
-        factories.place(dataset)
+        factories.dataset_file(dataset)
         address = url("files_dataset_change", dataset.pk)
         response = operator.post(address, {**fields(operator.get(address)), "keys": [world.key.row.pk]})
         assert response.status_code == 302
@@ -229,17 +233,21 @@ class TestPage:
         assert "expired" not in listed()
 
     def test_progress_is_told_with_rows_for_files_that_are_new(self, operator, dataset):
-        place = factories.place(dataset, state=State.PROCESSING, stage="chunking", progress=40)
+        dataset_file = factories.dataset_file(dataset, state=State.PROCESSING, stage="chunking", progress=40)
         told = operator.get(url("files_dataset_progress", dataset.pk)).json()
         assert told["working"] == 1
-        (row,) = told["places"]
-        assert (row["id"], row["progress"], row["note"]) == (place.pk, 40, "Cutting into chunks · 40 %")
+        (row,) = told["dataset_files"]
+        assert (row["id"], row["progress"], row["note"]) == (
+            dataset_file.pk,
+            40,
+            "Cutting into chunks · 40 %",
+        )
         assert "notes.txt" in row["row"]
         assert "In work" in told["parts"]["dataset-figures"]
-        DatasetFile.objects.filter(pk=place.pk).update(state=State.READY, chunk_count=2)
+        DatasetFile.objects.filter(pk=dataset_file.pk).update(state=State.READY, chunk_count=2)
         later = operator.get(url("files_dataset_progress", dataset.pk)).json()
         assert later["working"] == 0
-        assert later["places"][0]["key"] != row["key"]
+        assert later["dataset_files"][0]["key"] != row["key"]
 
 
 @pytest.mark.django_db
@@ -248,21 +256,25 @@ class TestUpload:
         answer = send(operator, dataset, notes())
         assert answer.status_code == 200
         assert answer.json()["files"][0] | {"name": "notes.txt", "created": True, "said": "added"}
-        place = dataset.places.select_related("file").get()
-        assert (place.state, place.file.key_id, place.file.origin) == (State.UPLOADED, None, "dataset")
-        with default_storage.open(place.file.path) as stored:
+        dataset_file = dataset.dataset_files.select_related("file").get()
+        assert (dataset_file.state, dataset_file.file.key_id, dataset_file.file.origin) == (
+            State.UPLOADED,
+            None,
+            "dataset",
+        )
+        with default_storage.open(dataset_file.file.path) as stored:
             assert stored.read() == b"The office opens at nine."
 
     def test_the_same_content_again_is_the_file_that_is_there(self, operator, dataset):
         send(operator, dataset, notes())
         again = send(operator, dataset, notes(name="other.txt")).json()["files"][0]
         assert (again["created"], again["said"]) == (False, "is there already: uploaded")
-        assert dataset.places.count() == 1
+        assert dataset.dataset_files.count() == 1
 
     def test_what_a_key_may_delete_is_no_answer_to_an_upload(self, operator, world, dataset):
         digest = sha256(b"The office opens at nine.").hexdigest()
         file = factories.file(world.tenant, origin="files", key=world.key.row, sha256=digest)
-        factories.place(dataset, file=file)
+        factories.dataset_file(dataset, file=file)
         assert send(operator, dataset, notes()).json()["files"][0]["said"] == "added"
 
     def test_several_at_once_each_have_their_own_outcome(self, operator, world, dataset):
@@ -274,7 +286,7 @@ class TestUpload:
         assert fine["said"] == "added"
         assert large["error"] == "The file is larger than the limit of 30 bytes."
         assert large["final"]
-        assert [place.file.filename for place in dataset.places.all()] == ["notes.txt"]
+        assert [dataset_file.file.filename for dataset_file in dataset.dataset_files.all()] == ["notes.txt"]
 
     def test_one_that_cannot_fit_is_refused_before_its_form_is_read(self, operator, world, dataset):
         world.tenant.max_file_bytes = 10
@@ -289,14 +301,14 @@ class TestUpload:
         world.tenant.save()
         answer = send(operator, dataset, notes())
         assert answer.status_code == 403
-        assert "The limit is 0 files" in answer.json()["files"][0]["error"]
+        assert "File limit reached (0 of 0)" in answer.json()["files"][0]["error"]
 
     def test_a_form_without_scripts_works_too(self, operator, dataset):
         address = url("files_dataset_upload", dataset.pk)
         response = operator.post(address, {"files": [notes(), notes(b"Two.", "two.txt")]}, follow=True)
         assert said(response) == ["notes.txt: added", "two.txt: added"]
         assert "No file was chosen." in said(operator.post(address, {}, follow=True))
-        assert dataset.places.count() == 2
+        assert dataset.dataset_files.count() == 2
 
     def test_it_is_in_the_history_of_the_dataset(self, operator, dataset):
         send(operator, dataset, notes())
@@ -319,7 +331,7 @@ class TestWhoMay:
         adding = staff("files.view_dataset", "files.add_datasetfile")
         assert send(adding, dataset, notes()).status_code == 200
         assert send(staff("files.add_datasetfile"), dataset, notes(b"Two.")).status_code == 403
-        assert dataset.places.count() == 1
+        assert dataset.dataset_files.count() == 1
 
     def test_an_upload_from_elsewhere_is_refused(self, dataset):
         client = Client(enforce_csrf_checks=True)
@@ -330,10 +342,10 @@ class TestWhoMay:
 
     def test_a_stranger_is_sent_to_the_log_in(self, dataset):
         assert send(Client(), dataset, notes()).status_code == 302
-        assert not dataset.places.exists()
+        assert not dataset.dataset_files.exists()
 
     def test_files_take_the_permission_to_look_at_files(self, staff, dataset):
-        factories.place(dataset, filename="secret-plan.pdf")
+        factories.dataset_file(dataset, filename="secret-plan.pdf")
         client = staff("files.view_dataset")
         assert "secret-plan.pdf" not in text(page(client, dataset))
         told = client.get(url("files_dataset_progress", dataset.pk))
@@ -347,11 +359,11 @@ class TestWhoMay:
 @pytest.mark.django_db
 class TestAgain:
     def test_all_that_failed_wait_for_a_worker_once_more(self, operator, dataset):
-        failed = factories.place(
+        failed = factories.dataset_file(
             dataset, state=State.FAILED, error_code="worker_lost", attempts=3, worker_deaths=10,
             requested_by=factories.key(dataset.tenant).row,
         )  # fmt: skip
-        ready = factories.place(dataset)
+        ready = factories.dataset_file(dataset)
         asked = operator.get(url("files_dataset_again_page", dataset.pk))
         assert "Process 1 failed file again" in text(asked)
         done = operator.post(url("files_dataset_again_page", dataset.pk), {"confirm": "yes"}, follow=True)
@@ -371,9 +383,9 @@ class TestAgain:
 class TestDelete:
     def test_it_takes_its_files_along(self, operator, world, dataset):
         send(operator, dataset, notes())
-        path = dataset.places.get().file.path
+        path = dataset.dataset_files.get().file.path
         kept = factories.file(world.tenant, origin=File.Origin.FILES)
-        factories.place(dataset, file=kept)
+        factories.dataset_file(dataset, file=kept)
         asked = text(operator.get(url("files_dataset_delete", dataset.pk)))
         assert "notes.txt" not in asked
         operator.post(url("files_dataset_delete", dataset.pk), {"post": "yes"})
@@ -383,7 +395,7 @@ class TestDelete:
 
     def test_many_at_once_do_so_too(self, operator, dataset):
         send(operator, dataset, notes())
-        path = dataset.places.get().file.path
+        path = dataset.dataset_files.get().file.path
         data = {"action": "delete_selected", "_selected_action": [dataset.pk], "post": "yes"}
         operator.post(url("files_dataset_changelist"), data)
         assert not Dataset.objects.filter(pk=dataset.pk).exists()
@@ -404,9 +416,11 @@ class TestSearch:
     @pytest.fixture
     def animals(self, world) -> Dataset:
         made = factories.dataset(world.tenant, "animals", embedding="embedder")
-        place = factories.place(made, filename="animals.pdf", chunk_count=2)
+        dataset_file = factories.dataset_file(made, filename="animals.pdf", chunk_count=2)
         for said_, at in (("Cats are sleeping <b>all</b> day.", 3), ("A ship sails on the river.", 4)):
-            factories.chunk(place, said_, vector=fake_embedder.vector(said_), page=at, heading="Animals")
+            factories.chunk(
+                dataset_file, said_, vector=fake_embedder.vector(said_), page=at, heading="Animals"
+            )
         return made
 
     def test_it_shows_passages_with_their_figures_and_found_words(self, operator, animals):
@@ -419,7 +433,7 @@ class TestSearch:
 
     def test_found_bigrams_are_marked_in_a_text_without_spaces(self, operator, world):
         store = factories.dataset(world.tenant, "bigrams")
-        factories.chunk(factories.place(store, chunk_count=1), "<b>年に二十八日の有給休暇とGPU。日")
+        factories.chunk(factories.dataset_file(store, chunk_count=1), "<b>年に二十八日の有給休暇とGPU。日")
         html = ask(operator, store, "有給休暇の日とgpu").content.decode()
         assert "&lt;b&gt;年に二十八<mark>日</mark>の<mark>有給休暇</mark>とGPU。<mark>日</mark>" in html
 
@@ -441,7 +455,7 @@ class TestSearch:
     def test_it_says_where_only_words_could_be_searched(self, operator, world):
         away = factories.dataset(world.tenant, "away", embedding="away")
         factories.chunk(
-            factories.place(away, chunk_count=1), "A ship sails.", vector=fake_embedder.vector("ship")
+            factories.dataset_file(away, chunk_count=1), "A ship sails.", vector=fake_embedder.vector("ship")
         )
         assert "away did not answer" in text(ask(operator, away, "ship"))
 
@@ -458,7 +472,9 @@ class TestSearch:
         assert response.context["trial"] is None
 
     def test_it_finds_nothing_of_another_dataset(self, operator, world, animals):
-        factories.chunk(factories.place(factories.dataset(world.tenant), chunk_count=1), "A secret ship.")
+        factories.chunk(
+            factories.dataset_file(factories.dataset(world.tenant), chunk_count=1), "A secret ship."
+        )
         assert "secret" not in text(ask(operator, animals, "ship", mode="text"))
 
 
@@ -476,8 +492,8 @@ def test_a_search_in_a_running_gateway_asks_the_provider(gateway, upstream):
     entry = factories.catalog(world.provider, "embedder", capabilities=["embed"])
     upstream.script(entry.model, play)
     made = factories.dataset(world.tenant, embedding="embedder")
-    place = factories.place(made, filename="lighthouse.txt", chunk_count=1)
-    factories.chunk(place, "The lighthouse stands in the west.", vector=[1.0, 2.0, 3.0])
+    dataset_file = factories.dataset_file(made, filename="lighthouse.txt", chunk_count=1)
+    factories.chunk(dataset_file, "The lighthouse stands in the west.", vector=[1.0, 2.0, 3.0])
     name = User.objects.create_superuser(factories.unique("operator"), password="a password").username
     with httpx.Client(base_url=gateway.url, follow_redirects=True, timeout=30) as browser:
         browser.get("/admin/login/")

@@ -30,9 +30,9 @@ def shelf(world):
 
 def fill(into, said: str, filename: str = "handbook.md") -> str:
     """A ready file that says one thing; returns its id."""
-    place = factories.place(into, filename=filename, chunk_count=1)
-    factories.chunk(place, said, heading=HEADING if said == SECRET else "")
-    return place.file_id
+    dataset_file = factories.dataset_file(into, filename=filename, chunk_count=1)
+    factories.chunk(dataset_file, said, heading=HEADING if said == SECRET else "")
+    return dataset_file.file_id
 
 
 def guide(world, *datasets) -> None:
@@ -69,22 +69,24 @@ def check_gone(operator, request_id: str, file_id: str) -> None:
         assert words in shown
 
 
-def by_raw_sql(http, shelf, place):
+def by_raw_sql(http, shelf, dataset_file):
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM files_datasetfile WHERE id = %s", [place.pk])
+        cursor.execute("DELETE FROM files_datasetfile WHERE id = %s", [dataset_file.pk])
 
 
 @pytest.mark.parametrize(
     "delete",
     [
-        lambda http, shelf, place: http.delete(f"/files/{place.file_id}"),
-        lambda http, shelf, place: http.delete(f"/datasets/{shelf.pk}/files/{place.file_id}"),
-        lambda http, shelf, place: http.delete(f"/vector_stores/{shelf.pk}/files/{place.file_id}"),
-        lambda http, shelf, place: http.delete(f"/datasets/{shelf.pk}"),
-        lambda http, shelf, place: http.delete(f"/vector_stores/{shelf.pk}"),
+        lambda http, shelf, dataset_file: http.delete(f"/files/{dataset_file.file_id}"),
+        lambda http, shelf, dataset_file: http.delete(f"/datasets/{shelf.pk}/files/{dataset_file.file_id}"),
+        lambda http, shelf, dataset_file: http.delete(
+            f"/vector_stores/{shelf.pk}/files/{dataset_file.file_id}"
+        ),
+        lambda http, shelf, dataset_file: http.delete(f"/datasets/{shelf.pk}"),
+        lambda http, shelf, dataset_file: http.delete(f"/vector_stores/{shelf.pk}"),
         by_raw_sql,
     ],
-    ids=["file", "place", "store-file", "dataset", "store", "sql"],
+    ids=["file", "dataset_file", "store-file", "dataset", "store", "sql"],
 )
 def test_texts_go_with_their_file(http, world, operator, recorded, shelf, delete):
     other = factories.dataset(world.tenant)
@@ -100,7 +102,7 @@ def test_texts_go_with_their_file(http, world, operator, recorded, shelf, delete
     shown = why(operator, request_id)
     assert "Holidays of the other handbook." in shown
     row = Explanation.objects.get(request_id=request_id)
-    assert [one.place.file_id for one in row.texts.all()] == [kept]
+    assert [one.dataset_file.file_id for one in row.texts.all()] == [kept]
 
 
 @pytest.mark.parametrize("how", ["api", "key", "admin"])
@@ -122,7 +124,7 @@ def test_texts_go_with_their_conversation(http, world, operator, recorded, how):
 
 
 def test_texts_go_with_their_explanation(shelf):
-    row = explained(factories.place(shelf))
+    row = explained(factories.dataset_file(shelf))
     (said,) = row.texts.all()
     row.delete()
     assert not ExplainedText.objects.filter(pk=said.pk).exists()
@@ -130,18 +132,18 @@ def test_texts_go_with_their_explanation(shelf):
 
 def test_texts_and_explanations_go_with_their_tenant(upstream):
     stranger = factories.world(upstream.base_url)
-    row = explained(factories.place(factories.dataset(stranger.tenant)))
+    row = explained(factories.dataset_file(factories.dataset(stranger.tenant)))
     (said,) = row.texts.all()
     stranger.tenant.delete()
     assert not Explanation.objects.filter(pk=row.pk).exists()
     assert not ExplainedText.objects.filter(pk=said.pk).exists()
 
 
-def explained(place, **fields) -> Explanation:
+def explained(dataset_file, **fields) -> Explanation:
     row = Explanation(
-        request_id=factories.unique("req"), tenant=place.tenant, key_id=1, model="guide", query="?",
+        request_id=factories.unique("req"), tenant=dataset_file.tenant, key_id=1, model="guide", query="?",
         passages=[
-            {"file_id": place.file_id, "dataset_id": place.dataset_id, "heading": HEADING, "text": SECRET, **fields}
+            {"file_id": dataset_file.file_id, "dataset_id": dataset_file.dataset_id, "heading": HEADING, "text": SECRET, **fields}
         ],
     )  # fmt: skip
     row.keep()
@@ -149,28 +151,28 @@ def explained(place, **fields) -> Explanation:
 
 
 def test_what_is_recorded_after_the_deletion_holds_no_text(shelf):
-    place = factories.place(shelf)
-    File.objects.filter(pk=place.file_id).delete()
-    row = explained(place)
+    dataset_file = factories.dataset_file(shelf)
+    File.objects.filter(pk=dataset_file.file_id).delete()
+    row = explained(dataset_file)
     assert not row.texts.exists()
     assert SECRET not in str(Explanation.objects.get(pk=row.pk).passages)
 
 
 def test_what_is_recorded_while_the_file_is_deleted_holds_no_text_and_waits_for_nobody(shelf):
-    place = factories.place(shelf)
+    dataset_file = factories.dataset_file(shelf)
     with ThreadPoolExecutor(1) as beside, transaction.atomic():
-        File.objects.filter(pk=place.file_id).delete()
-        row = beside.submit(explained, place).result(timeout=20)
+        File.objects.filter(pk=dataset_file.file_id).delete()
+        row = beside.submit(explained, dataset_file).result(timeout=20)
         assert not row.texts.exists()
         beside.submit(connections.close_all).result()
     assert not row.texts.exists()
 
 
 def test_a_passage_of_another_tenants_place_is_not_kept(world, shelf, upstream):
-    stranger = factories.place(factories.dataset(factories.world(upstream.base_url).tenant))
+    stranger = factories.dataset_file(factories.dataset(factories.world(upstream.base_url).tenant))
     row = explained(stranger)
     assert row.texts.count() == 1
-    mine = factories.place(shelf)
+    mine = factories.dataset_file(shelf)
     assert not explained(mine, file_id=stranger.file_id, dataset_id=stranger.dataset_id).texts.exists()
 
 

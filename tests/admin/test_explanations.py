@@ -21,20 +21,22 @@ def why(client, request_id: str):
 
 
 def test_it_shows_question_passages_and_size_of_the_prompt(operator, world):
-    place = factories.place(factories.dataset(world.tenant), filename="handbook.pdf")
+    dataset_file = factories.dataset_file(factories.dataset(world.tenant), filename="handbook.pdf")
     made = factories.explanation(
         world.tenant,
         key_id=world.key.row.pk,
         agent_version=3,
         query="How many days can I carry over?",
         passages=[
-            passage(file_id=place.file_id),
+            passage(file_id=dataset_file.file_id),
             passage(given=False, filename="travel.pdf", similarity=None),
         ],
         passage_tokens=410,
         prompt_tokens=1780,
     )
-    made.texts.create(place=place, position=0, heading="Holidays", text="Unused days expire in <b>March</b>.")
+    made.texts.create(
+        dataset_file=dataset_file, position=0, heading="Holidays", text="Unused days expire in <b>March</b>."
+    )
     usage = record(world, request_id=made.request_id)
     response = why(operator, made.request_id)
     found = text(response)
@@ -47,7 +49,7 @@ def test_it_shows_question_passages_and_size_of_the_prompt(operator, world):
         assert words in found, words
     html = response.content.decode()
     assert "<b>March" not in html
-    assert url("files_datasetfile_change", place.pk) in html
+    assert url("files_datasetfile_change", dataset_file.pk) in html
     assert url("tenants_usagerecord_change", usage.pk) in html
 
 

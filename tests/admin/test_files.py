@@ -26,8 +26,8 @@ def listed(client: Client, world, **query) -> list[int]:
     return [row.pk for row in response.context["cl"].result_list]
 
 
-def page(client: Client, place: DatasetFile, **query):
-    response = client.get(url("files_datasetfile_change", place.pk), query)
+def page(client: Client, dataset_file: DatasetFile, **query):
+    response = client.get(url("files_datasetfile_change", dataset_file.pk), query)
     assert response.status_code == 200
     return response
 
@@ -36,10 +36,10 @@ def page(client: Client, place: DatasetFile, **query):
 class TestList:
     def test_it_can_be_narrowed(self, operator, world, dataset):
         other = factories.dataset(world.tenant, "other")
-        ready = factories.place(dataset)
-        failed = factories.place(dataset, state=State.FAILED)
-        waiting = factories.place(other, state=State.UPLOADED)
-        hidden = factories.place(factories.dataset(world.tenant, hidden=True), state=State.PROCESSING)
+        ready = factories.dataset_file(dataset)
+        failed = factories.dataset_file(dataset, state=State.FAILED)
+        waiting = factories.dataset_file(other, state=State.UPLOADED)
+        hidden = factories.dataset_file(factories.dataset(world.tenant, hidden=True), state=State.PROCESSING)
         assert listed(operator, world, state="failed") == [failed.pk]
         assert listed(operator, world, state="work") == [hidden.pk, waiting.pk]
         assert listed(operator, world, dataset=dataset.pk) == [failed.pk, ready.pk]
@@ -52,7 +52,7 @@ class TestList:
 
     def test_more_files_cost_no_more_queries(self, operator, world, dataset):
         address = url("files_datasetfile_changelist", tenant__id__exact=world.tenant.pk)
-        factories.place(dataset)
+        factories.dataset_file(dataset)
         operator.get(address)
         with queries() as few:
             operator.get(address)
@@ -60,7 +60,7 @@ class TestList:
         for number in range(10):
             into = factories.dataset(world.tenant, hidden=number % 2 == 0)
             held = factories.file(world.tenant, key=world.key.row if number % 3 else None)
-            factories.place(into, file=held, state=State.FAILED if number % 2 else State.PROCESSING)
+            factories.dataset_file(into, file=held, state=State.FAILED if number % 2 else State.PROCESSING)
         thread.dataset = into
         with queries() as many:
             assert len(operator.get(address).context["cl"].result_list) == 11
@@ -77,11 +77,11 @@ class TestPage:
             content_type="application/pdf",
             bytes=1_840_000,
         )
-        place = factories.place(
+        dataset_file = factories.dataset_file(
             dataset, file=held, state=State.FAILED, stage="extracting", attempts=2, worker_deaths=1,
             error_code="encrypted_file", error_message="The file is encrypted.", attributes={"year": 2026},
         )  # fmt: skip
-        found = text(page(operator, place))
+        found = text(page(operator, dataset_file))
         for words in (
             "handbook.pdf", "1.8 MB", "application/pdf", world.key.row.name, "handbook", world.tenant.name,
             held.pk, held.sha256[:16], "The file is encrypted.", "encrypted_file", "2 of 3", "1 of 10",
@@ -90,10 +90,10 @@ class TestPage:
             assert words in found, words
 
     def test_it_says_what_could_not_be_read(self, operator, dataset):
-        assert "gt-notice-warning" not in page(operator, factories.place(dataset)).content.decode()
-        place = factories.place(dataset, warning="3 pages were <b>not</b> read.")
-        assert "3 pages were <b>not</b> read." in text(page(operator, place))
-        assert "<b>not</b>" not in page(operator, place).content.decode()
+        assert "gt-notice-warning" not in page(operator, factories.dataset_file(dataset)).content.decode()
+        dataset_file = factories.dataset_file(dataset, warning="3 pages were <b>not</b> read.")
+        assert "3 pages were <b>not</b> read." in text(page(operator, dataset_file))
+        assert "<b>not</b>" not in page(operator, dataset_file).content.decode()
 
     @pytest.mark.parametrize(
         ("fields", "now"),
@@ -106,47 +106,50 @@ class TestPage:
         ],
     )
     def test_it_shows_the_stage_that_it_is_at(self, operator, dataset, fields, now):
-        steps = page(operator, factories.place(dataset, **fields)).context["steps"]
+        steps = page(operator, factories.dataset_file(dataset, **fields)).context["steps"]
         assert [step.title for step in steps if step.mark == "now"] == [now] * bool(now)
         assert (steps[-1].mark == "done") == (fields["state"] == State.READY)
 
     def test_a_recording_is_transcribed(self, operator, world, dataset):
         held = factories.file(world.tenant, content_type="audio/mpeg", filename="talk.mp3")
-        place = factories.place(dataset, file=held, state=State.PROCESSING, stage="transcribing")
-        assert "Transcribing" in [step.title for step in page(operator, place).context["steps"]]
+        dataset_file = factories.dataset_file(
+            dataset, file=held, state=State.PROCESSING, stage="transcribing"
+        )
+        assert "Transcribing" in [step.title for step in page(operator, dataset_file).context["steps"]]
 
     def test_its_chunks_come_in_pages(self, operator, dataset):
-        place = factories.place(dataset, chunk_count=45)
+        dataset_file = factories.dataset_file(dataset, chunk_count=45)
         for number in range(45):
-            factories.chunk(place, f"Passage <i>{number}</i>.", page=number, heading=f"Part {number}")
-        first = page(operator, place)
+            factories.chunk(dataset_file, f"Passage <i>{number}</i>.", page=number, heading=f"Part {number}")
+        first = page(operator, dataset_file)
         assert "Passage <i>0</i>." in text(first)
         assert "Passage &lt;i&gt;0&lt;/i&gt;." in first.content.decode()
         assert "1 of 3" in text(first)
-        last = text(page(operator, place, chunks=3))
+        last = text(page(operator, dataset_file, chunks=3))
         assert "Passage <i>44</i>." in last
         assert "page 44" in last
         assert "Part 44" in last
-        assert page(operator, place, chunks="x'").status_code == 200
+        assert page(operator, dataset_file, chunks="x'").status_code == 200
 
     def test_other_places_of_the_same_file_are_named(self, operator, world, dataset):
-        place = factories.place(dataset)
-        factories.place(factories.dataset(world.tenant, "elsewhere"), file=place.file)
-        assert "elsewhere" in text(page(operator, place))
+        dataset_file = factories.dataset_file(dataset)
+        factories.dataset_file(factories.dataset(world.tenant, "elsewhere"), file=dataset_file.file)
+        assert "elsewhere" in text(page(operator, dataset_file))
 
     def test_a_conversations_file_leads_to_the_conversation(self, operator, world):
         thread = factories.conversation(world.key)
         thread.dataset = factories.dataset(world.tenant, hidden=True)
         thread.save()
-        place = factories.place(thread.dataset)
-        response = page(operator, place)
+        dataset_file = factories.dataset_file(thread.dataset)
+        response = page(operator, dataset_file)
         assert url("inference_conversation_change", thread.pk) in response.content.decode()
         assert operator.get(url("inference_conversation_change", thread.pk)).status_code == 200
 
     def test_nothing_of_it_can_be_typed(self, operator, dataset):
-        place = factories.place(dataset)
+        dataset_file = factories.dataset_file(dataset)
         assert (
-            operator.post(url("files_datasetfile_change", place.pk), {"state": "failed"}).status_code == 403
+            operator.post(url("files_datasetfile_change", dataset_file.pk), {"state": "failed"}).status_code
+            == 403
         )
         assert operator.get(url("files_datasetfile_add")).status_code == 403
 
@@ -154,33 +157,33 @@ class TestPage:
 @pytest.mark.django_db
 class TestProgress:
     def test_it_is_told_of_the_files_that_are_asked_for(self, operator, dataset):
-        one = factories.place(dataset, state=State.PROCESSING, stage="embedding", progress=70)
-        factories.place(dataset, state=State.PROCESSING)
+        one = factories.dataset_file(dataset, state=State.PROCESSING, stage="embedding", progress=70)
+        factories.dataset_file(dataset, state=State.PROCESSING)
         told = operator.get(url("files_datasetfile_progress"), {"ids": f"{one.pk},x,'"}).json()
         assert told["working"] == 1
-        assert [(row["id"], row["progress"], row["note"]) for row in told["places"]] == [
+        assert [(row["id"], row["progress"], row["note"]) for row in told["dataset_files"]] == [
             (one.pk, 70, "Embedding · 70 %")
         ]
 
     @pytest.mark.parametrize("ids", ["", "x", "9" * 40, "\0", ","])
     def test_ids_that_make_no_sense_find_nothing(self, operator, ids):
         told = operator.get(url("files_datasetfile_progress"), {"ids": ids})
-        assert told.json() == {"working": 0, "places": []}
+        assert told.json() == {"working": 0, "dataset_files": []}
 
     def test_it_takes_the_permission_to_look(self, staff, dataset):
-        place = factories.place(dataset)
-        address = url("files_datasetfile_progress", ids=place.pk)
+        dataset_file = factories.dataset_file(dataset)
+        address = url("files_datasetfile_progress", ids=dataset_file.pk)
         assert staff("files.view_dataset").get(address).status_code == 403
         assert staff("files.view_datasetfile").get(address).status_code == 200
 
     def test_it_costs_the_same_for_many(self, operator, dataset):
-        places = [factories.place(dataset, state=State.PROCESSING) for _ in range(20)]
+        dataset_files = [factories.dataset_file(dataset, state=State.PROCESSING) for _ in range(20)]
         address = url("files_datasetfile_progress")
-        operator.get(address, {"ids": places[0].pk})
+        operator.get(address, {"ids": dataset_files[0].pk})
         with queries() as few:
-            operator.get(address, {"ids": places[0].pk})
+            operator.get(address, {"ids": dataset_files[0].pk})
         with queries() as many:
-            operator.get(address, {"ids": ",".join(str(place.pk) for place in places)})
+            operator.get(address, {"ids": ",".join(str(dataset_file.pk) for dataset_file in dataset_files)})
         assert len(many) == len(few)
 
 
@@ -206,19 +209,19 @@ class TestContent:
         assert Client().get(address).status_code == 302
 
     def test_bytes_that_are_gone_are_said_to_be(self, operator, dataset):
-        place = factories.place(dataset)
-        assert operator.get(url("files_datasetfile_content", place.pk)).status_code == 404
+        dataset_file = factories.dataset_file(dataset)
+        assert operator.get(url("files_datasetfile_content", dataset_file.pk)).status_code == 404
 
     def test_a_running_gateway_sends_all_of_it(self, gateway, dataset):
         data = bytes(range(256)) * 4096
-        place = factories.upload(dataset, data)
+        dataset_file = factories.upload(dataset, data)
         name = User.objects.create_superuser(factories.unique("operator"), password="a password").username
         with httpx.Client(base_url=gateway.url, follow_redirects=True, timeout=30) as browser:
             browser.get("/admin/login/")
             token = browser.cookies["csrftoken"]
             log_in = {"username": name, "password": "a password", "csrfmiddlewaretoken": token}
             browser.post("/admin/login/", data={**log_in, "next": "/admin/"})
-            answer = browser.get(url("files_datasetfile_content", place.pk))
+            answer = browser.get(url("files_datasetfile_content", dataset_file.pk))
         assert answer.content == data
         assert answer.headers["content-disposition"].startswith("attachment")
 
@@ -227,82 +230,90 @@ class TestContent:
 class TestAgain:
     def test_one_that_failed_waits_once_more(self, operator, dataset):
         requested_by = factories.key(dataset.tenant).row
-        place = factories.place(
+        dataset_file = factories.dataset_file(
             dataset, state=State.FAILED, error_code="no_text", attempts=1, requested_by=requested_by
         )
-        assert f"Booked to {requested_by.name}" in text(page(operator, place))
-        address = url("files_datasetfile_again_page", place.pk)
+        assert f"Booked to {requested_by.name}" in text(page(operator, dataset_file))
+        address = url("files_datasetfile_again_page", dataset_file.pk)
         assert "no search finds it" in text(operator.get(address))
         response = operator.post(address, {"confirm": "yes"}, follow=True)
         assert said(response) == ["1 file to be processed again."]
-        place.refresh_from_db()
-        assert (place.state, place.error_code, place.attempts) == (State.UPLOADED, "", 0)
-        assert place.requested_by is None
-        assert "Had it processed again." in text(operator.get(url("files_datasetfile_history", place.pk)))
+        dataset_file.refresh_from_db()
+        assert (dataset_file.state, dataset_file.error_code, dataset_file.attempts) == (State.UPLOADED, "", 0)
+        assert dataset_file.requested_by is None
+        assert "Had it processed again." in text(
+            operator.get(url("files_datasetfile_history", dataset_file.pk))
+        )
 
     def test_one_in_work_is_left_alone(self, operator, dataset):
-        place = factories.place(dataset, state=State.PROCESSING, progress=40)
-        address = url("files_datasetfile_again_page", place.pk)
-        assert url("files_datasetfile_again_page", place.pk) not in page(operator, place).content.decode()
+        dataset_file = factories.dataset_file(dataset, state=State.PROCESSING, progress=40)
+        address = url("files_datasetfile_again_page", dataset_file.pk)
+        assert (
+            url("files_datasetfile_again_page", dataset_file.pk)
+            not in page(operator, dataset_file).content.decode()
+        )
         response = operator.post(address, {"confirm": "yes"}, follow=True)
         assert "waiting or in work already" in said(response)[0]
-        place.refresh_from_db()
-        assert (place.state, place.progress) == (State.PROCESSING, 40)
+        dataset_file.refresh_from_db()
+        assert (dataset_file.state, dataset_file.progress) == (State.PROCESSING, 40)
 
     def test_many_at_once_are_counted(self, operator, dataset):
-        places = [
-            factories.place(dataset, state=state)
+        dataset_files = [
+            factories.dataset_file(dataset, state=state)
             for state in (State.FAILED, State.READY, State.CANCELLED, State.PROCESSING)
         ]
-        data = {"action": "process_selected", "_selected_action": [place.pk for place in places]}
+        data = {
+            "action": "process_selected",
+            "_selected_action": [dataset_file.pk for dataset_file in dataset_files],
+        }
         asked = operator.post(url("files_datasetfile_changelist"), data)
         assert "Process 3 files again" in text(asked)
         done = operator.post(url("files_datasetfile_changelist"), {**data, "confirm": "yes"}, follow=True)
         assert said(done) == ["3 files to be processed again. 1 was waiting or in work already."]
-        states = [DatasetFile.objects.get(pk=place.pk).state for place in places]
+        states = [DatasetFile.objects.get(pk=dataset_file.pk).state for dataset_file in dataset_files]
         assert states == [State.UPLOADED] * 3 + [State.PROCESSING]
 
     def test_it_takes_the_permission_to_change_files(self, staff, dataset):
-        place = factories.place(dataset, state=State.FAILED)
-        address = url("files_datasetfile_again_page", place.pk)
+        dataset_file = factories.dataset_file(dataset, state=State.FAILED)
+        address = url("files_datasetfile_again_page", dataset_file.pk)
         assert staff("files.view_datasetfile").post(address).status_code == 403
-        data = {"action": "process_selected", "_selected_action": [place.pk], "confirm": "yes"}
+        data = {"action": "process_selected", "_selected_action": [dataset_file.pk], "confirm": "yes"}
         staff("files.view_datasetfile").post(url("files_datasetfile_changelist"), data)
-        place.refresh_from_db()
-        assert place.state == State.FAILED
+        dataset_file.refresh_from_db()
+        assert dataset_file.state == State.FAILED
         allowed = staff("files.view_datasetfile", "files.change_datasetfile")
         assert allowed.post(address, {"confirm": "yes"}).status_code == 302
-        place.refresh_from_db()
-        assert place.state == State.UPLOADED
+        dataset_file.refresh_from_db()
+        assert dataset_file.state == State.UPLOADED
 
 
 class TestDelete:
     def test_what_came_with_the_dataset_goes_with_its_bytes(self, operator, dataset):
-        place = factories.upload(dataset, b"Some words.")
-        operator.post(url("files_datasetfile_delete", place.pk), {"post": "yes"})
-        assert not File.objects.filter(pk=place.file_id).exists()
-        assert not default_storage.exists(place.file.path)
+        dataset_file = factories.upload(dataset, b"Some words.")
+        operator.post(url("files_datasetfile_delete", dataset_file.pk), {"post": "yes"})
+        assert not File.objects.filter(pk=dataset_file.file_id).exists()
+        assert not default_storage.exists(dataset_file.file.path)
 
     def test_what_is_elsewhere_stays_there(self, operator, world, dataset):
-        place = factories.upload(dataset, b"Some words.")
-        other = factories.place(factories.dataset(world.tenant), file=place.file)
-        data = {"action": "delete_selected", "_selected_action": [place.pk], "post": "yes"}
+        dataset_file = factories.upload(dataset, b"Some words.")
+        other = factories.dataset_file(factories.dataset(world.tenant), file=dataset_file.file)
+        data = {"action": "delete_selected", "_selected_action": [dataset_file.pk], "post": "yes"}
         operator.post(url("files_datasetfile_changelist"), data)
-        assert not DatasetFile.objects.filter(pk=place.pk).exists()
+        assert not DatasetFile.objects.filter(pk=dataset_file.pk).exists()
         assert DatasetFile.objects.filter(pk=other.pk).exists()
-        assert default_storage.exists(place.file.path)
+        assert default_storage.exists(dataset_file.file.path)
 
     def test_it_takes_the_permission_to_delete_files(self, staff, dataset):
-        place = factories.place(dataset)
+        dataset_file = factories.dataset_file(dataset)
         client = staff("files.view_datasetfile", "files.change_datasetfile")
-        address = url("files_datasetfile_delete", place.pk)
+        address = url("files_datasetfile_delete", dataset_file.pk)
         assert client.post(address, {"post": "yes"}).status_code == 403
 
 
 def test_the_search_of_all_pages_finds_files_and_datasets(operator, dataset):
-    place = factories.place(dataset, filename=factories.unique("quarterly"))
-    found = operator.get(url("search"), {"s": place.file.filename, "extended": "1"}).content.decode()
-    assert url("files_datasetfile_change", place.pk) in found
+    dataset_file = factories.dataset_file(dataset, filename=factories.unique("quarterly"))
+    found = operator.get(url("search"), {"s": dataset_file.file.filename, "extended": "1"}).content.decode()
+    assert url("files_datasetfile_change", dataset_file.pk) in found
     found = operator.get(url("search"), {"s": dataset.pk, "extended": "1"}).content.decode()
     (link,) = set(re.findall(r"/admin/files/dataset/[^/]+/change/", found))
     assert operator.get(link).status_code == 200

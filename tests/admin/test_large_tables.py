@@ -21,14 +21,14 @@ def plan(sql: str) -> str:
 @pytest.mark.parametrize(
     ("page", "index"),
     [
-        ("files_datasetfile", "files_place_newest"),
+        ("files_datasetfile", "files_datasetfile_newest"),
         ("files_file", "files_file_newest"),
         ("inference_conversation", "inference_conversation_newest"),
         ("inference_explanation", "inference_explanation_newest"),
     ],
 )
 def test_a_list_begins_with_the_newest_without_sorting_all(operator, world, dataset, page, index):
-    factories.place(dataset)
+    factories.dataset_file(dataset)
     factories.conversation(world.key)
     factories.explanation(world.tenant)
     with queries() as made:
@@ -41,8 +41,8 @@ def test_a_list_begins_with_the_newest_without_sorting_all(operator, world, data
 
 @pytest.mark.django_db
 def test_the_dashboard_counts_failed_files_alone(operator, dataset):
-    factories.place(dataset, state=DatasetFile.State.FAILED)
+    factories.dataset_file(dataset, state=DatasetFile.State.FAILED)
     with queries() as made:
         operator.get("/admin/")
     [counted] = [one for one in made if 'FROM "files_datasetfile"' in one["sql"] and "'failed'" in one["sql"]]
-    assert "using files_place_failed on files_datasetfile" in plan(counted["sql"])
+    assert "using files_datasetfile_failed on files_datasetfile" in plan(counted["sql"])

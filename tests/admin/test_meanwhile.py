@@ -65,9 +65,9 @@ def test_files_come_into_a_dataset_while_its_form_is_saved(operator, world, monk
     data = {**fields(operator.get(address)), "embedding": ""}
     placed: list[DatasetFile] = []
 
-    def place() -> None:
+    def dataset_file() -> None:
         try:
-            placed.append(factories.place(dataset))
+            placed.append(factories.dataset_file(dataset))
         finally:
             connections.close_all()
 
@@ -75,12 +75,12 @@ def test_files_come_into_a_dataset_while_its_form_is_saved(operator, world, monk
 
     def while_cleaned(form: DatasetForm) -> Any:
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(place).result(20)
+            pool.submit(dataset_file).result(20)
         return clean(form)
 
     monkeypatch.setattr(DatasetForm, "clean", while_cleaned)
     assert operator.post(address, data).status_code == 302
-    assert list(dataset.places.all()) == placed
+    assert list(dataset.dataset_files.all()) == placed
 
 
 def test_a_key_that_is_given_a_new_secret_keeps_it(operator, world):

@@ -19,7 +19,7 @@ def listed(client, world, **query) -> list[str]:
 
 @pytest.mark.django_db
 def test_what_no_dataset_holds_is_found(operator, world, dataset):
-    held = factories.place(dataset).file
+    held = factories.dataset_file(dataset).file
     loose = factories.file(world.tenant, origin=File.Origin.FILES, filename="loose.pdf")
     assert listed(operator, world) == [loose.pk, held.pk]
     assert listed(operator, world, use="unused") == [loose.pk]
@@ -31,13 +31,13 @@ def test_what_no_dataset_holds_is_found(operator, world, dataset):
 @pytest.mark.django_db
 def test_more_files_cost_no_more_queries(operator, world, dataset):
     address = url("files_file_changelist", tenant__id__exact=world.tenant.pk)
-    factories.place(dataset)
+    factories.dataset_file(dataset)
     operator.get(address)
     with queries() as few:
         operator.get(address)
     for number in range(10):
         held = factories.file(world.tenant, key=world.key.row if number % 2 else None)
-        factories.place(dataset, file=held)
+        factories.dataset_file(dataset, file=held)
     with queries() as many:
         assert len(operator.get(address).context["cl"].result_list) == 11
     assert len(many) == len(few)
@@ -47,14 +47,14 @@ def test_more_files_cost_no_more_queries(operator, world, dataset):
 def test_its_page_says_where_it_is(operator, world, dataset):
     evil = "<script>alert(1)</script>.pdf"
     held = factories.file(world.tenant, key=world.key.row, filename=evil, bytes=1_400_000)
-    place = factories.place(dataset, file=held)
+    dataset_file = factories.dataset_file(dataset, file=held)
     response = operator.get(url("files_file_change", held.pk))
     found = text(response)
     for words in ("1.4 MB", world.key.row.name, held.sha256, "handbook", "ready"):
         assert words in found
     html = response.content.decode()
     assert "<script>alert" not in html
-    assert url("files_datasetfile_change", place.pk) in html
+    assert url("files_datasetfile_change", dataset_file.pk) in html
     loose = factories.file(world.tenant)
     assert "no search finds it" in text(operator.get(url("files_file_change", loose.pk)))
 
@@ -72,11 +72,11 @@ def test_it_says_when_it_expires(operator, world):
 
 
 def test_deleting_it_takes_it_out_of_every_dataset_with_its_bytes(operator, dataset):
-    place = factories.upload(dataset)
-    operator.post(url("files_file_delete", place.file_id), {"post": "yes"})
-    assert not File.objects.filter(pk=place.file_id).exists()
-    assert not DatasetFile.objects.filter(pk=place.pk).exists()
-    assert not default_storage.exists(place.file.path)
+    dataset_file = factories.upload(dataset)
+    operator.post(url("files_file_delete", dataset_file.file_id), {"post": "yes"})
+    assert not File.objects.filter(pk=dataset_file.file_id).exists()
+    assert not DatasetFile.objects.filter(pk=dataset_file.pk).exists()
+    assert not default_storage.exists(dataset_file.file.path)
     other = factories.upload(dataset, b"Other words.")
     data = {"action": "delete_selected", "_selected_action": [other.file_id], "post": "yes"}
     operator.post(url("files_file_changelist"), data)
@@ -84,8 +84,8 @@ def test_deleting_it_takes_it_out_of_every_dataset_with_its_bytes(operator, data
 
 
 def test_its_bytes_are_an_attachment_for_those_who_may_see_it(staff, dataset):
-    place = factories.upload(dataset, b"<script>alert(1)</script>")
-    address = url("files_file_content", place.file_id)
+    dataset_file = factories.upload(dataset, b"<script>alert(1)</script>")
+    address = url("files_file_content", dataset_file.file_id)
     assert staff("files.view_datasetfile").get(address).status_code == 403
     answer = staff("files.view_file").get(address)
     assert b"".join(answer.streaming_content) == b"<script>alert(1)</script>"
@@ -95,7 +95,7 @@ def test_its_bytes_are_an_attachment_for_those_who_may_see_it(staff, dataset):
 
 @pytest.mark.django_db
 def test_nothing_of_it_is_typed_and_each_page_takes_its_permission(operator, staff, dataset):
-    held = factories.place(dataset).file
+    held = factories.dataset_file(dataset).file
     assert operator.post(url("files_file_change", held.pk), {"filename": "x"}).status_code == 403
     assert operator.get(url("files_file_add")).status_code == 403
     assert staff("files.view_datasetfile").get(url("files_file_change", held.pk)).status_code == 403

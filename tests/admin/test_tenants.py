@@ -141,10 +141,10 @@ class TestFilesAndAnswers:
     def test_sizes_are_typed_as_people_write_them(self, operator, world, typed, stored):
         after, _ = self.save(
             operator, world.tenant, max_file_bytes=typed, max_stored_bytes=typed, max_files="7",
-            max_places="8", max_datasets="9",
+            max_dataset_files="8", max_datasets="9",
         )  # fmt: skip
         assert (after.max_file_bytes, after.max_stored_bytes, after.max_files) == (stored, stored, 7)
-        assert (after.max_places, after.max_datasets) == (8, 9)
+        assert (after.max_dataset_files, after.max_datasets) == (8, 9)
         again, _ = self.save(operator, world.tenant)
         assert again.max_file_bytes == stored
 

@@ -131,20 +131,20 @@ def test_what_an_operator_did_is_said_to_be_an_operators(operator, world):
 
 
 def test_the_processing_of_a_file_leads_to_the_file(operator, world, dataset):
-    place = factories.place(dataset, filename="handbook.pdf")
-    processed = record(world, request_id=place.file_id, route="/embeddings")
+    dataset_file = factories.dataset_file(dataset, filename="handbook.pdf")
+    processed = record(world, request_id=dataset_file.file_id, route="/embeddings")
     page = operator.get(url("tenants_usagerecord_change", processed.pk))
-    link = f"{url('files_datasetfile_changelist')}?q={place.file_id}"
+    link = f"{url('files_datasetfile_changelist')}?q={dataset_file.file_id}"
     assert f'href="{link}"' in page.content.decode()
-    assert f"{place.file_id} was processed" in text(page)
+    assert f"{dataset_file.file_id} was processed" in text(page)
     assert "handbook.pdf" in text(operator.get(link))
 
 
 @pytest.mark.parametrize("hidden", [False, True])
 def test_the_indexing_of_a_dataset_leads_to_its_files(operator, world, hidden):
     dataset = factories.dataset(world.tenant, hidden=hidden)
-    factories.place(dataset, filename="handbook.pdf")
-    factories.place(factories.dataset(world.tenant), filename="elsewhere.pdf")
+    factories.dataset_file(dataset, filename="handbook.pdf")
+    factories.dataset_file(factories.dataset(world.tenant), filename="elsewhere.pdf")
     indexed = record(world, request_id=dataset.pk, route="/embeddings")
     page = operator.get(url("tenants_usagerecord_change", indexed.pk))
     link = f"{url('files_datasetfile_changelist')}?dataset={dataset.pk}"

@@ -469,10 +469,10 @@ def check_vector_stores(sdk, **_):
     assert sdk.vector_stores.update(store.id, name="Notes").name == "Notes"
     batch = sdk.vector_stores.file_batches.create(store.id, file_ids=[file.id])
     assert batch.file_counts.total == 1
-    place = sdk.vector_stores.files.retrieve(file.id, vector_store_id=store.id)
-    assert (place.object, place.vector_store_id) == ("vector_store.file", store.id)
+    dataset_file = sdk.vector_stores.files.retrieve(file.id, vector_store_id=store.id)
+    assert (dataset_file.object, dataset_file.vector_store_id) == ("vector_store.file", store.id)
     # Whether it is ready by now depends on the worker.
-    assert place.status in ("in_progress", "completed")
+    assert dataset_file.status in ("in_progress", "completed")
     assert [one.id for one in sdk.vector_stores.files.list(store.id)] == [file.id]
     changed = sdk.vector_stores.files.update(file.id, vector_store_id=store.id, attributes={"year": 2026})
     assert changed.attributes == {"year": 2026}

@@ -24,10 +24,10 @@ MARK = re.compile(r"^\[(\d+|end)\] ([0-9a-f]{8})", re.MULTILINE)
 
 def fill(into: Dataset, *texts: str, filename: str = "handbook.md", **fields):
     """A ready file with a passage of each text, on pages of their own; returns its id."""
-    place = factories.place(into, filename=filename, chunk_count=len(texts))
+    dataset_file = factories.dataset_file(into, filename=filename, chunk_count=len(texts))
     for number, text in enumerate(texts, 1):
-        factories.chunk(place, text, **{"page": number, "heading": f"Part {number}", **fields})
-    return place.file_id
+        factories.chunk(dataset_file, text, **{"page": number, "heading": f"Part {number}", **fields})
+    return dataset_file.file_id
 
 
 @pytest.fixture
@@ -319,8 +319,8 @@ def test_a_question_in_parts_is_searched_by_its_text(http, handbook, make, sent)
 
 def test_files_that_are_not_ready_are_not_found(http, handbook, make, sent):
     for state in ("uploaded", "processing", "failed", "cancelled"):
-        place = factories.place(handbook, state=state, chunk_count=1)
-        factories.chunk(place, "Holidays are 28 days a year.")
+        dataset_file = factories.dataset_file(handbook, state=state, chunk_count=1)
+        factories.chunk(dataset_file, "Holidays are 28 days a year.")
     make()
     answer = http.post("/chat/completions", json=ask("Holidays")).json()
     assert passages(sent()) == []
@@ -691,9 +691,9 @@ def vectors(world, handbook):
 def test_a_question_is_embedded_and_its_price_is_booked_to_the_request(
     http, world, handbook, vectors, make, upstream, sent, record
 ):
-    place = factories.place(handbook, chunk_count=2)
-    factories.chunk(place, "A year has 28 of them.", vector=[1.0, 0.0])
-    factories.chunk(place, "Bread is baked.", vector=[0.0, 1.0])
+    dataset_file = factories.dataset_file(handbook, chunk_count=2)
+    factories.chunk(dataset_file, "A year has 28 of them.", vector=[1.0, 0.0])
+    factories.chunk(dataset_file, "Bread is baked.", vector=[0.0, 1.0])
     make(passages=1)
     upstream.script(vectors, embedded([1.0, 0.0]))
     response = http.post("/chat/completions", json=ask("How much vacation?"))
@@ -708,9 +708,9 @@ def test_a_question_is_embedded_and_its_price_is_booked_to_the_request(
 def test_the_similarity_of_the_vectors_is_kept_with_a_passage(http, world, handbook, vectors, make, upstream):
     world.tenant.record_answers = True
     world.tenant.save()
-    place = factories.place(handbook, chunk_count=2)
-    factories.chunk(place, "A year has 28 of them.", vector=[0.6, 0.8])
-    factories.chunk(place, "Bread is baked.", vector=[0.0, 1.0])
+    dataset_file = factories.dataset_file(handbook, chunk_count=2)
+    factories.chunk(dataset_file, "A year has 28 of them.", vector=[0.6, 0.8])
+    factories.chunk(dataset_file, "Bread is baked.", vector=[0.0, 1.0])
     make()
     upstream.script(vectors, embedded([1.0, 0.0]))
     response = http.post("/chat/completions", json=ask("How much vacation?"))
@@ -719,8 +719,8 @@ def test_the_similarity_of_the_vectors_is_kept_with_a_passage(http, world, handb
 
 
 def test_with_the_embeddings_away_the_words_are_searched(http, handbook, vectors, make, upstream, sent):
-    place = factories.place(handbook, chunk_count=1)
-    factories.chunk(place, "Holidays are 28 days a year.", vector=[1.0, 0.0])
+    dataset_file = factories.dataset_file(handbook, chunk_count=1)
+    factories.chunk(dataset_file, "Holidays are 28 days a year.", vector=[1.0, 0.0])
     make()
     upstream.script(vectors, answers.answer(answers.error_body(), status=500))
     assert http.post("/chat/completions", json=ask("How many holidays?")).status_code == 200
@@ -730,8 +730,8 @@ def test_with_the_embeddings_away_the_words_are_searched(http, handbook, vectors
 def test_a_client_that_leaves_during_the_search_ends_it(
     gateway, handbook, vectors, make, upstream, world, thread
 ):
-    place = factories.place(handbook, chunk_count=1)
-    factories.chunk(place, "Holidays are 28 days a year.", vector=[1.0, 0.0])
+    dataset_file = factories.dataset_file(handbook, chunk_count=1)
+    factories.chunk(dataset_file, "Holidays are 28 days a year.", vector=[1.0, 0.0])
     make()
 
     async def silent(wire: Wire) -> None:

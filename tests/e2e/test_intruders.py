@@ -129,8 +129,8 @@ def test_a_key_without_the_scope_is_told_which_one(upstream, world, call, route,
 def test_a_dataset_that_is_not_granted_does_not_exist(world, upstream, call, route):
     dataset = factories.dataset(world.tenant, keys=[world.key.row])
     batch = FileBatch.objects.create(tenant=world.tenant, dataset=dataset)
-    place = factories.place(dataset, batch=batch, attributes={"a": 1})
-    names = {"ds_none": dataset.pk, "file-none": place.file_id, "vsfb_none": batch.pk}
+    dataset_file = factories.dataset_file(dataset, batch=batch, attributes={"a": 1})
+    names = {"ds_none": dataset.pk, "file-none": dataset_file.file_id, "vsfb_none": batch.pk}
     path = route.path
     for name, there in names.items():
         path = path.replace(name, there)
@@ -143,9 +143,9 @@ def test_a_dataset_that_is_not_granted_does_not_exist(world, upstream, call, rou
             assert refused["message"].replace(dataset.pk, "X") == unknown["message"].replace("ds_none", "X")
         in_hidden = base + path.replace(dataset.pk, hidden.pk)
         envelope(call(route, in_hidden, world.key.plain), 404, "dataset_not_found")
-    place.refresh_from_db()
-    assert (place.state, place.attributes) == ("ready", {"a": 1})
-    assert dataset.places.count() == 1
+    dataset_file.refresh_from_db()
+    assert (dataset_file.state, dataset_file.attributes) == ("ready", {"a": 1})
+    assert dataset.dataset_files.count() == 1
     assert not FileBatch.objects.get(pk=batch.pk).cancelled
 
 

@@ -19,11 +19,11 @@ def shelf():
     """Puts a ready file with a chunk for each text into a dataset."""
 
     def put(into: Dataset, *texts: str, **fields) -> DatasetFile:
-        place = factories.place(into, chunk_count=len(texts), **fields)
+        dataset_file = factories.dataset_file(into, chunk_count=len(texts), **fields)
         dimensions = 16 if into.embedding.startswith("wide") else 8
         for text in texts:
             vector = fake_embedder.vector(text, dimensions) if into.embedding else None
-            factories.chunk(place, text, vector=vector)
-        return place
+            factories.chunk(dataset_file, text, vector=vector)
+        return dataset_file
 
     return put

@@ -71,10 +71,10 @@ def _encrypted_office():
 
 def _locked_zip():
     data = bytearray(sample_files.docx([("Normal", "Locked away")]))
-    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+    for mark, dataset_file in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         at = data.find(mark)
         while at >= 0:
-            data[at + place] |= 1
+            data[at + dataset_file] |= 1
             at = data.find(mark, at + 1)
     return bytes(data)
 
@@ -120,8 +120,8 @@ def _pdf_form_loop():
 def _pdf_earlier_loop():
     """A file whose table of objects says that an earlier one is at its own place."""
     data = sample_files.pdf([["Round and round"]])
-    place = int(data.rpartition(b"startxref\n")[2].split()[0])
-    return data.replace(b"/Root 1 0 R", f"/Root 1 0 R /Prev {place}".encode())
+    dataset_file = int(data.rpartition(b"startxref\n")[2].split()[0])
+    return data.replace(b"/Root 1 0 R", f"/Root 1 0 R /Prev {dataset_file}".encode())
 
 
 def _pdf_picture():

@@ -36,7 +36,7 @@ def pdf(pages, *, trailer="", scans=None, sealed=lambda number, content: content
     scans = scans or {}
     numbers = [4 + 2 * at for at in range(len(pages))]
     pictures = list(dict.fromkeys(scans.values()))
-    places = {picture: 4 + 2 * len(pages) + at for at, picture in enumerate(pictures)}
+    dataset_files = {picture: 4 + 2 * len(pages) + at for at, picture in enumerate(pictures)}
     kids = " ".join(f"{number} 0 R" for number in numbers)
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
@@ -49,7 +49,7 @@ def pdf(pages, *, trailer="", scans=None, sealed=lambda number, content: content
         resources = "/Font << /F1 3 0 R >>"
         if at in scans:
             drawn = b"q 612 0 0 792 0 0 cm /S Do Q\n" + drawn
-            resources += f" /XObject << /S {places[scans[at]]} 0 R >>"
+            resources += f" /XObject << /S {dataset_files[scans[at]]} 0 R >>"
         stream = sealed(number + 1, zlib.compress(drawn))
         page = f"/Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {number + 1} 0 R"
         objects.append(f"<< {page} /Resources << {resources} >> >>".encode())
@@ -116,13 +116,13 @@ def _printed(lines, size):
 def pdf_of(objects, *, trailer=""):
     """A PDF of these objects, numbered from 1, of which the first is its catalog."""
     out = bytearray(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
-    places = []
+    dataset_files = []
     for number, content in enumerate(objects, 1):
-        places.append(len(out))
+        dataset_files.append(len(out))
         out += f"{number} 0 obj\n".encode() + content + b"\nendobj\n"
     start = len(out)
     out += f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n".encode()
-    out += b"".join(f"{place:010} 00000 n \n".encode() for place in places)
+    out += b"".join(f"{dataset_file:010} 00000 n \n".encode() for dataset_file in dataset_files)
     out += (
         f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R {trailer} >>\nstartxref\n{start}\n%%EOF\n".encode()
     )
@@ -279,10 +279,10 @@ def _row(number, cells):
 
 
 def _cell(row, column, value):
-    place = f"{chr(ord('A') + column)}{row}"
+    dataset_file = f"{chr(ord('A') + column)}{row}"
     if isinstance(value, int | float):
-        return f'<c r="{place}"><v>{value}</v></c>'
-    return f'<c r="{place}" t="inlineStr"><is><t>{escape(value)}</t></is></c>'
+        return f'<c r="{dataset_file}"><v>{value}</v></c>'
+    return f'<c r="{dataset_file}" t="inlineStr"><is><t>{escape(value)}</t></is></c>'
 
 
 def _types(parts):

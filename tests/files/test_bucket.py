@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ReadTimeoutError
 from django.core.files.storage import storages
 
-from files.models import File, Leftover
+from files.models import File, OrphanedBlob
 from gtapi import s3
 from tests import environment, factories
 from tests.answers import answer as answered
@@ -68,7 +68,7 @@ def test_files_go_to_the_bucket_and_come_back(http, store, world):
         assert http.delete(f"/files/{made['id']}").json()["deleted"]
         assert path not in store.objects
         envelope(http.get(f"/files/{made['id']}/content"), 404, "file_not_found")
-    assert not Leftover.objects.filter(path__in=[path.removeprefix("gateway/")]).exists()
+    assert not OrphanedBlob.objects.filter(path__in=[path.removeprefix("gateway/")]).exists()
     assert all(said.startswith("AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/") for said in store.authorizations)
 
     dataset = factories.dataset(world.tenant, keys=[world.key.row])

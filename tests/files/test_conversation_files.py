@@ -38,7 +38,7 @@ def test_an_upload_belongs_to_its_conversation(http, thread, world):
     assert (made["status"], made["dataset_id"]) == ("uploaded", None)
     dataset = Conversation.objects.get(pk=thread).dataset
     assert (dataset.hidden, dataset.name, dataset.embedding) == (True, thread, "fast")
-    assert [place.file_id for place in dataset.places.all()] == [made["id"]]
+    assert [dataset_file.file_id for dataset_file in dataset.dataset_files.all()] == [made["id"]]
     assert http.get(f"/files/{made['id']}").json()["status"] in ("uploaded", "processing", "failed", "ready")
     assert http.get(f"/files/{made['id']}/content").content == TEXT
     assert [file["id"] for file in http.get("/files").json()["data"]] == [made["id"]]
@@ -76,7 +76,7 @@ def test_the_same_content_again_is_the_file_that_is_there(http, thread):
     assert upload(http, thread).json()["id"] == upload(http, thread).json()["id"]
     second = upload(http, thread, b"Another one.").json()
     assert Dataset.objects.filter(name=thread).count() == 1
-    assert Conversation.objects.get(pk=thread).dataset.places.count() == 2
+    assert Conversation.objects.get(pk=thread).dataset.dataset_files.count() == 2
     assert second["status"] == "uploaded"
 
 
@@ -108,7 +108,7 @@ def test_a_conversation_of_somebody_else_is_not_there(http, thread, world, gatew
         for method, path in (("GET", ""), ("GET", "/content"), ("DELETE", "")):
             answer = PLAIN.request(method, f"{gateway.base_url}/files/{made['id']}{path}", headers=headers)
             envelope(answer, 404, "file_not_found")
-    assert Conversation.objects.get(pk=thread).dataset.places.count() == 1
+    assert Conversation.objects.get(pk=thread).dataset.dataset_files.count() == 1
 
 
 def test_the_scope_of_conversations_is_needed_too(http, thread, world, gateway):

@@ -71,9 +71,9 @@ def test_an_upload_becomes_ready(http, upload, dataset, ingest):
     ],
 )
 def test_each_state_is_told_in_both_ways(http, world, dataset, fields, own, openai):
-    place = factories.place(dataset, progress=0)
-    found(place.file_id, **{"progress": 0, **fields})
-    one, listed = http.get(f"/files/{place.file_id}").json(), http.get("/files").json()["data"]
+    dataset_file = factories.dataset_file(dataset, progress=0)
+    found(dataset_file.file_id, **{"progress": 0, **fields})
+    one, listed = http.get(f"/files/{dataset_file.file_id}").json(), http.get("/files").json()["data"]
     assert one["status"] == own
     assert listed == [{**one, "status": openai}]
     assert one["stage"] == (fields.get("stage") or None)
@@ -88,7 +88,7 @@ def test_each_state_is_told_in_both_ways(http, world, dataset, fields, own, open
 
 def test_a_file_of_openais_route_tells_what_becomes_of_it_in_a_dataset(client, http, world, dataset):
     made = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
-    factories.place(dataset, file=File.objects.get(pk=made.id))
+    factories.dataset_file(dataset, file=File.objects.get(pk=made.id))
     found(made.id, state="processing", progress=10)
     assert client.files.retrieve(made.id).status == "uploaded"
     assert http.get(f"/datasets/{dataset.pk}/files/{made.id}").json()["status"] == "processing"
@@ -105,7 +105,7 @@ def test_the_same_content_again_is_the_file_that_is_there(upload, dataset):
     again = upload(name="other-name.txt")
     assert again.status_code == 200
     assert again.json() == {**made, "status": "ready", "progress": 100, "stage": None}
-    assert dataset.places.count() == 1
+    assert dataset.dataset_files.count() == 1
     assert upload(TEXT + b" Always.").json()["id"] != made["id"]
 
 
@@ -118,7 +118,7 @@ def test_the_content_of_an_attached_file_is_the_file_that_is_there(client, http,
     again = upload().json()
     assert (again["id"], again["status"], again["dataset_id"]) == (attached.id, "ready", dataset.pk)
     assert http.get(f"/datasets/{dataset.pk}/files/{attached.id}").json() == again
-    assert dataset.places.count() == 2
+    assert dataset.dataset_files.count() == 2
     assert upload(TEXT + b" Always.").json()["id"] not in (attached.id, second.id)
 
 
@@ -128,12 +128,12 @@ def test_what_another_key_may_delete_is_no_answer_to_an_upload(upload, http, gat
         file = factories.file(
             world.tenant, origin=File.Origin.FILES, key=key, sha256=sha256(TEXT).hexdigest()
         )
-        factories.place(dataset, file=file)
+        factories.dataset_file(dataset, file=file)
     kept = upload().json()["id"]
-    assert dataset.places.count() == 3
+    assert dataset.dataset_files.count() == 3
     headers = {"authorization": f"Bearer {others.plain}"}
-    for place in dataset.places.exclude(file=kept).exclude(file__key=None):
-        PLAIN.delete(f"{gateway.base_url}/files/{place.file_id}", headers=headers).raise_for_status()
+    for dataset_file in dataset.dataset_files.exclude(file=kept).exclude(file__key=None):
+        PLAIN.delete(f"{gateway.base_url}/files/{dataset_file.file_id}", headers=headers).raise_for_status()
     assert upload().json()["id"] == kept
     assert http.get(f"/files/{kept}/content").content == TEXT
 
@@ -186,7 +186,7 @@ def test_a_dataset_that_is_not_granted_is_not_there(http, world, upstream, datas
     theirs = factories.dataset(factories.world(upstream.base_url).tenant)
     others = factories.dataset(world.tenant)
     hidden = factories.dataset(world.tenant, keys=[world.key.row], hidden=True)
-    placed = {row.pk: factories.place(row).file_id for row in (theirs, others, hidden)}
+    placed = {row.pk: factories.dataset_file(row).file_id for row in (theirs, others, hidden)}
     told = set()
     for dataset_id, file_id in [*placed.items(), ("ds_none", "file-none"), ("a%00b", "file-none")]:
         for method, path in (
@@ -202,7 +202,7 @@ def test_a_dataset_that_is_not_granted_is_not_there(http, world, upstream, datas
 
 
 def test_a_file_of_another_dataset_is_not_in_this_one(http, world, dataset):
-    other = factories.place(factories.dataset(world.tenant, keys=[world.key.row]))
+    other = factories.dataset_file(factories.dataset(world.tenant, keys=[world.key.row]))
     for method in ("GET", "DELETE"):
         answer = http.request(method, f"/datasets/{dataset.pk}/files/{other.file_id}")
         envelope(answer, 404, "file_not_found")
@@ -220,49 +220,51 @@ def test_a_file_that_came_with_its_dataset_goes_when_it_is_taken_out(http, uploa
 
 def test_a_file_that_came_by_itself_stays_when_it_is_taken_out(client, http, dataset):
     made = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
-    factories.place(dataset, file=File.objects.get(pk=made.id))
+    factories.dataset_file(dataset, file=File.objects.get(pk=made.id))
     http.delete(f"/datasets/{dataset.pk}/files/{made.id}")
     assert client.files.retrieve(made.id).id == made.id
-    assert dataset.places.count() == 0
+    assert dataset.dataset_files.count() == 0
 
 
 def test_only_its_key_deletes_a_file_that_came_by_itself(client, world, gateway, dataset):
     made = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
-    factories.place(dataset, file=File.objects.get(pk=made.id))
+    factories.dataset_file(dataset, file=File.objects.get(pk=made.id))
     granted = factories.key(world.tenant)
     dataset.grants.create(key=granted.row)
     address, headers = f"{gateway.base_url}/files/{made.id}", {"authorization": f"Bearer {granted.plain}"}
     assert PLAIN.get(address, headers=headers).status_code == 200
     envelope(PLAIN.delete(address, headers=headers), 403, "file_of_another_key")
     client.files.delete(made.id)
-    assert dataset.places.count() == 0
+    assert dataset.dataset_files.count() == 0
 
 
 def test_nothing_is_told_of_a_dataset_that_another_key_put_a_file_into(client, http, world, dataset):
     made = client.files.create(file=("notes.txt", TEXT), purpose="assistants").id
     file = File.objects.get(pk=made)
-    factories.place(factories.dataset(world.tenant), file=file, state="failed", error_message="A secret.")
+    factories.dataset_file(
+        factories.dataset(world.tenant), file=file, state="failed", error_message="A secret."
+    )
     shown = lambda: [http.get(f"/files/{made}").json(), *http.get("/files").json()["data"]]  # noqa: E731
     assert [(one["dataset_id"], one["status"], one["error"]) for one in shown()] == [
         (None, "processed", None)
     ] * 2
-    factories.place(dataset, file=file)
+    factories.dataset_file(dataset, file=file)
     assert [(one["dataset_id"], one["status"]) for one in shown()] == [(dataset.pk, "processed")] * 2
 
 
 def test_a_datasets_file_is_deleted_by_whoever_has_all_of_its_datasets(http, upload, world, gateway, dataset):
     made = upload().json()
     other = factories.dataset(world.tenant)
-    place = factories.place(other, file=File.objects.get(pk=made["id"]))
+    dataset_file = factories.dataset_file(other, file=File.objects.get(pk=made["id"]))
     envelope(http.delete(f"/files/{made['id']}"), 403, "file_of_another_key")
-    place.delete()
+    dataset_file.delete()
     assert http.delete(f"/files/{made['id']}").json()["deleted"]
 
 
 def test_a_deleted_dataset_takes_its_files_along(http, upload, dataset, client):
     made = upload().json()
     kept = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
-    factories.place(dataset, file=File.objects.get(pk=kept.id))
+    factories.dataset_file(dataset, file=File.objects.get(pk=kept.id))
     assert http.delete(f"/datasets/{dataset.pk}").status_code == 200
     envelope(http.get(f"/files/{made['id']}"), 404, "file_not_found")
     assert client.files.retrieve(kept.id).status == "processed"
@@ -283,8 +285,8 @@ def test_attributes_and_chunking_come_with_an_upload(http, dataset):
         "chunking_strategy": json.dumps(static),
     }
     made = http.post(f"/datasets/{dataset.pk}/files", data=data, files={"file": ("a.txt", TEXT)}).json()
-    place = dataset.places.get(file=made["id"])
-    assert (place.attributes, place.chunking) == ({"language": "en", "year": 2026}, static)
+    dataset_file = dataset.dataset_files.get(file=made["id"])
+    assert (dataset_file.attributes, dataset_file.chunking) == ({"language": "en", "year": 2026}, static)
     stored = http.get(f"/vector_stores/{dataset.pk}/files/{made['id']}").json()
     assert stored["attributes"] == {"language": "en", "year": 2026}
 
@@ -307,4 +309,4 @@ def test_attributes_and_chunking_come_with_an_upload(http, dataset):
 def test_attributes_and_chunking_that_cannot_be_are_refused(http, dataset, field, text):
     answer = http.post(f"/datasets/{dataset.pk}/files", data={field: text}, files={"file": ("a.txt", TEXT)})
     assert envelope(answer, 400)["param"].startswith(field)
-    assert dataset.places.count() == 0
+    assert dataset.dataset_files.count() == 0

@@ -117,7 +117,7 @@ def test_lists_come_in_pages_both_ways(http):
 def test_files_are_counted_by_state(http, world):
     dataset = factories.dataset(world.tenant, keys=[world.key.row])
     for state in (State.READY, State.READY, State.FAILED, State.PROCESSING):
-        factories.place(dataset, state=state, file=factories.file(world.tenant, bytes=7))
+        factories.dataset_file(dataset, state=state, file=factories.file(world.tenant, bytes=7))
     shown = http.get(f"/datasets/{dataset.pk}").json()
     assert shown["bytes"] == 28
     assert shown["file_counts"] == {
@@ -229,11 +229,11 @@ def test_a_dataset_goes_with_all_that_came_with_it_and_nothing_else(http, world)
     dataset, kept = (factories.dataset(world.tenant, keys=[world.key.row]) for _ in range(2))
     agent = world.support
     agent.datasets.add(dataset)
-    uploaded = factories.place(dataset)
+    uploaded = factories.dataset_file(dataset)
     factories.chunk(uploaded, vector=[1.0, 0.0])
-    attached = factories.place(dataset, file=factories.file(world.tenant, origin=File.Origin.FILES))
-    shared = factories.place(dataset)
-    elsewhere = factories.place(kept, file=shared.file)
+    attached = factories.dataset_file(dataset, file=factories.file(world.tenant, origin=File.Origin.FILES))
+    shared = factories.dataset_file(dataset)
+    elsewhere = factories.dataset_file(kept, file=shared.file)
     factories.chunk(elsewhere, vector=[1.0, 0.0])
     gone = http.delete(f"/datasets/{dataset.pk}")
     assert gone.json() == {"id": dataset.pk, "object": "dataset.deleted", "deleted": True}

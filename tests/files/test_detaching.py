@@ -24,20 +24,20 @@ def poor(gateway, world, store):
 
 
 def test_a_key_that_may_delete_no_files_does_not_do_so_by_detaching(http, store, poor):
-    place = factories.place(store)
-    address = f"/vector_stores/{store.pk}/files/{place.file_id}"
+    dataset_file = factories.dataset_file(store)
+    address = f"/vector_stores/{store.pk}/files/{dataset_file.file_id}"
     error = envelope(poor.delete(address), 403, "insufficient_scope")
     assert "'files:write'" in error["message"]
-    assert store.places.filter(pk=place.pk).exists()
+    assert store.dataset_files.filter(pk=dataset_file.pk).exists()
     assert http.delete(address).status_code == 200
-    assert not File.objects.filter(pk=place.file_id).exists()
+    assert not File.objects.filter(pk=dataset_file.file_id).exists()
 
 
 def kept_elsewhere(world, store) -> list[File]:
     """Files of the store that are not its alone."""
-    shared = factories.place(store).file
-    factories.place(factories.dataset(world.tenant), file=shared)
-    own = factories.place(store, file=factories.file(world.tenant, origin=File.Origin.FILES)).file
+    shared = factories.dataset_file(store).file
+    factories.dataset_file(factories.dataset(world.tenant), file=shared)
+    own = factories.dataset_file(store, file=factories.file(world.tenant, origin=File.Origin.FILES)).file
     return [shared, own]
 
 
@@ -45,19 +45,19 @@ def test_it_takes_out_what_is_kept_elsewhere(world, store, poor):
     for file in kept_elsewhere(world, store):
         assert poor.delete(f"/vector_stores/{store.pk}/files/{file.pk}").status_code == 200
         assert File.objects.filter(pk=file.pk).exists()
-    assert store.places.count() == 0
+    assert store.dataset_files.count() == 0
 
 
 @pytest.mark.parametrize("path", ["/datasets", "/vector_stores"])
 def test_a_key_that_may_delete_no_files_does_not_do_so_with_their_dataset(http, world, store, poor, path):
-    place = factories.place(store)
+    dataset_file = factories.dataset_file(store)
     kept = kept_elsewhere(world, store)
     error = envelope(poor.delete(f"{path}/{store.pk}"), 403, "insufficient_scope")
     assert "'files:write'" in error["message"]
-    assert store.places.count() == 3
+    assert store.dataset_files.count() == 3
     assert http.delete(f"{path}/{store.pk}").status_code == 200
     assert not Dataset.objects.filter(pk=store.pk).exists()
-    assert not File.objects.filter(pk=place.file_id).exists()
+    assert not File.objects.filter(pk=dataset_file.file_id).exists()
     assert File.objects.filter(pk__in=[file.pk for file in kept]).count() == 2
 
 

@@ -18,20 +18,20 @@ def store(world) -> Dataset:
 
 
 def filled(store: Dataset, texts: list[str]):
-    place = factories.place(store, chunk_count=len(texts))
+    dataset_file = factories.dataset_file(store, chunk_count=len(texts))
     Chunk.objects.bulk_create(
-        Chunk(tenant=store.tenant, dataset=store, place=place, position=at, text=text, tokens=1)
+        Chunk(tenant=store.tenant, dataset=store, dataset_file=dataset_file, position=at, text=text, tokens=1)
         for at, text in enumerate(texts)
     )
-    return place
+    return dataset_file
 
 
 @pytest.mark.parametrize("number", [0, 1, extracted_text.BATCH, 2 * extracted_text.BATCH + 1])
 def test_the_sdk_gets_every_piece_in_one_answer(client, store, number):
     texts = [f'Piece {at}: "ä\n\U0001f600".' for at in range(number)]
-    place = filled(store, texts)
-    factories.chunk(factories.place(store), "Another file's.")
-    page = client.vector_stores.files.content(place.file_id, vector_store_id=store.pk)
+    dataset_file = filled(store, texts)
+    factories.chunk(factories.dataset_file(store), "Another file's.")
+    page = client.vector_stores.files.content(dataset_file.file_id, vector_store_id=store.pk)
     assert [(part.type, part.text) for part in page.data] == [("text", text) for text in texts]
     assert not page.has_next_page()
     assert (page.object, page.has_more, page.next_page) == (
@@ -48,25 +48,25 @@ def test_each_batch_is_one_query(store):
 
 @pytest.mark.parametrize("again", [False, True], ids=["deleted", "processed-again"])
 def test_pieces_of_two_times_are_never_put_together(store, again):
-    place = filled(store, ["old"] * (extracted_text.BATCH + 1))
-    read = Contents(place)
+    dataset_file = filled(store, ["old"] * (extracted_text.BATCH + 1))
+    read = Contents(dataset_file)
     assert len(read.batch()) == extracted_text.BATCH
-    place.chunks.all().delete()
+    dataset_file.chunks.all().delete()
     if again:
         for _ in range(extracted_text.BATCH + 5):
-            factories.chunk(place, "new")
+            factories.chunk(dataset_file, "new")
     with pytest.raises(Conflict):
         read.batch()
 
 
 def test_an_answer_whose_file_is_deleted_meanwhile_has_no_end(gateway, world, store):
     # More than sockets between here and there hold.
-    place = filled(store, ["\U0001f600" * 5_000] * 1_000)
-    address = f"{gateway.base_url}/vector_stores/{store.pk}/files/{place.file_id}/content"
+    dataset_file = filled(store, ["\U0001f600" * 5_000] * 1_000)
+    address = f"{gateway.base_url}/vector_stores/{store.pk}/files/{dataset_file.file_id}/content"
     with PLAIN.stream("GET", address, headers=world.authorization) as response:
         parts = response.iter_raw()
         assert next(parts).startswith(b'{"object":"vector_store.file_content.page","data":[{')
-        place.file.delete()
+        dataset_file.file.delete()
         with pytest.raises(httpx.RemoteProtocolError):
             for _ in parts:
                 pass

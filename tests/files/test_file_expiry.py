@@ -32,9 +32,9 @@ def expire(*ids: str) -> None:
 
 def put(store, file_id: str) -> DatasetFile:
     """Have a file ready in a dataset."""
-    place = factories.place(store, file=File.objects.get(pk=file_id), chunk_count=1)
-    factories.chunk(place, TEXT.decode())
-    return place
+    dataset_file = factories.dataset_file(store, file=File.objects.get(pk=file_id), chunk_count=1)
+    factories.chunk(dataset_file, TEXT.decode())
+    return dataset_file
 
 
 @pytest.mark.parametrize("seconds", [3600, 2_592_000])
@@ -112,7 +112,7 @@ def test_the_same_content_uploaded_into_the_dataset_is_another_file(client, http
     expire(made.id)
     cleanup.remove_expired_files()
     assert again()["id"] == kept["id"]
-    assert [place.file_id for place in store.places.all()] == [kept["id"]]
+    assert [dataset_file.file_id for dataset_file in store.dataset_files.all()] == [kept["id"]]
 
 
 def test_an_idempotency_key_knows_the_expiry_and_forgets_what_has_expired(client):
@@ -139,5 +139,5 @@ def test_the_sweep_deletes_it_everywhere_and_nothing_else(client, store, monkeyp
     cleanup.sweep()
     assert set(File.objects.filter(pk__in=paths).values_list("pk", flat=True)) == set(kept)
     assert {file_id for file_id, path in paths.items() if default_storage.exists(path)} == set(kept)
-    assert set(store.places.values_list("file", flat=True)) == set(kept)
+    assert set(store.dataset_files.values_list("file", flat=True)) == set(kept)
     assert Chunk.objects.filter(tenant=store.tenant, dataset=store).count() == 2

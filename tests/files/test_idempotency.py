@@ -67,7 +67,7 @@ def test_the_same_content_at_once_in_a_dataset_makes_one_file(http, world, datas
         answers = list(pool.map(send, range(8)))
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.json()["id"] for answer in answers}) == 1
-    assert dataset.places.count() == 1
+    assert dataset.dataset_files.count() == 1
 
 
 def test_a_key_that_found_its_content_there_already_is_used_too(http, dataset):

@@ -18,7 +18,7 @@ def files(world):
 @pytest.fixture
 def limited(start_gateway, world):
     """A client of a gateway that lets a tenant have files in datasets four times, and five datasets."""
-    gateway = start_gateway(FILES_MAX_PLACES="4", FILES_MAX_DATASETS="5")
+    gateway = start_gateway(FILES_MAX_DATASET_FILES="4", FILES_MAX_DATASETS="5")
     with httpx.Client(
         base_url=gateway.base_url, headers=world.authorization, timeout=30, verify=False
     ) as client:
@@ -29,7 +29,7 @@ def test_files_are_attached_no_more_often_than_they_may_be(limited, files, world
     store = limited.post("/vector_stores", json={"file_ids": files}).json()
     assert store["file_counts"]["total"] == 3
     error = envelope(limited.post("/vector_stores", json={"file_ids": files}), 403, "file_limit_reached")
-    assert "limit is 4" in error["message"]
+    assert "of 4" in error["message"]
     assert Dataset.objects.filter(tenant=world.tenant).count() == 1
     other = limited.post("/vector_stores", json={"file_ids": files[:1]}).json()
     single, batch = f"/vector_stores/{other['id']}/files", f"/vector_stores/{other['id']}/file_batches"
@@ -43,20 +43,20 @@ def test_files_are_attached_no_more_often_than_they_may_be(limited, files, world
 
 
 def test_a_tenant_may_have_limits_of_its_own(http, limited, files, world):
-    world.tenant.max_places, world.tenant.max_datasets = 1, 2
+    world.tenant.max_dataset_files, world.tenant.max_datasets = 1, 2
     world.tenant.save()
     for client in (http, limited):
         error = envelope(client.post("/vector_stores", json={"file_ids": files}), 403, "file_limit_reached")
-        assert "limit is 1" in error["message"]
+        assert "of 1" in error["message"]
         assert client.post("/vector_stores", json={}).status_code == 200
     error = envelope(http.post("/datasets", json={"name": "third"}), 403, "dataset_limit_reached")
-    assert "limit is 2" in error["message"]
+    assert "of 2" in error["message"]
     # More than the installation's.
-    world.tenant.max_places, world.tenant.max_datasets = 9, 9
+    world.tenant.max_dataset_files, world.tenant.max_datasets = 9, 9
     world.tenant.save()
     for _ in range(3):
         assert limited.post("/vector_stores", json={"file_ids": files}).status_code == 200
-    world.tenant.max_places = 0
+    world.tenant.max_dataset_files = 0
     world.tenant.save()
     envelope(limited.post("/vector_stores", json={"file_ids": files[:1]}), 403, "file_limit_reached")
 
@@ -78,7 +78,7 @@ def test_clients_make_no_more_datasets_than_they_may(limited, world):
     made = [factories.dataset(world.tenant) for _ in range(4)]
     assert limited.post("/datasets", json={"name": "fifth"}).status_code == 200
     error = envelope(limited.post("/datasets", json={"name": "sixth"}), 403, "dataset_limit_reached")
-    assert "limit is 5" in error["message"]
+    assert "of 5" in error["message"]
     envelope(limited.post("/vector_stores", json={}), 403, "dataset_limit_reached")
     made[0].delete()
     assert limited.post("/vector_stores", json={}).status_code == 200

@@ -43,25 +43,25 @@ def test_a_file_cannot_belong_to_another_tenants_key(ours, theirs):
 
 def test_another_tenants_key_orders_nothing(ours, theirs):
     key, dataset = factories.key(theirs).row, factories.dataset(ours)
-    place = factories.place(dataset)
-    refused(lambda: factories.place(dataset, requested_by=key))
-    refused(lambda: DatasetFile.objects.filter(pk=place.pk).update(requested_by=key))
+    dataset_file = factories.dataset_file(dataset)
+    refused(lambda: factories.dataset_file(dataset, requested_by=key))
+    refused(lambda: DatasetFile.objects.filter(pk=dataset_file.pk).update(requested_by=key))
     refused(lambda: Dataset.objects.filter(pk=dataset.pk).update(embedding_requested_by=key))
     refused(lambda: factories.dataset(ours, embedding_requested_by=key))
 
 
 def test_nothing_moves_to_another_tenant(ours, theirs):
-    place = factories.place(factories.dataset(ours))
-    refused(lambda: File.objects.filter(pk=place.file_id).update(tenant=theirs))
-    refused(lambda: DatasetFile.objects.filter(pk=place.pk).update(tenant=theirs))
-    refused(lambda: Dataset.objects.filter(pk=place.dataset_id).update(tenant=theirs))
+    dataset_file = factories.dataset_file(factories.dataset(ours))
+    refused(lambda: File.objects.filter(pk=dataset_file.file_id).update(tenant=theirs))
+    refused(lambda: DatasetFile.objects.filter(pk=dataset_file.pk).update(tenant=theirs))
+    refused(lambda: Dataset.objects.filter(pk=dataset_file.dataset_id).update(tenant=theirs))
 
 
 def test_a_chunk_is_of_its_files_tenant_and_dataset(ours, theirs):
-    place, other = factories.place(factories.dataset(ours)), factories.dataset(ours)
-    refused(lambda: factories.chunk(place, tenant=theirs))
-    refused(lambda: factories.chunk(place, dataset=other))
-    chunk = factories.chunk(place, vector=[1.0, 0.0])
+    dataset_file, other = factories.dataset_file(factories.dataset(ours)), factories.dataset(ours)
+    refused(lambda: factories.chunk(dataset_file, tenant=theirs))
+    refused(lambda: factories.chunk(dataset_file, dataset=other))
+    chunk = factories.chunk(dataset_file, vector=[1.0, 0.0])
     refused(lambda: ChunkVector.objects.filter(chunk=chunk).update(tenant=theirs))
 
 
@@ -71,16 +71,16 @@ def test_a_conversation_cannot_have_another_tenants_files(ours, theirs):
 
 
 def test_chunks_and_vectors_go_with_their_file(ours):
-    place = factories.place(factories.dataset(ours))
-    factories.chunk(place, vector=[1.0, 0.0])
-    place.delete()
+    dataset_file = factories.dataset_file(factories.dataset(ours))
+    factories.chunk(dataset_file, vector=[1.0, 0.0])
+    dataset_file.delete()
     connection.check_constraints()
     assert not Chunk.objects.filter(tenant=ours).exists()
     assert not ChunkVector.objects.filter(tenant=ours).exists()
 
 
 def test_everything_goes_with_the_tenant(ours):
-    factories.chunk(factories.place(factories.dataset(ours)), vector=[1.0, 0.0])
+    factories.chunk(factories.dataset_file(factories.dataset(ours)), vector=[1.0, 0.0])
     ours.delete()
     connection.check_constraints()
     assert not Chunk.objects.filter(tenant=ours.pk).exists()

@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from files.models import Dataset, DatasetFile, File, FileBatch
 from files.uploads import attach
-from files.uploads.attach import Wanted
+from files.uploads.attach import Attachment
 from gtapi.errors import NotFound
 from tests import factories
 
@@ -40,7 +40,7 @@ def mixed(dataset, ids):
         for n, file_id in enumerate(ids[::3])
     )
     return [
-        Wanted(file_id, {"n": n}, CHUNKING if n % 3 == 0 and n // 3 % 3 == 2 else None)
+        Attachment(file_id, {"n": n}, CHUNKING if n % 3 == 0 and n // 3 % 3 == 2 else None)
         for n, file_id in enumerate(ids)
     ]
 
@@ -51,8 +51,8 @@ def queries(key, number):
     wanted = mixed(dataset, files(key, number))
     batch = FileBatch(tenant=key.tenant, dataset=dataset)
     with CaptureQueriesContext(connection) as caught, transaction.atomic():
-        attach.place(dataset, key.pk, wanted, batch)
-    assert dataset.places.filter(batch=batch).count() == number
+        attach.attach(dataset, key.pk, wanted, batch)
+    assert dataset.dataset_files.filter(batch=batch).count() == number
     return len(caught)
 
 
@@ -64,32 +64,46 @@ def test_each_file_becomes_what_was_wanted_of_it(key):
     dataset, other = factories.dataset(key.tenant), factories.key(key.tenant).row
     ids = files(key, 18)
     wanted = mixed(dataset, ids)
-    dataset.places.update(requested_by=other)
-    before = {place.file_id: place for place in dataset.places.all()}
+    dataset.dataset_files.update(requested_by=other)
+    before = {dataset_file.file_id: dataset_file for dataset_file in dataset.dataset_files.all()}
     batch = FileBatch(tenant=key.tenant, dataset=dataset)
-    attach.place(dataset, key.pk, wanted, batch)
-    places = {place.file_id: place for place in dataset.places.all()}
-    assert places.keys() == set(ids)
-    assert {place.batch for place in places.values()} == {batch}
+    attach.attach(dataset, key.pk, wanted, batch)
+    dataset_files = {dataset_file.file_id: dataset_file for dataset_file in dataset.dataset_files.all()}
+    assert dataset_files.keys() == set(ids)
+    assert {dataset_file.batch for dataset_file in dataset_files.values()} == {batch}
     for n, one in enumerate(wanted):
-        place, was = places[one.file_id], before.get(one.file_id)
-        assert (place.attributes, place.chunking) == ({"n": n}, one.chunking)
+        dataset_file, was = dataset_files[one.file_id], before.get(one.file_id)
+        assert (dataset_file.attributes, dataset_file.chunking) == ({"n": n}, one.chunking)
         if was is None:
-            assert (place.state, place.requested_by) == (State.UPLOADED, key)
+            assert (dataset_file.state, dataset_file.requested_by) == (State.UPLOADED, key)
         elif was.state == State.FAILED or one.chunking:
-            assert (place.pk, place.state, place.progress, place.requested_by) == (was.pk, "uploaded", 0, key)
+            assert (
+                dataset_file.pk,
+                dataset_file.state,
+                dataset_file.progress,
+                dataset_file.requested_by,
+            ) == (was.pk, "uploaded", 0, key)
         else:
-            assert (place.pk, place.state, place.progress, place.requested_by) == (was.pk, "ready", 9, other)
+            assert (
+                dataset_file.pk,
+                dataset_file.state,
+                dataset_file.progress,
+                dataset_file.requested_by,
+            ) == (was.pk, "ready", 9, other)
 
 
 def test_attributes_and_chunking_that_nobody_names_stay(key):
     dataset, (one, two) = factories.dataset(key.tenant), files(key, 2)
-    place = factories.place(
+    dataset_file = factories.dataset_file(
         dataset, file=File.objects.get(pk=one), attributes={"a": 1}, chunking=CHUNKING, state=State.CANCELLED
     )
-    attach.place(dataset, key.pk, [Wanted(one), Wanted(two)])
-    place.refresh_from_db()
-    assert (place.state, place.attributes, place.chunking) == (State.UPLOADED, {"a": 1}, CHUNKING)
+    attach.attach(dataset, key.pk, [Attachment(one), Attachment(two)])
+    dataset_file.refresh_from_db()
+    assert (dataset_file.state, dataset_file.attributes, dataset_file.chunking) == (
+        State.UPLOADED,
+        {"a": 1},
+        CHUNKING,
+    )
 
 
 def test_none_is_placed_where_one_is_not_there(key):
@@ -97,12 +111,12 @@ def test_none_is_placed_where_one_is_not_there(key):
     stranger = files(factories.key(key.tenant).row, 1)
     for missing in (*stranger, "file-nowhere", "file-\0"):
         with pytest.raises(NotFound, match=missing):
-            attach.place(dataset, key.pk, [*map(Wanted, ids), Wanted(missing)])
-    assert not dataset.places.exists()
+            attach.attach(dataset, key.pk, [*map(Attachment, ids), Attachment(missing)])
+    assert not dataset.dataset_files.exists()
 
 
 def test_nothing_is_placed_in_a_dataset_that_was_deleted(key):
     dataset, ids = factories.dataset(key.tenant), files(key, 1)
     Dataset.objects.filter(pk=dataset.pk).delete()
     with pytest.raises(NotFound, match=dataset.pk):
-        attach.place(dataset, key.pk, [Wanted(ids[0])])
+        attach.attach(dataset, key.pk, [Attachment(ids[0])])

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from files.models import Dataset, DatasetFile, File, FileBatch
 from files.uploads import attach, stored_files
-from files.uploads.attach import Wanted
+from files.uploads.attach import Attachment
 from tests import factories
 from tests.waiting import eventually, somebody_waits, with_own_connection
 
@@ -23,7 +23,7 @@ def tenant():
 def test_files_are_attached_while_their_dataset_is_deleted(tenant):
     key = factories.key(tenant).row
     dataset = factories.dataset(tenant, keys=[key])
-    there = factories.place(dataset).file
+    there = factories.dataset_file(dataset).file
     new = factories.file(tenant, origin=File.Origin.FILES, key=key)
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
@@ -32,7 +32,7 @@ def test_files_are_attached_while_their_dataset_is_deleted(tenant):
             removal = pool.submit(with_own_connection, lambda: stored_files.remove_dataset(dataset))
             eventually(somebody_waits)
             batch = FileBatch(tenant=tenant, dataset=dataset)
-            attach.place(dataset, key.pk, [Wanted(there.pk), Wanted(new.pk)], batch)
+            attach.attach(dataset, key.pk, [Attachment(there.pk), Attachment(new.pk)], batch)
         removal.result(SOON)
     assert not Dataset.objects.filter(pk=dataset.pk).exists()
     assert set(File.objects.filter(tenant=tenant)) == {new}
@@ -46,7 +46,7 @@ def test_a_file_that_comes_while_its_dataset_is_deleted_is_locked_as_the_others_
     def come() -> None:
         with transaction.atomic():
             stored_files.hold_dataset(dataset)
-            factories.place(dataset, file=file)
+            factories.dataset_file(dataset, file=file)
             held.set()
             eventually(somebody_waits)
 
@@ -59,16 +59,16 @@ def test_a_file_that_comes_while_its_dataset_is_deleted_is_locked_as_the_others_
             coming.result(SOON)
             # It finds the file only now, which is put into another dataset at this moment.
             eventually(somebody_waits)
-            factories.place(other, file=file)
+            factories.dataset_file(other, file=file)
         removal.result(SOON)
     assert not Dataset.objects.filter(pk=dataset.pk).exists()
-    assert other.places.get().file == file
+    assert other.dataset_files.get().file == file
 
 
 def test_a_file_goes_with_the_last_of_datasets_that_are_deleted_at_once(tenant):
     first, second = factories.dataset(tenant), factories.dataset(tenant)
-    file = factories.place(first).file
-    factories.place(second, file=file)
+    file = factories.dataset_file(first).file
+    factories.dataset_file(second, file=file)
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             stored_files.remove_dataset(first)

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from files.models import Dataset, DatasetFile, File
 from files.uploads import attach, cleanup, stored_files
-from files.uploads.attach import Wanted
+from files.uploads.attach import Attachment
 from tests import factories
 from tests.waiting import eventually, somebody_waits, with_own_connection
 
@@ -30,7 +30,7 @@ def test_a_file_is_deleted_while_it_is_attached(http, world, dataset):
     file = factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row)
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            attach.place(dataset, world.key.row.pk, [Wanted(file.pk)])
+            attach.attach(dataset, world.key.row.pk, [Attachment(file.pk)])
             deletion = pool.submit(http.delete, f"/files/{file.pk}")
             eventually(somebody_waits)
         assert deletion.result(SOON).status_code == 200
@@ -38,7 +38,7 @@ def test_a_file_is_deleted_while_it_is_attached(http, world, dataset):
 
 
 def test_a_file_is_deleted_while_its_dataset_is(http, world, dataset):
-    file = factories.place(dataset).file
+    file = factories.dataset_file(dataset).file
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             # What the deletion of a dataset does first.
@@ -54,7 +54,7 @@ def test_a_file_is_deleted_while_its_dataset_is(http, world, dataset):
 @pytest.mark.parametrize("headers", [{}, {"idempotency-key": "k1"}], ids=["plain", "idempotent"])
 @pytest.mark.parametrize(
     "removal",
-    [lambda place: stored_files.remove(place.file), stored_files.detach],
+    [lambda dataset_file: stored_files.remove(dataset_file.file), stored_files.detach],
     ids=["deleted", "detached"],
 )
 def test_what_is_being_taken_away_is_no_answer_to_the_same_content(http, world, dataset, removal, headers):
@@ -62,31 +62,31 @@ def test_what_is_being_taken_away_is_no_answer_to_the_same_content(http, world, 
         at = f"/datasets/{dataset.pk}/files"
         return http.post(at, files={"file": ("a.txt", b"one")}, headers=headers)
 
-    place = dataset.places.get(file=upload().json()["id"])
+    dataset_file = dataset.dataset_files.get(file=upload().json()["id"])
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            removal(place)
+            removal(dataset_file)
             again = pool.submit(upload, **headers)
             eventually(somebody_waits)
         answer = again.result(SOON)
     assert answer.status_code == 200, answer.text
-    assert answer.json()["id"] != place.file_id
-    assert dataset.places.get().file_id == answer.json()["id"]
+    assert answer.json()["id"] != dataset_file.file_id
+    assert dataset.dataset_files.get().file_id == answer.json()["id"]
 
 
 def test_a_file_that_is_being_taken_out_of_a_dataset_is_not_in_it(http, world, dataset):
     """Attached there, it is not deleted by that."""
     form = {"files": {"file": ("a.txt", b"one")}}
     made = http.post("/files", data={"purpose": "assistants"}, **form).json()
-    place = factories.place(dataset, file=File.objects.get(pk=made["id"]))
+    dataset_file = factories.dataset_file(dataset, file=File.objects.get(pk=made["id"]))
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            stored_files.detach(place)
+            stored_files.detach(dataset_file)
             again = pool.submit(http.post, f"/datasets/{dataset.pk}/files", **form)
             eventually(somebody_waits)
         answer = again.result(SOON).json()
     assert answer["id"] != made["id"]
-    assert dataset.places.get().file_id == answer["id"]
+    assert dataset.dataset_files.get().file_id == answer["id"]
 
 
 def test_the_sweep_goes_on_where_a_file_that_expired_was_being_attached(world, dataset):
@@ -96,7 +96,7 @@ def test_the_sweep_goes_on_where_a_file_that_expired_was_being_attached(world, d
         with transaction.atomic():
             # As placing does, to which it had not yet expired.
             File.objects.select_for_update(no_key=True).get(pk=files[0].pk)
-            factories.place(dataset, file=files[0])
+            factories.dataset_file(dataset, file=files[0])
             sweep = pool.submit(with_own_connection, cleanup.remove_expired_files)
             eventually(somebody_waits)
         sweep.result(SOON)

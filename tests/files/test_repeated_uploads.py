@@ -25,12 +25,12 @@ def test_it_is_there_again_when_it_was_taken_out_meanwhile(http, world):
         return http.post(f"/datasets/{first.pk}/files", files={"file": (name, b"Nine.")}, headers=headers)
 
     made = upload().json()
-    factories.place(second, file=File.objects.get(pk=made["id"]))
+    factories.dataset_file(second, file=File.objects.get(pk=made["id"]))
     assert http.delete(f"/datasets/{first.pk}/files/{made['id']}").status_code == 200
     envelope(upload("other.txt"), 409, "idempotency_conflict")
     again = upload().json()
     assert (again["id"] != made["id"], again["dataset_id"]) == (True, first.pk)
     assert again["status"] == "uploaded"
     assert upload().json()["id"] == again["id"]
-    assert [place.file_id for place in first.places.all()] == [again["id"]]
-    assert [place.file_id for place in second.places.all()] == [made["id"]]
+    assert [dataset_file.file_id for dataset_file in first.dataset_files.all()] == [again["id"]]
+    assert [dataset_file.file_id for dataset_file in second.dataset_files.all()] == [made["id"]]

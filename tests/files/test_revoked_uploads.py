@@ -44,7 +44,7 @@ def upload(http, world, dataset):
 
 def test_an_upload_that_is_still_allowed_is_kept(upload, dataset):
     assert upload(lambda: None).status_code == 200
-    assert dataset.places.count() == 1
+    assert dataset.dataset_files.count() == 1
 
 
 @pytest.mark.parametrize("path", [None, "/files"], ids=["dataset", "file"])

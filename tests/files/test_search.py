@@ -40,13 +40,13 @@ def texts(passages):
 
 
 def test_the_passage_that_answers_comes_first(dataset, shelf):
-    place = shelf(
+    dataset_file = shelf(
         dataset, "A cat sleeps.", "The ship sails at noon.", "Bread is baked here.", filename="a.txt"
     )
     found = find("When does the ship sail?", dataset)
     first = found[0]
     assert first.text == "The ship sails at noon."
-    assert (first.dataset_id, first.file_id, first.filename) == (dataset.pk, place.file_id, "a.txt")
+    assert (first.dataset_id, first.file_id, first.filename) == (dataset.pk, dataset_file.file_id, "a.txt")
     assert (first.position, first.page, first.heading, first.attributes) == (1, None, "", {})
     assert first.score == pytest.approx(1.0)
     assert first.similarity == pytest.approx(1.0)
@@ -75,8 +75,8 @@ def test_what_stands_in_quotes_has_to_be_there(words, shelf):
 
 
 def test_headings_are_searched(words, shelf):
-    place = shelf(words, "Nothing to see.")
-    factories.chunk(place, "Twenty-eight days.", heading="Holidays")
+    dataset_file = shelf(words, "Nothing to see.")
+    factories.chunk(dataset_file, "Twenty-eight days.", heading="Holidays")
     assert texts(find("holidays", words)) == ["Twenty-eight days."]
 
 
@@ -98,7 +98,7 @@ def test_a_text_search_asks_for_no_vector(dataset, shelf, own_embedder):
 
 
 def test_nothing_is_embedded_where_nothing_can_be_found(dataset, own_embedder):
-    factories.place(dataset, state=DatasetFile.State.PROCESSING)
+    factories.dataset_file(dataset, state=DatasetFile.State.PROCESSING)
     assert find("cat", dataset) == []
     assert own_embedder.CALLS == []
 
@@ -173,9 +173,9 @@ def test_only_files_that_are_ready_are_searched(dataset, shelf):
 
 
 def test_a_deleted_file_is_found_no_more(dataset, shelf):
-    place = shelf(dataset, "A cat.")
+    dataset_file = shelf(dataset, "A cat.")
     shelf(dataset, "A cat, too.")
-    place.delete()
+    dataset_file.delete()
     assert texts(find("cat", dataset)) == ["A cat, too."]
 
 

@@ -23,8 +23,10 @@ def library(django_db_setup, django_db_blocker):
     with django_db_blocker.unblock():
         dataset = factories.dataset(factories.tenant())
         for name, attributes in FILES.items():
-            place = factories.place(dataset, filename=name, attributes=attributes, chunk_count=1)
-            factories.chunk(place, "A cat.")
+            dataset_file = factories.dataset_file(
+                dataset, filename=name, attributes=attributes, chunk_count=1
+            )
+            factories.chunk(dataset_file, "A cat.")
         return dataset
 
 

@@ -28,12 +28,12 @@ async def embed(caller, name, texts, *, query, within):
     return [vector(int(text)) for text in texts]
 
 
-def bulk(dataset, place, numbers):
+def bulk(dataset, dataset_file, numbers):
     rows = Chunk.objects.bulk_create(
         Chunk(
             tenant=dataset.tenant,
             dataset=dataset,
-            place=place,
+            dataset_file=dataset_file,
             position=at,
             text=f"number {number}",
             tokens=2,
@@ -56,8 +56,8 @@ def library(django_db_setup, django_db_blocker):
         made = []
         for _ in range(2):
             dataset = factories.dataset(factories.tenant(), embedding="numbers")
-            many = factories.place(dataset, filename="many", chunk_count=CHUNKS - 5)
-            few = factories.place(dataset, filename="few", chunk_count=5, attributes={"kind": "rare"})
+            many = factories.dataset_file(dataset, filename="many", chunk_count=CHUNKS - 5)
+            few = factories.dataset_file(dataset, filename="few", chunk_count=5, attributes={"kind": "rare"})
             bulk(dataset, many, range(CHUNKS - 5))
             bulk(dataset, few, range(CHUNKS - 5, CHUNKS))
             made.append(dataset)

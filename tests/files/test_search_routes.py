@@ -14,14 +14,14 @@ OFFICE = "The office opens at 8 and closes at 18."
 def store(world):
     """A dataset with two files, which are searched by their words."""
     made = factories.dataset(world.tenant, keys=[world.key.row])
-    leave = factories.place(made, filename="leave.pdf", attributes={"language": "en", "year": 2026})
+    leave = factories.dataset_file(made, filename="leave.pdf", attributes={"language": "en", "year": 2026})
     factories.chunk(leave, HOLIDAYS, page=3, heading="Time off")
-    hours = factories.place(made, filename="hours.txt", attributes={"language": "de"})
+    hours = factories.dataset_file(made, filename="hours.txt", attributes={"language": "de"})
     factories.chunk(hours, OFFICE)
     factories.chunk(hours, "On a holiday nobody works.")
-    for place in (leave, hours):
-        place.chunk_count = place.chunks.count()
-        place.save()
+    for dataset_file in (leave, hours):
+        dataset_file.chunk_count = dataset_file.chunks.count()
+        dataset_file.save()
     return made
 
 
@@ -45,7 +45,7 @@ def test_our_own_search_tells_where_a_passage_stands(http, store):
 
 
 def test_a_search_is_narrowed_by_files_attributes_and_number(http, store):
-    (leave,) = store.places.filter(file__filename="leave.pdf")
+    (leave,) = store.dataset_files.filter(file__filename="leave.pdf")
     question = {"query": "holiday", "mode": "text"}
     assert {found["filename"] for found in searched(http, store, **question)} == {"leave.pdf", "hours.txt"}
     only = searched(http, store, **question, file_ids=[leave.file_id])

@@ -50,9 +50,9 @@ def used(store: Dataset) -> datetime | None:
 
 
 def fill(store: Dataset, **fields) -> DatasetFile:
-    place = factories.place(store, chunk_count=1, **fields)
-    factories.chunk(place, TEXT)
-    return place
+    dataset_file = factories.dataset_file(store, chunk_count=1, **fields)
+    factories.chunk(dataset_file, TEXT)
+    return dataset_file
 
 
 def upload(sdk: openai.OpenAI, store: str) -> None:
@@ -85,12 +85,12 @@ def test_under_either_name_it_is_made_to_expire_and_both_say_so(http, face):
 
 
 def test_a_dataset_is_at_work_until_its_files_are_done(http, store):
-    place = fill(store)
+    dataset_file = fill(store)
     for state, status in (
         (DatasetFile.State.UPLOADED, "in_progress"), (DatasetFile.State.PROCESSING, "in_progress"),
         (DatasetFile.State.READY, "completed"), (DatasetFile.State.FAILED, "completed"),
     ):  # fmt: skip
-        DatasetFile.objects.filter(pk=place.pk).update(state=state)
+        DatasetFile.objects.filter(pk=dataset_file.pk).update(state=state)
         assert http.get(f"/datasets/{store.pk}").json()["status"] == status
     expire(store)
     assert http.get(f"/datasets/{store.pk}").json()["status"] == "expired"
@@ -208,7 +208,7 @@ def test_expired_it_is_neither_searched_nor_put_into(client, http, world, store)
     assert client.vector_stores.update(store.pk, name="Others").status == "expired"
     assert http.get(f"/datasets/{store.pk}").json()["expires_at"] == shown.expires_at
     assert used(store) == before
-    assert store.places.count() == 1
+    assert store.dataset_files.count() == 1
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["empty", "the same content"])
@@ -237,10 +237,10 @@ def test_the_sweep_takes_out_what_was_in_it_and_nothing_else(client, world, stor
     fill(other, file=File.objects.get(pk=both))
     ago(store, days=6, hours=23)
     cleanup.sweep()
-    assert store.places.count() == 3
+    assert store.dataset_files.count() == 3
     expire(store)
     cleanup.sweep()
-    assert not store.places.exists()
+    assert not store.dataset_files.exists()
     assert not store.batches.exists()
     assert set(File.objects.filter(pk__in=[came, own, both]).values_list("pk", flat=True)) == {own, both}
     assert not default_storage.exists(path)
@@ -273,9 +273,9 @@ def test_what_is_used_again_before_the_sweep_is_empty(http, world, store, after,
     expire(store)
     stale = Dataset.objects.get(pk=store.pk)
     assert http.post(f"{face}/{store.pk}", json={"metadata": {"a": "b"}}).json()["status"] == "expired"
-    assert store.places.count() == 2
+    assert store.dataset_files.count() == 2
     assert http.post(f"{face}/{store.pk}", json={"expires_after": after}).json()["status"] == "completed"
-    assert not store.places.exists()
+    assert not store.dataset_files.exists()
     assert not store.batches.exists()
     assert [file.origin for file in File.objects.filter(tenant=world.tenant)] == [File.Origin.FILES]
     assert http.post(f"/datasets/{store.pk}/search", json={"query": "office"}).json()["data"] == []
@@ -286,17 +286,17 @@ def test_what_is_used_again_before_the_sweep_is_empty(http, world, store, after,
 
 
 def test_what_is_used_again_is_emptied_in_the_order_in_which_others_lock(http, store):
-    place = fill(store)
+    dataset_file = fill(store)
     expire(store)
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             # As whoever puts the file into a dataset.
-            File.objects.select_for_update(no_key=True).get(pk=place.file_id)
+            File.objects.select_for_update(no_key=True).get(pk=dataset_file.file_id)
             change = pool.submit(http.post, f"/datasets/{store.pk}", json={"expires_after": None})
             eventually(somebody_waits)
             Dataset.objects.select_for_update(no_key=True).get(pk=store.pk)
         assert change.result(20).json()["status"] == "completed"
-    assert not store.places.exists()
+    assert not store.dataset_files.exists()
 
 
 @either_name
@@ -324,7 +324,7 @@ def test_what_was_in_it_is_gone_before_the_sweep(http, world, store, face):
     assert {file["id"] for file in http.get("/files").json()["data"]} == {own.pk, both.pk}
     shown = [http.get(f"/files/{file.pk}").json() for file in (own, both)]
     assert [file["dataset_id"] for file in shown] == [None, other.pk]
-    assert store.places.count() == 3
+    assert store.dataset_files.count() == 3
 
 
 @either_name

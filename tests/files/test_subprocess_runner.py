@@ -22,10 +22,10 @@ from tests.waiting import eventually
 @pytest.fixture
 def folder(tmp_path, settings):
     """Where the processes of this test have their folders."""
-    place = tmp_path / "work"
-    place.mkdir()
-    settings.EXTRACTION_TEMP_DIR = str(place)
-    return place
+    dataset_file = tmp_path / "work"
+    dataset_file.mkdir()
+    settings.EXTRACTION_TEMP_DIR = str(dataset_file)
+    return dataset_file
 
 
 @pytest.fixture
@@ -235,9 +235,9 @@ def test_it_dies_with_the_one_who_waits_for_it(tmp_path, stuck):
 
 def test_folders_that_a_killed_worker_left_are_removed(folder, tmp_path):
     old, new = (folder / f"{PREFIX}{name}" for name in ("old", "new"))
-    for place in (old, new):
-        place.mkdir()
-        (place / "answer").write_text("left")
+    for dataset_file in (old, new):
+        dataset_file.mkdir()
+        (dataset_file / "answer").write_text("left")
     os.utime(old, (time.time() - 7200,) * 2)
     path = tmp_path / "a.txt"
     path.write_text("words")

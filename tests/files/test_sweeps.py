@@ -13,7 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from files import storage, tasks
-from files.models import Dataset, File, Leftover, UploadKey
+from files.models import Dataset, File, OrphanedBlob, UploadKey
 from files.uploads import cleanup, stored_files
 from files.uploads.stored_files import Incoming, Upload
 from gtapi import tempdirs
@@ -49,24 +49,24 @@ def test_bytes_whose_upload_broke_off_are_removed(tenant, incoming):
     storage.put(incoming.path, name)
     cleanup.sweep()
     assert default_storage.exists(name)
-    aged(Leftover.objects.filter(path=name))
+    aged(OrphanedBlob.objects.filter(path=name))
     tasks.sweep_uploads()
     assert not default_storage.exists(name)
-    assert not Leftover.objects.filter(path=name).exists()
+    assert not OrphanedBlob.objects.filter(path=name).exists()
 
 
 def test_an_upload_that_broke_off_before_its_bytes_is_forgotten(tenant, incoming):
     name = storage.new_name()
     stored_files.begin(Upload(tenant.pk, None, File.Origin.FILES, incoming), "0" * 64, name)
-    aged(Leftover.objects.filter(path=name))
+    aged(OrphanedBlob.objects.filter(path=name))
     cleanup.sweep()
-    assert not Leftover.objects.filter(path=name).exists()
+    assert not OrphanedBlob.objects.filter(path=name).exists()
 
 
 def test_a_kept_file_leaves_nothing_over_and_stays(tenant, incoming):
     kept = stored_files.keep(tenant.pk, None, File.Origin.FILES, incoming)
-    assert not Leftover.objects.filter(path=kept.file.path).exists()
-    Leftover.objects.create(path=kept.file.path, created_at=timezone.now() - LONG_AGO)
+    assert not OrphanedBlob.objects.filter(path=kept.file.path).exists()
+    OrphanedBlob.objects.create(path=kept.file.path, created_at=timezone.now() - LONG_AGO)
     cleanup.sweep()
     assert default_storage.exists(kept.file.path)
 
@@ -82,7 +82,7 @@ def test_bytes_of_files_that_were_deleted_by_any_way_are_removed(tenant, incomin
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM files_file WHERE id = %s", [kept.file.pk])
     assert default_storage.exists(kept.file.path)
-    aged(Leftover.objects.filter(path=kept.file.path))
+    aged(OrphanedBlob.objects.filter(path=kept.file.path))
     cleanup.sweep()
     assert not default_storage.exists(kept.file.path)
 
@@ -94,12 +94,12 @@ def test_bytes_that_cannot_be_removed_are_tried_again(tenant, incoming):
     path.mkdir()
     (path / "in the way").touch()
     stored_files.remove(kept.file)
-    assert Leftover.objects.filter(path=kept.file.path).exists()
+    assert OrphanedBlob.objects.filter(path=kept.file.path).exists()
     (path / "in the way").unlink()
-    aged(Leftover.objects.filter(path=kept.file.path))
+    aged(OrphanedBlob.objects.filter(path=kept.file.path))
     cleanup.sweep()
     assert not path.exists()
-    assert not Leftover.objects.filter(path=kept.file.path).exists()
+    assert not OrphanedBlob.objects.filter(path=kept.file.path).exists()
 
 
 def test_what_this_database_does_not_know_is_not_touched():

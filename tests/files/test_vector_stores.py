@@ -30,10 +30,10 @@ def uploaded(client):
     return upload
 
 
-def ended(place_id: str, **fields) -> None:
+def ended(dataset_file_id: str, **fields) -> None:
     """Do what a worker would have done to a file in the dataset."""
     values = {"state": State.READY, "progress": 100, **fields}
-    DatasetFile.objects.filter(file=place_id).update(**values)
+    DatasetFile.objects.filter(file=dataset_file_id).update(**values)
 
 
 def test_a_store_is_made_listed_changed_and_deleted(client, world):
@@ -128,8 +128,8 @@ def test_a_file_is_attached_followed_changed_and_detached(client, store, uploade
     assert (attached.id, attached.vector_store_id, attached.status) == (file, store.pk, "in_progress")
     assert attached.attributes == {"language": "en", "year": 2026, "draft": True}
     assert attached.chunking_strategy.static.to_dict() == static
-    place = DatasetFile.objects.get(dataset=store, file=file)
-    assert (place.state, place.chunking) == ("uploaded", {"type": "static", "static": static})
+    dataset_file = DatasetFile.objects.get(dataset=store, file=file)
+    assert (dataset_file.state, dataset_file.chunking) == ("uploaded", {"type": "static", "static": static})
     ended(file)
     assert client.vector_stores.files.retrieve(file, vector_store_id=store.pk).status == "completed"
     changed = client.vector_stores.files.update(file, vector_store_id=store.pk, attributes={"year": 2027})
@@ -142,9 +142,9 @@ def test_a_file_is_attached_followed_changed_and_detached(client, store, uploade
 
 
 def test_a_file_that_came_with_the_dataset_is_deleted_where_it_is_detached(client, store):
-    place = factories.place(store)
-    assert client.vector_stores.files.delete(place.file_id, vector_store_id=store.pk).deleted
-    assert not File.objects.filter(pk=place.file_id).exists()
+    dataset_file = factories.dataset_file(store)
+    assert client.vector_stores.files.delete(dataset_file.file_id, vector_store_id=store.pk).deleted
+    assert not File.objects.filter(pk=dataset_file.file_id).exists()
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,10 @@ def test_a_file_that_came_with_the_dataset_is_deleted_where_it_is_detached(clien
     ],
 )  # fmt: skip
 def test_why_a_file_failed_is_told_in_openais_codes(client, store, code, told):
-    place = factories.place(store, state=State.FAILED, error_code=code, error_message="It is so.")
-    error = client.vector_stores.files.retrieve(place.file_id, vector_store_id=store.pk).last_error
+    dataset_file = factories.dataset_file(
+        store, state=State.FAILED, error_code=code, error_message="It is so."
+    )
+    error = client.vector_stores.files.retrieve(dataset_file.file_id, vector_store_id=store.pk).last_error
     assert (error.code, error.message) == (told, "It is so.")
 
 
@@ -174,17 +176,17 @@ def test_attached_again_it_stays_with_what_is_said_now(client, store, uploaded):
     ended(file)
     static = {"type": "static", "static": {"max_chunk_size_tokens": 200, "chunk_overlap_tokens": 0}}
     assert create(store.pk, file_id=file, chunking_strategy=static).status == "in_progress"
-    assert store.places.count() == 1
+    assert store.dataset_files.count() == 1
 
 
 def test_only_files_that_the_key_may_read_can_be_attached(http, world, store, upstream):
     others = factories.key(world.tenant).row
     stranger = factories.world(upstream.base_url)
     mine = factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row)
-    granted = factories.place(factories.dataset(world.tenant, keys=[world.key.row])).file
+    granted = factories.dataset_file(factories.dataset(world.tenant, keys=[world.key.row])).file
     hidden = [
         factories.file(world.tenant, origin=File.Origin.FILES, key=others),
-        factories.place(factories.dataset(world.tenant)).file,
+        factories.dataset_file(factories.dataset(world.tenant)).file,
         factories.file(stranger.tenant, origin=File.Origin.FILES, key=stranger.key.row),
     ]
     at = f"/vector_stores/{store.pk}"
@@ -198,7 +200,7 @@ def test_only_files_that_the_key_may_read_can_be_attached(http, world, store, up
         ):
             envelope(http.post(f"{at}/file_batches", json=body), 404, "file_not_found")
         envelope(http.post("/vector_stores", json={"file_ids": [mine.pk, file.pk]}), 404, "file_not_found")
-    assert not store.places.exists()
+    assert not store.dataset_files.exists()
     assert not FileBatch.objects.filter(dataset=store).exists()
     for file in (mine, granted):
         assert http.post(f"{at}/files", json={"file_id": file.pk}).status_code == 200
@@ -206,7 +208,7 @@ def test_only_files_that_the_key_may_read_can_be_attached(http, world, store, up
 
 def test_files_are_listed_by_status_and_in_pages(client, store):
     states = (State.UPLOADED, State.PROCESSING, State.READY, State.FAILED, State.CANCELLED)
-    ids = {state: factories.place(store, state=state).file_id for state in states}
+    ids = {state: factories.dataset_file(store, state=state).file_id for state in states}
     listed = client.vector_stores.files.list
     assert [file.id for file in listed(store.pk, limit=2, order="asc")] == list(ids.values())
     assert [file.id for file in listed(store.pk, limit=2)] == list(ids.values())[::-1]
@@ -227,8 +229,8 @@ def test_a_batch_is_followed_and_cancelled(client, store, uploaded):
     create = client.vector_stores.file_batches.create
     batch = create(store.pk, file_ids=ids, attributes={"a": 1})
     assert (batch.status, batch.file_counts.in_progress) == ("in_progress", 3)
-    assert set(store.places.values_list("file", "batch")) == {(file, batch.id) for file in ids}
-    assert all(place.attributes == {"a": 1} for place in store.places.all())
+    assert set(store.dataset_files.values_list("file", "batch")) == {(file, batch.id) for file in ids}
+    assert all(dataset_file.attributes == {"a": 1} for dataset_file in store.dataset_files.all())
     ended(ids[0])
     cancelled = client.vector_stores.file_batches.cancel(batch.id, vector_store_id=store.pk)
     assert (cancelled.status, cancelled.file_counts.cancelled, cancelled.file_counts.completed) == (
@@ -249,7 +251,7 @@ def test_a_batch_is_followed_and_cancelled(client, store, uploaded):
     assert retrieve(again.id, vector_store_id=store.pk).status == "completed"
     ended(ids[0], state=State.FAILED)
     assert retrieve(again.id, vector_store_id=store.pk).status == "failed"
-    attributes = dict(store.places.values_list("file", "attributes"))
+    attributes = dict(store.dataset_files.values_list("file", "attributes"))
     assert attributes == {ids[0]: {"a": 1}, ids[1]: {"b": 2}, ids[2]: {"a": 1}}
 
 
@@ -265,7 +267,7 @@ def test_batches_of_the_same_files_at_once_all_come_to_be(http, world, store):
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(create, range(8)))
     assert [response.status_code for response in made] == [200] * 8
-    assert store.places.count() == len(ids)
+    assert store.dataset_files.count() == len(ids)
 
 
 def test_a_batch_of_another_store_does_not_exist(http, store, world):

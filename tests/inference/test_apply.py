@@ -384,23 +384,25 @@ def test_a_tenants_files_are_as_the_file_says(configuration, slug, whole):
         )
 
     printed = applied(
-        "{embedding: embedder, max_file_bytes: 1000, max_files: 0, max_places: 7, max_datasets: 8}",
+        "{embedding: embedder, max_file_bytes: 1000, max_files: 0, max_dataset_files: 7, max_datasets: 8}",
         "        record_answers: true\n",
     )
-    limits = "files.max_file_bytes, files.max_files, files.max_places, files.max_datasets"
+    limits = "files.max_file_bytes, files.max_files, files.max_dataset_files, files.max_datasets"
     changed = f"files.embedding, {limits}, record_answers"
     assert printed.splitlines()[0] == f"~ tenant {slug}: {changed}"
     tenant = Tenant.objects.get(slug=slug)
     assert (tenant.embedding, tenant.transcription, tenant.record_answers) == ("embedder", "", True)
     assert (tenant.max_file_bytes, tenant.max_files, tenant.max_stored_bytes) == (1000, 0, None)
-    assert (tenant.max_places, tenant.max_datasets) == (7, 8)
-    printed = applied("{embedding: embedder, max_file_bytes: 1000, max_stored_bytes: 5, max_places: 7}")
+    assert (tenant.max_dataset_files, tenant.max_datasets) == (7, 8)
+    printed = applied(
+        "{embedding: embedder, max_file_bytes: 1000, max_stored_bytes: 5, max_dataset_files: 7}"
+    )
     gone = "files.max_files, files.max_stored_bytes, files.max_datasets, record_answers"
     assert f"~ tenant {slug}: {gone}" in printed
     configuration.apply(whole)
     tenant.refresh_from_db()
     assert (tenant.embedding, tenant.max_file_bytes, tenant.max_stored_bytes) == ("", None, None)
-    assert tenant.max_places is None
+    assert tenant.max_dataset_files is None
 
 
 def test_the_datasets_of_conversations_follow_the_tenants_embedding(configuration, slug, whole):

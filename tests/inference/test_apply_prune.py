@@ -85,9 +85,9 @@ def test_a_dataset_goes_only_with_a_yes(configuration, slug, full):
 
 def test_a_datasets_files_go_with_it_and_those_of_conversations_stay(configuration, slug, full):
     tenant = Tenant.objects.get(slug=slug)
-    place = factories.place(tenant.datasets.get(name="handbook"))
-    factories.chunk(place)
-    said = factories.place(factories.dataset(tenant, hidden=True))
+    dataset_file = factories.dataset_file(tenant.datasets.get(name="handbook"))
+    factories.chunk(dataset_file)
+    said = factories.dataset_file(factories.dataset(tenant, hidden=True))
     configuration.apply(LESS.format(slug=slug), "--prune", "--yes")
     assert list(File.objects.filter(tenant=tenant)) == [said.file]
 

@@ -201,7 +201,7 @@ async def test_a_search_whose_question_is_not_embedded_in_time_finds_words_and_i
 ):
     def fill():
         made = factories.dataset(world.tenant, embedding="embedder")
-        factories.chunk(factories.place(made, chunk_count=1), "A cat.", vector=[1.0, 0.0])
+        factories.chunk(factories.dataset_file(made, chunk_count=1), "A cat.", vector=[1.0, 0.0])
         return made.pk
 
     async def silent(wire: Wire) -> None:

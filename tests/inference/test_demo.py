@@ -81,9 +81,13 @@ def test_the_handbook_is_there_and_answered_from():
     demo("--local-models-url", LOCAL)
     dataset = Dataset.objects.get(tenant__slug="demo")
     assert (dataset.name, dataset.embedding) == ("handbook", "demo-embeddings")
-    (place,) = dataset.places.all()
-    assert (place.file.filename, place.state, place.file.key) == ("handbook.md", "uploaded", None)
-    with storage.opened(place.file.path) as kept:
+    (dataset_file,) = dataset.dataset_files.all()
+    assert (dataset_file.file.filename, dataset_file.state, dataset_file.file.key) == (
+        "handbook.md",
+        "uploaded",
+        None,
+    )
+    with storage.opened(dataset_file.file.path) as kept:
         assert b"28 days of holiday" in kept.read()
     agent = Agent.objects.get(name="demo-handbook", tenant__slug="demo")
     assert list(agent.datasets.all()) == [dataset]
@@ -151,7 +155,7 @@ def test_no_models_are_said_and_made_up_for_later():
     assert facts["models"] == []
     assert said == "The demo tenant has no models.\n"
     dataset = Dataset.objects.get(tenant__slug="demo")
-    assert (dataset.embedding, dataset.places.count()) == ("", 1)
+    assert (dataset.embedding, dataset.dataset_files.count()) == ("", 1)
     assert not Provider.objects.filter(tenant__slug="demo").exists()
     key = InferenceKey.objects.get(tenant__slug="demo")
 
@@ -159,7 +163,7 @@ def test_no_models_are_said_and_made_up_for_later():
     assert (later, said) == ({"models": NAMES}, "")
     assert list(InferenceKey.objects.filter(tenant__slug="demo")) == [key]
     dataset.refresh_from_db()
-    assert (dataset.embedding, dataset.places.count()) == ("demo-embeddings", 1)
+    assert (dataset.embedding, dataset.dataset_files.count()) == ("demo-embeddings", 1)
     assert {grant.target.name for grant in key.grants.all()} == set(NAMES)
 
 

@@ -58,7 +58,7 @@ def fill(slug: str, seed: int) -> Tenant:
         max_file_bytes=chance.random.choice([None, 0, 10_000]),
         max_files=chance.random.choice([None, 0, 5]),
         max_stored_bytes=chance.random.choice([None, 10**12]),
-        max_places=chance.random.choice([None, 0, 7]),
+        max_dataset_files=chance.random.choice([None, 0, 7]),
         max_datasets=chance.random.choice([None, 3]),
         record_answers=chance.random.random() < 0.5,
     )
@@ -147,7 +147,7 @@ def state(slug: str) -> dict[str, list]:
             tenant.max_file_bytes,
             tenant.max_files,
             tenant.max_stored_bytes,
-            tenant.max_places,
+            tenant.max_dataset_files,
             tenant.max_datasets,
             tenant.record_answers,
         ],

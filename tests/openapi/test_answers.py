@@ -197,8 +197,10 @@ def test_vector_stores_are_as_described(site, kept):
     there = {"{id}": kept["ds_0"], "{file_id}": kept["file-0"], "{batch_id}": kept["vsfb_0"]}
     store, file, batch = (f"/vector_stores{path}" for path in ("/{id}", "/{id}/files", "/{id}/file_batches"))
     static = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0}}
-    place = DatasetFile.objects.select_related("dataset").get(dataset=kept["ds_0"], file=kept["file-0"])
-    factories.chunk(place, "The office opens at nine.")
+    dataset_file = DatasetFile.objects.select_related("dataset").get(
+        dataset=kept["ds_0"], file=kept["file-0"]
+    )
+    factories.chunk(dataset_file, "The office opens at nine.")
     calls = [
         ("post", "/vector_stores", {"name": "A store", "chunking_strategy": static}),
         ("post", "/vector_stores", {"expires_after": {"anchor": "last_active_at", "days": 1}}),
@@ -345,9 +347,9 @@ class Kept(dict[str, str]):
         notes = {"file": ("notes.txt", b"The office opens at nine.")}
         file = post("/files", data={"purpose": "assistants"}, files=notes).json()["id"]
         dataset = self.site.dataset()
-        place = post(f"/datasets/{dataset}/files", files=notes).json()["id"]
+        dataset_file = post(f"/datasets/{dataset}/files", files=notes).json()["id"]
         batch = post(f"/vector_stores/{dataset}/file_batches", json={"file_ids": [file]}).json()["id"]
-        return dict(zip(STORED, (dataset, file, place, batch), strict=True))
+        return dict(zip(STORED, (dataset, file, dataset_file, batch), strict=True))
 
 
 SPOKEN = ("conv_0", "msg_0")

@@ -119,12 +119,12 @@ def faults(dataset: Dataset) -> dict[str, int]:
     """What must not be: chunks or vectors that are doubled, missing or of nobody."""
     doubled = missing = 0
     for one in DatasetFile.objects.filter(dataset=dataset, state="ready"):
-        positions = list(Chunk.objects.filter(place=one).values_list("position", flat=True))
-        vectors = list(ChunkVector.objects.filter(chunk__place=one).values_list("chunk_id", flat=True))
+        positions = list(Chunk.objects.filter(dataset_file=one).values_list("position", flat=True))
+        vectors = list(ChunkVector.objects.filter(chunk__dataset_file=one).values_list("chunk_id", flat=True))
         doubled += len(positions) - len(set(positions)) + len(vectors) - len(set(vectors))
         missing += (set(positions) != set(range(one.chunk_count))) + (len(vectors) != len(positions))
     ready = DatasetFile.objects.filter(dataset=dataset, state="ready")
-    strangers = Chunk.objects.filter(dataset=dataset).exclude(place__in=ready).count()
+    strangers = Chunk.objects.filter(dataset=dataset).exclude(dataset_file__in=ready).count()
     return {"doubled": doubled, "missing": missing, "of nobody": strangers}
 
 

@@ -19,12 +19,12 @@ MOST_SECONDS = 180
 MOST_MEMORY = 1024**3
 
 
-def timed(place: DatasetFile) -> tuple[DatasetFile, float]:
+def timed(dataset_file: DatasetFile) -> tuple[DatasetFile, float]:
     """The row of a file that has come to its end, and how many seconds that took."""
     start = monotonic()
     wake()
-    eventually(lambda: state(place).state in TERMINAL, MOST_SECONDS)
-    return state(place), monotonic() - start
+    eventually(lambda: state(dataset_file).state in TERMINAL, MOST_SECONDS)
+    return state(dataset_file), monotonic() - start
 
 
 def memory(pid: int) -> int:
@@ -39,18 +39,22 @@ def test_forty_two_hostile_files_end_and_delay_nobody(workers, record):
     theirs, ours = (factories.dataset(factories.tenant()) for _ in range(2))
 
     def next_file(number: int) -> float:
-        place, seconds = timed(factories.upload(ours, b"An ordinary file, number %d." % number))
-        assert (place.state, place.chunk_count) == ("ready", 1)
+        dataset_file, seconds = timed(factories.upload(ours, b"An ordinary file, number %d." % number))
+        assert (dataset_file.state, dataset_file.chunk_count) == ("ready", 1)
         return seconds
 
     normal = [next_file(number) for number in range(10)]
     before = max(memory(pid) for worker in workers for pid in worker.pool())
     took, after, came, most = {}, [], {}, 0
     for number, name in enumerate(hostile_files.FILES, len(normal)):
-        place, took[name] = timed(factories.upload(theirs, hostile_files.make(name), filename=name))
-        code = hostile_files.TEXT if place.state == "ready" else place.error_code
-        assert code in hostile_files.outcomes(name), (name, place.error_code, place.error_message)
-        assert code == hostile_files.TEXT or place.error_message
+        dataset_file, took[name] = timed(factories.upload(theirs, hostile_files.make(name), filename=name))
+        code = hostile_files.TEXT if dataset_file.state == "ready" else dataset_file.error_code
+        assert code in hostile_files.outcomes(name), (
+            name,
+            dataset_file.error_code,
+            dataset_file.error_message,
+        )
+        assert code == hostile_files.TEXT or dataset_file.error_message
         came[code] = came.get(code, 0) + 1
         after.append(next_file(number))
         most = max(most, *(memory(pid) for worker in workers for pid in worker.pool()))
@@ -76,13 +80,13 @@ def test_a_hostile_file_does_not_hold_up_one_that_comes_meanwhile(workers, recor
         for name in ("draws-itself.pdf", "one-line.txt")
     ]
     wake()
-    eventually(lambda: any(state(place).state == "processing" for place in hostiles))
+    eventually(lambda: any(state(dataset_file).state == "processing" for dataset_file in hostiles))
     seconds = []
     for number in range(10):
-        place, took = timed(factories.upload(ours, b"An ordinary file, number %d." % number))
-        assert place.state == "ready"
+        dataset_file, took = timed(factories.upload(ours, b"An ordinary file, number %d." % number))
+        assert dataset_file.state == "ready"
         seconds.append(took)
-    eventually(lambda: all(state(place).state in TERMINAL for place in hostiles), MOST_SECONDS)
+    eventually(lambda: all(state(dataset_file).state in TERMINAL for dataset_file in hostiles), MOST_SECONDS)
     record(
         "10 ordinary files while 2 hostile ones are read",
         "ready meanwhile",

@@ -215,11 +215,16 @@ def test_tokens_of_any_text_can_be_estimated(http, upstream, world, letter, stre
 
 
 def test_a_file_whose_text_is_large_is_not_read_whole(small, world):
-    place = factories.place(factories.dataset(world.tenant, keys=[world.key.row]))
-    of = {"tenant": place.tenant, "dataset": place.dataset, "place": place, "tokens": 1}
+    dataset_file = factories.dataset_file(factories.dataset(world.tenant, keys=[world.key.row]))
+    of = {
+        "tenant": dataset_file.tenant,
+        "dataset": dataset_file.dataset,
+        "dataset_file": dataset_file,
+        "tokens": 1,
+    }
     text = "\U0001f600" * 5_000
     Chunk.objects.bulk_create((Chunk(position=at, text=text, **of) for at in range(1_250)), 500)
-    path = f"{small.base_url}/vector_stores/{place.dataset_id}/files/{place.file_id}/content"
+    path = f"{small.base_url}/vector_stores/{dataset_file.dataset_id}/files/{dataset_file.file_id}/content"
     before, size = memory(small), 0
     with PLAIN.stream("GET", path, headers=world.authorization) as response:
         for part in response.iter_raw():

@@ -7,7 +7,7 @@ import time
 import pytest
 from django.utils import timezone
 
-from files.models import File, Leftover
+from files.models import File, OrphanedBlob
 from tests import answers, factories
 from tests.admin.conftest import url
 from tests.wire import RawClient, chat
@@ -75,7 +75,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(client, gateway, world, tmp
     assert b"connection: close" in said
     assert b'"code":"request_timeout"' in said
     assert not File.objects.filter(tenant=world.tenant).exists()
-    assert not Leftover.objects.filter(created_at__gte=began).exists()
+    assert not OrphanedBlob.objects.filter(created_at__gte=began).exists()
     assert list(tmp_path.iterdir()) == []
 
 

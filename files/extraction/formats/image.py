@@ -22,6 +22,6 @@ def sections(path: Path, name: str) -> Iterator[Section | Omission]:
                 raise ocr.nothing_read(read, len(pages))
             yield ocr.unread(len(pages) - read, installed=True)
             return
-        text = recognition.text(tiff.alone(path, page)).strip()
+        text = recognition.text(tiff.single_page(path, page)).strip()
         anything = anything or bool(text)
         yield Section(text, page.number)

@@ -77,7 +77,7 @@ def _strips(file: IO[bytes], order: str, entries: bytes) -> tuple[int, ...]:
     return ()
 
 
-def alone(path: Path, page: Page) -> bytes:
+def single_page(path: Path, page: Page) -> bytes:
     """Return a TIFF that begins with a page."""
     content = path.read_bytes()
     order = _ORDERS[content[:4]]

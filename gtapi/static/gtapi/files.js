@@ -7,7 +7,7 @@
   const AT_ONCE = 2;
 
   // --- progress ---------------------------------------------------------------------------------------------
-  // The server writes the HTML of a state, escaped; here it is put in its place, or the bar alone is moved.
+  // The server writes the HTML of a state, escaped; here it is put in the page, or the bar alone is moved.
 
   class Live {
     constructor(element) {
@@ -17,7 +17,7 @@
       document.addEventListener("visibilitychange", () => {
         if (!document.hidden && this.timer !== null) this.soon(0);
       });
-      const working = document.querySelector("[data-place][data-working]");
+      const working = document.querySelector("[data-dataset-file][data-working]");
       if (working || "liveNow" in element.dataset) this.soon(PAUSE);
     }
 
@@ -29,8 +29,8 @@
     address() {
       const url = new URL(this.element.dataset.live, location.href);
       if (!("liveAll" in this.element.dataset)) {
-        const working = [...document.querySelectorAll("[data-place][data-working]")];
-        url.searchParams.set("ids", working.map((cell) => cell.dataset.place).join(","));
+        const working = [...document.querySelectorAll("[data-dataset-file][data-working]")];
+        url.searchParams.set("ids", working.map((cell) => cell.dataset.datasetFile).join(","));
       }
       return url;
     }
@@ -66,16 +66,16 @@
       }
       const rows = document.querySelector("[data-rows]");
       let before = rows && rows.firstElementChild;
-      for (const place of answer.places) {
-        const cell = document.querySelector(`[data-place="${place.id}"]`);
-        if (cell && cell.dataset.key === place.key) {
+      for (const datasetFile of answer.dataset_files) {
+        const cell = document.querySelector(`[data-dataset-file="${datasetFile.id}"]`);
+        if (cell && cell.dataset.key === datasetFile.key) {
           const bar = cell.querySelector("progress");
           const note = cell.querySelector(".gt-state-note");
-          if (bar) bar.value = place.progress;
-          if (note) note.textContent = place.note;
-        } else if (place.row && rows) {
+          if (bar) bar.value = datasetFile.progress;
+          if (note) note.textContent = datasetFile.note;
+        } else if (datasetFile.row && rows) {
           const old = cell && cell.closest("[data-row]");
-          const fresh = fragment(place.row).querySelector("[data-row]");
+          const fresh = fragment(datasetFile.row).querySelector("[data-row]");
           if (old === before && old) before = old.nextElementSibling;
           if (old) old.replaceWith(fresh);
           else rows.insertBefore(fresh, before);
@@ -87,7 +87,7 @@
         if (cell && before === cell.closest("[data-row]")) before = before && before.nextElementSibling;
       }
       const none = document.querySelector("[data-none]");
-      if (none && answer.places.length) none.hidden = true;
+      if (none && answer.dataset_files.length) none.hidden = true;
       if (changed && "liveRefresh" in this.element.dataset) await refresh();
     }
   }

@@ -117,8 +117,8 @@ class ItemsView(ConversationView):
         rows = known = conversations.standing(conversation)
         descending = paging.order == "desc"
         for cursor, later in ((paging.after, not descending), (paging.before, descending)):
-            place = known.filter(pk=message_id(cursor)).values_list("turn__number", "position")
-            row = place.first() if cursor else None
+            dataset_file = known.filter(pk=message_id(cursor)).values_list("turn__number", "position")
+            row = dataset_file.first() if cursor else None
             if row is not None:
                 beyond = "gt" if later else "lt"
                 same = Q(("turn__number", row[0]), (f"position__{beyond}e", row[1]))

@@ -67,8 +67,10 @@ def embeddings(answer: JSON, name: str, *, base64: bool) -> JSON | None:
     None where one of them is no vector: the other ones would seem to belong to other inputs.
     """
     items = [item if isinstance(item, dict) else {} for item in answer["data"]]
-    places = [item.get("index") for item in items]
-    if sorted(place for place in places if type(place) is int) == list(range(len(items))):
+    dataset_files = [item.get("index") for item in items]
+    if sorted(dataset_file for dataset_file in dataset_files if type(dataset_file) is int) == list(
+        range(len(items))
+    ):
         items.sort(key=lambda item: int(item["index"]))
     data = []
     for index, item in enumerate(items):

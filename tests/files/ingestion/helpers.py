@@ -15,18 +15,18 @@ from tests.waiting import eventually
 TERMINAL = ("ready", "failed", "cancelled")
 
 
-def state(place: DatasetFile) -> DatasetFile:
+def state(dataset_file: DatasetFile) -> DatasetFile:
     """The row as it is now."""
-    return DatasetFile.objects.get(pk=place.pk)
+    return DatasetFile.objects.get(pk=dataset_file.pk)
 
 
-def ended(*places: DatasetFile, woken: bool = True) -> list[DatasetFile]:
+def ended(*dataset_files: DatasetFile, woken: bool = True) -> list[DatasetFile]:
     """The rows once all of them have come to an end; unless `woken`, beat alone wakes the workers."""
     if woken:
         wake()
-    pks = [place.pk for place in places]
+    pks = [dataset_file.pk for dataset_file in dataset_files]
     eventually(lambda: DatasetFile.objects.filter(pk__in=pks, state__in=TERMINAL).count() == len(pks))
-    return [state(place) for place in places]
+    return [state(dataset_file) for dataset_file in dataset_files]
 
 
 def readers(ingest: Ingest) -> Iterator[int]:

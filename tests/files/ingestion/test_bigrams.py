@@ -55,7 +55,7 @@ def test_documents_without_spaces_are_found_by_words(ingest, gateway, upstream, 
 
     stranger = factories.world(upstream.base_url)
     own = factories.dataset(stranger.tenant, keys=[stranger.key.row])
-    factories.chunk(factories.place(own, chunk_count=1), "石。")
+    factories.chunk(factories.dataset_file(own, chunk_count=1), "石。")
     with httpx.Client(base_url=gateway.base_url, headers=stranger.authorization, timeout=30) as other:
         for query in ("有給休暇", "办公室", "ใบเสร็จ"):
             assert other.post(f"/datasets/{dataset.pk}/search", json={"query": query}).status_code == 404

@@ -26,7 +26,7 @@ def waiting(dataset: Dataset, files: int) -> list[DatasetFile]:
     """Files that have been waiting for an hour, the first one longest."""
     an_hour_ago = timezone.now() - timedelta(hours=1)
     return [
-        factories.place(
+        factories.dataset_file(
             dataset, state="uploaded", progress=0, created_at=an_hour_ago + timedelta(seconds=number)
         )
         for number in range(files)
@@ -52,11 +52,11 @@ def claim_index(*tenants: Tenant) -> IndexLease | None:
     return next((index for index in iter(vector_generations.claim, None) if index.tenant_id in of), None)
 
 
-def pass_time(place: DatasetFile) -> None:
+def pass_time(dataset_file: DatasetFile) -> None:
     """Let its lease and its wait run out."""
     ago = timezone.now() - timedelta(seconds=60)
-    DatasetFile.objects.filter(pk=place.pk, lease_until__isnull=False).update(lease_until=ago)
-    DatasetFile.objects.filter(pk=place.pk, retry_at__isnull=False).update(retry_at=ago)
+    DatasetFile.objects.filter(pk=dataset_file.pk, lease_until__isnull=False).update(lease_until=ago)
+    DatasetFile.objects.filter(pk=dataset_file.pk, retry_at__isnull=False).update(retry_at=ago)
 
 
 @pytest.fixture
@@ -65,14 +65,17 @@ def tenant():
 
 
 @pytest.fixture
-def place(tenant):
+def dataset_file(tenant):
     return waiting(factories.dataset(tenant), 1)[0]
 
 
 def test_oldest_file_comes_first_and_each_is_given_once(tenant):
-    places = waiting(factories.dataset(tenant), 3)
+    dataset_files = waiting(factories.dataset(tenant), 3)
     claimed = [claim(tenant) for _ in range(4)]
-    assert [one and one.place_id for one in claimed] == [*(place.pk for place in places), None]
+    assert [one and one.dataset_file_id for one in claimed] == [
+        *(dataset_file.pk for dataset_file in dataset_files),
+        None,
+    ]
 
 
 def test_tenant_with_many_files_does_not_keep_others_waiting():
@@ -149,9 +152,9 @@ def test_turns_with_files_and_with_datasets_are_apart():
 def test_file_that_was_put_aside_is_for_those_who_recognise_letters(tenant):
     scan, text = waiting(factories.dataset(tenant), 2)
     claims.put_aside(claim(tenant))
-    assert claim(tenant, lanes=claims.NO_OCR).place_id == text.pk
+    assert claim(tenant, lanes=claims.NO_OCR).dataset_file_id == text.pk
     assert claim(tenant, lanes=claims.NO_OCR) is None
-    assert claim(tenant, lanes=claims.OCR_LAST).place_id == scan.pk
+    assert claim(tenant, lanes=claims.OCR_LAST).dataset_file_id == scan.pk
     assert (state(scan).attempts, state(scan).worker_deaths) == (0, 0)
 
 
@@ -161,9 +164,9 @@ def test_files_that_were_put_aside_come_first_or_last(tenant):
     for scan in aside:
         claims.put_aside(scan)
     taken = [claim(tenant, lanes=claims.OCR_LAST), claim(tenant, lanes=claims.OCR_FIRST)]
-    assert [(one.place_id, one.needs_ocr) for one in taken] == [(third.pk, False), (first.pk, True)]
+    assert [(one.dataset_file_id, one.needs_ocr) for one in taken] == [(third.pk, False), (first.pk, True)]
     taken = [claim(tenant, lanes=claims.OCR_LAST) for _ in range(2)]
-    assert [(one.place_id, one.needs_ocr) for one in taken] == [(fourth.pk, False), (second.pk, True)]
+    assert [(one.dataset_file_id, one.needs_ocr) for one in taken] == [(fourth.pk, False), (second.pk, True)]
 
 
 def test_files_that_were_put_aside_keep_others_waiting_no_longer_than_one_does():
@@ -176,41 +179,41 @@ def test_files_that_were_put_aside_keep_others_waiting_no_longer_than_one_does()
     assert {claim(crowded, small).tenant_id for _ in range(2)} == {crowded.pk, small.pk}
 
 
-def test_tenant_that_is_switched_off_waits(tenant, place):
+def test_tenant_that_is_switched_off_waits(tenant, dataset_file):
     Tenant.objects.filter(pk=tenant.pk).update(active=False)
     assert claim(tenant) is None
     Tenant.objects.filter(pk=tenant.pk).update(active=True)
-    assert claim(tenant).place_id == place.pk
+    assert claim(tenant).dataset_file_id == dataset_file.pk
 
 
-def test_who_lost_the_lease_writes_nothing(tenant, place):
+def test_who_lost_the_lease_writes_nothing(tenant, dataset_file):
     late = claim(tenant)
-    pass_time(place)
+    pass_time(dataset_file)
     current = claim(tenant)
-    before = state(place)
+    before = state(dataset_file)
     assert (before.worker_deaths, before.lease) == (1, current.lease)
     assert claims.alive([late, current]) == {current}
-    before = state(place)
+    before = state(dataset_file)
     claims.fail(late, PermanentError("no_text"))
     claims.try_again(late, TransientError("extraction_failed"))
     claims.release(late)
     with pytest.raises(Lost):
         claims.report(late, "embedding", 50)
     with pytest.raises(Lost):
-        commit.store(late, place.dataset, [Piece("text", 1, None, "")], [])
-    after = state(place)
+        commit.store(late, dataset_file.dataset, [Piece("text", 1, None, "")], [])
+    after = state(dataset_file)
     assert vars(after) | {"_state": None} == vars(before) | {"_state": None}
-    assert not Chunk.objects.filter(place=place).exists()
+    assert not Chunk.objects.filter(dataset_file=dataset_file).exists()
 
 
-def test_child_that_dies_three_times_fails_the_file(tenant, place):
+def test_child_that_dies_three_times_fails_the_file(tenant, dataset_file):
     for attempt in (1, 2, 3):
-        assert state(place).state != "failed"
+        assert state(dataset_file).state != "failed"
         claims.try_again(claim(tenant), TransientError("file_too_complex", "It takes too long."))
         assert claim(tenant) is None  # not before its time
-        assert state(place).attempts == attempt
-        pass_time(place)
-    failed = state(place)
+        assert state(dataset_file).attempts == attempt
+        pass_time(dataset_file)
+    failed = state(dataset_file)
     assert (failed.state, failed.error_code, failed.error_message) == (
         "failed", "file_too_complex", "It takes too long.",
     )  # fmt: skip
@@ -218,40 +221,40 @@ def test_child_that_dies_three_times_fails_the_file(tenant, place):
     assert claim(tenant) is None
 
 
-def test_ten_dead_workers_fail_the_file(tenant, place):
+def test_ten_dead_workers_fail_the_file(tenant, dataset_file):
     for _ in range(10):
         assert claim(tenant) is not None
-        pass_time(place)
+        pass_time(dataset_file)
     assert claim(tenant) is None
-    failed = state(place)
+    failed = state(dataset_file)
     assert (failed.state, failed.error_code, failed.worker_deaths) == ("failed", "worker_lost", 10)
     assert failed.attempts == 0
     assert failed.error_message
 
 
-def test_provider_that_fails_is_waited_for_about_an_hour(tenant, place):
+def test_provider_that_fails_is_waited_for_about_an_hour(tenant, dataset_file):
     waited = timedelta()
     for count in range(1, claims.PROVIDER_ERRORS):
         claims.try_again(claim(tenant), TransientError("embedding_unavailable", provider=True))
-        waiting_now = state(place)
+        waiting_now = state(dataset_file)
         assert (waiting_now.provider_errors, waiting_now.attempts, waiting_now.lease) == (count, 0, None)
         waited += waiting_now.retry_at - timezone.now()
-        pass_time(place)
+        pass_time(dataset_file)
     assert timedelta(minutes=35) < waited < timedelta(minutes=80)
     claims.try_again(claim(tenant), TransientError("embedding_unavailable", provider=True))
-    assert (state(place).state, state(place).error_code) == ("failed", "embedding_unavailable")
+    assert (state(dataset_file).state, state(dataset_file).error_code) == ("failed", "embedding_unavailable")
 
 
-def test_provider_says_how_long_to_wait(tenant, place):
+def test_provider_says_how_long_to_wait(tenant, dataset_file):
     claims.try_again(claim(tenant), TransientError("embedding_unavailable", provider=True, after=200))
-    assert state(place).retry_at - timezone.now() > timedelta(seconds=150)
+    assert state(dataset_file).retry_at - timezone.now() > timedelta(seconds=150)
 
 
-def test_progress_does_not_go_back(tenant, place):
+def test_progress_does_not_go_back(tenant, dataset_file):
     held = claim(tenant)
     for progress in (40, 60, 5):
         claims.report(held, "embedding", progress)
-    assert state(place).progress == 60
+    assert state(dataset_file).progress == 60
 
 
 def test_look_for_datasets_to_index_can_read_only_those():
@@ -264,12 +267,12 @@ def test_look_for_datasets_to_index_can_read_only_those():
     assert "files_dataset_to_index" in plan
 
 
-def test_text_that_no_column_takes_is_stored_as_far_as_it_can_be(tenant, place):
+def test_text_that_no_column_takes_is_stored_as_far_as_it_can_be(tenant, dataset_file):
     held = claim(tenant)
-    cut = pipeline.cut([Section("A NUL \0 and half a pair \ud800.", heading="\0" * 400)], place)
-    commit.store(held, place.dataset, cut, [])
-    assert "and half a pair" in Chunk.objects.get(place=place).text
-    assert state(place).state == "ready"
+    cut = pipeline.cut([Section("A NUL \0 and half a pair \ud800.", heading="\0" * 400)], dataset_file)
+    commit.store(held, dataset_file.dataset, cut, [])
+    assert "and half a pair" in Chunk.objects.get(dataset_file=dataset_file).text
+    assert state(dataset_file).state == "ready"
 
 
 def test_claim_reads_only_what_waits(tenant):
@@ -291,5 +294,5 @@ def test_claim_reads_only_what_waits(tenant):
         ):
             cursor.execute(f"EXPLAIN {statement}", values)
             plan = "\n".join(line for (line,) in cursor.fetchall())
-            assert "files_place_due" in plan
+            assert "files_datasetfile_due" in plan
             assert "files_datasetfile_tenant_id" not in plan

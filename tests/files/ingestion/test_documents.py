@@ -21,14 +21,15 @@ def test_chunks_keep_the_page_and_the_heading_of_their_document(ingest, world):
     table = sample_files.xlsx(
         {"Days": [["Name", "Days"], *([f"Person {number}", number] for number in range(400))]}
     )
-    places = ended(
+    dataset_files = ended(
         factories.upload(dataset, pdf, filename="rules.pdf"),
         factories.upload(dataset, word, filename="rules.docx"),
         factories.upload(dataset, table, filename="days.xlsx"),
     )
-    assert [place.state for place in places] == ["ready"] * 3
+    assert [dataset_file.state for dataset_file in dataset_files] == ["ready"] * 3
     read = [
-        list(Chunk.objects.filter(place=place).values_list("page", "heading", "text")) for place in places
+        list(Chunk.objects.filter(dataset_file=dataset_file).values_list("page", "heading", "text"))
+        for dataset_file in dataset_files
     ]
     assert read[0] == [(1, "", "Leave is thirty days."), (2, "", "Call before nine when you are sick.")]
     assert read[1] == [

@@ -49,14 +49,14 @@ def booked(request_id, calls):
 def test_a_file_in_another_dataset_is_booked_to_the_key_that_put_it_there(
     ingest, http, world, shared, second
 ):
-    [place] = ended(uploaded(http, shared))
-    assert booked(place.file_id, 1) == [world.key.row.pk]
+    [dataset_file] = ended(uploaded(http, shared))
+    assert booked(dataset_file.file_id, 1) == [world.key.row.pk]
     other = factories.dataset(world.tenant, embedding="embedder", keys=[second.key])
-    attached = second.post(f"/vector_stores/{other.pk}/files", json={"file_id": place.file_id})
+    attached = second.post(f"/vector_stores/{other.pk}/files", json={"file_id": dataset_file.file_id})
     assert attached.status_code == 200
-    [there] = ended(DatasetFile.objects.get(dataset=other, file=place.file_id))
+    [there] = ended(DatasetFile.objects.get(dataset=other, file=dataset_file.file_id))
     assert there.state == "ready"
-    assert booked(place.file_id, 2) == [world.key.row.pk, second.key.pk]
+    assert booked(dataset_file.file_id, 2) == [world.key.row.pk, second.key.pk]
 
 
 @pytest.mark.parametrize("how", ["upload", "attach", "cut"])
@@ -64,29 +64,29 @@ def test_a_file_once_more_is_booked_to_who_asked_for_it(
     ingest, http, world, shared, second, upstream, embedder, how
 ):
     upstream.script(embedder.model, answer(error_body(), 400), embeddings())
-    [place] = ended(uploaded(http, shared))
-    assert place.state == "failed"
+    [dataset_file] = ended(uploaded(http, shared))
+    assert dataset_file.state == "failed"
     store = f"/vector_stores/{shared.pk}"
     cut = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0}}
     if how == "upload":
-        assert uploaded(second, shared) == place
+        assert uploaded(second, shared) == dataset_file
     elif how == "attach":
-        assert second.post(f"{store}/files", json={"file_id": place.file_id}).status_code == 200
+        assert second.post(f"{store}/files", json={"file_id": dataset_file.file_id}).status_code == 200
     else:
-        body = {"file_ids": [place.file_id], "chunking_strategy": cut}
+        body = {"file_ids": [dataset_file.file_id], "chunking_strategy": cut}
         assert second.post(f"{store}/file_batches", json=body).status_code == 200
-    [place] = ended(place)
-    assert place.state == "ready"
-    assert booked(place.file_id, 2) == [world.key.row.pk, second.key.pk]
+    [dataset_file] = ended(dataset_file)
+    assert dataset_file.state == "ready"
+    assert booked(dataset_file.file_id, 2) == [world.key.row.pk, second.key.pk]
 
 
 def test_what_operators_have_processed_is_booked_to_nobody(
     ingest, http, world, shared, operator_at_the_admin
 ):
-    [place] = ended(uploaded(http, shared))
-    operator_at_the_admin.post(url("files_datasetfile_again_page", place.pk), {"confirm": "yes"})
-    assert ended(place)[0].state == "ready"
-    assert booked(place.file_id, 2) == [world.key.row.pk, NO_KEY]
+    [dataset_file] = ended(uploaded(http, shared))
+    operator_at_the_admin.post(url("files_datasetfile_again_page", dataset_file.pk), {"confirm": "yes"})
+    assert ended(dataset_file)[0].state == "ready"
+    assert booked(dataset_file.file_id, 2) == [world.key.row.pk, NO_KEY]
 
 
 @pytest.fixture

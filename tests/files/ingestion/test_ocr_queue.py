@@ -29,8 +29,8 @@ def scans(ingest):
     eventually(lambda: not list(readers(ingest)))
 
 
-def cancel(*places: DatasetFile) -> None:
-    DatasetFile.objects.filter(pk__in=[place.pk for place in places]).update(
+def cancel(*dataset_files: DatasetFile) -> None:
+    DatasetFile.objects.filter(pk__in=[dataset_file.pk for dataset_file in dataset_files]).update(
         state="cancelled", lease=None, lease_until=None
     )
 
@@ -41,12 +41,12 @@ def in_work(scans: list[DatasetFile]) -> list[DatasetFile]:
 
 def test_files_of_others_are_read_beside_scans(scans, ingest):
     ours = factories.dataset(factories.tenant())
-    [place] = ended(factories.upload(ours, b"Ropes lie in the shed."))
-    assert place.state == "ready"
+    [dataset_file] = ended(factories.upload(ours, b"Ropes lie in the shed."))
+    assert dataset_file.state == "ready"
     assert len(in_work(scans)) == 2
     # That of the same tenant, too.
-    [place] = ended(factories.upload(scans[0].dataset, b"Kettles stand in the kitchen."))
-    assert place.state == "ready"
+    [dataset_file] = ended(factories.upload(scans[0].dataset, b"Kettles stand in the kitchen."))
+    assert dataset_file.state == "ready"
     assert [scan.state for scan in map(state, scans)] == ["processing"] * 3
     assert len(in_work(scans)) == 2
     assert len(list(readers(ingest))) == 2

@@ -12,35 +12,37 @@ from tests.waiting import eventually
 
 def test_model_that_is_overloaded_is_asked_again(ingest, dataset, embedder, upstream):
     upstream.script(embedder.model, answer(error_body(), 503), embeddings())
-    place = factories.upload(dataset, b"A passage.")
-    eventually(lambda: state(place).retry_at)
-    assert state(place).state == "processing"
-    [place] = ended(place)
-    assert (place.state, place.provider_errors, place.attempts) == ("ready", 1, 0)
+    dataset_file = factories.upload(dataset, b"A passage.")
+    eventually(lambda: state(dataset_file).retry_at)
+    assert state(dataset_file).state == "processing"
+    [dataset_file] = ended(dataset_file)
+    assert (dataset_file.state, dataset_file.provider_errors, dataset_file.attempts) == ("ready", 1, 0)
 
 
 def test_model_that_refuses_fails_the_file(ingest, dataset, embedder, upstream):
     upstream.script(embedder.model, answer(error_body(), 400))
-    [place] = ended(factories.upload(dataset, b"A passage."))
-    assert (place.state, place.error_code) == ("failed", "embedding_failed")
-    assert place.error_message
-    assert "the provider's own words" not in place.error_message
-    assert not Chunk.objects.filter(place=place).exists()
+    [dataset_file] = ended(factories.upload(dataset, b"A passage."))
+    assert (dataset_file.state, dataset_file.error_code) == ("failed", "embedding_failed")
+    assert dataset_file.error_message
+    assert "the provider's own words" not in dataset_file.error_message
+    assert not Chunk.objects.filter(dataset_file=dataset_file).exists()
 
 
 def test_dataset_whose_model_is_gone_fails_the_file(ingest, world):
-    [place] = ended(factories.upload(factories.dataset(world.tenant, embedding="nowhere"), b"A passage."))
-    assert (place.state, place.error_code) == ("failed", "embedding_failed")
+    [dataset_file] = ended(
+        factories.upload(factories.dataset(world.tenant, embedding="nowhere"), b"A passage.")
+    )
+    assert (dataset_file.state, dataset_file.error_code) == ("failed", "embedding_failed")
 
 
 def test_hiccup_in_mid_file_does_not_cost_what_was_made(ingest, dataset, embedder, upstream):
     text = "\n\n".join(f"{n}. " + "The harbour lies to the north. " * 80 for n in range(40))
     hiccup = answer(error_body(), 429, headers=[("retry-after", "1")])
     upstream.script(embedder.model, embeddings(), hiccup, embeddings())
-    [place] = ended(factories.upload(dataset, text.encode()))
-    assert (place.state, place.provider_errors) == ("ready", 0)
+    [dataset_file] = ended(factories.upload(dataset, text.encode()))
+    assert (dataset_file.state, dataset_file.provider_errors) == ("ready", 0)
     sent = [len(received.json["input"]) for received in upstream.received(embedder.model)]
-    assert sent == [64, place.chunk_count - 64, place.chunk_count - 64]
+    assert sent == [64, dataset_file.chunk_count - 64, dataset_file.chunk_count - 64]
 
 
 def test_progress_moves_while_a_file_is_embedded(ingest, dataset, embedder, upstream):
@@ -48,14 +50,14 @@ def test_progress_moves_while_a_file_is_embedded(ingest, dataset, embedder, upst
     seen = []
 
     async def play(wire: Wire) -> None:
-        row = await in_thread(state, place)
+        row = await in_thread(state, dataset_file)
         seen.append((row.stage, row.progress))
         await embeddings()(wire)
 
     upstream.script(embedder.model, play)
-    place = factories.upload(dataset, text.encode())
-    [place] = ended(place)
-    assert place.state == "ready"
+    dataset_file = factories.upload(dataset, text.encode())
+    [dataset_file] = ended(dataset_file)
+    assert dataset_file.state == "ready"
     assert len(seen) >= 3
     assert {stage for stage, _ in seen} == {"embedding"}
     progress = [percent for _, percent in seen]
@@ -71,18 +73,18 @@ def test_recording_is_found_by_what_is_said(ingest, world, upstream):
     ]
     said = {"text": "Good morning. The harbour opens at six.", "segments": segments, "duration": 130.0}
     upstream.script(entry.model, answer({**said, "language": "english"}))
-    place = factories.upload(
+    dataset_file = factories.upload(
         factories.dataset(world.tenant), wav(), filename="talk.wav", content_type="audio/wav"
     )
-    [place] = ended(place)
-    assert place.state == "ready"
-    found = list(Chunk.objects.filter(place=place).values_list("heading", "text"))
+    [dataset_file] = ended(dataset_file)
+    assert dataset_file.state == "ready"
+    found = list(Chunk.objects.filter(dataset_file=dataset_file).values_list("heading", "text"))
     assert found == [("0:00:00", "Good morning."), ("0:02:05", "The harbour opens at six.")]
 
 
 def test_recording_without_a_model_that_listens_fails(ingest, world):
-    place = factories.upload(
+    dataset_file = factories.upload(
         factories.dataset(world.tenant), wav(), filename="talk.wav", content_type="audio/wav"
     )
-    [place] = ended(place)
-    assert (place.state, place.error_code) == ("failed", "transcription_failed")
+    [dataset_file] = ended(dataset_file)
+    assert (dataset_file.state, dataset_file.error_code) == ("failed", "transcription_failed")

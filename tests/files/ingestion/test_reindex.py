@@ -75,10 +75,10 @@ def test_what_becomes_ready_meanwhile_is_in_the_next_generation_too(ingest, data
     assert late.state == "ready"
     assert shown(dataset) == ("embedder", 1)
     # It can be found by the index that is shown.
-    assert ChunkVector.objects.filter(chunk__place=late, generation=1, dimensions=3).exists()
+    assert ChunkVector.objects.filter(chunk__dataset_file=late, generation=1, dimensions=3).exists()
     go.set()
     eventually(lambda: shown(dataset) == ("other", 2))
-    assert ChunkVector.objects.filter(chunk__place=late, generation=2, dimensions=5).exists()
+    assert ChunkVector.objects.filter(chunk__dataset_file=late, generation=2, dimensions=5).exists()
 
 
 def test_vectors_that_are_there_are_kept_by_the_next_attempt(ingest, dataset, other, upstream):

@@ -11,7 +11,7 @@ from files.ingestion.errors import SENTENCES
 from files.ingestion.reprocess import cancel, process_again
 from files.models import Chunk, DatasetFile, FileBatch
 from files.uploads import attach
-from files.uploads.attach import Wanted
+from files.uploads.attach import Attachment
 from gtapi.stack.redis import Redis
 from tests import environment, factories
 from tests.answers import answer, error_body
@@ -19,68 +19,68 @@ from tests.files.ingestion.helpers import embeddings, ended, state
 from tests.waiting import eventually
 
 
-def again(place):
-    return process_again(DatasetFile.objects.filter(pk=place.pk), None)
+def again(dataset_file):
+    return process_again(DatasetFile.objects.filter(pk=dataset_file.pk), None)
 
 
 def test_file_that_failed_is_processed_again(ingest, dataset, embedder, upstream):
     upstream.script(embedder.model, answer(error_body(), 400))
-    [place] = ended(factories.upload(dataset, b"A passage."))
-    assert place.state == "failed"
+    [dataset_file] = ended(factories.upload(dataset, b"A passage."))
+    assert dataset_file.state == "failed"
     upstream.script(embedder.model, embeddings())
-    assert again(place)
-    [place] = ended(place)
-    assert (place.state, place.error_code, place.error_message) == ("ready", "", "")
+    assert again(dataset_file)
+    [dataset_file] = ended(dataset_file)
+    assert (dataset_file.state, dataset_file.error_code, dataset_file.error_message) == ("ready", "", "")
 
 
 def test_file_that_is_ready_gets_its_chunks_anew(ingest, dataset):
-    [place] = ended(factories.upload(dataset, b"A passage."))
-    before = set(Chunk.objects.filter(place=place).values_list("pk", flat=True))
-    assert again(place)
-    assert state(place).progress < 100
-    ended(place)
-    after = set(Chunk.objects.filter(place=place).values_list("pk", flat=True))
+    [dataset_file] = ended(factories.upload(dataset, b"A passage."))
+    before = set(Chunk.objects.filter(dataset_file=dataset_file).values_list("pk", flat=True))
+    assert again(dataset_file)
+    assert state(dataset_file).progress < 100
+    ended(dataset_file)
+    after = set(Chunk.objects.filter(dataset_file=dataset_file).values_list("pk", flat=True))
     assert len(after) == len(before)
     assert not after & before
 
 
 def test_file_in_work_is_left_alone(ingest, dataset, gate):
-    place = factories.upload(dataset, b"A passage.")
+    dataset_file = factories.upload(dataset, b"A passage.")
     gate.reached()
-    before = state(place).lease
-    assert not again(place)
-    assert state(place).lease == before
+    before = state(dataset_file).lease
+    assert not again(dataset_file)
+    assert state(dataset_file).lease == before
     gate.open()
-    assert ended(place)[0].state == "ready"
+    assert ended(dataset_file)[0].state == "ready"
 
 
 def test_file_in_work_that_is_to_be_cut_in_another_way_is_cut_so(ingest, dataset, gate, world):
-    place = factories.upload(dataset, b"The office opens at nine. " * 60, attributes={"a": 1})
+    dataset_file = factories.upload(dataset, b"The office opens at nine. " * 60, attributes={"a": 1})
     dataset.grants.create(key=world.key.row)
     gate.reached()
     static = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0}}
     with transaction.atomic():
-        attach.place(dataset, world.key.row.pk, [Wanted(place.file_id, chunking=static)])
-    assert state(place).chunking == static
+        attach.attach(dataset, world.key.row.pk, [Attachment(dataset_file.file_id, chunking=static)])
+    assert state(dataset_file).chunking == static
     gate.open()
-    [done] = ended(place)
+    [done] = ended(dataset_file)
     assert (done.state, done.chunking, done.attributes) == ("ready", static, {"a": 1})
-    assert done.chunk_count == Chunk.objects.filter(place=place).count() > 1
-    assert max(Chunk.objects.filter(place=place).values_list("tokens", flat=True)) <= 100
+    assert done.chunk_count == Chunk.objects.filter(dataset_file=dataset_file).count() > 1
+    assert max(Chunk.objects.filter(dataset_file=dataset_file).values_list("tokens", flat=True)) <= 100
 
 
 def test_cancelled_batch_stops_what_is_in_work_too(ingest, dataset, gate):
     batch = FileBatch.objects.create(tenant=dataset.tenant, dataset=dataset)
-    [done] = ended(factories.place(dataset, batch=batch))
-    places = [factories.upload(dataset, f"Passage {n}.".encode(), batch=batch) for n in range(6)]
+    [done] = ended(factories.dataset_file(dataset, batch=batch))
+    dataset_files = [factories.upload(dataset, f"Passage {n}.".encode(), batch=batch) for n in range(6)]
     gate.reached()
     assert cancel(batch) == 6
-    assert {state(place).state for place in places} == {"cancelled"}
+    assert {state(dataset_file).state for dataset_file in dataset_files} == {"cancelled"}
     gate.open()
     [later] = ended(factories.upload(dataset, b"The next one."))
     assert later.state == "ready"
-    assert {state(place).state for place in places} == {"cancelled"}
-    assert list(Chunk.objects.filter(dataset=dataset).values_list("place", flat=True)) == [later.pk]
+    assert {state(dataset_file).state for dataset_file in dataset_files} == {"cancelled"}
+    assert list(Chunk.objects.filter(dataset=dataset).values_list("dataset_file", flat=True)) == [later.pk]
     assert state(done).state == "ready"
     assert FileBatch.objects.get(pk=batch.pk).cancelled
 
