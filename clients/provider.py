@@ -1,7 +1,7 @@
-"""The provider behind the gateway while clients are checked: scripted, but it reads what it is asked.
+"""The scripted provider behind the gateway while clients are tested. It reacts to the content of each request.
 
-It calls the tools that it is offered, fills in the schemas that it is given and answers in the formats that are
-asked for, so that whole loops of a client run through the gateway. What a name stands for is in `MODELS`.
+It calls the tools it is offered, fills in JSON schemas and responds in the requested format, so that complete
+agent loops of a client run through the gateway. `MODELS` maps each public name to its behaviour.
 """
 
 import base64
@@ -31,7 +31,7 @@ from tests.upstream import Play, Wire
 
 JSON = dict[str, Any]
 
-#: What the provider writes for a property of a schema, by its name; else by its type.
+#: Values for schema properties, by name; other properties are filled by type.
 BY_NAME: JSON = {
     "city": "Bonn",
     "name": "Bonn",
@@ -44,7 +44,7 @@ SUNNY = "It is sunny in Bonn."
 TRANSCRIPT = "The quick brown fox."
 SRT = f"1\n00:00:00,000 --> 00:00:01,500\n{TRANSCRIPT}\n\n"
 VTT = f"WEBVTT\n\n00:00:00.000 --> 00:00:01.500\n{TRANSCRIPT}\n\n"
-#: What an editor that asks for a change is told: a whole file, and a block to search and replace.
+#: Responses to an editor that requests a change: a whole file, and a search-and-replace block.
 WHOLE_EDIT = 'greet.py\n```python\nprint("Hello, Bonn!")\n```\n'
 BLOCK_EDIT = (
     'greet.py\n```python\n<<<<<<< SEARCH\nprint("Hello")\n=======\n'
@@ -53,7 +53,7 @@ BLOCK_EDIT = (
 
 
 def sample(schema: JSON, root: JSON | None = None, name: str = "") -> Any:
-    """Return a value that a JSON schema allows, always the same one."""
+    """Return a value that is valid under a JSON schema, the same one each time."""
     root = root or schema
     if "$ref" in schema:
         found: Any = root
@@ -82,9 +82,9 @@ def text_of(message: JSON) -> str:
 
 
 def calls_for(body: JSON) -> list[JSON]:
-    """Return the tool calls that a request gets: none once their results are there, unless one is demanded.
+    """Return the tool calls for a request: none once their results are there, unless `tool_choice` requires one.
 
-    With «both» in the conversation there are two calls at once, for two cities.
+    If the conversation contains "both", there are two parallel calls, for two cities.
     """
     tools = {
         tool["function"]["name"]: tool["function"] for tool in body.get("tools") or () if "function" in tool
@@ -115,7 +115,7 @@ def calls_for(body: JSON) -> list[JSON]:
 
 
 def words_for(body: JSON) -> str:
-    """Return what the model writes: JSON where that is asked for, else what it was told, or the tools' results."""
+    """Return the model's text: JSON if requested, otherwise an echo of the message, or the tools' results."""
     wanted = body.get("response_format") or {}
     if wanted.get("type") == "json_schema":
         return json.dumps(sample(wanted["json_schema"]["schema"]))
@@ -123,7 +123,7 @@ def words_for(body: JSON) -> str:
         return '{"name": "Bonn", "people": 335000}'
     last = body["messages"][-1]
     if text_of(last) == "What did I say?":
-        # What of the conversation reached the model.
+        # The part of the conversation that reached the model.
         return " ".join(text_of(one) for one in body["messages"][:-1] if one["role"] == "user")
     return SUNNY if last["role"] == "tool" else f"You said: {text_of(last)}"
 
@@ -197,7 +197,7 @@ def speech(body: JSON) -> Play:
 
 
 def fields_of(body: bytes) -> JSON:
-    """Return the text fields of a form."""
+    """Return the text fields of a multipart form."""
     found = re.findall(rb'; name="([^"]+)"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]*)', body)
     return {name.decode(): value.decode(errors="replace") for name, value in found}
 
@@ -224,7 +224,7 @@ def transcription(form: JSON) -> Play:
 
 
 def _png() -> str:
-    """Return one red pixel."""
+    """Return a PNG with one red pixel, as base64."""
 
     def part(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -253,7 +253,7 @@ def images(body: JSON, kind: str = "image_generation") -> Play:
 
 
 async def play(wire: Wire) -> None:
-    """Answer whatever route a request is for; a request that it cannot read gets a 400."""
+    """Respond to a request on any route; a request that cannot be parsed gets a 400."""
     try:
         answered = _play_for(wire)
     except Exception as error:  # noqa: BLE001 - a silent provider would look like a slow one
@@ -283,7 +283,7 @@ def _play_for(wire: Wire) -> Play:
 
 @dataclass
 class Flaky:
-    """Refuses each new request once, with a time to wait, and answers it when it comes again."""
+    """Refuses each new request once with `retry-after`, and responds to the retry."""
 
     status: int = 429
     seen: set[str] = field(default_factory=set)
@@ -313,7 +313,7 @@ def _edit(text: str) -> Play:
 
 
 CHAT = ("chat",)
-#: Every public name with the routes that it serves and what the provider does for it.
+#: Every public model name, with its capabilities and the provider's behaviour for it.
 MODELS: dict[str, tuple[tuple[str, ...], Play]] = {
     **{name: (CHAT if name == ONLY_CHAT else CAPABILITIES, made) for name, made in SCENARIOS.items()},
     "chat": (CHAT, play),
@@ -330,5 +330,5 @@ MODELS: dict[str, tuple[tuple[str, ...], Play]] = {
     "edit-whole": (CHAT, _edit(WHOLE_EDIT)),
     "edit-block": (CHAT, _edit(BLOCK_EDIT)),
 }
-#: Names whose provider must not be waited for.
+#: Models whose provider has short timeouts.
 IMPATIENT = {"stuck"}

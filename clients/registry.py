@@ -1,17 +1,17 @@
-"""The clients that are checked. A new one is a row here and a file of its checks in `checks/`.
+"""The registry of tested clients. A new client is a row here and a file of checks in `checks/`.
 
 `make clients ARGS="--lock --only NAME"` then writes its lock file.
 """
 
 from dataclasses import dataclass
 
-#: Each route or trait that clients are checked on, with what it is; the order is the report's.
+#: Each route or behaviour that is tested, with its description, in the order of the report.
 ROUTES = {
     "models": "`GET /models`, `GET /models/{id}`",
-    "chat": "`POST /chat/completions`, whole answers",
+    "chat": "`POST /chat/completions`, not streamed",
     "chat stream": "`POST /chat/completions` with `stream`",
     "tools": "tool calls: whole, streamed, in parallel, and sent back with their results",
-    "structured": "structured output: a JSON schema, or what the client makes of one",
+    "structured": "structured output: a JSON schema, or the client's equivalent",
     "embeddings": "`POST /embeddings`",
     "completions": "`POST /completions`, whole and streamed",
     "transcriptions": "`POST /audio/transcriptions`",
@@ -19,22 +19,23 @@ ROUTES = {
     "speech": "`POST /audio/speech`",
     "images": "`POST /images/generations`, `/images/edits` and `/images/variations`",
     "moderations": "`POST /moderations`",
-    "conversations": "`/conversations` and their items, and chats that go on in one (`X-GT-Conversation-Id`)",
+    "conversations": "`/conversations` and their items, and chats that continue one (`X-GT-Conversation-Id`)",
     "files": "`POST /files`, their list, `GET`, content and `DELETE`; `POST /conversations/files`",
     "vector stores": "`/vector_stores`, their files, batches of files, and search",
     "datasets": "`/datasets`, `POST /datasets/{id}/files`, `GET /files/{id}` until it is ready, and search",
     "errors": "400, 401, 403, 404, 429, 5xx and broken streams as the client's own errors",
-    "retries": "tries again after a 429, and only once `retry-after` is over",
-    "timeouts": "the client's own timeout, and ours as a 504",
+    "retries": "retries after a 429, and not before `retry-after` has passed",
+    "timeouts": "the client's own timeout, and the gateway's, which is a 504",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A client, and what it needs: pinned packages, the one that gives it its version first.
+    """A client to test.
 
-    ``script`` holds its checks. With ``node``, a version of Node.js, the packages are npm's; without, PyPI's. No
-    packages: it is a program of the system.
+    ``packages`` are pinned; the first one gives the client its version. ``script`` contains its checks. With
+    ``node``, a version of Node.js, the packages come from npm, otherwise from PyPI. A client without packages is a
+    program of the operating system.
     """
 
     name: str
@@ -67,7 +68,7 @@ _CLIENTS = (
     Client("instructor", "instructor", "instructor_client.py", ("instructor==1.17.0", "openai==2.54.0")),
     Client("pydantic-ai", "Pydantic AI", "pydantic_ai_client.py", ("pydantic-ai-slim[openai]==2.68.0",)),
     Client("openai-agents", "OpenAI Agents SDK", "openai_agents_client.py", ("openai-agents==0.24.0",)),
-    # It cannot send tools without the extra.
+    # Without the extra it cannot send tools.
     Client("litellm", "LiteLLM", "litellm_client.py", ("litellm[mcp]==1.106.2",)),
     Client("llm", "llm", "llm_cli.py", ("llm==0.36",)),
     Client("aider", "aider", "aider_cli.py", ("aider-chat==0.86.2",)),

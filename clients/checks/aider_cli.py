@@ -1,4 +1,4 @@
-"""aider, the editor: one change to a file a run, without git and without questions."""
+"""Checks of aider, the command-line editor: one file change per run, without git or prompts."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ OPTIONS = (
 
 
 def aider(facts: Any, model: str, *arguments: str, key: str = "") -> tuple[str, str]:
-    """Ask for a change of a file; returns what aider says and the file afterwards."""
+    """Request a change to a file; returns aider's output and the changed file."""
     with tempfile.TemporaryDirectory() as folder:
         edited = Path(folder) / "greet.py"
         edited.write_text('print("Hello")\n')
@@ -28,7 +28,7 @@ def aider(facts: Any, model: str, *arguments: str, key: str = "") -> tuple[str, 
             env={**os.environ, "OPENAI_API_KEY": key or facts.api_key}, cwd=folder, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, check=False, timeout=200,
         )  # fmt: skip
-        # It breaks its lines where the terminal would end.
+        # aider wraps lines at the terminal width.
         return " ".join((done.stdout + done.stderr).split()), edited.read_text()
 
 
@@ -63,8 +63,8 @@ def edit_by_a_block_streamed(facts):
 def messages_of_ours_are_shown(facts):
     said, _ = aider(facts, "chat", "--message", "Hello", key="gtak_wrong")
     assert "Incorrect API key" in said, said[-600:]
-    said, _ = aider(facts, "nobody", "--message", "Hello")
-    assert "'nobody' does not exist" in said, said[-600:]
+    said, _ = aider(facts, "unknown-model", "--message", "Hello")
+    assert "'unknown-model' does not exist" in said, said[-600:]
 
 
 @check("retries")

@@ -1,4 +1,4 @@
-"""curl, as people paste it into a shell."""
+"""Checks of curl commands as they are pasted into a shell."""
 
 import base64
 import json
@@ -47,13 +47,13 @@ class Answer:
 
 
 def curl(facts: Any, path: str, *arguments: str, key: str | None = None, base: str | None = None) -> Answer:
-    """Run curl; its exit status has to be 0."""
+    """Run curl and require exit status 0."""
     bearer = ["-H", f"Authorization: Bearer {facts.api_key if key is None else key}"] if key != "" else []
     with tempfile.NamedTemporaryFile(mode="r") as head:
         command = ["curl", "-sS", "--max-time", "30", "-D", head.name, *bearer, *arguments]
         done = subprocess.run([*command, (base or facts.base_url) + path], capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
-        # The head of an interim answer ("100 Continue") comes before the real one.
+        # The headers of an interim response ("100 Continue") precede the final ones.
         first, *lines = head.read().strip().split("\n\n")[-1].splitlines()
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     return Answer(int(first.split()[1]), headers, done.stdout)
@@ -260,7 +260,7 @@ QUESTION = "When does the office open?"
 
 
 def wait_for(facts, file):
-    """Ask for a file until it is processed, as the guide has it."""
+    """Poll a file until it is processed, as the guide describes."""
     while file["status"] in ("uploaded", "processing"):
         time.sleep(0.2)
         file = curl(facts, f"/files/{file['id']}").json
@@ -352,7 +352,7 @@ def no_key_a_wrong_one_and_a_limited_one(facts):
 
 @check("errors")
 def requests_that_are_wrong(facts):
-    post(facts, "/chat/completions", {"model": "nobody", "messages": MESSAGES}).error(404, "model_not_found")
+    post(facts, "/chat/completions", {"model": "unknown-model", "messages": MESSAGES}).error(404, "model_not_found")
     curl(facts, "/no/such/route").error(404, "unknown_url")
     curl(facts, "/chat/completions").error(405, "method_not_allowed")
     error = post(facts, "/chat/completions", {"model": "chat", "messages": "Hello"}).error(
@@ -362,7 +362,7 @@ def requests_that_are_wrong(facts):
     curl(facts, "/chat/completions", "-H", "Content-Type: application/json", "-d", "{").error(
         400, "invalid_json"
     )
-    # Without its header a body is a form to curl.
+    # Without a content type curl sends a body as a form.
     curl(facts, "/chat/completions", "-d", json.dumps({"model": "chat", "messages": MESSAGES})).error(
         415, "unsupported_media_type"
     )
@@ -386,7 +386,7 @@ def retry_option_waits_for_retry_after(facts):
     messages = [{"role": "user", "content": f"curl {time.monotonic_ns()}"}]
     body = {"model": "flaky", "messages": messages}
     answer, seconds = took(lambda: post(facts, "/chat/completions", body, "--retry", "2"))
-    # curl says all that it got, the refusal as well.
+    # curl prints everything it received, including the error.
     assert b"rate_limit_exceeded" in answer.body
     assert b"You said: curl" in answer.body
     assert 1.9 < seconds < 10, seconds

@@ -1,4 +1,4 @@
-// What runs the checks of one client of Node's; see harness.py, of which this is the twin.
+// The check runner for Node.js clients, the counterpart of harness.py.
 import assert from "node:assert/strict";
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 

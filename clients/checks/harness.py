@@ -1,6 +1,6 @@
-"""What runs the checks of one client, in the client's own environment: nothing but the standard library.
+"""The check runner, executed in a client's own environment with nothing but the standard library.
 
-A check is a function, or a coroutine function, that takes the facts and raises what is wrong::
+A check is a function or coroutine function that takes the facts and raises if something is wrong::
 
     @check("chat")
     def whole_answer(facts): ...
@@ -8,8 +8,7 @@ A check is a function, or a coroutine function, that takes the facts and raises 
     if __name__ == "__main__":
         main()
 
-The script reads the facts as JSON from its standard input, and writes a line for each check to the file that they
-name.
+The script reads the facts as JSON from standard input and writes one line per check to the file that the facts name.
 """
 
 import asyncio
@@ -25,8 +24,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, TextIO
 
-#: Seconds that one check may take.
-PATIENCE = 240
+#: Seconds allowed for one check.
+CHECK_SECONDS = 240
 Check = Callable[[SimpleNamespace], Any]
 CHECKS: list[tuple[str, str, Check, str]] = []
 
@@ -34,7 +33,7 @@ CHECKS: list[tuple[str, str, Check, str]] = []
 def check(route: str, *, name: str = "", theirs: str = "") -> Callable[[Check], Check]:
     """Register a check of a route.
 
-    ``theirs`` says why a failure would be the client's own: it is reported as failing all the same.
+    ``theirs`` says why a failure would be the client's own fault; it is reported as a failure all the same.
     """
 
     def register(function: Check) -> Check:
@@ -45,47 +44,47 @@ def check(route: str, *, name: str = "", theirs: str = "") -> Callable[[Check], 
 
 
 def raised(kind: type[BaseException], call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Return the error that a call has to raise."""
+    """Return the error that a call must raise."""
     try:
         call(*args, **kwargs)
     except kind as error:
         return error
-    raise AssertionError(f"no {kind.__name__} came")
+    raise AssertionError(f"{kind.__name__} was not raised")
 
 
 async def raised_async(kind: type[BaseException], awaitable: Any) -> Any:
-    """Return the error that an awaitable has to raise."""
+    """Return the error that an awaitable must raise."""
     try:
         await awaitable
     except kind as error:
         return error
-    raise AssertionError(f"no {kind.__name__} came")
+    raise AssertionError(f"{kind.__name__} was not raised")
 
 
 def took(call: Callable[[], Any]) -> tuple[Any, float]:
-    """Return a call's result and the seconds that it took."""
+    """Return a call's result and its duration in seconds."""
     start = time.monotonic()
     return call(), time.monotonic() - start
 
 
 class OutOfTime(BaseException):
-    """Not an Exception, so that no client takes it for a fault of the connection and tries again."""
+    """A check timed out. Not an Exception, so that clients do not treat it as a connection error and retry."""
 
 
 def _out_of_time(_number: int, _frame: Any) -> None:
-    raise OutOfTime(f"no end after {PATIENCE} s")
+    raise OutOfTime(f"not finished after {CHECK_SECONDS} s")
 
 
 def _run(function: Check, facts: SimpleNamespace, loop: asyncio.Runner) -> str | None:
-    """Return what was wrong, None for nothing."""
-    signal.alarm(PATIENCE)
+    """Run one check; returns why it failed, or None."""
+    signal.alarm(CHECK_SECONDS)
     try:
         result = function(facts)
         if inspect.isawaitable(result):
             loop.run(_finish(result))
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001 - whatever it was, it is the verdict
+    except BaseException as error:  # noqa: BLE001 - any error is a failed check
         traceback.print_exc()
         return _reason(error)
     finally:
@@ -113,14 +112,14 @@ def _version(distribution: str) -> str:
 
 
 def main(version: str = "") -> None:
-    """Run every check; ``version`` is for programs that are no Python package."""
+    """Run every check. ``version``: for programs that are not Python packages."""
     facts = SimpleNamespace(**json.load(sys.stdin))
     signal.signal(signal.SIGALRM, _out_of_time)
-    # One loop for all, as in a program: some clients keep connections that belong to it.
+    # One event loop for all checks, as in a program: some clients keep connections bound to it.
     with open(facts.results, "w", encoding="utf-8") as results, asyncio.Runner() as loop:  # noqa: PTH123
         runtime = f"Python {platform.python_version()}"
-        found = version or _version(facts.package)
-        _write(results, version=found, runtime=runtime, checks=[c[:2] for c in CHECKS])
+        installed = version or _version(facts.package)
+        _write(results, version=installed, runtime=runtime, checks=[c[:2] for c in CHECKS])
         for route, name, function, theirs in CHECKS:
             start = time.monotonic()
             print(f"--- {route}: {name}", file=sys.stderr, flush=True)

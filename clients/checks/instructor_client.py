@@ -1,4 +1,4 @@
-"""instructor: pydantic models out of chats."""
+"""Checks of instructor, which returns pydantic models from chats."""
 
 import time
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ class Weather(BaseModel):
 
 
 class Nowhere(BaseModel):
-    """A city that no answer is good enough for."""
+    """A city whose validation always fails."""
 
     name: str
 
@@ -96,7 +96,7 @@ def calls_in_parallel(facts):
 
 
 def cause(error: BaseException) -> BaseException:
-    """Return the SDK's own error inside of instructor's."""
+    """Return the SDK error wrapped in instructor's error."""
     while error is not None and not isinstance(error, openai.APIError):
         error = error.__cause__ or error.__context__
     return error
@@ -107,7 +107,7 @@ def errors_of_the_sdk_inside_its_own(facts):
     cases = [
         ({"api_key": "gtak_wrong"}, "chat", openai.AuthenticationError, "invalid_api_key"),
         ({"api_key": facts.limited_key}, "chat", openai.PermissionDeniedError, "insufficient_scope"),
-        ({}, "nobody", openai.NotFoundError, "model_not_found"),
+        ({}, "unknown-model", openai.NotFoundError, "model_not_found"),
         ({}, "failing", openai.InternalServerError, "upstream_error"),
     ]
     for options, model, kind, code in cases:

@@ -1,4 +1,4 @@
-"""LangChain's integration of OpenAI."""
+"""Checks of LangChain's OpenAI integration."""
 
 import base64
 import time
@@ -120,7 +120,7 @@ def classes_of_the_sdk(facts):
     cases = [
         ({"api_key": "gtak_wrong"}, "chat", openai.AuthenticationError, "invalid_api_key"),
         ({"api_key": facts.limited_key}, "chat", openai.PermissionDeniedError, "insufficient_scope"),
-        ({}, "nobody", openai.NotFoundError, "model_not_found"),
+        ({}, "unknown-model", openai.NotFoundError, "model_not_found"),
         ({}, "limited", openai.RateLimitError, "rate_limit_exceeded"),
         ({}, "failing", openai.InternalServerError, "upstream_error"),
         ({}, "too-long", openai.BadRequestError, "context_length_exceeded"),

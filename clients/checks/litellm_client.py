@@ -1,4 +1,4 @@
-"""LiteLLM as a client, with the provider `openai` and an address of one's own."""
+"""Checks of LiteLLM as a client, with the provider `openai` and a custom base URL."""
 
 import time
 from typing import Any
@@ -31,7 +31,7 @@ def chat(facts: Any, model: str = "chat", **more: Any) -> Any:
     )
 
 
-@check("models", theirs="it asks for /v1/models at the root of the host and drops the path of the base URL")
+@check("models", theirs="it requests /v1/models at the root of the host and drops the path of the base URL")
 def valid_models(facts):
     names = litellm.get_valid_models(
         check_provider_endpoint=True,
@@ -138,7 +138,7 @@ def moderation(facts):
 def classes_of_its_own(facts):
     cases = [
         ({"api_key": "gtak_wrong"}, "chat", litellm.AuthenticationError),
-        ({}, "nobody", litellm.NotFoundError),
+        ({}, "unknown-model", litellm.NotFoundError),
         ({}, "too-long", litellm.ContextWindowExceededError),
         ({}, "limited", litellm.RateLimitError),
         ({}, "failing", litellm.BadGatewayError),
@@ -151,7 +151,7 @@ def classes_of_its_own(facts):
 
 @check(
     "errors",
-    theirs="it takes every error of the type `invalid_request_error` for a bad request, whatever its status",
+    theirs="it treats every error of type `invalid_request_error` as a bad request, whatever its status",
 )
 def missing_scope_as_permission_denied(facts):
     error = raised(Exception, chat, facts, api_key=facts.limited_key)

@@ -1,4 +1,4 @@
-"""LlamaIndex, through its classes for servers that are like OpenAI's."""
+"""Checks of LlamaIndex with its classes for OpenAI-compatible servers."""
 
 import time
 from typing import Any
@@ -112,7 +112,7 @@ def classes_of_the_sdk(facts):
     cases = [
         ({"api_key": "gtak_wrong"}, "chat", openai.AuthenticationError, "invalid_api_key"),
         ({"api_key": facts.limited_key}, "chat", openai.PermissionDeniedError, "insufficient_scope"),
-        ({}, "nobody", openai.NotFoundError, "model_not_found"),
+        ({}, "unknown-model", openai.NotFoundError, "model_not_found"),
         ({}, "limited", openai.RateLimitError, "rate_limit_exceeded"),
         ({}, "failing", openai.InternalServerError, "upstream_error"),
     ]

@@ -1,4 +1,4 @@
-"""llm, the command-line tool, with models of its `extra-openai-models.yaml`."""
+"""Checks of llm, the command-line tool, with models from `extra-openai-models.yaml`."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from harness import check, main, took
 
 MODELS = (
     "chat",
-    "nobody",
+    "unknown-model",
     "limited",
     "failing",
     "too-long",
@@ -30,7 +30,7 @@ SCHEMA = "name, people int"
 
 
 def llm(facts: Any, *arguments: str, key: str = "", status: int = 0) -> str:
-    """Run llm; returns what it says, or with another exit status what it complains of."""
+    """Run llm; returns its output, or its error output if another exit status is expected."""
     folder = Path(facts.folder) / "llm"
     folder.mkdir(exist_ok=True)
     models = [
@@ -39,7 +39,7 @@ def llm(facts: Any, *arguments: str, key: str = "", status: int = 0) -> str:
         for name in MODELS
     ]  # fmt: skip
     models.append({**models[0], "model_id": "gt-completion", "completion": True, "supports_tools": False})
-    # JSON is YAML, too.
+    # JSON is valid YAML.
     (folder / "extra-openai-models.yaml").write_text(json.dumps(models))
     (folder / "keys.json").write_text(json.dumps({"gateway": key or facts.api_key}))
     program = str(Path(sys.executable).parent / "llm")
@@ -96,8 +96,8 @@ def messages_of_ours_are_shown(facts):
     assert "Incorrect API key" in said, said
     said = llm(facts, "-m", "gt-chat", "--no-stream", "Hello", key=facts.limited_key, status=1)
     assert "inference:chat" in said, said
-    said = llm(facts, "-m", "gt-nobody", "Hello", status=1)
-    assert "'nobody' does not exist" in said, said
+    said = llm(facts, "-m", "gt-unknown-model", "Hello", status=1)
+    assert "'unknown-model' does not exist" in said, said
     said = llm(facts, "-m", "gt-too-long", "Hello", status=1)
     assert "context length" in said, said
 

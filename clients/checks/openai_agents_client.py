@@ -1,4 +1,4 @@
-"""OpenAI's Agents SDK in chat mode, without tracing."""
+"""Checks of OpenAI's Agents SDK in chat mode, without tracing."""
 
 import time
 from typing import Any
@@ -66,7 +66,7 @@ async def with_the_client_as_its_default(facts):
 
 
 async def streamed(robin: Agent, words: str) -> tuple[str, Any]:
-    """Return what was streamed, and the result."""
+    """Return the streamed text and the result."""
     result = Runner.run_streamed(robin, words)
     said = ""
     async for event in result.stream_events():
@@ -119,7 +119,7 @@ async def classes_of_the_sdk(facts):
     cases = [
         ({"api_key": "gtak_wrong"}, "chat", openai.AuthenticationError, "invalid_api_key"),
         ({"api_key": facts.limited_key}, "chat", openai.PermissionDeniedError, "insufficient_scope"),
-        ({}, "nobody", openai.NotFoundError, "model_not_found"),
+        ({}, "unknown-model", openai.NotFoundError, "model_not_found"),
         ({}, "too-long", openai.BadRequestError, "context_length_exceeded"),
         ({}, "limited", openai.RateLimitError, "rate_limit_exceeded"),
         ({}, "failing", openai.InternalServerError, "upstream_error"),

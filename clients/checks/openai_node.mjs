@@ -1,4 +1,4 @@
-// OpenAI's own SDK for Node.js, both major versions.
+// Checks of OpenAI's Node.js SDK, both major versions.
 import assert from "node:assert/strict";
 import { createReadStream, writeFileSync } from "node:fs";
 
@@ -200,7 +200,7 @@ check("errors", "classes, codes, request ids", async (facts) => {
   const cases = [
     [ask({}, client(facts, { apiKey: "gtak_wrong" })), OpenAI.AuthenticationError, "invalid_api_key"],
     [ask({}, client(facts, { apiKey: facts.limited_key })), OpenAI.PermissionDeniedError, "insufficient_scope"],
-    [ask({ model: "nobody" }), OpenAI.NotFoundError, "model_not_found"],
+    [ask({ model: "unknown-model" }), OpenAI.NotFoundError, "model_not_found"],
     [sdk.get("/no/such/route"), OpenAI.NotFoundError, "unknown_url"],
     [ask({ messages: "Hello" }), OpenAI.BadRequestError, "invalid_type"],
     [ask({ model: "too-long" }), OpenAI.BadRequestError, "context_length_exceeded"],
@@ -209,7 +209,7 @@ check("errors", "classes, codes, request ids", async (facts) => {
     [ask({ model: "failing", stream: true }), OpenAI.InternalServerError, "upstream_error"],
     [sdk.embeddings.create({ model: "chat", input: "Hello" }), OpenAI.BadRequestError, "unsupported_model"],
   ];
-  // All are awaited at once, so that none is rejected before somebody listens.
+  // Await all at once, so that no rejection is unhandled.
   const errors = await Promise.all(cases.map(([call, kind]) => rejected(call, kind)));
   errors.forEach((error, n) => {
     assert.equal(error.code, cases[n][2]);

@@ -1,4 +1,4 @@
-// OpenAI's own SDK for Node.js: conversations, files and vector stores.
+// Checks of OpenAI's Node.js SDK: conversations, files and vector stores.
 import assert from "node:assert/strict";
 import { createReadStream, writeFileSync } from "node:fs";
 
@@ -8,7 +8,7 @@ import { check, rejected } from "./harness.mjs";
 
 const NOTES = "The office opens at nine.\n\nLunch is at noon.\n";
 const QUESTION = "When does the office open?";
-// Milliseconds between two looks at a file.
+// Milliseconds between two polls of a file.
 const OFTEN = { pollIntervalMs: 200 };
 
 const client = (facts) =>

@@ -1,4 +1,4 @@
-"""OpenAI's own SDK for Python, both major versions. What it does with chats is also part of `make test`."""
+"""Checks of OpenAI's Python SDK, both major versions. Its chat checks are also part of `make test`."""
 
 import asyncio
 import base64
@@ -23,7 +23,7 @@ WAV = ("hello.wav", b"RIFF" + bytes(20000), "audio/wav")
 PNG = ("cat.png", b"\x89PNG\r\n\x1a\n" + bytes(100), "image/png")
 SAID = "The quick brown fox."
 
-#: The route that each of the shared checks is for; "chat" where it is not named here.
+#: The route of each shared check; the others belong to "chat".
 SHARED = {
     "models_list": "models",
     "model_with_a_slash": "models",

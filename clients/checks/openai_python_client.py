@@ -1,4 +1,4 @@
-"""How the checks of OpenAI's SDK for Python make their clients."""
+"""Client factory for the checks of OpenAI's Python SDK."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ def client(facts: Any, kind: Any = OpenAI, **options: Any) -> Any:
 
 
 def lenient(facts: Any, kind: Any = OpenAI) -> Any:
-    """Return a client that checks no shapes, as it is by default.
+    """Return a client without strict response validation, which is the default.
 
-    Its strict types know neither vectors as base64, which it asks for itself, nor the open end of a streamed
-    completion, which OpenAI sends too.
+    Its strict types reject base64 vectors, which it requests itself, and the open end of a streamed completion,
+    which OpenAI sends, too.
     """
     return client(facts, kind, _strict_response_validation=False)

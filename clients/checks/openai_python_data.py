@@ -1,4 +1,4 @@
-"""OpenAI's own SDK for Python: conversations, files and vector stores, and what a tenant's datasets add."""
+"""Checks of OpenAI's Python SDK: conversations, files and vector stores, and the gateway's datasets."""
 
 import time
 from pathlib import Path
@@ -11,7 +11,7 @@ from openai_python_client import client
 
 NOTES = ("notes.txt", b"The office opens at nine.\n\nLunch is at noon.\n", "text/plain")
 QUESTION = "When does the office open?"
-#: Milliseconds between two looks at a file.
+#: Milliseconds between two polls of a file.
 OFTEN = 200
 
 
@@ -35,7 +35,7 @@ def items_page_by_page(facts):
         assert [item.id for item in after.data] == [listed[4].id]
 
 
-@check("conversations", name="a thread remembers, whole and streamed")
+@check("conversations", name="a conversation remembers, whole and streamed")
 def a_thread_remembers(facts):
     with client(facts) as sdk:
         thread = sdk.conversations.create().id
@@ -96,8 +96,8 @@ def empty_ones_and_unknown_ones(facts):
     with client(facts) as sdk:
         error = raised(openai.BadRequestError, sdk.files.create, file=("a.txt", b""), purpose="assistants")
         assert error.param == "file"
-        raised(openai.NotFoundError, sdk.files.retrieve, "file-nobody")
-        raised(openai.NotFoundError, sdk.files.content, "file-nobody")
+        raised(openai.NotFoundError, sdk.files.retrieve, "file-unknown")
+        raised(openai.NotFoundError, sdk.files.content, "file-unknown")
 
 
 @check("vector stores")

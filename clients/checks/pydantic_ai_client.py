@@ -1,4 +1,4 @@
-"""Pydantic AI over its model for chat completions."""
+"""Checks of Pydantic AI with its chat completions model."""
 
 import time
 from typing import Any
@@ -145,7 +145,7 @@ async def statuses_and_bodies(facts):
     cases = [
         ({"api_key": "gtak_wrong"}, "chat", 401, "invalid_api_key"),
         ({"api_key": facts.limited_key}, "chat", 403, "insufficient_scope"),
-        ({}, "nobody", 404, "model_not_found"),
+        ({}, "unknown-model", 404, "model_not_found"),
         ({}, "too-long", 400, "context_length_exceeded"),
         ({}, "limited", 429, "rate_limit_exceeded"),
         ({}, "failing", 502, "upstream_error"),
@@ -193,7 +193,7 @@ async def ours_is_a_504(facts):
 @check("chat", name="sync")
 def sync(facts):
     assert Agent(model(facts)).run_sync("Hello").output == "You said: Hello"
-    assert raised(ModelHTTPError, Agent(model(facts, "nobody")).run_sync, "Hello").status_code == 404
+    assert raised(ModelHTTPError, Agent(model(facts, "unknown-model")).run_sync, "Hello").status_code == 404
 
 
 if __name__ == "__main__":

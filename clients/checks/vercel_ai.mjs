@@ -1,4 +1,4 @@
-// Vercel's AI SDK through its provider for servers that are compatible with OpenAI.
+// Checks of Vercel's AI SDK with its provider for OpenAI-compatible servers.
 import assert from "node:assert/strict";
 
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
@@ -145,7 +145,7 @@ check("errors", "statuses and bodies", async (facts) => {
   const cases = [
     [gateway(facts, { apiKey: "gtak_wrong" })("chat"), 401, "invalid_api_key"],
     [gateway(facts, { apiKey: facts.limited_key })("chat"), 403, "insufficient_scope"],
-    [gateway(facts)("nobody"), 404, "model_not_found"],
+    [gateway(facts)("unknown-model"), 404, "model_not_found"],
     [gateway(facts)("too-long"), 400, "context_length_exceeded"],
     [gateway(facts)("limited"), 429, "rate_limit_exceeded"],
     [gateway(facts)("failing"), 502, "upstream_error"],
