@@ -1,4 +1,4 @@
-"""The processes of a benchmark: our servers, the provider, Celery, and the gateways that are compared."""
+"""The processes of the benchmark: PostgreSQL, Redis, the provider, Celery, and the gateways that are compared."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from gtapi.stack.redis import Redis
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
 BUILD = HERE / "build"
-#: What a client asks for, and what the provider must be asked for, which starts as its answers do.
+#: The public model name, and the raw model name that must never reach a client.
 NAME, RAW = "bench", "bench-raw-model"
 
 
@@ -39,7 +39,7 @@ def answers(url: str) -> bool:
 
 
 def build() -> None:
-    """Compile the provider and the load generator, and fetch what only the naive gateway needs."""
+    """Compile the provider and the load generator, and install the naive gateway's extra packages."""
     BUILD.mkdir(exist_ok=True)
     for name in ("upstream", "load"):
         source, program = HERE / f"{name}.c", BUILD / name
@@ -55,8 +55,8 @@ def build() -> None:
         stamp.touch()
 
 
-class Part(Program):
-    """A process of the benchmark, with its log among the others."""
+class BenchmarkProcess(Program):
+    """A process of the benchmark, with its log in the log folder."""
 
     def __init__(self, name: str, command: list[str], logs: Path, url: str = "", **variables: str) -> None:
         super().__init__(name, logs / f"{name}.log")
@@ -74,7 +74,7 @@ class Part(Program):
         return answers(self.url) if self.url else "ready." in self.last_words() or self.name == "beat"
 
     def reason(self) -> str:
-        # The folder of the logs is gone when somebody could read them.
+        # The log folder is deleted at the end, so the message includes the log.
         return f"{super().reason()}\n{self.last_words()}"
 
     @property
@@ -85,7 +85,7 @@ class Part(Program):
 
 @dataclass
 class Contestant:
-    """Something that answers chat requests. Without a process of its own it is the provider itself."""
+    """A server that answers chat requests: a gateway, or the provider itself (`pids` is empty)."""
 
     name: str
     address: str
@@ -95,7 +95,7 @@ class Contestant:
 
 
 class Field(ExitStack):
-    """Everything that runs during a benchmark, from `__enter__` to `__exit__`."""
+    """The environment of a benchmark: all processes, from `__enter__` to `__exit__`."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class Field(ExitStack):
         self.enter_context(self.redis)
         upstream = [str(BUILD / "upstream"), str(self.port)]
         self.upstream = self.enter_context(
-            Part("upstream", upstream, self.logs, self._url(self.port, "/stats"))
+            BenchmarkProcess("upstream", upstream, self.logs, self._url(self.port, "/stats"))
         )
         return self
 
@@ -124,8 +124,8 @@ class Field(ExitStack):
         schedule = str(self.folder / "beat")
         worker = [*celery, "worker", "--concurrency", "1", "--loglevel", "INFO"]
         beat = [*celery, "beat", "--schedule", schedule, "--pidfile="]
-        self.worker = self.enter_context(Part("worker", worker, self.logs))
-        self.beat = self.enter_context(Part("beat", beat, self.logs))
+        self.worker = self.enter_context(BenchmarkProcess("worker", worker, self.logs))
+        self.beat = self.enter_context(BenchmarkProcess("beat", beat, self.logs))
 
     def start_gateway(self, key: str) -> Contestant:
         """The product, with one worker process."""
@@ -134,7 +134,7 @@ class Field(ExitStack):
         return self._start_web("gateway", config, port, key)
 
     def start_naive(self, key: str) -> Contestant:
-        """The same gateway the way one writes it first, see `benchmarks.naive`."""
+        """The naive gateway, see `benchmarks.naive`."""
         port = free_port()
         config = ["--worker-class", "uvicorn_worker.UvicornWorker", "benchmarks.naive.asgi:application"]
         variables = {
@@ -144,24 +144,24 @@ class Field(ExitStack):
         return self._start_web("naive", config, port, key, **variables)
 
     def direct(self) -> Contestant:
-        """No gateway: what a client would have with the provider alone."""
+        """No gateway: the provider called directly."""
         return Contestant("direct", f"127.0.0.1:{self.port}")
 
-    def beside(self) -> dict[str, list[int]]:
-        """The processes that work for a gateway without being one, by what they are."""
+    def supporting(self) -> dict[str, list[int]]:
+        """The processes that work for a gateway (Redis, PostgreSQL, workers), by name."""
         return {
             "Redis": [self.redis.process.pid if self.redis.process else 0],
             "PostgreSQL": [self.postgres.process.pid if self.postgres.process else 0],
             "workers": [self.worker.pid, self.beat.pid],
         }
 
-    def streams_at_once(self) -> int:
-        """The most streams that the provider has had at one time."""
+    def peak_streams(self) -> int:
+        """The largest number of simultaneous streams at the provider."""
         with urllib.request.urlopen(self._url(self.port, "/stats")) as response:
             return int(json.load(response)["peak_streams"])
 
     def last_words(self) -> str:
-        """The ends of all logs."""
+        """The last lines of all logs."""
         return "\n".join(
             f"{log.name}: {log.read_text(errors='replace')[-1500:]}" for log in self.logs.iterdir()
         )
@@ -169,7 +169,7 @@ class Field(ExitStack):
     def _start_web(self, name: str, config: list[str], port: int, key: str, **variables: str) -> Contestant:
         bind = ["--workers", "1", "--bind", f"127.0.0.1:{port}", "--backlog", "4096"]
         command = [sys.executable, "-m", "gunicorn", *config, *bind]
-        part = Part(name, command, self.logs, self._url(port, "/healthz"), **variables)
+        part = BenchmarkProcess(name, command, self.logs, self._url(port, "/healthz"), **variables)
         self.enter_context(part)
         return Contestant(name, f"127.0.0.1:{port}", key, NAME, [part.pid])
 

@@ -1,4 +1,4 @@
-"""A migrated PostgreSQL of a benchmark's own, in a folder that goes away with it."""
+"""A temporary, migrated PostgreSQL server for benchmarks."""
 
 import os
 import secrets
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @contextmanager
 def database(**variables: str) -> Iterator[None]:
-    """Start the server, set Django up over it and migrate; ``variables`` go into the environment, too."""
+    """Start the server, set up Django and migrate. ``variables`` are added to the environment."""
     from gtapi.stack.postgres import Postgres
 
     folder = Path(tempfile.mkdtemp(prefix="gtapi-bench-", dir="/tmp"))

@@ -1,4 +1,4 @@
-"""What Linux says of processes, from /proc: their CPU time and memory; and where they run."""
+"""CPU time, memory and core affinity of process trees, read from /proc."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -10,13 +10,13 @@ PROC = Path("/proc")
 
 
 def _stat(pid: int) -> tuple[int, float]:
-    """The parent of a process, and its CPU seconds with those of children that have ended."""
+    """The parent of a process, and its CPU seconds including children that have ended."""
     fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     return int(fields[1]), sum(map(int, fields[11:15])) / TICKS
 
 
 def tree(roots: Iterable[int]) -> Iterator[int]:
-    """The processes themselves and all that descend from them."""
+    """The processes and all their descendants."""
     children: dict[int, list[int]] = {}
     for entry in PROC.iterdir():
         if entry.name.isdigit():
@@ -30,7 +30,7 @@ def tree(roots: Iterable[int]) -> Iterator[int]:
 
 
 def cpu_seconds(*roots: int) -> float:
-    """CPU time, user and system, of whole process trees so far."""
+    """Total user and system CPU seconds of process trees."""
     total = 0.0
     for pid in tree(roots):
         with suppress(OSError):
@@ -39,7 +39,7 @@ def cpu_seconds(*roots: int) -> float:
 
 
 def memory_mib(*roots: int) -> float:
-    """Proportional set size of whole process trees: pages that they share count once."""
+    """Proportional set size of process trees in MiB: shared pages count once."""
     total = 0
     for pid in tree(roots):
         with suppress(OSError):
@@ -49,19 +49,19 @@ def memory_mib(*roots: int) -> float:
 
 
 def pin(roots: Iterable[int], cores: set[int]) -> None:
-    """Keep every thread of process trees on these cores and, where we may, ahead of whatever else runs there."""
+    """Pin every thread of process trees to these cores, with a higher priority where permitted."""
     for pid in tree(roots):
         with suppress(OSError):
             for thread in (PROC / str(pid) / "task").iterdir():
                 os.sched_setaffinity(int(thread.name), cores)
                 with suppress(PermissionError):
                     os.setpriority(os.PRIO_PROCESS, int(thread.name), -15)
-        # Linux shares time between sessions first, and each of our processes has a session of its own.
+        # The scheduler divides time between sessions first, and each of these processes has its own session.
         with suppress(OSError):
             (PROC / str(pid) / "autogroup").write_text("-15")
 
 
 def cores() -> tuple[set[int], set[int]]:
-    """The core of what is measured, and those of everything else."""
+    """The core for the measured process, and the cores for everything else."""
     available = sorted(os.sched_getaffinity(0))
     return {available[0]}, set(available[1:]) or {available[0]}

@@ -1,4 +1,4 @@
-"""One load on one contestant, and what it cost."""
+"""Runs one load against one contestant and measures its cost."""
 
 import json
 import subprocess
@@ -17,20 +17,20 @@ MESSAGES = [
     {"role": "user", "content": "Tell me about gateways. " * 20},
 ]
 FLAWS = ("bad_status", "transport_errors", "truncated", "broken", "leaks")
-#: Seconds after a load until what it left to others (records of usage) has been worked off.
+#: Seconds after a load until workers have processed its usage events.
 SETTLE = 1.5
 
 
 @dataclass(frozen=True)
 class Load:
-    """What the clients do. `delay`: milliseconds of the provider before an answer, or before each chunk."""
+    """What the clients do. `delay`: milliseconds the provider waits before a response, or before each chunk."""
 
     connections: int
     seconds: float
     delay: int = 0
     chunks: int = 0
     requests: int | None = None
-    #: Another route than chat, with a file of what has to come back.
+    #: A route other than chat, with a file that contains the expected response.
     route: Route | None = None
     expected: Path | None = None
 
@@ -49,11 +49,11 @@ class Load:
 
 @dataclass
 class Outcome:
-    """What the load generator saw, and the CPU seconds that it cost: of the gateway, and of others by name."""
+    """The load generator's results, and CPU seconds: of the gateway, and of supporting processes by name."""
 
     seen: dict[str, Any]
     cpu: float
-    beside: dict[str, float]
+    supporting: dict[str, float]
 
     @property
     def answered(self) -> int:
@@ -61,26 +61,26 @@ class Outcome:
 
     @property
     def cpu_ms(self) -> float:
-        """CPU milliseconds an answer."""
+        """CPU milliseconds per response."""
         return 1000 * self.cpu / self.answered
 
     @property
     def event_us(self) -> float:
-        """CPU microseconds an event of a stream, everything else of the request included."""
+        """CPU microseconds per stream event, with all other costs of the request included."""
         return 1e6 * self.cpu / max(1, int(self.seen["events"]))
 
     def milliseconds(self, what: str, quantile: str) -> float:
         return float(self.seen[what][quantile]) / 1000
 
     def flaws(self) -> str:
-        """What was wrong with the answers; empty where nothing was."""
+        """The faults of the responses, or an empty string."""
         counted = [f"{self.seen[name]} {name}" for name in FLAWS if self.seen[name]]
         return ", ".join(counted) + (f" ({self.seen['complaint']})" if counted else "")
 
 
-def run(contestant: Contestant, load: Load, beside: dict[str, list[int]] | None = None) -> Outcome:
-    """Put a load on a contestant. With `beside`, wait until the others have done their part of the work."""
-    # A direct call asks the provider for what the gateway would ask it for.
+def run(contestant: Contestant, load: Load, supporting: dict[str, list[int]] | None = None) -> Outcome:
+    """Run a load against a contestant. With `supporting`, also wait for and measure those processes."""
+    # A direct call uses the raw model name that the gateway would use.
     command = [
         str(BUILD / "load"),
         *("-u", contestant.address),
@@ -96,7 +96,7 @@ def run(contestant: Contestant, load: Load, beside: dict[str, list[int]] | None 
         command += ["-e", str(load.expected)]
     if not contestant.pids:
         command += ["-l", "no-such-text"]
-    others = beside or {}
+    others = supporting or {}
     before = {name: machine.cpu_seconds(*pids) for name, pids in others.items()}
     cpu = machine.cpu_seconds(*contestant.pids)
     seen = json.loads(subprocess.check_output(command))
@@ -108,7 +108,7 @@ def run(contestant: Contestant, load: Load, beside: dict[str, list[int]] | None 
 
 
 class PeakMemory:
-    """Watches the memory of processes while it is entered; `mib` is the most that was seen."""
+    """Samples the memory of processes while entered; `mib` is the peak."""
 
     def __init__(self, pids: list[int]) -> None:
         self.pids = pids

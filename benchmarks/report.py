@@ -1,4 +1,4 @@
-"""What was measured, as tables and verdicts."""
+"""Turns measurements into tables and verdicts."""
 
 import os
 import platform
@@ -11,11 +11,11 @@ from benchmarks.contestants import Contestant
 from benchmarks.measure import Outcome
 from benchmarks.routes import KINDS, ROUTES, chat_beside
 
-#: The gateway's CPU for a whole answer, as a part of the naive one's.
+#: Target: the gateway's CPU per response, as a share of the naive gateway's.
 MOST_OF_NAIVE = 0.12
-#: Its CPU for an event of a stream, likewise.
+#: Target: the gateway's CPU per stream event, as a share of the naive gateway's.
 MOST_OF_NAIVE_EVENT = 0.37
-#: CPU of a request for embeddings or speech without its bytes, as a part of a whole chat's.
+#: Target: CPU of an embeddings or speech request without its bytes, as a share of a chat's.
 MOST_OF_CHAT = 1.0
 
 GATEWAY, NAIVE, DIRECT = "gateway", "naive", "direct"
@@ -24,13 +24,13 @@ Value = Callable[[Outcome], float]
 
 @dataclass
 class Results:
-    """Outcomes by contestant and load, in the order of the rounds."""
+    """Outcomes by contestant and load, in order of the rounds."""
 
     outcomes: dict[str, dict[str, list[Outcome]]] = field(default_factory=dict)
     held: dict[str, tuple[Outcome, float]] = field(default_factory=dict)
-    #: CPU milliseconds a second of each process tree while nothing is asked of it, by name.
+    #: CPU milliseconds per second of each idle process tree, by name.
     at_rest: dict[str, float] = field(default_factory=dict)
-    #: Bytes of an answer, by the name of its route and size.
+    #: Response size in bytes, by route name.
     bytes: dict[str, int] = field(default_factory=dict)
 
     def add(self, contestant: Contestant, load: str, outcome: Outcome) -> None:
@@ -43,7 +43,7 @@ class Results:
         return [value(outcome) for outcome in self.outcomes[name][load]]
 
     def flaws(self) -> list[str]:
-        """Everything that was wrong with any answer."""
+        """All faults of any response."""
         found = [
             f"{name}, {load}: {flaw}"
             for name, loads in self.outcomes.items()
@@ -60,8 +60,8 @@ def _ms(outcome: Outcome) -> float:
     return outcome.cpu_ms
 
 
-def _beside(name: str) -> Value:
-    return lambda outcome: 1000 * outcome.beside.get(name, 0.0) / outcome.answered
+def _supporting(name: str) -> Value:
+    return lambda outcome: 1000 * outcome.supporting.get(name, 0.0) / outcome.answered
 
 
 def _row(results: Results, label: str, load: str, value: Value, digits: int) -> str:
@@ -73,14 +73,14 @@ def _row(results: Results, label: str, load: str, value: Value, digits: int) -> 
 
 
 def _ratio(results: Results, load: str, value: Value) -> tuple[float, str]:
-    """The gateway's value as a part of the naive one's, round by round: the median, and its spread in words."""
+    """The gateway's value as a share of the naive gateway's, per round: the median, and the spread as text."""
     pairs = zip(results.values(GATEWAY, load, value), results.values(NAIVE, load, value), strict=True)
     ratios = [ours / theirs for ours, theirs in pairs if theirs]
     return median(ratios), f"{median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
 
 
 def _added(results: Results, quantile: str) -> str:
-    """Milliseconds that a gateway adds to the direct call, by contestant."""
+    """Milliseconds that a gateway adds to a direct call, by contestant."""
     direct = results.values(DIRECT, "low", lambda outcome: outcome.milliseconds("latency", quantile))
     cells = []
     for name in (GATEWAY, NAIVE):
@@ -98,27 +98,33 @@ def table(results: Results) -> list[str]:
     return [
         "| | gateway | naive | direct |",
         "|---|---|---|---|",
-        _row(results, "whole answers, 32 clients: CPU ms a request", "saturated", lambda o: o.cpu_ms, 3),
+        _row(results, "responses, 32 clients: CPU ms per request", "saturated", lambda o: o.cpu_ms, 3),
         *(
-            _row(results, f"beside it, CPU ms a request: {name}", "saturated", _beside(name), 3)
+            _row(
+                results,
+                f"supporting processes, CPU ms per request: {name}",
+                "saturated",
+                _supporting(name),
+                3,
+            )
             for name in ("Redis", "PostgreSQL", "workers")
         ),
-        _row(
-            results, "whole answers, 32 clients: requests/s", "saturated", lambda o: float(o.seen["rate"]), 0
-        ),
-        _row(results, "whole answers, one client: CPU ms a request", "low", lambda o: o.cpu_ms, 3),
+        _row(results, "responses, 32 clients: requests/s", "saturated", lambda o: float(o.seen["rate"]), 0),
+        _row(results, "responses, one client: CPU ms per request", "low", lambda o: o.cpu_ms, 3),
         _added(results, "p50"),
         _added(results, "p99"),
-        _row(results, "streams of 50 chunks, 16 clients: CPU us an event", "stream", lambda o: o.event_us, 1),
-        _row(results, "first event, p50, ms", "stream", lambda o: o.milliseconds("first_event", "p50"), 2),
-        _row(results, "age of a chunk, p50, ms", "stream", lambda o: o.milliseconds("age", "p50"), 2),
-        _row(results, "age of a chunk, p99, ms", "stream", lambda o: o.milliseconds("age", "p99"), 2),
-        _held_row(results, "streams held at once", lambda one, _: f"{one.seen['most_live']}"),
-        _held_row(results, "of them whole", lambda one, _: f"{one.seen['ok']}"),
-        _held_row(
-            results, "age of their chunks, p99, ms", lambda one, _: f"{one.milliseconds('age', 'p99'):.0f}"
+        _row(
+            results, "streams of 50 chunks, 16 clients: CPU us per event", "stream", lambda o: o.event_us, 1
         ),
-        _held_row(results, "memory with them, MiB", lambda _, mib: f"{mib:.0f}"),
+        _row(results, "first event, p50, ms", "stream", lambda o: o.milliseconds("first_event", "p50"), 2),
+        _row(results, "chunk age, p50, ms", "stream", lambda o: o.milliseconds("age", "p50"), 2),
+        _row(results, "chunk age, p99, ms", "stream", lambda o: o.milliseconds("age", "p99"), 2),
+        _held_row(results, "simultaneous streams", lambda one, _: f"{one.seen['most_live']}"),
+        _held_row(results, "of those, complete", lambda one, _: f"{one.seen['ok']}"),
+        _held_row(
+            results, "their chunk age, p99, ms", lambda one, _: f"{one.milliseconds('age', 'p99'):.0f}"
+        ),
+        _held_row(results, "memory, MiB", lambda _, mib: f"{mib:.0f}"),
     ]
 
 
@@ -127,10 +133,10 @@ def _spread(values: Sequence[float], digits: int) -> str:
 
 
 def _lines(results: Results, kind: str) -> list[tuple[float, float]]:
-    """The straight line through the smallest and the largest of one kind of answer, round by round.
+    """Fit a line through the smallest and largest response of one kind, per round.
 
     Returns:
-        CPU ms of a request without its bytes, and CPU ms a KiB of the answer.
+        CPU ms of a request without its bytes, and CPU ms per KiB of the response.
     """
     smallest, *_, largest = [route.name for route in ROUTES if route.kind == kind]
     first, last = results.bytes[smallest] / 1024, results.bytes[largest] / 1024
@@ -147,15 +153,18 @@ def _of_chat(results: Results, kind: str, values: Sequence[float]) -> list[float
 
 
 def routes_tables(results: Results) -> list[str]:
-    """What the other routes cost beside a whole chat, size by size, and what of it is their bytes."""
-    sizes = ["| | KiB | CPU ms a request | of a chat's | requests/s |", "|---|---|---|---|---|"]
+    """Cost of the other routes relative to a chat, by size, and the share of their bytes."""
+    sizes = ["| | KiB | CPU ms per request | relative to a chat | requests/s |", "|---|---|---|---|---|"]
     for route in ROUTES:
         costs = results.values(GATEWAY, route.name, _ms)
         rate = median(results.values(GATEWAY, route.name, lambda outcome: float(outcome.seen["rate"])))
         kib = results.bytes[route.name] / 1024
         ratio = _spread(_of_chat(results, route.kind, costs), 2)
         sizes.append(f"| {route.name} | {kib:.1f} | {median(costs):.3f} | {ratio} | {rate:.0f} |")
-    kinds = ["| | a request without its bytes, CPU ms | of a chat's | CPU us a KiB |", "|---|---|---|---|"]
+    kinds = [
+        "| | request without its bytes, CPU ms | relative to a chat | CPU us per KiB |",
+        "|---|---|---|---|",
+    ]
     for kind in KINDS:
         fixed, slopes = zip(*_lines(results, kind), strict=True)
         ratio = _spread(_of_chat(results, kind, fixed), 2)
@@ -165,13 +174,11 @@ def routes_tables(results: Results) -> list[str]:
 
 
 def route_verdicts(results: Results) -> list[tuple[bool, str]]:
-    """Whether each kind of answer costs no more than a chat and its own bytes."""
+    """Check that each kind of response costs no more than a chat plus its bytes."""
     judged = []
     for kind in KINDS:
         ratios = _of_chat(results, kind, [fixed for fixed, _ in _lines(results, kind)])
-        words = (
-            f"CPU of {kind} without the bytes, of a chat's: {_spread(ratios, 2)}; at most {MOST_OF_CHAT:.0f}"
-        )
+        words = f"CPU of {kind} without the bytes, relative to a chat: {_spread(ratios, 2)}; at most {MOST_OF_CHAT:.0f}"
         judged.append((median(ratios) <= MOST_OF_CHAT, words))
     return judged
 
@@ -185,20 +192,23 @@ def verdicts(results: Results, held: int) -> list[tuple[bool, str]]:
     return [
         (
             part <= MOST_OF_NAIVE,
-            f"CPU a whole answer, of the naive gateway's: {spread}; at most {MOST_OF_NAIVE}",
+            f"CPU per response, relative to the naive gateway: {spread}; at most {MOST_OF_NAIVE}",
         ),
         (
             event_part <= MOST_OF_NAIVE_EVENT,
-            f"CPU an event, of the naive gateway's: {event_spread}; at most {MOST_OF_NAIVE_EVENT}",
+            f"CPU per event, relative to the naive gateway: {event_spread}; at most {MOST_OF_NAIVE_EVENT}",
         ),
         *route_verdicts(results),
-        (live == whole == held, f"streams held at once by one process: {live}, whole: {whole}; all {held}"),
-        (not flaws, "answers that were wrong: " + ("; ".join(flaws[:3]) if flaws else "none")),
+        (
+            live == whole == held,
+            f"simultaneous streams in one process: {live}, complete: {whole}; target {held}",
+        ),
+        (not flaws, "wrong responses: " + ("; ".join(flaws[:3]) if flaws else "none")),
     ]
 
 
 def written(results: Results, held: int) -> tuple[str, bool]:
-    """The whole report, and whether every target was met."""
+    """The report, and whether every target was met."""
     rounds = len(results.outcomes[GATEWAY]["saturated"])
     when = datetime.now(UTC).strftime("%Y-%m-%d")
     system = f"{platform.system()} {platform.machine()}"
@@ -212,13 +222,12 @@ def written(results: Results, held: int) -> tuple[str, bool]:
         "",
         *table(results),
         "",
-        f"At rest, CPU ms a second: {resting}. What stands beside a request has its share of this in it, the",
-        "larger the fewer requests there are a second.",
+        f"Idle, CPU ms per second: {resting}. The figures of supporting processes include their share of this.",
         "",
         "## Embeddings and speech",
         "",
-        "32 clients, each kind right after whole chats that it is compared with. The lower table has the straight line through the",
-        "smallest and the largest of each kind: what a request costs by itself, and what a KiB of its answer adds.",
+        "32 clients, each kind right after the chats it is compared with. The second table fits a line through the smallest and the",
+        "largest response of each kind: the cost of a request without its bytes, and of a KiB of the response.",
         "",
         *routes_tables(results),
         "",

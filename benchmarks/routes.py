@@ -1,4 +1,4 @@
-"""Embeddings and speech: what is asked for, and what has to come back."""
+"""The embeddings and speech requests of the benchmark, and their expected responses."""
 
 import json
 import urllib.request
@@ -13,13 +13,13 @@ from benchmarks.contestants import Contestant
 TEXT = "What does a gateway do?"
 
 
-class UnexpectedAnswerError(Exception):
-    """An answer was not what the provider's answer has to become."""
+class UnexpectedResponseError(Exception):
+    """A response does not match the provider's."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """A route at one size of its answer. `kind` is what several sizes have in common."""
+    """A route with one response size. Routes of one `kind` differ in size only."""
 
     kind: str
     size: str
@@ -31,10 +31,10 @@ class Route:
         return f"{self.kind}, {self.size}"
 
     def check(self, answer: bytes, provided: bytes) -> None:
-        """Raises UnexpectedAnswerError unless an answer holds what the provider gave, and not the model's name."""
+        """Check that a response has the provider's content and not the raw model's name. Raises UnexpectedResponseError."""
         whole = _vectors(answer) == _vectors(provided) if "embeddings" in self.path else answer == provided
         if not whole or b"bench-raw" in answer:
-            raise UnexpectedAnswerError(f"{self.name}: {answer[:300]!r}")
+            raise UnexpectedResponseError(f"{self.name}: {answer[:300]!r}")
 
 
 def _embeddings(encoding: str, count: int, dimensions: int) -> Route:
@@ -43,11 +43,11 @@ def _embeddings(encoding: str, count: int, dimensions: int) -> Route:
 
 
 def _speech(kib: int) -> Route:
-    # The provider makes a KiB of sound for each character.
+    # The provider generates a KiB of audio per character.
     return Route("speech", f"{kib} KiB", "/audio/speech", {"input": "a" * kib, "voice": "alloy"})
 
 
-#: Of each kind the smallest first, which is next to nothing, and the largest last.
+#: For each kind, the smallest response first and the largest last.
 ROUTES = (
     *(
         _embeddings(encoding, count, dimensions)
@@ -58,19 +58,19 @@ ROUTES = (
 )
 
 
-#: What there is, by kind: routes that differ in the size of their answer alone.
+#: The kinds of routes, in order.
 KINDS = tuple(dict.fromkeys(route.kind for route in ROUTES))
 
 
-def chat_beside(kind: str) -> str:
-    """The name of the load of whole chats that a kind is compared with, which is put on right before it."""
+def preceding_chat(kind: str) -> str:
+    """The name of the chat load that a kind is compared with, which runs right before it."""
     return f"chats before {kind}"
 
 
 def expected(route: Route, gateway: Contestant, provider: Contestant, folder: Path) -> Path:
-    """Ask for an answer, check it against the provider's own, and return a file with it.
+    """Request a response, check it against the provider's, and store it in a file as the expected response.
 
-    Every later one has to be the same, byte by byte. Raises UnexpectedAnswerError.
+    All later responses must equal it byte by byte. Raises UnexpectedResponseError.
     """
     answer = _ask(route, gateway)
     route.check(answer, _ask(route, provider))
@@ -90,7 +90,7 @@ def _ask(route: Route, contestant: Contestant) -> bytes:
 
 
 def _vectors(answer: bytes) -> list[tuple[int, "array[float]"]]:
-    """The vectors of an answer, in its order, as the 32-bit numbers that they are."""
+    """The vectors of a response in order, as 32-bit floats."""
     items = json.loads(answer)["data"]
     given = [(item["index"], item["embedding"]) for item in items]
     return [

@@ -1,11 +1,10 @@
-"""Measure what a request costs: this gateway, the same one written naively, and no gateway at all.
+"""Measure the CPU cost per request: this gateway, a naive implementation of it, and no gateway.
 
     make bench [ARGS="--rounds 6"]          # or: .venv/bin/python benchmarks/run.py --quick
 
-The gateways are measured in turns, so that whatever else the machine does meets both, and compared round by
-round. CPU is the time of the web process tree; that of Redis, PostgreSQL and the workers stands beside it, so that
-work which was only moved shows. Needs Linux and a C compiler. Exit status 1: a target was missed, or answers were
-wrong.
+The gateways take turns, so that other load on the machine affects all of them, and are compared per round. CPU is
+the time of the web process tree; Redis, PostgreSQL and the workers are reported next to it, so that work that was
+merely moved is visible. Needs Linux and a C compiler. Exit status 1: a target was missed, or responses were wrong.
 """
 
 import argparse
@@ -26,9 +25,9 @@ sys.path.insert(0, str(CHECKOUT))
 from benchmarks import machine, report  # noqa: E402 - the checkout has to be on the path
 from benchmarks.contestants import NAME, RAW, Contestant, Field  # noqa: E402
 from benchmarks.measure import SETTLE, Load, Outcome, PeakMemory, run  # noqa: E402
-from benchmarks.routes import ROUTES, UnexpectedAnswerError, chat_beside, expected  # noqa: E402
+from benchmarks.routes import ROUTES, UnexpectedResponseError, expected, preceding_chat  # noqa: E402
 
-#: Streams that one process has to hold.
+#: Simultaneous streams that one process must handle.
 HELD = 500
 
 
@@ -49,7 +48,7 @@ def set_environment(field: Field) -> None:
 
 
 def fill_database(port: int) -> str:
-    """Make one tenant with one model over the provider; returns a key for it."""
+    """Create one tenant with one model; returns a key for it."""
     import django
 
     django.setup()
@@ -89,44 +88,44 @@ def loads(quick: bool) -> dict[str, Load]:
 
 
 def route_loads(field: Field, gateway: Contestant, provider: Contestant, quick: bool) -> dict[str, Load]:
-    """The loads of the routes beside chat, by name, each kind after chats to compare it with.
+    """The loads of the other routes, by name, each kind preceded by chats to compare it with.
 
-    Ends the program where one is not answered as it should be.
+    Exits if a response is not as expected.
     """
     whole = Load(connections=32, seconds=0.5 if quick else 1.5)
     found: dict[str, Load] = {}
     try:
         for route in ROUTES:
-            found.setdefault(chat_beside(route.kind), whole)
+            found.setdefault(preceding_chat(route.kind), whole)
             answer = expected(route, gateway, provider, field.folder)
             found[route.name] = replace(whole, route=route, expected=answer)
-    except (UnexpectedAnswerError, OSError) as error:
-        sys.exit(f"{gateway.name} does not answer as it should: {error}\n{field.last_words()}")
+    except (UnexpectedResponseError, OSError) as error:
+        sys.exit(f"{gateway.name} does not respond as expected: {error}\n{field.last_words()}")
     return found
 
 
 def measure(field: Field, contestants: list[Contestant], rounds: int, quick: bool) -> report.Results:
-    """All rounds, then the streams that are held at once, then the memory."""
+    """Run all rounds, then the simultaneous streams, then measure memory."""
     results = report.Results()
     own, others = machine.cores()
-    beside = field.beside()
-    machine.pin([field.upstream.pid, *(pid for pids in beside.values() for pid in pids)], others)
+    supporting = field.supporting()
+    machine.pin([field.upstream.pid, *(pid for pids in supporting.values() for pid in pids)], others)
     machine.pin([os.getpid()], others)
     for contestant in contestants:
         for warm_up in (Load(connections=8, seconds=1.5), Load(connections=8, seconds=1, delay=5, chunks=10)):
             if flaws := run(contestant, warm_up).flaws():
-                sys.exit(f"{contestant.name} does not answer as it should: {flaws}\n{field.last_words()}")
+                sys.exit(f"{contestant.name} does not respond as expected: {flaws}\n{field.last_words()}")
         machine.pin(contestant.pids, own)
     gateway, *_, provider = contestants
     routes = route_loads(field, gateway, provider, quick)
     results.bytes = {name: load.expected.stat().st_size for name, load in routes.items() if load.expected}
-    results.at_rest = at_rest({**beside, **{one.name: one.pids for one in contestants if one.pids}})
+    results.at_rest = at_rest({**supporting, **{one.name: one.pids for one in contestants if one.pids}})
     for number in range(rounds):
-        # Who goes first changes from round to round.
+        # The order alternates between rounds.
         for contestant in contestants if number % 2 == 0 else contestants[::-1]:
             more = routes if contestant is gateway else {}
             for name, load in {**loads(quick), **more}.items():
-                counted = beside if name == "saturated" and contestant.pids else None
+                counted = supporting if name == "saturated" and contestant.pids else None
                 results.add(contestant, name, run(contestant, load, counted))
         print(f"round {number + 1} of {rounds}", file=sys.stderr)
     for contestant in contestants:
@@ -136,7 +135,7 @@ def measure(field: Field, contestants: list[Contestant], rounds: int, quick: boo
 
 
 def at_rest(trees: dict[str, list[int]], seconds: float = 4) -> dict[str, float]:
-    """CPU milliseconds a second of process trees that nobody asks for anything."""
+    """CPU milliseconds per second of idle process trees."""
     time.sleep(SETTLE)
     before = {name: machine.cpu_seconds(*pids) for name, pids in trees.items()}
     time.sleep(seconds)
@@ -146,7 +145,7 @@ def at_rest(trees: dict[str, list[int]], seconds: float = 4) -> dict[str, float]
 
 
 def hold(contestant: Contestant) -> tuple[Outcome, float]:
-    """All streams at once, each of 20 chunks in a second; the outcome, and the memory at the peak."""
+    """Run all streams at once, each with 20 chunks in a second; returns the outcome and the peak memory."""
     with PeakMemory(contestant.pids) as peak:
         outcome = run(contestant, Load(HELD, 0.01, delay=50, chunks=20, requests=HELD))
     return outcome, peak.mib
@@ -155,10 +154,8 @@ def hold(contestant: Contestant) -> tuple[Outcome, float]:
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--rounds", type=int, default=6)
-    options.add_argument(
-        "--quick", action="store_true", help="one short round: whether it works, not how well"
-    )
-    options.add_argument("--write", action="store_true", help="write benchmarks/results/latest.md too")
+    options.add_argument("--quick", action="store_true", help="one short round, to see whether it works")
+    options.add_argument("--write", action="store_true", help="also write benchmarks/results/latest.md")
     chosen = options.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536), most))

@@ -1,10 +1,10 @@
-"""Measure how indexing and search go as chunks grow, on seeded made-up vectors.
+"""Measure indexing and search time as the number of chunks grows, on seeded random vectors.
 
     make bench-search [ARGS="--most 500000 --write"]     # or: .venv/bin/python benchmarks/search_scale.py
 
-One dataset grows; beside it another tenant has a small one in the same tables and the same index. Searches are
-measured through ``files.search`` with the question's vector at hand, so that no model is in the figures. Recall is that
-of the nearest ten against comparing all vectors. Exit status 1: recall is below its floor, or a filter starved a search.
+One dataset grows, while another tenant has a small one in the same tables and index. Searches go through
+``files.search`` with prepared query vectors, so that no model is measured. Recall is that of the nearest ten
+against an exact scan. Exit status 1: recall is below the floor, or a filter left a search with too few results.
 """
 
 import argparse
@@ -23,11 +23,11 @@ sys.path.insert(0, str(CHECKOUT))
 import numpy as np  # noqa: E402 - the checkout has to be on the path
 
 from benchmarks.database import database  # noqa: E402
-from benchmarks.made_up import VECTORS  # noqa: E402
+from benchmarks.prepared_vectors import VECTORS  # noqa: E402
 
 SIZES = (1_000, 10_000, 100_000, 500_000)
 DIMENSIONS = 384
-#: Vectors lie about so many centres, as texts lie about subjects.
+#: Vectors cluster around this many centres, as texts do around subjects.
 CENTRES = 400
 SPREAD = 0.9
 CHUNKS_A_FILE = 100
@@ -35,13 +35,13 @@ SMALL = 200
 SEARCHES = 60
 LIMIT = 10
 FLOOR = 0.9
-#: Words as common as in a language: the n-th is met a n-th as often as the first.
+#: Words follow Zipf's law: the n-th is n times rarer than the first.
 VOCABULARY = 20_000
 WORDS_A_CHUNK = 60
 
 
-class World:
-    """Where made-up vectors and texts come from; the same ones each time."""
+class SyntheticCorpus:
+    """A generator of random vectors and texts, the same ones each time."""
 
     def __init__(self) -> None:
         self._random = np.random.default_rng(4)
@@ -67,8 +67,8 @@ def make_dataset(name: str) -> Any:
     return Dataset.objects.create(tenant=tenant, name=name, embedding="embedder")
 
 
-def grow(dataset: Any, world: World, count: int) -> float:
-    """Add chunks; returns the seconds that the database took."""
+def grow(dataset: Any, world: SyntheticCorpus, count: int) -> float:
+    """Add chunks; returns the database time in seconds."""
     from tests import factories
 
     seconds = 0.0
@@ -77,7 +77,7 @@ def grow(dataset: Any, world: World, count: int) -> float:
         dataset_files = []
         for at in range(0, some, CHUNKS_A_FILE):
             held = min(CHUNKS_A_FILE, some - at)
-            # One file in a hundred is of a kind of its own, which a filter asks for.
+            # One file in a hundred is of a rare kind, which the filter selects.
             kind = "rare" if (start + at) // CHUNKS_A_FILE % 100 == 0 else "common"
             dataset_files.append(
                 (factories.dataset_file(dataset, chunk_count=held, attributes={"kind": kind}), held)
@@ -112,7 +112,7 @@ def _copy(dataset: Any, dataset_files: list[tuple[Any, int]], vectors: Any, text
 
 @dataclass
 class Measured:
-    """Milliseconds a search (p50, p95), and the share of the nearest ten that were found; None where none is due."""
+    """Milliseconds per search (p50, p95), and the recall of the nearest ten; None if not measured."""
 
     p50: float
     p95: float
@@ -121,7 +121,11 @@ class Measured:
 
 
 def measure(
-    dataset: Any, world: World, mode: str, truth: Callable[[list[float]], set[int]] | None = None, **more: Any
+    dataset: Any,
+    world: SyntheticCorpus,
+    mode: str,
+    truth: Callable[[list[float]], set[int]] | None = None,
+    **more: Any,
 ) -> Measured:
     from files.backends import Caller
     from files.search import search
@@ -151,7 +155,7 @@ def measure(
 
 
 def exact(dataset: Any, kind: str = "") -> Callable[[list[float]], set[int]]:
-    """Return what finds the nearest chunks without any index."""
+    """Return a function that finds the nearest chunks without an index."""
     from django.db import connection
 
     def nearest(vector: list[float]) -> set[int]:
@@ -169,7 +173,7 @@ def exact(dataset: Any, kind: str = "") -> Callable[[list[float]], set[int]]:
 
 
 def settle(size: int) -> float:
-    """Make the index where one is due, and the statistics; returns the seconds that the index took."""
+    """Create missing indexes and analyze the tables; returns the seconds for the index."""
     from django.db import connection
 
     from files.search import indexes
@@ -183,7 +187,7 @@ def settle(size: int) -> float:
 
 
 def uses_index(dataset: Any) -> bool:
-    """Tell whether PostgreSQL looks vectors up by their index where a search lets it."""
+    """Return whether PostgreSQL uses the vector index for a search."""
     from django.db import connection
 
     from files.search import hybrid, indexes, statements
@@ -212,9 +216,9 @@ def drop_index() -> None:
 
 
 def step(
-    size: int, grown: int, big: Any, small: Any, world: World, *, keep_index: bool
+    size: int, grown: int, big: Any, small: Any, world: SyntheticCorpus, *, keep_index: bool
 ) -> tuple[str, list[str]]:
-    """Grow to ``size`` and measure; returns a line of the table, and what is wrong."""
+    """Grow to ``size`` and measure; returns a line of the table, and any faults."""
     from files.search import hybrid
 
     if not keep_index:
@@ -252,10 +256,10 @@ def main() -> int:
     parser.add_argument(
         "--keep-index", action="store_true", help="add vectors to the index, as a gateway does"
     )
-    parser.add_argument("--write", action="store_true", help="write benchmarks/results/search.md, too")
+    parser.add_argument("--write", action="store_true", help="also write benchmarks/results/search.md")
     arguments = parser.parse_args()
     lines = [
-        "| chunks | added a second | index, s | vectors | hybrid | with a filter (1 %) | 200 chunks of another tenant |",
+        "| chunks | added per second | index, s | vectors | hybrid | with a filter (1 %) | 200 chunks of another tenant |",
         "|---|---|---|---|---|---|---|",
     ]
     wrong: list[str] = []
@@ -263,9 +267,9 @@ def main() -> int:
     with database():
         from django.test import override_settings
 
-        this = "benchmarks.made_up"
+        this = "benchmarks.prepared_vectors"
         with override_settings(FILES_EMBEDDER=f"{this}.embed", FILES_SCALE=f"{this}.scale"):
-            world, big, small = World(), make_dataset("big"), make_dataset("small")
+            world, big, small = SyntheticCorpus(), make_dataset("big"), make_dataset("small")
             grow(small, world, SMALL)
             grown = 0
             for size in (size for size in SIZES if size <= arguments.most):

@@ -1,8 +1,8 @@
-"""What it costs to read a file and to cut it into pieces: processor time, the start of the process included.
+"""Measure the CPU time of extracting and chunking files, including the start of the child process.
 
     .venv/bin/python benchmarks/extraction/run.py
 
-prints a table. Each file is read as often as `ROUNDS` says, and the median counts.
+prints a table with the medians of `ROUNDS` runs per file.
 """
 
 import resource
@@ -30,7 +30,7 @@ from files.extraction import extract  # noqa: E402
 from tests.files import sample_files  # noqa: E402
 
 ROUNDS = 9
-SENTENCE = "The office opens at nine, and whoever comes later writes a line to the others. "
+SENTENCE = "The office opens at nine, and latecomers send a message to their colleagues. "
 FILES = {
     "note.txt": ("a line of text", SENTENCE.encode()),
     "handbook.md": (
@@ -55,7 +55,7 @@ def processor_seconds() -> float:
 
 
 def main() -> None:
-    print("| file | KiB | reading, CPU ms | cutting, CPU ms | pieces |\n|---|---|---|---|---|")
+    print("| file | KiB | extraction, CPU ms | chunking, CPU ms | chunks |\n|---|---|---|---|---|")
     pieces([])
     with tempfile.TemporaryDirectory() as folder:
         for name, (what, data) in FILES.items():

@@ -1,4 +1,4 @@
-"""Django's stock ASGI handler, with a lifespan around it for the policy's watch, the ledger and the client."""
+"""The naive gateway's ASGI application: Django's stock handler, with a lifespan that runs the services."""
 
 import os
 from contextlib import AsyncExitStack

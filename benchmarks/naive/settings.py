@@ -1,4 +1,4 @@
-"""The product's settings with the stack that Django and adrf come with: stock middleware, parsers, renderers."""
+"""Settings of the naive gateway: the product's, with Django's stock middleware and DRF's defaults."""
 
 from gtapi.settings import *  # noqa: F403
 

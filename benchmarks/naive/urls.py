@@ -1,4 +1,4 @@
-"""The one route that is measured, and the sign of life that the harness waits for."""
+"""URLs of the naive gateway: the measured route and a health check."""
 
 from django.http import HttpResponse
 from django.urls import path

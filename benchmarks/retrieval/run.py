@@ -1,8 +1,8 @@
-"""Measure what search finds: hybrid against vectors alone and words alone, with the embedding model of this machine.
+"""Measure search quality: hybrid against vectors only and full text only, with the local embedding model.
 
     make bench-retrieval [ARGS="--write"]       # or: .venv/bin/python benchmarks/retrieval/run.py
 
-Exit status 1: hybrid found less than the floor, or clearly less than one of the two that it is made of.
+Exit status 1: hybrid is below its floor, or clearly below vectors or full text alone.
 """
 
 import argparse
@@ -24,9 +24,9 @@ from benchmarks.database import database  # noqa: E402
 from benchmarks.retrieval import codes  # noqa: E402
 
 MODES = ("hybrid", "vector", "text")
-#: What hybrid has to reach.
+#: The floor for hybrid search.
 FLOOR = {"recall@5": 0.75, "MRR": 0.6}
-#: By how much its MRR may be below that of vectors or words alone.
+#: How far its MRR may be below that of vectors or full text alone.
 TOLERANCE = 0.01
 DEPTH = 10
 
@@ -39,7 +39,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Found:
-    """The places of the first right passage by question, 0 for none, and what the best passage had."""
+    """The rank of the first right passage per question, 0 for none, and the relevance of the best passage."""
 
     places: list[int]
     relevance: list[float]
@@ -55,7 +55,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Matter:
-    """A set of passages, questions that they answer and questions that they do not."""
+    """A set of passages, with questions that they answer and questions that they do not."""
 
     passages: dict[str, list[str]]
     questions: list[Question]
@@ -63,7 +63,7 @@ class Matter:
 
 
 def written() -> Matter:
-    """Return the texts and questions in the files beside this one."""
+    """Return the texts and questions stored in this folder."""
     asked = yaml.safe_load((HERE / "questions.yaml").read_text())
     questions = [
         Question(each["ask"], tuple(each["find"]) if isinstance(each["find"], list) else (each["find"],))
@@ -74,13 +74,13 @@ def written() -> Matter:
 
 
 def coded() -> Matter:
-    """Return the made-up list of faults."""
+    """Return the synthetic list of error codes."""
     passages, asked = codes.make()
     return Matter({"faults": passages}, [Question(ask, (f"{code}:",)) for ask, code in asked], [])
 
 
 def fill(name: str, matter: Matter) -> Any:
-    """Put the texts into two datasets of a tenant, with vectors and without."""
+    """Store the texts in two datasets, one with vectors and one without."""
     from benchmarks.retrieval import embedding
     from files.models import Dataset
     from tenants.models import Tenant
@@ -123,7 +123,7 @@ def ask(tenant: Any, matter: Matter, dataset: str, mode: str) -> Found:
 
 
 def separated(found: Found) -> tuple[float, float]:
-    """The cut-off that keeps most of what is answered and drops most of what is not, and the share it gets right."""
+    """The relevance threshold that best separates answered from unanswered questions, and its accuracy."""
 
     def right(cut: float) -> float:
         return (mean(r >= cut for r in found.relevance) + mean(r < cut for r in found.nothing)) / 2
@@ -159,8 +159,10 @@ def relevance_table(results: dict[str, Found]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--write", action="store_true", help="write benchmarks/results/retrieval.md, too")
-    parser.add_argument("--misses", action="store_true", help="say which questions hybrid does not put first")
+    parser.add_argument("--write", action="store_true", help="also write benchmarks/results/retrieval.md")
+    parser.add_argument(
+        "--misses", action="store_true", help="list the questions that hybrid does not rank first"
+    )
     arguments = parser.parse_args()
     matters = {"questions": written(), "codes": coded()}
     with database():
@@ -198,11 +200,11 @@ def report(results: dict[str, dict[str, Found]], by_words: Found) -> str:
 
 The embedding model is the one of this machine (multilingual E5 small, four bits); see [../retrieval/](../retrieval/README.md).
 
-60 questions in everyday words on 131 passages of old law and speeches, written before anything was tuned:
+60 everyday questions on 131 passages of historical law and speeches, written before any tuning:
 
 {table(shown)}
 
-40 questions that name one of 120 faults by its code, made after the tuning:
+40 questions that name one of 120 error codes, made after the tuning:
 
 {table(results["codes"])}
 
@@ -210,8 +212,8 @@ Both together:
 
 {table(results["both"])}
 
-Relevance of the best passage, for the 60 questions and for 20 that the texts do not answer; a cut is right where it keeps
-the one and drops the other:
+Relevance of the best passage, for the 60 questions and for 20 that the texts do not answer; a threshold is right if it
+keeps the former and drops the latter:
 
 {relevance_table(relevant)}"""
 

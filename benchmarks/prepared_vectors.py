@@ -1,4 +1,4 @@
-"""Vectors for a benchmark's questions, which are made up beforehand: no model is in what is measured."""
+"""An embedding backend with prepared vectors, so that benchmarks of search do not measure a model."""
 
 from collections.abc import Sequence
 from typing import Any
