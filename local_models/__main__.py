@@ -72,7 +72,7 @@ async def serve(arguments: argparse.Namespace) -> int:
     from aiohttp import web
 
     from local_models.errors import ModelUnavailableError
-    from local_models.model import Settings
+    from local_models.local_model import Settings
     from local_models.server import Server
 
     server = Server(Settings(data=arguments.data, threads=max(1, arguments.threads)))

@@ -7,7 +7,7 @@ import orjson
 from aiohttp import web
 
 from local_models.errors import InvalidRequestError, UnknownModelError
-from local_models.model import LocalModel
+from local_models.local_model import LocalModel
 
 Body = Mapping[str, Any]
 #: Bytes of a request, files included.

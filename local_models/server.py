@@ -12,7 +12,7 @@ from local_models import available
 from local_models.endpoints.base import Endpoint
 from local_models.errors import LocalModelError, UnknownModelError, envelope
 from local_models.fields import MAX_BODY
-from local_models.model import LocalModel, Settings
+from local_models.local_model import LocalModel, Settings
 from local_models.registry import ENDPOINTS
 from local_models.responses import json_response
 

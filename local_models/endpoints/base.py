@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from aiohttp import web
 
-from local_models.model import LocalModel
+from local_models.local_model import LocalModel
 
 Model = TypeVar("Model", bound=LocalModel)
 

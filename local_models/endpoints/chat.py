@@ -9,14 +9,15 @@ from typing import Any
 
 from aiohttp import web
 
-from local_models import options, sse, template
-from local_models.answers import Answers
+from local_models import sse
+from local_models.chat import options
+from local_models.chat.generation import Answers
+from local_models.chat.model import Gemma, Piece
+from local_models.chat.prompt import STOPS, Turn, render_prompt
 from local_models.endpoints.base import Endpoint
 from local_models.errors import InvalidRequestError
 from local_models.fields import Body, absent, boolean, integer, json_body
-from local_models.gemma import Gemma, Piece
 from local_models.responses import json_response
-from local_models.template import Turn
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 MAX_TOP_LOGPROBS = 20
@@ -32,8 +33,8 @@ async def answer(request: web.Request, model: Gemma) -> web.StreamResponse:
     top_logprobs = integer(body, "top_logprobs", 0, MAX_TOP_LOGPROBS) or 0
     wanted = options.read(body, top_logprobs=max(top_logprobs, 1) if boolean(body, "logprobs") else 0)
     # A schema decides by itself where the answer ends, and JSON may well hold an empty line.
-    stops = () if "json_schema" in wanted.engine else template.STOPS
-    answers = Answers(model, template.prompt(turns), wanted, stops=stops, trim=True)
+    stops = () if "json_schema" in wanted.engine else STOPS
+    answers = Answers(model, render_prompt(turns), wanted, stops=stops, trim=True)
     reply = Reply(model.id, top_logprobs)
     if wanted.stream:
         return await sse.stream(request, reply.events(answers))

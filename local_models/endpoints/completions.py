@@ -8,12 +8,13 @@ from typing import Any
 
 from aiohttp import web
 
-from local_models import options, sse
-from local_models.answers import Answers
+from local_models import sse
+from local_models.chat import options
+from local_models.chat.generation import Answers
+from local_models.chat.model import Gemma
 from local_models.endpoints.base import Endpoint
 from local_models.errors import InvalidRequestError
 from local_models.fields import Body, boolean, integer, json_body
-from local_models.gemma import Gemma
 from local_models.responses import json_response
 
 #: OpenAI's own default for this route.

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from local_models.embedder import DIMENSIONS, Embedder
+from local_models.embedding_model import DIMENSIONS, Embedder
 from local_models.endpoints.base import Endpoint
 from local_models.errors import InvalidRequestError
 from local_models.fields import Body, absent, integer, json_body

@@ -13,9 +13,9 @@ from local_models import sse
 from local_models.endpoints.base import Endpoint
 from local_models.errors import InvalidRequestError
 from local_models.fields import Body, absent, boolean, choice, integer, json_body, text
-from local_models.painter import Painter, Picture, Wish, tokens
+from local_models.images.model import Painter, Picture, Wish, tokens
+from local_models.multipart import received
 from local_models.responses import json_response
-from local_models.uploads import received
 from local_models.usage import usage, words
 
 MAX_PROMPT = 32_000

@@ -8,7 +8,7 @@ from aiohttp import web
 from local_models.endpoints.base import Endpoint
 from local_models.errors import InvalidRequestError
 from local_models.fields import Body, absent, json_body
-from local_models.moderator import Moderator, Verdict
+from local_models.moderation.model import Moderator, Verdict
 from local_models.responses import json_response
 
 MAX_TEXTS = 256

@@ -11,7 +11,7 @@ from local_models import sse
 from local_models.endpoints.base import Endpoint
 from local_models.errors import InvalidRequestError
 from local_models.fields import Body, absent, choice, json_body, number, text
-from local_models.speaker import Speaker, Speech
+from local_models.speech.model import Speaker, Speech
 from local_models.usage import usage, words
 
 MAX_INPUT = 4096

@@ -14,10 +14,10 @@ from local_models import sse
 from local_models.endpoints.base import Endpoint
 from local_models.errors import InvalidRequestError
 from local_models.fields import Body, boolean, choice, number
+from local_models.multipart import Form, received
 from local_models.responses import json_response
-from local_models.transcript import TEXTS, Segment, Transcript, brief, verbose
-from local_models.uploads import Form, received
-from local_models.whisper import Whisper
+from local_models.transcription.model import Whisper
+from local_models.transcription.transcript import TEXTS, Segment, Transcript, brief, verbose
 
 FORMATS = ("json", "verbose_json", *TEXTS)
 GRANULARITIES = ("segment", "word")

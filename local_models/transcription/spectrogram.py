@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from local_models.hearing.recording import RATE
+from local_models.transcription.recording import RATE
 
 #: Seconds that the model hears at once; what is missing is silence.
 WINDOW = 30

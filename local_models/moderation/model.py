@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from local_models import MODERATION_MODEL
-from local_models.categories import CATEGORIES, HARMLESS
-from local_models.embedder import Embedder
-from local_models.model import LocalModel, Settings
+from local_models.embedding_model import Embedder
+from local_models.local_model import LocalModel, Settings
+from local_models.moderation.categories import CATEGORIES, HARMLESS
 
 #: From this score on a text is flagged.
 THRESHOLD = 0.5

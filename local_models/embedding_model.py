@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from local_models import EMBEDDING_MODEL
 from local_models.errors import ContextTooLongError
-from local_models.model import LocalModel, Settings
+from local_models.local_model import LocalModel, Settings
 
 #: Numbers in a vector.
 DIMENSIONS = 384

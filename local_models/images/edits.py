@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageChops, ImageOps
 
-from local_models.drawing import pictures, sketch
-from local_models.painter import Picture, Wish, tokens
+from local_models.images import files, generator
+from local_models.images.model import Picture, Wish, tokens
 
 DEFAULT_SIZE = (1024, 1024)
 
@@ -20,11 +20,11 @@ def draw(wish: Wish, done: float) -> Picture:
     read = 0
     if not wish.sources:
         size = wish.size or DEFAULT_SIZE
-        picture = sketch.draw(wish.prompt or "", wish.seed, size, done, transparent=wish.transparent)
+        picture = generator.draw(wish.prompt or "", wish.seed, size, done, transparent=wish.transparent)
     else:
         sources = []
         for file in wish.sources:
-            source, full = pictures.read(file, "image")
+            source, full = files.read(file, "image")
             sources.append(source)
             read += tokens(full)
         size = wish.size or sources[0].size
@@ -32,8 +32,8 @@ def draw(wish: Wish, done: float) -> Picture:
             _edit(wish, sources, size, done) if wish.prompt is not None else _variation(wish, sources, size)
         )
     if done >= 1:
-        sketch.write(picture, f"variation {wish.seed}" if wish.prompt is None else wish.prompt)
-    data = pictures.written(picture, wish.form, wish.compression, transparent=wish.transparent)
+        generator.write(picture, f"variation {wish.seed}" if wish.prompt is None else wish.prompt)
+    data = files.written(picture, wish.form, wish.compression, transparent=wish.transparent)
     return Picture(data, picture.size, read)
 
 
@@ -42,11 +42,11 @@ def _edit(wish: Wish, sources: Sequence[Image.Image], size: tuple[int, int], don
     whole = _side_by_side(sources, size)
     prompt = wish.prompt or ""
     if wish.mask is None:
-        whole.alpha_composite(sketch.draw(prompt, wish.seed, size, done, transparent=True))
+        whole.alpha_composite(generator.draw(prompt, wish.seed, size, done, transparent=True))
         return whole
-    mask, _ = pictures.read(wish.mask, "mask")
+    mask, _ = files.read(wish.mask, "mask")
     gone = ImageChops.invert(mask.resize(size).getchannel("A"))
-    whole.paste(sketch.draw(prompt, wish.seed, size, done, transparent=wish.transparent), mask=gone)
+    whole.paste(generator.draw(prompt, wish.seed, size, done, transparent=wish.transparent), mask=gone)
     return whole
 
 

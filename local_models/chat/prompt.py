@@ -65,7 +65,7 @@ class Turn:
     text: str
 
 
-def prompt(turns: Sequence[Turn]) -> str:
+def render_prompt(turns: Sequence[Turn]) -> str:
     """Return the text to continue; all instructions come first, as context."""
     given = [turn.text for turn in turns if turn.role in ("system", "developer") and turn.text]
     lines = ["Context: ", "\n".join(given) or DEFAULT_INSTRUCTIONS, "\n\n"]

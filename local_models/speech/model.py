@@ -6,10 +6,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from local_models import SPEECH_MODEL, handover
+from local_models import SPEECH_MODEL, thread_stream
 from local_models.errors import InvalidRequestError
-from local_models.model import LocalModel, Settings
-from local_models.speaking.voices import VOICES, espeak_name
+from local_models.local_model import LocalModel, Settings
+from local_models.speech.voices import VOICES, espeak_name
 
 #: At speed 1. Words that run into each other are what listeners, machines above all, understand least.
 WORDS_A_MINUTE = 150
@@ -47,7 +47,7 @@ class Speaker(LocalModel):
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="speak")
 
     def load(self) -> None:
-        from local_models.speaking.espeak import Espeak
+        from local_models.speech.espeak import Espeak
 
         self._engine = self._pool.submit(Espeak).result()
 
@@ -65,13 +65,13 @@ class Speaker(LocalModel):
         def work(arrive: Callable[[bytes], bool]) -> None:
             self._work(speech, voice, arrive)
 
-        async with aclosing(handover.results(self._pool, work)) as pieces:
+        async with aclosing(thread_stream.results(self._pool, work)) as pieces:
             async for piece in pieces:
                 yield piece
 
     def _work(self, speech: Speech, voice: str, arrive: Callable[[bytes], bool]) -> None:
-        from local_models.speaking.encoder import encoder
-        from local_models.speaking.espeak import UnknownVoice
+        from local_models.speech.encoder import encoder
+        from local_models.speech.espeak import UnknownVoice
 
         # The engine's own rate is far from proportional, so that speech is made at one rate and stretched.
         file = encoder(speech.form, self._engine.rate, tempo=speech.speed)

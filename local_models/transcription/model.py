@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO, ClassVar
 
 from local_models import TRANSCRIBE_MODEL
-from local_models.model import LocalModel, Settings
-from local_models.transcript import Segment, Transcript
+from local_models.local_model import LocalModel, Settings
+from local_models.transcription.transcript import Segment, Transcript
 
 
 class Whisper(LocalModel):
@@ -23,7 +23,7 @@ class Whisper(LocalModel):
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="listen")
 
     def load(self) -> None:
-        from local_models.hearing.engine import Engine
+        from local_models.transcription.engine import Engine
 
         self._engine = Engine(self.settings.threads)
 
@@ -37,13 +37,13 @@ class Whisper(LocalModel):
         Args:
             file: open for reading from its beginning; it is kept open.
             transcript: an empty one.
-            options: see ``hearing.engine.Options``.
+            options: see ``transcription.engine.Options``.
 
         Raises:
             InvalidRequestError: the file is no sound that could be decoded.
         """
         await self.ready()
-        from local_models.hearing.engine import Listening, Options
+        from local_models.transcription.engine import Listening, Options
 
         loop = asyncio.get_running_loop()
         wanted = Options(**options)

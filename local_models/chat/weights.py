@@ -13,7 +13,7 @@ from local_models.errors import ModelUnavailableError
 UNFINISHED = ".unfinished"
 
 
-def weights(folder: Path) -> Path:
+def weights_path(folder: Path) -> Path:
     """Return the path of the whole GGUF file (about 250 MB) in ``folder``, making it when it is not there.
 
     The file appears under its name only when it is complete and its digest is right, so that a process that

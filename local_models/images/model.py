@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, ClassVar
 
 from local_models import IMAGE_MODEL
-from local_models.model import LocalModel, Settings
+from local_models.local_model import LocalModel, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Painter(LocalModel):
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="draw")
 
     def load(self) -> None:
-        from local_models.drawing.easel import draw
+        from local_models.images.edits import draw
 
         self._draw = draw
 

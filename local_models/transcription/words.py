@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from string import punctuation
 
-from local_models.hearing.vocabulary import SECONDS_PER_STAMP, TEXT_TOKENS, Vocabulary
-from local_models.transcript import Segment, Word
+from local_models.transcription.transcript import Segment, Word
+from local_models.transcription.vocabulary import SECONDS_PER_STAMP, TEXT_TOKENS, Vocabulary
 
 #: What may stand around a word without being part of it.
 AROUND = punctuation + " \u2026\u2013\u2014\u2018\u2019\u201c\u201d\u266a"

@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
+from local_models.chat.model import Gemma, Piece, Usage
+from local_models.chat.options import SEEDS, Options
 from local_models.errors import InvalidRequestError
-from local_models.gemma import Gemma, Piece, Usage
-from local_models.options import SEEDS, Options
 
 #: How an object, a list, a string or a number begins; the words of JSON begin like any other text.
 JSON_STARTS = ("{", "[", '"', "-", *"0123456789")

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from local_models.hearing.spectrogram import WINDOW
-from local_models.hearing.vocabulary import Vocabulary
-from local_models.transcript import Segment
+from local_models.transcription.spectrogram import WINDOW
+from local_models.transcription.transcript import Segment
+from local_models.transcription.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)

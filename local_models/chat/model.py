@@ -8,9 +8,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from local_models import CHAT_MODEL, gguf, handover, template
+from local_models import CHAT_MODEL, thread_stream
+from local_models.chat.prompt import render_prompt
+from local_models.chat.weights import weights_path
 from local_models.errors import ContextTooLongError, InvalidRequestError, LocalModelError, ModelFailedError
-from local_models.model import LocalModel, Settings
+from local_models.local_model import LocalModel, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +71,7 @@ class Gemma(LocalModel):
         self._pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="generate")
 
     def load(self) -> None:
-        path = gguf.weights(self.settings.data)
+        path = weights_path(self.settings.data)
         import xllamacpp
 
         parameters = xllamacpp.CommonParams()
@@ -99,7 +101,7 @@ class Gemma(LocalModel):
         parameters.ui = False
         engine = xllamacpp.Server(parameters)
         # Reading the examples now is a second that the first question need not wait for.
-        opening = {"prompt": template.prompt([]), "max_tokens": 1, "stream": True}
+        opening = {"prompt": render_prompt([]), "max_tokens": 1, "stream": True}
         engine.handle_completions(opening, lambda _: False)
         self._engine = engine
 
@@ -131,7 +133,7 @@ class Gemma(LocalModel):
         def work(arrive: Callable[[dict[str, Any]], bool]) -> None:
             self._engine.handle_completions(request, arrive)
 
-        async with aclosing(handover.results(self._pool, work)) as chunks:
+        async with aclosing(thread_stream.results(self._pool, work)) as chunks:
             async for chunk in chunks:
                 yield _piece(chunk)
 

@@ -1,1 +1,0 @@
-"""Pictures by Pillow: a stand-in for an image model, and marked as one."""

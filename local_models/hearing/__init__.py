@@ -1,1 +1,0 @@
-"""From a recording to its words: decoding, spectrogram, Whisper, transcript."""
