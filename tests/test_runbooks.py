@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from files.models import Dataset, File
-from gtapi.runbooks.filling import Served, Values, fill, markdown
+from gtapi.runbooks.render import Served, Values, fill, markdown
 from gtapi.runbooks.runbook import VERDICTS, runbooks
 from inference.models import Conversation
 from inference.openapi.routes import routes

@@ -9,7 +9,7 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
 from gtapi.data_dir import Home, write_private_file
-from gtapi.stack import database
+from gtapi.stack import startup
 from gtapi.stack.console import Console
 
 MODEL = "demo-assistant"
@@ -38,7 +38,7 @@ class Demo:
 
         printed, said = StringIO(), StringIO()
         call_command("demo", "--url", self.url, *provider, stdout=printed, stderr=said)
-        database.disconnect()
+        startup.disconnect()
         for line in said.getvalue().splitlines():
             self.console.say(line)
         self.facts = {**self._saved(), **json.loads(printed.getvalue())}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gtapi.data_dir import Home
-from gtapi.stack import database, postgres, redis
+from gtapi.stack import postgres, redis, startup
 from gtapi.stack.console import Console
 from gtapi.stack.demo import Demo
 from gtapi.stack.embedded import Stack
@@ -78,7 +78,7 @@ class Launcher:
         try:
             provider = self._start_models()
             servers = self._start_servers()
-            database.load_django()
+            startup.load_django()
             for server in servers:
                 self._await(server)
             self.stack.note("launcher", "ready")
@@ -163,9 +163,9 @@ class Launcher:
         return []
 
     def _fill_database(self) -> None:
-        database.check_redis()
-        steps = database.migrate()
-        database.disconnect()
+        startup.check_redis()
+        steps = startup.migrate()
+        startup.disconnect()
         if steps:
             self.console.say(f"Database migrated in {pluralize(steps, 'step')}")
 

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 
-from gtapi.runbooks.filling import fill, markdown
+from gtapi.runbooks.render import fill, markdown
 from gtapi.runbooks.runbook import VERDICTS, runbooks
 from inference.runbooks.values import published, tenant_values
 from tenants.admin.addresses import base_urls

@@ -1,6 +1,6 @@
 """The values that fill a runbook in: a tenant's names, and the routes that the gateway has."""
 
-from gtapi.runbooks.filling import Served, Values
+from gtapi.runbooks.render import Served, Values
 from inference.openapi.routes import routes
 from inference.routing import Target, load_targets
 from tenants.models import Tenant

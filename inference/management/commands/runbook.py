@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from gtapi.runbooks.filling import fill, markdown
+from gtapi.runbooks.render import fill, markdown
 from gtapi.runbooks.runbook import Runbook, runbooks
 from gtapi.text import pluralize
 from inference.runbooks.checks import CHECKS, visit
