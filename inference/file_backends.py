@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from math import hypot
 from pathlib import Path
 from time import perf_counter
@@ -203,13 +204,15 @@ def _find(tenant_id: int, name: str, endpoint: Endpoint) -> Target:
         entry = entries.filter(name=name).first()
         if entry is None:
             raise ModelNotFound(name)
-        if endpoint.capability not in entry.capabilities:
+        target = entry_target(entry)
+        if not target.serves(endpoint):
             raise BadRequest(
                 f"The model '{name}' does not support {endpoint.path}.", code="unsupported_model"
             )
-        return entry_target(entry)
-    found = list(entries.filter(capabilities__contains=[endpoint.capability])[:2])
-    if len(found) != 1:
-        number = "more than one model" if found else "no model"
+        return target
+    targets = map(entry_target, entries.filter(capabilities__contains=[endpoint.capability]))
+    serving = list(islice((target for target in targets if target.serves(endpoint)), 2))
+    if len(serving) != 1:
+        number = "more than one model" if serving else "no model"
         raise BadRequest(f"There is {number} that supports {endpoint.path}.", code="unsupported_model")
-    return entry_target(found[0])
+    return serving[0]

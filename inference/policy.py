@@ -48,6 +48,8 @@ def decide(key: KeyFacts, grants: Collection[int], target: Target, endpoint: End
         return Verdict(Refusal.GRANT, "the name is not on the key's allowlist")
     if endpoint.capability not in target.capabilities:
         return Verdict(Refusal.CAPABILITY, f"it cannot {endpoint.capability}")
+    if endpoint.name not in target.operations:
+        return Verdict(Refusal.CAPABILITY, f"its kind of provider does not support {endpoint.path}")
     return ALLOWED
 
 
@@ -63,7 +65,7 @@ async def route(key: KeyFacts, name: str, endpoint: Endpoint) -> Target:
         raise ModelNotFound(name)
     verdict = decide(key, await known_grants.get(key.id), target, endpoint)
     if verdict.refusal is Refusal.CAPABILITY:
-        served = [known.path for known in ENDPOINTS.values() if known.capability in target.capabilities]
+        served = [known.path for known in ENDPOINTS.values() if target.serves(known)]
         raise BadRequest(
             f"The model '{name}' does not support {endpoint.path}."
             + (f" It supports {', '.join(served)}." if served else ""),

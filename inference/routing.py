@@ -6,7 +6,9 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from inference.endpoints import Endpoint
 from inference.models import PASSAGE_TOKENS, PASSAGES, Agent, CatalogEntry, Grant, Provider
+from inference.providers import ADAPTERS
 from inference.providers.base import ProviderConnection, Timeouts
 from tenants.models import InferenceKey
 from tenants.policy_cache import PolicyCache, watch
@@ -32,6 +34,8 @@ class Target:
     unavailable: str
     raw_model: str = ""
     connection: ProviderConnection | None = None
+    #: The endpoints that the provider's adapter can serve it on.
+    operations: frozenset[str] = frozenset()
     context_window: int | None = None
     version: int | None = None
     instructions: str = ""
@@ -45,6 +49,10 @@ class Target:
     unknown_answer: str = ""
     query_side: Side = Side()
     passage_side: Side = Side()
+
+    def serves(self, endpoint: Endpoint) -> bool:
+        """Tell whether both the model and its provider's adapter can serve an endpoint."""
+        return endpoint.capability in self.capabilities and endpoint.name in self.operations
 
 
 def connection_to(provider: Provider) -> ProviderConnection:
@@ -65,6 +73,16 @@ def connection_to(provider: Provider) -> ProviderConnection:
     )
 
 
+def _operations(provider: Provider) -> frozenset[str]:
+    adapter = ADAPTERS.get(provider.kind)
+    return adapter.operations if adapter else frozenset()
+
+
+def _agent_operations(provider: Provider) -> frozenset[str]:
+    """Return the endpoints of an agent: both are served by chats with the provider."""
+    return frozenset({"chat", "completions"}) if "chat" in _operations(provider) else frozenset()
+
+
 def entry_target(entry: CatalogEntry) -> Target:
     """Return what a catalog entry stands for."""
     return Target(
@@ -77,6 +95,7 @@ def entry_target(entry: CatalogEntry) -> Target:
         raw_model=entry.model,
         context_window=entry.context_window,
         connection=connection_to(entry.provider),
+        operations=_operations(entry.provider),
         query_side=Side(entry.query_prefix, entry.query_input_type),
         passage_side=Side(entry.passage_prefix, entry.passage_input_type),
     )
@@ -98,6 +117,7 @@ def _of_agent(agent: Agent) -> Target:
         raw_model=version.catalog.model,
         context_window=version.catalog.context_window,
         connection=connection_to(version.catalog.provider),
+        operations=_agent_operations(version.catalog.provider),
         version=version.number,
         instructions=version.instructions,
         parameters=version.parameters,

@@ -1,4 +1,4 @@
-"""The catalog: providers' models under public names."""
+"""The admin of the catalog: providers' models under public names."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -20,7 +20,7 @@ from tenants.admin.base import TenantForm, TenantOwnedAdmin, badge
 from tenants.admin.typed import display
 from tenants.admin.widgets import CheckRows
 
-#: Most things that the page of an entry names of those that use it.
+#: The maximum number of users of an entry that its page names.
 USERS_SHOWN = 20
 
 
@@ -43,7 +43,7 @@ class CatalogEntryForm(TenantForm[CatalogEntry]):
         super().__init__(*args, **kwargs)
         for side in CatalogEntry.EMBEDDING[:2]:
             if side in self.fields:
-                # The blank at the end of "query: " belongs to it.
+                # The space at the end of "query: " is part of it.
                 self.fields[side].strip = False  # type: ignore[attr-defined]
         if "provider" not in self.fields:
             return
@@ -65,7 +65,7 @@ class CatalogEntryForm(TenantForm[CatalogEntry]):
 @admin.register(CatalogEntry)
 class CatalogEntryAdmin(TenantOwnedAdmin[CatalogEntry]):
     form = CatalogEntryForm
-    list_display = ("heading", "tenant", "provider_and_model", "can", "state", "agent_count")
+    list_display = ("heading", "tenant", "provider_and_model", "capability_badges", "state", "agent_count")
     list_filter = (
         ("tenant", RelatedDropdownFilter),
         ("provider", RelatedDropdownFilter),
@@ -74,7 +74,9 @@ class CatalogEntryAdmin(TenantOwnedAdmin[CatalogEntry]):
     list_select_related = ("tenant", "provider")
     search_fields = ("name", "model")
     search_help_text = "Public name or raw model id"
-    when_empty = "An entry gives a provider's model a name of yours. «Test this provider» offers its models."
+    when_empty = (
+        "An entry publishes a provider's model under a name. The test of a provider lists its models."
+    )
     filled_from = ("inference_provider", "Open the providers")
     readonly_fields = ("used_by",)
 
@@ -85,14 +87,14 @@ class CatalogEntryAdmin(TenantOwnedAdmin[CatalogEntry]):
         used = ("used_by",) if obj else ()
         return [
             (None, {"fields": ("tenant", "name", "published", *used)}),
-            ("Behind the name", {"fields": ("provider", "model", "capabilities", "context_window")}),
+            ("Model", {"fields": ("provider", "model", "capabilities", "context_window")}),
             (
-                "Questions and passages",
+                "Embedding",
                 {
                     "fields": tuple(CatalogEntry.EMBEDDING[at : at + 2] for at in (0, 2, 4)),
-                    "description": "For models that embed questions otherwise than passages, such as E5: how "
-                    "they are told which of them a text is. Most models need nothing. The similarities say what "
-                    "the relevance of passages is measured by: models differ in them.",
+                    "description": "For models that embed questions and chunks differently, such as E5. Most "
+                    "models need nothing here. The similarities define the relevance of chunks and differ by "
+                    "model.",
                     "classes": ("collapse",),
                 },
             ),
@@ -105,7 +107,7 @@ class CatalogEntryAdmin(TenantOwnedAdmin[CatalogEntry]):
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         deleted, counts, lacking, protected = super().get_deleted_objects(objs, request)
-        # The database would let go of an entry that only a live version uses, and the agent would fall silent.
+        # The database allows deleting an entry that only a live version uses, but the agent would stop working.
         drafts = Q(catalog__in=objs)
         for agent in Agent.objects.filter(Q(live__catalog__in=objs) & ~drafts).select_related("live"):
             protected.append(f"Agent: {agent.name} (its live version {agent.live.number})")  # type: ignore[union-attr]
@@ -119,8 +121,8 @@ class CatalogEntryAdmin(TenantOwnedAdmin[CatalogEntry]):
     def provider_and_model(self, entry: CatalogEntry) -> list[str]:
         return [entry.provider.name, entry.model]
 
-    @display(description="Can")
-    def can(self, entry: CatalogEntry) -> str:
+    @display(description="Capabilities")
+    def capability_badges(self, entry: CatalogEntry) -> str:
         return format_html_join(" ", "{}", ((badge(name, "primary"),) for name in entry.capabilities))
 
     @display(description="State", ordering="published")
@@ -141,13 +143,13 @@ class CatalogEntryAdmin(TenantOwnedAdmin[CatalogEntry]):
 
 
 def _users(entry: CatalogEntry) -> Iterator[tuple[str, str]]:
-    """Give the address and the name of each thing that uses an entry."""
+    """Yield the address and the name of each user of an entry."""
     for agent in Agent.objects.filter(Q(catalog=entry) | Q(live__catalog=entry)).distinct():
         yield reverse("admin:inference_agent_change", args=[agent.pk]), agent.name
     tenant = entry.tenant
     if entry.name in (tenant.embedding, tenant.transcription):
         yield reverse("admin:tenants_tenant_change", args=[tenant.pk]), f"{tenant.name} for its files"
-    # Datasets are of an app below this one, and know an entry by its name.
+    # Datasets belong to an app below this one, and refer to an entry by name.
     made_by = Q(embedding=entry.name) | Q(indexed_embedding=entry.name)
     for dataset in Dataset.objects.visible().filter(made_by, tenant=tenant)[:USERS_SHOWN]:
         yield reverse("admin:files_dataset_change", args=[quote(dataset.pk)]), f"the dataset {dataset.name}"

@@ -1,4 +1,4 @@
-"""The form of a provider. Credentials go in and never come out: neither values nor parts of them are rendered."""
+"""The form of a provider. Credentials are write-only: neither their values nor parts of them are rendered."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,18 +8,30 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
-from unfold.widgets import CHECKBOX_CLASSES, INPUT_CLASSES, UnfoldAdminPasswordWidget, UnfoldBooleanWidget
+from unfold.widgets import (
+    CHECKBOX_CLASSES,
+    INPUT_CLASSES,
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldBooleanWidget,
+)
 
 from inference.models import HEADER_NAME, Provider
+from inference.providers import ADAPTERS
 from tenants.admin.base import TenantForm
 
-#: Rows for new headers that are there without a script, too.
+#: Rows for new headers that also work without JavaScript.
 BLANK_ROWS = 1
+
+
+def kinds() -> list[tuple[str, str]]:
+    """Return the kinds of provider and their labels."""
+    return [(kind, adapter.label) for kind, adapter in ADAPTERS.items()]
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderRow:
-    """A row as it was sent: a header's name, its new value (empty: keep the old one), and whether it goes."""
+    """A submitted row: a header's name, its new value (empty: keep the stored one), and whether to remove it."""
 
     name: str
     value: str
@@ -27,14 +39,14 @@ class HeaderRow:
 
 
 class HeadersWidget(forms.Widget):
-    """A table of headers: the names of stored ones, and an empty box for each value."""
+    """A table of headers: stored names, and an empty input for each value."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stored: list[str] = []
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
-        # Values that were just typed are not given back either; a name is.
+        # Values that were just submitted are not rendered either; names are.
         typed = [
             row.name for row in value or [] if isinstance(row, HeaderRow) and row.name not in self.stored
         ]
@@ -66,7 +78,7 @@ class HeadersWidget(forms.Widget):
 
 
 class HeadersField(forms.Field):
-    """Rows of headers; ``merge`` makes the new headers out of them and the stored ones."""
+    """Rows of headers. ``merge`` combines them with the stored headers."""
 
     widget = HeadersWidget
 
@@ -74,10 +86,10 @@ class HeadersField(forms.Field):
         seen: set[str] = set()
         for row in value:
             if not row.name:
-                raise ValidationError("A header has no name. Its value has to be typed again.")
+                raise ValidationError("A header has no name. Enter its value again.")
             HEADER_NAME(row.name)
             if row.name.lower() in seen:
-                raise ValidationError(f"{row.name} is there twice.")
+                raise ValidationError(f"{row.name} occurs twice.")
             seen.add(row.name.lower())
         return value
 
@@ -99,13 +111,16 @@ class HeadersField(forms.Field):
             elif row.value:
                 headers[row.name] = row.value
             elif row.name not in headers:
-                raise ValidationError(f"{row.name} has no value. Values are never shown again; type it anew.")
+                raise ValidationError(
+                    f"{row.name} has no value. Values are never shown again: enter it again."
+                )
         return headers
 
 
 class ProviderForm(TenantForm[Provider]):
-    """A provider with write-only credentials."""
+    """A provider with write-only credentials. The kinds are those that have an adapter."""
 
+    kind = forms.ChoiceField(choices=kinds, widget=UnfoldAdminSelectWidget)
     new_api_key = forms.CharField(
         required=False,
         strip=True,
@@ -119,7 +134,7 @@ class ProviderForm(TenantForm[Provider]):
     )
     new_headers = HeadersField(
         required=False,
-        label="More headers",
+        label="Extra headers",
         help_text="Sent with every request. Their values are stored encrypted, never shown again.",
     )
 
@@ -133,7 +148,7 @@ class ProviderForm(TenantForm[Provider]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "new_api_key" not in self.fields:
-            # Somebody who may only look at the provider gets a form without fields.
+            # Users who may only view the provider get a form without fields.
             return
         if self.instance.api_key:
             self.fields["new_api_key"].widget.attrs["placeholder"] = "stored, leave empty to keep"
@@ -147,7 +162,7 @@ class ProviderForm(TenantForm[Provider]):
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         new, remove = cleaned.get("new_api_key"), cleaned.get("remove_api_key")
         if new and remove:
-            self.add_error("new_api_key", "Either give a new API key or remove the stored one.")
+            self.add_error("new_api_key", "Either enter a new API key or remove the stored one.")
         elif new:
             self.instance.api_key = new
         elif remove:
@@ -159,7 +174,7 @@ class ProviderForm(TenantForm[Provider]):
         return cleaned
 
     def _update_errors(self, errors: ValidationError) -> None:
-        # The model speaks of its own fields; the form has write-only ones in their place.
+        # The model's errors name its fields; the form has write-only fields in their place.
         if hasattr(errors, "error_dict"):
             for field in ("api_key", "headers"):
                 if field in errors.error_dict:

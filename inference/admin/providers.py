@@ -1,4 +1,4 @@
-"""Providers: where models run, whether they answer, and what they offer."""
+"""The admin of providers, and the page that tests one and lists its models."""
 
 from time import perf_counter
 from typing import Any
@@ -10,14 +10,15 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
-from inference.admin.provider_forms import ProviderForm
+from inference.admin.provider_forms import ProviderForm, kinds
 from inference.models import CatalogEntry, Provider
 from inference.providers import ADAPTERS
+from inference.providers.base import ConnectionTest
 from inference.routing import connection_to
 from tenants.admin.base import TenantOwnedAdmin, badge
 from tenants.admin.typed import ActionVariant, display, page_action
 
-#: What a model's id gives away of what it can do.
+#: Parts of model ids that suggest a capability.
 _HINTS = (
     ("embed", ("embed", "e5", "bge-", "gte-")),
     ("transcribe", ("whisper", "transcribe")),
@@ -28,7 +29,7 @@ _HINTS = (
 
 
 def guess_capability(model: str) -> str:
-    """Guess what a model can do, as a start for the form that the operator checks."""
+    """Guess a model's capability, as the initial value of a form that the operator checks."""
     for capability, hints in _HINTS:
         if any(hint in model.lower() for hint in hints):
             return capability
@@ -36,19 +37,39 @@ def guess_capability(model: str) -> str:
 
 
 def public_name(model: str) -> str:
-    """Return a model's id as a public name where it can be one, else the part that can."""
+    """Return a model's id without the characters that a public name cannot have."""
     name = "".join(c for c in model if c.isascii() and (c.isalnum() or c in "._:/@+-")).lstrip("._:/@+-")
     return name[:200]
+
+
+class KindFilter(admin.SimpleListFilter):
+    """Filters providers by kind."""
+
+    title = "kind"
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return kinds()
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Provider]) -> QuerySet[Provider]:
+        return queryset.filter(kind=self.value()) if self.value() else queryset
+
+
+def _test(provider: Provider) -> ConnectionTest:
+    adapter = ADAPTERS.get(provider.kind)
+    if adapter is None:
+        return ConnectionTest(False, f"There is no adapter for the kind '{provider.kind}'.")
+    return adapter.check_connection(connection_to(provider))
 
 
 @admin.register(Provider)
 class ProviderAdmin(TenantOwnedAdmin[Provider]):
     form = ProviderForm
-    list_display = ("heading", "tenant", "kind", "credentials", "entries")
-    list_filter = (("tenant", RelatedDropdownFilter), "kind")
+    list_display = ("heading", "tenant", "kind_name", "credentials", "entries")
+    list_filter = (("tenant", RelatedDropdownFilter), KindFilter)
     search_fields = ("name", "base_url")
-    search_help_text = "Name or address"
-    when_empty = "A provider is a server that speaks OpenAI's API. Its models go into the catalog."
+    search_help_text = "Name or base URL"
+    when_empty = "Add a provider to use its models. To try the gateway without one, choose the fake kind."
     actions_detail = ("test_page",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
@@ -64,11 +85,11 @@ class ProviderAdmin(TenantOwnedAdmin[Provider]):
         return [
             (None, {"fields": ("tenant", "name", "kind", "base_url")}),
             ("Credentials", {"fields": secrets}),
-            ("Time-outs and streams", {"fields": (*times, "stream_usage"), "classes": ("collapse",)}),
+            ("Timeouts and streams", {"fields": (*times, "stream_usage"), "classes": ("collapse",)}),
         ]
 
     def response_post_save_add(self, request: HttpRequest, obj: Provider) -> HttpResponseRedirect:
-        # The first question after an addition is whether it works.
+        # After adding a provider, the first question is whether it works.
         return HttpResponseRedirect(self.url_of(obj, "test_page"))
 
     @page_action(
@@ -83,7 +104,7 @@ class ProviderAdmin(TenantOwnedAdmin[Provider]):
         if request.method != "POST":
             return self.page(request, "admin/inference/provider/test.html", "Test this provider", provider)
         started = perf_counter()
-        result = ADAPTERS[provider.kind].check_connection(connection_to(provider))
+        result = _test(provider)
         milliseconds = round((perf_counter() - started) * 1000)
         names = {
             entry.model: entry
@@ -115,13 +136,17 @@ class ProviderAdmin(TenantOwnedAdmin[Provider]):
 
     @display(description="Provider", ordering="name", header=True)
     def heading(self, provider: Provider) -> list[str]:
-        return [provider.name, provider.base_url]
+        return [provider.name, provider.base_url or provider.kind_label]
+
+    @display(description="Kind", ordering="kind")
+    def kind_name(self, provider: Provider) -> str:
+        return provider.kind_label
 
     @display(description="API key")
     def credentials(self, provider: Provider) -> str:
         return badge("stored", "success") if provider.api_key else badge("none")
 
-    @display(description="More headers", empty_value="none")
+    @display(description="Extra headers", empty_value="none")
     def header_names(self, provider: Provider) -> str:
         return ", ".join(sorted(provider.headers)) or "none"
 

@@ -160,7 +160,7 @@ def _provider(row: Provider) -> JSON:
             },
             "stream_usage": row.stream_usage,
         },
-        {"kind": DEFAULT_KIND, "headers": {}, "timeouts": {}, "stream_usage": True},
+        {"kind": DEFAULT_KIND, "base_url": "", "headers": {}, "timeouts": {}, "stream_usage": True},
     )
 
 

@@ -1,5 +1,6 @@
 """The routes that call a model, and what each asks of a key and of the model. A new one is one row here."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -26,3 +27,8 @@ _ENDPOINTS = (
     Endpoint("moderations", "/moderations", "inference:moderate", "moderate"),
 )
 ENDPOINTS: dict[str, Endpoint] = {endpoint.name: endpoint for endpoint in _ENDPOINTS}
+
+
+def served_capabilities(operations: Collection[str]) -> frozenset[str]:
+    """Return the capabilities of which at least one endpoint is among ``operations``."""
+    return frozenset(endpoint.capability for endpoint in _ENDPOINTS if endpoint.name in operations)

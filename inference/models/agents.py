@@ -15,13 +15,13 @@ from inference.models.catalog import Capability, CatalogEntry
 from inference.models.targets import InferenceTarget
 from inference.parameters import check_parameters
 
-#: How many passages of its data a question is given, and how many tokens of them, unless an agent says otherwise.
+#: The default maximum number of context chunks for a question, and of their tokens.
 PASSAGES = 5
 PASSAGE_TOKENS = 1500
 
 
 class AgentContent(models.Model):
-    """What an agent is made of; shared by the draft (the agent's own row) and its versions."""
+    """The content of an agent: the fields that the draft (the agent's row) and its versions share."""
 
     CONTENT: ClassVar = (
         "catalog_id",
@@ -34,42 +34,42 @@ class AgentContent(models.Model):
         "unknown_answer",
     )
 
-    instructions = models.TextField(blank=True, help_text="The system text that comes before every chat.")
+    instructions = models.TextField(blank=True, help_text="The system message at the start of every chat.")
     parameters = models.JSONField(
-        default=dict, blank=True, help_text="Defaults, used where the client says nothing."
+        default=dict, blank=True, help_text="Defaults for parameters that the client does not send."
     )
     forced = models.JSONField(
-        "forced parameters", default=dict, blank=True, help_text="Values that a client cannot change."
+        "forced parameters", default=dict, blank=True, help_text="Values that clients cannot change."
     )
     passages = models.PositiveSmallIntegerField(
         default=PASSAGES,
         validators=[MinValueValidator(1), MaxValueValidator(50)],
-        help_text="Most passages of its data that a question is given.",
+        help_text="The maximum number of chunks of its datasets in a prompt.",
     )
     passage_tokens = models.PositiveIntegerField(
         "tokens of passages",
         default=PASSAGE_TOKENS,
         validators=[MinValueValidator(50), MaxValueValidator(1_000_000)],
-        help_text="Most tokens that all passages together may take.",
+        help_text="The maximum number of tokens of all these chunks together.",
     )
     relevance = models.FloatField(
         "least relevance",
         default=0.0,
         validators=[MinValueValidator(0), MaxValueValidator(1)],
-        help_text="0 to 1: passages below it are left out. «Try a search» on a dataset shows what passages have.",
+        help_text='0 to 1. Chunks below it are left out. "Try a search" on a dataset shows the values.',
     )
     unknown_answer = models.TextField(
         "answer when nothing is found",
         blank=True,
-        help_text="What it says where no passage is relevant, without asking the model. Empty: the model answers "
-        "without passages.",
+        help_text="The response if no chunk is relevant, without calling the model. "
+        "Empty: the model answers without chunks.",
     )
 
     class Meta:
         abstract = True
 
     def content(self) -> dict[str, Any]:
-        """Return the content's fields by name."""
+        """Return the fields of the content by name."""
         # A row that was just written may hold 1 where the database gives back 1.0, which JSON tells apart.
         return {**{name: getattr(self, name) for name in self.CONTENT}, "relevance": float(self.relevance)}
 
@@ -90,7 +90,7 @@ class Agent(AgentContent, InferenceTarget):
         if self.catalog_id and self.tenant_id and self.catalog.tenant_id != self.tenant_id:
             raise ValidationError({"catalog": "This catalog entry belongs to another tenant."})
         if self.catalog_id and Capability.CHAT not in self.catalog.capabilities:
-            raise ValidationError({"catalog": "This catalog entry cannot chat."})
+            raise ValidationError({"catalog": "This catalog entry does not support chat."})
         for field in ("parameters", "forced"):
             if problem := check_parameters(getattr(self, field)):
                 raise ValidationError({field: problem})
@@ -100,19 +100,19 @@ class Agent(AgentContent, InferenceTarget):
         return self.live_id is not None
 
     def has_unpublished_changes(self) -> bool:
-        """Tell whether the draft differs from what clients get."""
+        """Tell whether the draft differs from the live version."""
         if self.live is None:
             return True
         live, draft = self.live.snapshot(), self.snapshot()
         if set(live["dataset_ids"]) - set(draft["dataset_ids"]):
-            # What was deleted is no part of a draft that could be published, nor of what clients get.
+            # Deleted datasets are neither in a draft that could be published nor in what clients get.
             gone = self.live.deleted_datasets()
             live["dataset_ids"] = [pk for pk in live["dataset_ids"] if pk not in gone]
-        # As JSON: Python holds 1 and true for equal, providers do not.
+        # As JSON: in Python 1 equals true, for providers it does not.
         return json.dumps(live, sort_keys=True) != json.dumps(draft, sort_keys=True)
 
     def snapshot(self) -> dict[str, Any]:
-        """Return all that a version keeps of the draft."""
+        """Return what a version stores of the draft."""
         return {**self.content(), "dataset_ids": sorted(dataset.pk for dataset in self.datasets.all())}
 
     def _lock(self) -> "Agent":
@@ -120,7 +120,7 @@ class Agent(AgentContent, InferenceTarget):
 
     @transaction.atomic
     def publish(self, by: str = "") -> "AgentVersion":
-        """Make the stored draft the live version; one that is live already stays as it is."""
+        """Make the stored draft the live version, unless it is live already."""
         agent = self._lock()
         if agent.has_unpublished_changes():
             number = (agent.versions.aggregate(n=Max("number"))["n"] or 0) + 1
@@ -133,7 +133,7 @@ class Agent(AgentContent, InferenceTarget):
         return self.live
 
     def unpublish(self) -> bool:
-        """Take the agent away from clients; tells whether it was live until now."""
+        """Hide the agent from clients. Returns whether it was live."""
         self.live = None
         return bool(Agent.objects.filter(pk=self.pk).exclude(live=None).update(live=None))
 
@@ -141,7 +141,7 @@ class Agent(AgentContent, InferenceTarget):
     def restore(self, version: "AgentVersion | None" = None) -> "AgentVersion":
         """Make an earlier version live and the draft equal to it; by default the one before the live one.
 
-        Datasets that were deleted since stay away; the version that is returned can tell which.
+        Datasets that were deleted since are not restored; the returned version can tell which.
 
         Raises:
             ValidationError: there is no such version, or its catalog entry is gone.
@@ -161,7 +161,7 @@ class Agent(AgentContent, InferenceTarget):
 
 
 class AgentVersion(AgentContent):
-    """What an agent was when it was published. The database refuses to change it."""
+    """An agent as it was published. The database refuses to change it."""
 
     agent = models.ForeignKey(Agent, models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
@@ -180,7 +180,7 @@ class AgentVersion(AgentContent):
         return f"version {self.number}"
 
     def snapshot(self) -> dict[str, Any]:
-        """Return all that the version keeps."""
+        """Return what the version stores."""
         return {**self.content(), "dataset_ids": self.dataset_ids}
 
     def deleted_datasets(self) -> list[str]:

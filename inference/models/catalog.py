@@ -7,8 +7,10 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from inference.endpoints import served_capabilities
 from inference.models.providers import Provider
 from inference.models.targets import InferenceTarget
+from inference.providers import ADAPTERS
 
 
 class Capability(models.TextChoices):
@@ -23,7 +25,7 @@ class Capability(models.TextChoices):
 
 
 def _side(help_text: str) -> "models.CharField[str, str]":
-    """How a model that embeds questions otherwise than passages is told which of them a text is."""
+    """A field for models that embed questions and chunks differently."""
     return models.CharField(max_length=200, blank=True, default="", db_default="", help_text=help_text)
 
 
@@ -39,7 +41,7 @@ def _similarity(default: float, help_text: str) -> "models.FloatField[float, flo
 class CatalogEntry(InferenceTarget):
     """A provider's model under a public name."""
 
-    #: What is said of models that embed.
+    #: The fields that matter only to models that embed.
     EMBEDDING: ClassVar = (
         "query_prefix",
         "passage_prefix",
@@ -57,20 +59,19 @@ class CatalogEntry(InferenceTarget):
     context_window = models.PositiveIntegerField(
         null=True,
         blank=True,
-        help_text="Tokens of prompt and answer together. Long conversations are cut to it; empty: they are not.",
+        help_text="Tokens of prompt and response together. "
+        "Long conversations are shortened to fit it. Empty: no limit.",
     )
-    published = models.BooleanField(
-        default=True, help_text="While this is off, only agents can use the entry."
-    )
-    query_prefix = _side("What is put before a question that a dataset is searched with, such as «query: »")
-    passage_prefix = _side("What is put before a passage of a dataset, such as «passage: »")
-    query_input_type = _side("The input_type that is sent with questions, such as «query» or «search_query»")
-    passage_input_type = _side("The input_type that is sent with passages, such as «passage» or «document»")
+    published = models.BooleanField(default=True, help_text="If off, only agents can use this entry.")
+    query_prefix = _side('Put before each question, such as "query: ".')
+    passage_prefix = _side('Put before each chunk of a dataset, such as "passage: ".')
+    query_input_type = _side('The input_type sent with questions, such as "query" or "search_query".')
+    passage_input_type = _side('The input_type sent with chunks, such as "passage" or "document".')
     unrelated_similarity = _similarity(
-        0.0, "The cosine of a question and a passage that have nothing to do with each other: relevance 0"
+        0.0, "Cosine similarity of a question and an unrelated chunk: relevance 0."
     )
     related_similarity = _similarity(
-        1.0, "The cosine of a question and the passage that answers it: relevance 1"
+        1.0, "Cosine similarity of a question and the chunk that answers it: relevance 1."
     )
 
     class Meta:
@@ -83,7 +84,17 @@ class CatalogEntry(InferenceTarget):
             raise ValidationError({"provider": "This provider belongs to another tenant."})
         if not self.capabilities:
             raise ValidationError({"capabilities": "Choose at least one."})
+        self._clean_capabilities()
         if self.related_similarity <= self.unrelated_similarity:
             raise ValidationError(
-                {"related_similarity": "It has to be larger than that of what is unrelated."}
+                {"related_similarity": "It must be greater than the similarity of unrelated texts."}
             )
+
+    def _clean_capabilities(self) -> None:
+        adapter = ADAPTERS.get(self.provider.kind) if self.provider_id else None
+        if adapter is None:
+            return
+        missing = [name for name in self.capabilities if name not in served_capabilities(adapter.operations)]
+        if missing:
+            message = f"Providers of the kind '{adapter.label}' do not support: {', '.join(missing)}."
+            raise ValidationError({"capabilities": message})

@@ -11,8 +11,8 @@ from inference.models.targets import NAME
 from inference.providers import ADAPTERS
 from tenants.models import Tenant
 
-HEADER_NAME = RegexValidator(r"\A[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z", "This is no name of an HTTP header.")
-#: Headers that the gateway sets by itself.
+HEADER_NAME = RegexValidator(r"\A[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z", "This is not a valid HTTP header name.")
+#: Headers that the gateway sets.
 RESERVED_HEADERS = {
     "host",
     "content-length",
@@ -23,7 +23,7 @@ RESERVED_HEADERS = {
 }
 
 
-#: Seconds that a provider is given at most.
+#: The longest timeout of a provider, in seconds.
 LONGEST_TIMEOUT = 86_400
 
 
@@ -35,13 +35,19 @@ def _timeout(default: float, help_text: str) -> "models.FloatField[float, float]
     )
 
 
+def check_kind(value: str) -> None:
+    """Refuse a kind without an adapter."""
+    if value not in ADAPTERS:
+        raise ValidationError(f"Unknown kind of provider. The kinds are: {', '.join(ADAPTERS)}.")
+
+
 def check_base_url(value: str) -> None:
-    """Refuse what is no address of a server. Host names without dots are common inside a cluster."""
+    """Refuse what is not the address of a server. Host names without dots are common inside a cluster."""
     try:
         url = urlsplit(value)
         port = url.port
     except ValueError:
-        raise ValidationError("This is no URL.") from None
+        raise ValidationError("This is not a URL.") from None
     if (
         url.scheme not in ("http", "https")
         or not url.hostname
@@ -55,29 +61,30 @@ def check_base_url(value: str) -> None:
 
 
 class Provider(models.Model):
-    """A server that runs models, and the credential that opens it."""
+    """A service that runs models: its kind, address and credential."""
 
     tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="providers")
     name = models.CharField(max_length=100, validators=[NAME])
-    kind = models.CharField(max_length=40, choices=[(k, a.label) for k, a in ADAPTERS.items()])
+    kind = models.CharField(max_length=40, validators=[check_kind])
     base_url = models.CharField(
         "base URL",
         max_length=500,
+        blank=True,
         validators=[check_base_url],
-        help_text="Up to and with the version, such as https://llm.example.com/v1",
+        help_text="Including the version, such as https://llm.example.com/v1. The fake provider needs none.",
     )
     api_key = EncryptedTextField("API key", blank=True, help_text="Stored encrypted, never shown again.")
     headers = EncryptedJSONField(
-        default=dict, blank=True, help_text="More headers for each request, stored encrypted."
+        default=dict, blank=True, help_text="Extra headers for each request, stored encrypted."
     )
     connect_timeout = _timeout(5, "Seconds to connect")
     first_byte_timeout = _timeout(60, "Seconds to the first byte of a stream")
-    between_chunks_timeout = _timeout(60, "Seconds of silence inside a stream")
+    between_chunks_timeout = _timeout(60, "Seconds of silence within a stream")
     total_timeout = _timeout(600, "Seconds for the whole request")
     stream_usage = models.BooleanField(
         "ask for usage in streams",
         default=True,
-        help_text="Off for servers that refuse stream_options; tokens of their streams are estimated.",
+        help_text="Turn off for servers that refuse stream_options; tokens of their streams are then estimated.",
     )
 
     class Meta:
@@ -86,27 +93,34 @@ class Provider(models.Model):
             models.UniqueConstraint(
                 fields=["tenant", "name"],
                 name="inference_one_provider_a_name",
-                violation_error_message="This tenant has a provider of that name.",
+                violation_error_message="This tenant already has a provider with this name.",
             )
         ]
 
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def kind_label(self) -> str:
+        """The name of its kind in the admin."""
+        return ADAPTERS[self.kind].label if self.kind in ADAPTERS else self.kind
+
     def clean(self) -> None:
         super().clean()
         self.base_url = self.base_url.rstrip("/")
+        if self.kind in ADAPTERS and ADAPTERS[self.kind].has_network and not self.base_url:
+            raise ValidationError({"base_url": "A provider of this kind needs a base URL."})
         self.api_key = self.api_key.strip()
         if "\n" in self.api_key or "\r" in self.api_key:
-            raise ValidationError({"api_key": "A credential is one line."})
+            raise ValidationError({"api_key": "An API key is one line."})
         self._clean_headers()
 
     def _clean_headers(self) -> None:
         if not isinstance(self.headers, dict):
-            raise ValidationError({"headers": "Give an object of names and values."})
+            raise ValidationError({"headers": "Enter an object of names and values."})
         for name, value in self.headers.items():
             HEADER_NAME(name)
             if name.lower() in RESERVED_HEADERS:
                 raise ValidationError({"headers": f"{name} is set by the gateway."})
             if not isinstance(value, str) or not value.isprintable():
-                raise ValidationError({"headers": f"The value of {name} has to be one line of text."})
+                raise ValidationError({"headers": f"The value of {name} must be one line of text."})

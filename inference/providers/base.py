@@ -1,4 +1,4 @@
-"""What every adapter offers, and the plain facts that it gets."""
+"""The interface of an adapter, and the plain data that it works with."""
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class StreamCut(UpstreamFailed):
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds. ``first_byte`` and ``between_chunks`` hold for streams alone."""
+    """Seconds. ``first_byte`` and ``between_chunks`` apply to streams only."""
 
     connect: float = 5
     first_byte: float = 60
@@ -26,7 +26,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class ProviderConnection:
-    """Where a provider is and how it is called."""
+    """What an adapter needs to call a provider: kind, address, credential, headers and timeouts."""
 
     name: str
     kind: str
@@ -39,7 +39,7 @@ class ProviderConnection:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionTest:
-    """What «test this provider» found: whether it answered as it should, and a sentence for the operator."""
+    """The result of "Test this provider": whether it works, a sentence for the operator, and its models."""
 
     ok: bool
     message: str
@@ -48,7 +48,7 @@ class ConnectionTest:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file of a form: the field that carries it, what the client called it, and where it is on disk."""
+    """A file in a form: its field, the client's name for it, and its path on disk."""
 
     field: str
     filename: str
@@ -58,7 +58,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A body of fields and files, for the routes that take uploads. A name may stand in it more than once."""
+    """A multipart body of fields and files. A field's name may occur more than once."""
 
     fields: Sequence[tuple[str, str]]
     files: Sequence[Upload] = ()
@@ -68,42 +68,47 @@ Body = JSON | Form
 
 
 class Adapter(Protocol):
-    """Speaks to one kind of provider; bodies and answers have the shapes of OpenAI's API.
+    """Speaks to one kind of provider. Bodies and responses have the shapes of OpenAI's API.
 
-    ``operation`` is the name of an endpoint (``inference.endpoints``). Every method raises ``APIError`` in words
-    for the client, with what the provider said in ``detail``. ``client_params`` are the names of the parameters
-    that the client itself sent: errors name no other one.
+    ``operation`` is the name of an endpoint (``inference.endpoints``). Every method but ``check_connection`` raises
+    ``APIError`` with a message for the client and the provider's words in ``detail``. ``client_params`` are the
+    names of the parameters that the client itself sent: errors name no others.
     """
 
+    #: The name of this kind of provider in the admin.
     label: str
+    #: The operations that it can call.
+    operations: frozenset[str]
+    #: Whether it calls a server. If so, a provider needs a base URL.
+    has_network: bool
 
     async def fetch_json(
         self, connection: ProviderConnection, operation: str, body: Body, client_params: Collection[str]
     ) -> JSON:
-        """Return a whole answer, a JSON object."""
+        """Return a whole response, a JSON object."""
         ...
 
     async def fetch_text(
         self, connection: ProviderConnection, operation: str, body: Body, client_params: Collection[str]
     ) -> str:
-        """Return a whole answer that is plain text, such as subtitles."""
+        """Return a whole response that is plain text, such as subtitles."""
         ...
 
     def stream_events(
         self, connection: ProviderConnection, operation: str, body: Body, client_params: Collection[str]
     ) -> AsyncGenerator[list[JSON], None]:
-        """Yield the events of a streamed answer, those that arrive together in one list.
+        """Yield the events of a streamed response, those that arrive together in one list.
 
-        It ends after the provider's own end mark and raises ``StreamCut`` where the bytes end without one.
+        It returns after the provider's end mark, and raises ``StreamCut`` if the bytes end without one.
         """
         ...
 
     def stream_bytes(
         self, connection: ProviderConnection, operation: str, body: Body, client_params: Collection[str]
     ) -> AsyncGenerator[bytes, None]:
-        """Yield the bytes of an answer that is no JSON, such as audio, as they arrive."""
+        """Yield the bytes of a binary response, such as audio, as they arrive."""
         ...
 
     def check_connection(self, connection: ProviderConnection) -> ConnectionTest:
-        """Ask the provider for its models, as a check of address and credential; it never raises."""
+        """Ask the provider for its models, to test address and credential. Never raises."""
         ...

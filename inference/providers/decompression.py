@@ -1,43 +1,45 @@
-"""Answers that come packed, although they were asked for as they are."""
+"""Decompression of responses whose provider ignores ``Accept-Encoding: identity``."""
 
 import zlib
 from collections.abc import Callable
 
 from gtapi.errors import UpstreamFailed
 
-#: Largest size that the bytes of one read may have unpacked: beyond it they are made to fill the memory.
-MAX_UNPACKED_BYTES = 32 * 1024 * 1024
-AS_IT_IS = ("", "identity")
-KNOWN = ("gzip", "x-gzip", "deflate")
+#: Largest size that one read may decompress to, in bytes; more is an attempt to fill the memory.
+MAX_DECOMPRESSED_BYTES = 32 * 1024 * 1024
+UNCOMPRESSED = ("", "identity")
+SUPPORTED = ("gzip", "x-gzip", "deflate")
 
-Unpack = Callable[[bytes], bytes]
+Decompress = Callable[[bytes], bytes]
 
 
-def unpacker(encoding: str) -> Unpack | None:
-    """Return what unpacks the pieces of an answer in their order; None where nothing is packed.
+def decompressor(encoding: str) -> Decompress | None:
+    """Return a function that decompresses a response read by read, or None for an uncompressed one.
 
     Args:
         encoding: the header ``Content-Encoding``.
 
     Raises:
-        UpstreamFailed: nobody here knows the encoding. What is returned raises it for pieces that are none, and
-            for those that are too large unpacked.
+        UpstreamFailed: the encoding is not supported. The returned function raises it for invalid data, and for
+            data that is too large decompressed.
     """
     encoding = encoding.strip().lower()
-    if encoding in AS_IT_IS:
+    if encoding in UNCOMPRESSED:
         return None
-    if encoding not in KNOWN:
-        raise UpstreamFailed(detail=f"the answer is packed as {encoding[:40]}")
+    if encoding not in SUPPORTED:
+        raise UpstreamFailed(detail=f"the response has the unsupported Content-Encoding {encoding[:40]}")
     # Tells gzip from zlib by the first bytes.
     stream = zlib.decompressobj(zlib.MAX_WBITS | 32)
 
-    def unpack(piece: bytes) -> bytes:
+    def decompress(data: bytes) -> bytes:
         try:
-            unpacked = stream.decompress(piece, MAX_UNPACKED_BYTES)
+            decompressed = stream.decompress(data, MAX_DECOMPRESSED_BYTES)
         except zlib.error:
-            raise UpstreamFailed(detail=f"the answer is not the {encoding} that it says it is") from None
+            raise UpstreamFailed(detail=f"the response is not valid {encoding}") from None
         if stream.unconsumed_tail:
-            raise UpstreamFailed(detail="the answer unpacks to more than there is room for")
-        return unpacked
+            raise UpstreamFailed(
+                detail=f"the response decompresses to more than {MAX_DECOMPRESSED_BYTES} bytes at once"
+            )
+        return decompressed
 
-    return unpack
+    return decompress

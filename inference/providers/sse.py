@@ -1,32 +1,32 @@
-"""Server-sent events, as providers send them: any split of bytes, both line ends, comments in between."""
+"""A parser for server-sent events that accepts any split of bytes, both line ends, and comments."""
 
-#: Largest event that is still read, in bytes; audio and images come as one.
+#: Largest event that is accepted, in bytes; audio and images arrive as one event.
 MAX_EVENT_BYTES = 32 * 1024 * 1024
 
 
 class EventTooLarge(ValueError):
-    """An event outgrew ``MAX_EVENT_BYTES``."""
+    """An event is larger than ``MAX_EVENT_BYTES``."""
 
 
 class EventParser:
-    """Turns bytes into the ``data`` of events, one call a network read."""
+    """Turns bytes into the ``data`` of events, one call per network read."""
 
-    __slots__ = ("_begun", "_data", "_rest")
+    __slots__ = ("_data", "_pending_bytes", "_rest")
 
     def __init__(self) -> None:
         self._rest: list[bytes] = []
         self._data: list[bytes] = []
-        #: About how many bytes the event has that has begun.
-        self._begun = 0
+        #: The approximate size of the incomplete event.
+        self._pending_bytes = 0
 
     def feed(self, received: bytes) -> list[bytes]:
         """Return the data of the events that ``received`` completes.
 
         Raises:
-            EventTooLarge: no event ends for too long.
+            EventTooLarge: an event does not end within ``MAX_EVENT_BYTES``.
         """
         if b"\n" not in received:
-            # Joined once the line ends, and not with each read.
+            # Joined once the line ends, not at each read.
             self._rest.append(received)
             self._grow(len(received))
             return []
@@ -45,16 +45,16 @@ class EventParser:
             elif line.startswith(b"data:"):
                 data.append(line[6:] if line[5:6] == b" " else line[5:])
         if events or not (data or self._rest):
-            self._begun = 0
+            self._pending_bytes = 0
         else:
             self._grow(len(received))
         return events
 
     def pending(self) -> bool:
-        """Tell whether an event has begun that did not end."""
+        """Tell whether an event has begun and not ended."""
         return bool(self._data) or b"".join(self._rest).lstrip(b"\r\n").startswith(b"data:")
 
     def _grow(self, size: int) -> None:
-        self._begun += size
-        if self._begun > MAX_EVENT_BYTES:
+        self._pending_bytes += size
+        if self._pending_bytes > MAX_EVENT_BYTES:
             raise EventTooLarge

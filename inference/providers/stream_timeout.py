@@ -1,4 +1,4 @@
-"""How long a stream of a provider may be silent."""
+"""Timeouts of a provider's stream: to the first byte, between two reads, and in total."""
 
 import asyncio
 
@@ -6,10 +6,10 @@ from inference.providers.base import Timeouts
 
 
 class StreamTimeout:
-    """Ends a stream's wait for bytes: the first one, each next one, and all of them together have a limit.
+    """Cancels the current task when a provider's stream is silent for too long.
 
-    One timer serves a whole stream: it looks at the time of the last byte when it fires and sets itself anew.
-    It interrupts its task only while that waits for the provider, never while it waits for the client.
+    One timer serves a whole stream: when it fires, it looks at the time of the last byte and reschedules itself.
+    It cancels the task only while that waits for the provider, never while it waits for the client.
     """
 
     def __init__(self, timeouts: Timeouts) -> None:
@@ -20,41 +20,41 @@ class StreamTimeout:
         self._last = self._loop.time()
         self._end = self._last + timeouts.total
         self._waiting = True
-        self._timer = self._loop.call_at(min(self._last + self._limit, self._end), self._look)
+        self._timer = self._loop.call_at(min(self._last + self._limit, self._end), self._check)
         self.expired = False
 
-    def heard(self) -> None:
-        """Note that bytes came."""
+    def received(self) -> None:
+        """Note that bytes arrived, and stop counting while the client is waited for."""
+        self._waiting = False
         self._last = self._loop.time()
         if self._limit != self._between:
-            # From now on the other limit holds, which may end before the timer for the first byte.
+            # From now on the other limit applies, which may end before the timer for the first byte.
             self._limit = self._between
             self._timer.cancel()
-            self._timer = self._loop.call_at(min(self._last + self._limit, self._end), self._look)
-
-    def pause(self) -> None:
-        """Stop counting while the client, and not the provider, is waited for."""
-        self._waiting = False
+            self._timer = self._loop.call_at(min(self._last + self._limit, self._end), self._check)
 
     def resume(self) -> None:
-        """Count again, from now on.
+        """Count again, from now on, unless it counts already.
 
         Raises:
-            TimeoutError: the whole request has taken too long meanwhile.
+            TimeoutError: the total time has passed meanwhile.
         """
+        if self._waiting:
+            return
         self._waiting = True
         self._last = self._loop.time()
         if self._last > self._end:
             raise TimeoutError
 
     def stop(self) -> None:
+        """Cancel the timer."""
         self._timer.cancel()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         now = self._loop.time()
         due = min(self._last + self._limit, self._end)
         if self._waiting and now >= due and self._task is not None:
             self.expired = True
             self._task.cancel()
         else:
-            self._timer = self._loop.call_at(max(due, now + 0.05), self._look)
+            self._timer = self._loop.call_at(max(due, now + 0.05), self._check)

@@ -51,14 +51,14 @@ class TestCatalogEntry:
         factories.dataset(world.tenant, hidden=True, embedding="embedder")
         other = factories.world("http://127.0.0.1:9/v1")
         factories.dataset(other.tenant, "theirs", embedding="embedder")
-        named = f"{world.tenant.name} for its files, the dataset notes-0, the dataset notes-1 Behind the name"
+        named = f"{world.tenant.name} for its files, the dataset notes-0, the dataset notes-1 Model"
         assert f"Used by {named}" in used()
         for number in range(2, 20):
             factories.dataset(world.tenant, f"notes-{number}", embedding="embedder")
         assert used().count("the dataset") == 19
         assert " and more" in used()
         page = text(operator.get(url("inference_catalogentry_change", world.fast.pk)))
-        assert "Used by support Behind the name" in page
+        assert "Used by support Model" in page
 
     def test_a_name_that_an_agent_has_is_refused_in_words(self, operator, world):
         address = url("inference_catalogentry_add", tenant=world.tenant.pk)

@@ -90,9 +90,9 @@ class TestCredentials:
         [
             ("X-New", "", "X-New has no value"),
             ("", "orphan-value", "A header has no name"),
-            ("bad name", "some-value", "This is no name of an HTTP header"),
+            ("bad name", "some-value", "This is not a valid HTTP header name"),
             ("Content-Type", "some-value", "Content-Type is set by the gateway"),
-            ("x-team", "some-value", "x-team is there twice"),
+            ("x-team", "some-value", "x-team occurs twice"),
         ],
     )
     def test_a_wrong_header_is_refused_and_its_value_not_shown(
@@ -112,7 +112,7 @@ class TestCredentials:
     def test_a_credential_of_two_lines_is_refused(self, operator, provider):
         data = {**fields(operator.get(change(provider))), "new_api_key": "sk-one\nsk-two"}
         response = operator.post(change(provider), data)
-        assert "A credential is one line." in text(response)
+        assert "An API key is one line." in text(response)
 
 
 class TestNewProvider:
@@ -133,7 +133,7 @@ class TestNewProvider:
         address = url("inference_provider_add", tenant=provider.tenant.pk)
         data = {**fields(operator.get(address)), "name": provider.name, "kind": "openai_compatible"}
         response = operator.post(address, {**data, "base_url": "https://llm.example.com/v1"})
-        assert "This tenant has a provider of that name." in text(response)
+        assert "This tenant already has a provider with this name." in text(response)
 
     def test_its_tenant_stays(self, operator, provider):
         other = factories.tenant()
