@@ -17,31 +17,31 @@ def main() -> None:
     except ImportError:
         sys.exit("Django is not installed here. `make run` makes .venv; then use .venv/bin/python manage.py.")
 
-    from gtapi.stack.environment import complete, read_file
+    from gtapi.stack.environment import apply_defaults, load_env_file
 
-    read_file(os.environ)
+    load_env_file(os.environ)
 
-    from gtapi.data_dir import DataDirError, home  # after the file, which may say where it is
+    from gtapi.data_dir import DataDirError, data_dir  # after the file, which may say where it is
     from gtapi.stack.embedded import running_servers
     from gtapi.stack.errors import StackError
 
     try:
         launching = sys.argv[1:2] == ["run"]
-        complete(os.environ, home, launching=launching)
+        apply_defaults(os.environ, data_dir, launching=launching)
         if launching:
             # Started without the rest of Django, which loads while the servers start.
             from gtapi.management.commands.run import Command
 
             Command().run_from_argv(sys.argv)
             return
-        with running_servers(sys.argv, home):
+        with running_servers(sys.argv, data_dir):
             execute_from_command_line(sys.argv)
     except (DataDirError, StackError) as error:
         sys.exit(str(error))
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        sys.exit(f"The disk that holds {error.filename or home.root} is full.")
+        sys.exit(f"The disk that holds {error.filename or data_dir.root} is full.")
 
 
 if __name__ == "__main__":

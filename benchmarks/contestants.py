@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from gtapi.stack.postgres import Postgres
-from gtapi.stack.process import Program
+from gtapi.stack.process import ManagedProcess
 from gtapi.stack.redis import Redis
 
 HERE = Path(__file__).resolve().parent
@@ -30,7 +30,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def answers(url: str) -> bool:
+def is_healthy(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as response:
             return bool(response.status == 200)
@@ -55,7 +55,7 @@ def build() -> None:
         stamp.touch()
 
 
-class BenchmarkProcess(Program):
+class BenchmarkProcess(ManagedProcess):
     """A process of the benchmark, with its log in the log folder."""
 
     def __init__(self, name: str, command: list[str], logs: Path, url: str = "", **variables: str) -> None:
@@ -70,12 +70,12 @@ class BenchmarkProcess(Program):
     def environment(self) -> dict[str, str]:
         return {**os.environ, **self.variables}
 
-    def answers(self) -> bool:
-        return answers(self.url) if self.url else "ready." in self.last_words() or self.name == "beat"
+    def is_ready(self) -> bool:
+        return is_healthy(self.url) if self.url else "ready." in self.log_tail() or self.name == "beat"
 
-    def reason(self) -> str:
+    def exit_reason(self) -> str:
         # The log folder is deleted at the end, so the message includes the log.
-        return f"{super().reason()}\n{self.last_words()}"
+        return f"{super().exit_reason()}\n{self.log_tail()}"
 
     @property
     def pid(self) -> int:
@@ -160,7 +160,7 @@ class Field(ExitStack):
         with urllib.request.urlopen(self._url(self.port, "/stats")) as response:
             return int(json.load(response)["peak_streams"])
 
-    def last_words(self) -> str:
+    def log_tails(self) -> str:
         """The last lines of all logs."""
         return "\n".join(
             f"{log.name}: {log.read_text(errors='replace')[-1500:]}" for log in self.logs.iterdir()

@@ -100,7 +100,7 @@ def route_loads(field: Field, gateway: Contestant, provider: Contestant, quick: 
             answer = expected(route, gateway, provider, field.folder)
             found[route.name] = replace(whole, route=route, expected=answer)
     except (UnexpectedResponseError, OSError) as error:
-        sys.exit(f"{gateway.name} does not respond as expected: {error}\n{field.last_words()}")
+        sys.exit(f"{gateway.name} does not respond as expected: {error}\n{field.log_tails()}")
     return found
 
 
@@ -114,7 +114,7 @@ def measure(field: Field, contestants: list[Contestant], rounds: int, quick: boo
     for contestant in contestants:
         for warm_up in (Load(connections=8, seconds=1.5), Load(connections=8, seconds=1, delay=5, chunks=10)):
             if flaws := run(contestant, warm_up).flaws():
-                sys.exit(f"{contestant.name} does not respond as expected: {flaws}\n{field.last_words()}")
+                sys.exit(f"{contestant.name} does not respond as expected: {flaws}\n{field.log_tails()}")
         machine.pin(contestant.pids, own)
     gateway, *_, provider = contestants
     routes = route_loads(field, gateway, provider, quick)

@@ -45,7 +45,7 @@ def serving(log: Path) -> Iterator[Served]:
     from django.core.management import call_command
     from django.db import connection
 
-    from tests.gateway import Gateway, Ingest, Worker
+    from tests.gateway import GatewayProcess, IngestProcess, WorkerProcess
     from tests.upstream import Upstream
 
     with environment.postgres, environment.redis:
@@ -56,9 +56,9 @@ def serving(log: Path) -> Iterator[Served]:
             # The gateway process opens its own connections.
             connection.close()
             connection.close_pool()  # type: ignore[attr-defined]
-            gateway = Gateway(workers=1)
+            gateway = GatewayProcess(workers=1)
             try:
-                with gateway, Worker(), Ingest():
+                with gateway, WorkerProcess(), IngestProcess():
                     yield Served(gateway.url, *keys)
             finally:
                 shutil.copy(gateway.log, log)

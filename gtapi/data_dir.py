@@ -34,13 +34,13 @@ class DatabaseFields(TypedDict):
 
 
 @dataclass(frozen=True)
-class Home:
+class DataDir:
     root: Path
 
     @classmethod
-    def from_env(cls) -> "Home":
+    def from_env(cls) -> "DataDir":
         chosen = os.environ.get("GTAPI_HOME", "")
-        # realpath, so that the name of the runtime folder does not depend on how the home was reached.
+        # realpath, so that the name of the runtime folder does not depend on how the folder was reached.
         return cls(Path(os.path.realpath(Path(chosen).expanduser() if chosen else CHECKOUT / "var")))
 
     @cached_property
@@ -52,7 +52,7 @@ class Home:
     def runtime(self) -> Path:
         """A short private folder for sockets, whose addresses have at most 107 bytes; see `make_runtime`.
 
-        It lies outside the home, whose own path may be longer than that, and carries a hash of the home's
+        It lies outside the data_dir, whose own path may be longer than that, and carries a hash of the home's
         path, so that two gateways stand beside each other. Raises DataDirError when somebody else made it first.
         """
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
@@ -88,7 +88,7 @@ class Home:
         return self.path / "demo.json"
 
     def secrets(self) -> dict[str, str]:
-        """SECRET_KEY, KEY_PEPPERS and ENCRYPTION_KEYS of this home, made on first use and never again.
+        """SECRET_KEY, KEY_PEPPERS and ENCRYPTION_KEYS of this data_dir, made on first use and never again.
 
         The last two are comma separated lists, newest first, so that they can rotate by an edit of the file.
         Raises DataDirError when the file that holds them cannot be read as what was written.
@@ -181,4 +181,4 @@ def _read_secrets(file: Path) -> dict[str, str]:
         ) from None
 
 
-home = Home.from_env()
+data_dir = DataDir.from_env()

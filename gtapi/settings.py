@@ -13,14 +13,14 @@ import environ
 from cryptography.fernet import Fernet, MultiFernet
 from django.core.exceptions import ImproperlyConfigured
 
-from gtapi.data_dir import home
+from gtapi.data_dir import data_dir
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
 #: Whether this process runs against servers of its own, as `make run` and the tests do.
 EMBEDDED = "DATABASE_URL" not in env.ENVIRON
-_secrets = home.secrets() if EMBEDDED else {}
+_secrets = data_dir.secrets() if EMBEDDED else {}
 
 
 def _secret(name: str) -> str:
@@ -116,7 +116,7 @@ TEMPLATES = [
 ]
 
 _database: dict[str, Any] = (
-    {"ENGINE": "django.db.backends.postgresql", **home.database}
+    {"ENGINE": "django.db.backends.postgresql", **data_dir.database}
     if EMBEDDED
     else dict(env.db_url("DATABASE_URL"))
 )
@@ -136,7 +136,7 @@ _database["OPTIONS"] = {
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-MEDIA_ROOT = env.str("MEDIA_ROOT", default=str(home.root / "media"))
+MEDIA_ROOT = env.str("MEDIA_ROOT", default=str(data_dir.root / "media"))
 #: A bucket in a store that speaks S3, in place of the folder. Without a credential Amazon's SDK looks for one.
 FILES_S3_BUCKET = env.str("FILES_S3_BUCKET", default="")
 if FILES_S3_BUCKET and find_spec("storages") is None:
@@ -165,7 +165,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
-REDIS_URL = env.str("REDIS_URL", default=home.redis_url) if EMBEDDED else env.str("REDIS_URL")
+REDIS_URL = env.str("REDIS_URL", default=data_dir.redis_url) if EMBEDDED else env.str("REDIS_URL")
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -228,7 +228,7 @@ IMAGE_URL_SECONDS = env.int("IMAGE_URL_SECONDS", default=3600)
 CONVERSATION_MAX_BYTES = env.int("CONVERSATION_MAX_BYTES", default=32 * 1024 * 1024)
 CONVERSATION_MAX_ITEMS = env.int("CONVERSATION_MAX_ITEMS", default=5_000)
 #: Where usage records wait while Redis is away.
-USAGE_SPOOL_DIR = Path(env.str("USAGE_SPOOL_DIR", default=str(home.spool)))
+USAGE_SPOOL_DIR = Path(env.str("USAGE_SPOOL_DIR", default=str(data_dir.spool)))
 #: Days that usage records are kept, in whole months; 0 keeps all of them.
 USAGE_RETENTION_DAYS = env.int("USAGE_RETENTION_DAYS", default=400)
 #: Days that the passages are kept that answers were given, where a tenant wants them kept; 0 keeps all of them.

@@ -29,7 +29,7 @@ def temporary_directory(prefix: str) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=settings.UPLOAD_TEMP_DIR))
     lock = FileLock(folder / LOCK)
     try:
-        lock.take()
+        lock.acquire()
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -44,7 +44,7 @@ def remove_abandoned(prefix: str) -> int:
     removed = 0
     for folder in Path(settings.UPLOAD_TEMP_DIR or tempfile.gettempdir()).glob(f"{prefix}*"):
         with suppress(OSError):  # somebody else's, or gone by now
-            if time.time() - folder.stat().st_mtime > YOUNG and FileLock(folder / LOCK).free():
+            if time.time() - folder.stat().st_mtime > YOUNG and FileLock(folder / LOCK).is_free():
                 shutil.rmtree(folder)
                 removed += 1
     if removed:

@@ -24,7 +24,7 @@ from xdist.scheduler import LoadScopeScheduling  # noqa: E402
 
 from files.models import DatasetFile  # noqa: E402
 from tests import answers, factories  # noqa: E402
-from tests.gateway import Gateway, Ingest, Worker  # noqa: E402
+from tests.gateway import GatewayProcess, IngestProcess, WorkerProcess  # noqa: E402
 from tests.upstream import Upstream  # noqa: E402
 
 #: Passwords of tests need no protection: half a second each. Whoever checks one goes by the number that is in its hash.
@@ -105,19 +105,19 @@ def upstream() -> Iterator[Upstream]:
 
 
 @pytest.fixture(scope="session")
-def gateway(database) -> Iterator[Gateway]:
+def gateway(database) -> Iterator[GatewayProcess]:
     """A gateway with two worker processes, shared by all tests."""
-    with Gateway() as running:
+    with GatewayProcess() as running:
         yield running
 
 
 @pytest.fixture
-def start_gateway(database) -> Iterator[Callable[..., Gateway]]:
+def start_gateway(database) -> Iterator[Callable[..., GatewayProcess]]:
     """Starts more gateways, with other settings: `start_gateway(workers=1, MAX_BODY_BYTES="1000")`."""
-    started: list[Gateway] = []
+    started: list[GatewayProcess] = []
 
-    def start(workers: int = 1, **variables: str) -> Gateway:
-        running = Gateway(factories.unique("gateway"), workers=workers, **variables)
+    def start(workers: int = 1, **variables: str) -> GatewayProcess:
+        running = GatewayProcess(factories.unique("gateway"), workers=workers, **variables)
         started.append(running)
         return running.__enter__()
 
@@ -127,28 +127,28 @@ def start_gateway(database) -> Iterator[Callable[..., Gateway]]:
 
 
 @pytest.fixture(scope="session")
-def worker(database) -> Iterator[Worker]:
+def worker(database) -> Iterator[WorkerProcess]:
     """A Celery worker with beat, shared by all tests."""
-    with Worker() as running:
+    with WorkerProcess() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def ingest_worker(worker) -> Iterator[Ingest]:
+def ingest_worker(worker) -> Iterator[IngestProcess]:
     """The worker of `ingest`, started by the first test that wants it."""
-    made = Ingest()
+    made = IngestProcess()
     _ingest_workers.append(made)
     yield made
     made.stop()
 
 
-_ingest_workers: list[Ingest] = []
+_ingest_workers: list[IngestProcess] = []
 
 
 @pytest.fixture
-def ingest(ingest_worker) -> Ingest:
+def ingest(ingest_worker) -> IngestProcess:
     """A worker that makes uploaded files ready, kept for the tests that follow each other; beat wakes it, too."""
-    if not ingest_worker.running():
+    if not ingest_worker.is_running():
         # What other tests have left to be done is nothing that this one should wait for.
         DatasetFile.objects.filter(state__in=["uploaded", "processing"]).update(
             state="cancelled", lease=None, lease_until=None, retry_at=None

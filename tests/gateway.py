@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from gtapi.stack.process import Program
+from gtapi.stack.process import ManagedProcess
 from tests import environment
 from tests.wire import PLAIN
 
@@ -18,7 +18,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-class Gateway(Program):
+class GatewayProcess(ManagedProcess):
     """gunicorn with the configuration of production, on a free port; `variables` change its environment."""
 
     def __init__(
@@ -49,25 +49,25 @@ class Gateway(Program):
     def environment(self) -> dict[str, str]:
         return {**os.environ, "GRACEFUL_TIMEOUT": "2", **self.variables}
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         try:
             return PLAIN.get(f"{self.url}{self.awaiting}").status_code == 200
         except httpx.TransportError:
             return False
 
-    def reason(self) -> str:
+    def exit_reason(self) -> str:
         # The log's folder is gone when somebody could read it.
-        return f"{super().reason()}\n{self.last_words()}"
+        return f"{super().exit_reason()}\n{self.log_tail()}"
 
     def said(self) -> str:
         """What its processes wrote to their log."""
         return Path(self.log).read_text(errors="replace")
 
 
-class Worker(Program):
+class WorkerProcess(ManagedProcess):
     """A Celery worker and its beat, in one process: usage reaches the database through it."""
 
-    stops = Program.stops
+    stop_signals = ManagedProcess.stop_signals
 
     def __init__(self, name: str = "worker", **variables: str) -> None:
         super().__init__(name, environment.LOGS / f"{name}.log")
@@ -82,11 +82,11 @@ class Worker(Program):
     def environment(self) -> dict[str, str]:
         return {**os.environ, "GRACEFUL_TIMEOUT": "2", **self.variables}
 
-    def answers(self) -> bool:
-        return "ready." in self.last_words()
+    def is_ready(self) -> bool:
+        return "ready." in self.log_tail()
 
 
-class Ingest(Program):
+class IngestProcess(ManagedProcess):
     """Celery's worker for files, with two processes; a lease is short, so that a killed one is soon replaced."""
 
     def __init__(self, name: str = "ingest", **variables: str) -> None:
@@ -102,9 +102,9 @@ class Ingest(Program):
     def environment(self) -> dict[str, str]:
         return {**os.environ, "INGEST_LEASE_SECONDS": "4", **self.variables}
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         # With work to do it says much more soon after.
-        return "ready." in self.last_words(10**6)
+        return "ready." in self.log_tail(10**6)
 
     def pool(self) -> list[int]:
         """The processes that do the work."""

@@ -104,7 +104,7 @@ def test_a_wrong_import_is_caught(name, line):
             "from files.models import Dataset\nfrom tenants import keys\nimport gtapi.errors",
         ),
         ("gtapi.asgi", "from tenants import policy\nfrom gtapi.urls import urlpatterns"),
-        ("gtapi.stack.launcher", "from gtapi.data_dir import home\nfrom . import postgres"),
+        ("gtapi.stack.launcher", "from gtapi.data_dir import data_dir\nfrom . import postgres"),
         ("files.models", "import celery\nfrom django.conf import settings"),
     ],
 )
@@ -114,5 +114,5 @@ def test_an_import_that_follows_the_order_passes(name, line):
 
 def test_relative_imports_are_resolved():
     assert "gtapi.stack.postgres" in imported("gtapi.stack.launcher", "from . import postgres")
-    assert "gtapi.data_dir" in imported("gtapi.stack.launcher", "from ..data_dir import home")
+    assert "gtapi.data_dir" in imported("gtapi.stack.launcher", "from ..data_dir import data_dir")
     assert "gtapi.stack.redis" in imported("gtapi.stack", "from .redis import start", package=True)

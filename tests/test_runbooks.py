@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from files.models import Dataset, File
-from gtapi.runbooks.render import Served, Values, fill, markdown
+from gtapi.runbooks.render import RunbookValues, ServedRoute, markdown, render
 from gtapi.runbooks.runbook import VERDICTS, runbooks
 from inference.models import Conversation
 from inference.openapi.routes import routes
@@ -48,14 +48,14 @@ def world(upstream, world):
 
 
 def snippets(world, gateway) -> dict[str, str]:
-    values = Values(gateway.base_url, "support", served([]), world.tenant.name, world.tenant.slug)
-    return {snippet.title: snippet.code for snippet in fill(runbooks()[GOLDEN], values).runbook.snippets}
+    values = RunbookValues(gateway.base_url, "support", served([]), world.tenant.name, world.tenant.slug)
+    return {snippet.title: snippet.code for snippet in render(runbooks()[GOLDEN], values).runbook.snippets}
 
 
 @EACH_RUNBOOK
 def test_its_page_in_the_documentation_is_up_to_date(runbook):
     page = CHECKOUT / "docs" / "runbooks" / f"{runbook.slug}.md"
-    assert page.read_text() == markdown(fill(runbook, generic_values())), (
+    assert page.read_text() == markdown(render(runbook, generic_values())), (
         f"run `manage.py runbook {runbook.slug}`"
     )
 
@@ -73,14 +73,14 @@ def test_each_line_of_its_checklist_can_be_run(runbook):
 @EACH_RUNBOOK
 def test_what_is_not_served_is_said_to_be_missing(runbook):
     there = {f"{route.method.upper()} /v1{route.path}" for route in routes()}
-    filled = fill(runbook, generic_values())
-    text = markdown(filled)
-    for line in filled.lines:
+    rendered = render(runbook, generic_values())
+    text = markdown(rendered)
+    for line in rendered.lines:
         assert (line.served is not None) == (line.call in there)
         assert line.verdict in VERDICTS
         row = next(row for row in text.splitlines() if row.startswith(f"| `{line.call}`"))
         assert ("not available yet" in row) == (line.call not in there)
-    for caveat, available in filled.caveats:
+    for caveat, available in rendered.caveats:
         assert available == (set(caveat.needs) <= there)
 
 
@@ -102,7 +102,7 @@ def test_a_tenants_values_are_filled_in(run, world):
 def test_a_value_that_would_end_a_text_is_refused(run, world):
     for value in ('a"b', "a'b", "a b", "$(a)", "a\\b", "a`b", ""):
         with pytest.raises(ValueError, match="cannot stand"):
-            fill(runbooks()[GOLDEN], Values("https://x", value, {"GET /v1/models": Served("")}))
+            render(runbooks()[GOLDEN], RunbookValues("https://x", value, {"GET /v1/models": ServedRoute("")}))
     with pytest.raises(CommandError, match="cannot stand"):
         run("--tenant", world.tenant.slug, "--model", "a'b")
 

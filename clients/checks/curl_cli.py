@@ -352,7 +352,9 @@ def no_key_a_wrong_one_and_a_limited_one(facts):
 
 @check("errors")
 def requests_that_are_wrong(facts):
-    post(facts, "/chat/completions", {"model": "unknown-model", "messages": MESSAGES}).error(404, "model_not_found")
+    post(facts, "/chat/completions", {"model": "unknown-model", "messages": MESSAGES}).error(
+        404, "model_not_found"
+    )
     curl(facts, "/no/such/route").error(404, "unknown_url")
     curl(facts, "/chat/completions").error(405, "method_not_allowed")
     error = post(facts, "/chat/completions", {"model": "chat", "messages": "Hello"}).error(

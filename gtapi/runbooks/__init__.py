@@ -1,4 +1,5 @@
-"""Runbooks: what an operator gives to the author of a client. The next client is one more file beside this one.
+"""Runbooks: instructions that an operator hands to the developer of a client, one YAML file each.
 
-A runbook is data; ``templates/runbooks/runbook.md`` and the admin's page show it, filled in with a tenant's values.
+``templates/runbooks/runbook.md`` and the admin's runbook page render a file with the values of a tenant. To add a
+runbook, add a YAML file to this folder.
 """

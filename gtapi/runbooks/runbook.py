@@ -14,7 +14,7 @@ VERDICTS = {"native": "native", "gt_extension": "GT extension"}
 
 
 @dataclass(frozen=True, slots=True)
-class Preset:
+class RunbookPreset:
     """The preset for a client's keys."""
 
     slug: str
@@ -22,7 +22,7 @@ class Preset:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class ClientSetting:
     """One of the client's settings: its value, and what it is called in the environment and in each SDK."""
 
     name: str
@@ -34,7 +34,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RunbookRoute:
     """A route that the client calls, as ``METHOD /v1/path``, and how it calls it."""
 
     call: str
@@ -43,7 +43,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Snippet:
+class CodeSnippet:
     """A program or some commands, to be pasted as they are."""
 
     title: str
@@ -61,7 +61,7 @@ class Caveat:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class ChecklistItem:
     """A line of the checklist, and the name of the check that can be run for it."""
 
     check: str
@@ -76,18 +76,18 @@ class Runbook:
     title: str
     verdict: str
     category: str
-    preset: Preset
+    preset: RunbookPreset
     summary: str
     evidence: str
     documentation: tuple[str, ...]
-    settings: tuple[Setting, ...]
-    routes: tuple[Call, ...]
+    settings: tuple[ClientSetting, ...]
+    routes: tuple[RunbookRoute, ...]
     gaps: tuple[str, ...]
     prerequisites: tuple[str, ...]
     steps: tuple[str, ...]
-    snippets: tuple[Snippet, ...]
+    snippets: tuple[CodeSnippet, ...]
     caveats: tuple[Caveat, ...]
-    checklist: tuple[Check, ...]
+    checklist: tuple[ChecklistItem, ...]
 
 
 @cache
@@ -98,11 +98,16 @@ def runbooks() -> Mapping[str, Runbook]:
 
 def _read(slug: str, said: dict[str, Any]) -> Runbook:
     """Return a runbook; what its file does not know how to say raises TypeError, a wrong verdict ValueError."""
-    parts = {"settings": Setting, "routes": Call, "snippets": Snippet, "checklist": Check}
+    parts = {
+        "settings": ClientSetting,
+        "routes": RunbookRoute,
+        "snippets": CodeSnippet,
+        "checklist": ChecklistItem,
+    }
     built: dict[str, Any] = {
         **{name: tuple(value) if isinstance(value, list) else value for name, value in said.items()},
         **{name: tuple(kind(**one) for one in said[name]) for name, kind in parts.items()},
-        "preset": Preset(**said["preset"]),
+        "preset": RunbookPreset(**said["preset"]),
         "caveats": tuple(Caveat(one["text"], tuple(one.get("needs", ()))) for one in said["caveats"]),
     }
     runbook = Runbook(slug=slug, **built)

@@ -10,7 +10,7 @@ class Console:
     def __init__(self) -> None:
         self._start = monotonic()
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         self.write(f"[{monotonic() - self._start:6.1f} s] {text}")
 
     def write(self, text: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
-from gtapi.data_dir import Home, write_private_file
+from gtapi.data_dir import DataDir, write_private_file
 from gtapi.stack import startup
 from gtapi.stack.console import Console
 
@@ -18,7 +18,7 @@ NO_LOG_IN = "with the log-in that you have made"
 QUESTION = "What is the capital of France?"
 
 
-class Demo:
+class DemoTenant:
     """The facts that a newcomer and their scripts need.
 
     The command `demo` is called on every start: it makes the tenant where there is none, and leaves alone what
@@ -26,8 +26,8 @@ class Demo:
     then; those are known from the first time.
     """
 
-    def __init__(self, home: Home, url: str, console: Console) -> None:
-        self.file = home.demo_file
+    def __init__(self, data_dir: DataDir, url: str, console: Console) -> None:
+        self.file = data_dir.demo_file
         self.url = url
         self.console = console
         self.facts: dict[str, Any] = {}
@@ -40,7 +40,7 @@ class Demo:
         call_command("demo", "--url", self.url, *provider, stdout=printed, stderr=said)
         startup.disconnect()
         for line in said.getvalue().splitlines():
-            self.console.say(line)
+            self.console.log(line)
         self.facts = {**self._saved(), **json.loads(printed.getvalue())}
         write_private_file(self.file, json.dumps(self.facts, indent=1))
 
@@ -57,7 +57,7 @@ class Demo:
             f"  Admin      {facts['admin_url']}  ({log_in or NO_LOG_IN})",
             "",
             *([curl(facts), ""] if accepted else []),
-            f"The same is in {self.file}. Ctrl-C stops everything.",
+            f"The same is in {self.file}. Ctrl-C stop_signals everything.",
             "",
         ]
         self.console.write("\n".join(lines))

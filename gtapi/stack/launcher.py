@@ -7,18 +7,25 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from gtapi.data_dir import Home
+from gtapi.data_dir import DataDir
 from gtapi.stack import postgres, redis, startup
 from gtapi.stack.console import Console
-from gtapi.stack.demo import Demo
-from gtapi.stack.embedded import Stack
+from gtapi.stack.demo import DemoTenant
+from gtapi.stack.embedded import EmbeddedServers
 from gtapi.stack.environment import uses_embedded_postgres, uses_embedded_redis
 from gtapi.stack.errors import Interrupted, StackError
 from gtapi.stack.locks import FileLock
-from gtapi.stack.process import Program, Server, die_with_parent
-from gtapi.stack.services import Beat, Ingest, LocalModels, Web, Worker, listen_on
-from gtapi.stack.signals import Signals
-from gtapi.stack.supervisor import Watch
+from gtapi.stack.process import ManagedProcess, Server, die_with_parent
+from gtapi.stack.services import (
+    BeatScheduler,
+    DefaultWorker,
+    IngestWorker,
+    LocalModelServer,
+    WebServer,
+    listen_on,
+)
+from gtapi.stack.signals import ShutdownSignals
+from gtapi.stack.supervisor import Supervisor
 from gtapi.text import pluralize
 
 SECONDS_FOR_COMMANDS = 20.0
@@ -30,7 +37,7 @@ FREE_AT_ALL = 50_000_000
 
 
 @dataclass(frozen=True)
-class Options:
+class LaunchOptions:
     host: str
     port: int
     #: Whether to run the models of this machine, where no other provider is named.
@@ -42,14 +49,14 @@ class Options:
 class Launcher:
     """One run, from the first check to the last part's end."""
 
-    def __init__(self, home: Home, options: Options) -> None:
-        self.home = home
+    def __init__(self, data_dir: DataDir, options: LaunchOptions) -> None:
+        self.data_dir = data_dir
         self.options = options
         self.console = Console()
-        self.signals = Signals()
-        self.stack = Stack(home)
-        self.alive = FileLock(home.path / "parts.lock")
-        self.parts: list[Program] = []
+        self.signals = ShutdownSignals()
+        self.embedded = EmbeddedServers(data_dir)
+        self.alive = FileLock(data_dir.path / "parts.lock")
+        self.parts: list[ManagedProcess] = []
         self.owning = False
 
     def run(self) -> None:
@@ -63,7 +70,7 @@ class Launcher:
                 self.console.write("")
             except OSError as error:
                 if error.errno == errno.ENOSPC:
-                    raise StackError(f"The disk that holds {self.home.path} is full.") from None
+                    raise StackError(f"The disk that holds {self.data_dir.path} is full.") from None
                 if isinstance(error, FileNotFoundError):
                     # Where a whole folder goes, it may be any file in it that is missed first.
                     self._check_home(error.filename)
@@ -74,20 +81,22 @@ class Launcher:
     def _serve(self) -> None:
         self._check()
         self._own()
-        web = Web(self.home, self.alive, self.signals.pause, listen_on(self.options.host, self.options.port))
+        web = WebServer(
+            self.data_dir, self.alive, self.signals.pause, listen_on(self.options.host, self.options.port)
+        )
         try:
             provider = self._start_models()
             servers = self._start_servers()
             startup.load_django()
             for server in servers:
                 self._await(server)
-            self.stack.note("launcher", "ready")
+            self.embedded.write_note("launcher", "ready")
             self._fill_database()
-            self._start(Worker(self.home, self.alive, self.signals.pause))
-            self._start(Ingest(self.home, self.alive, self.signals.pause))
-            self._start(Beat(self.home, self.alive, self.signals.pause))
+            self._start(DefaultWorker(self.data_dir, self.alive, self.signals.pause))
+            self._start(IngestWorker(self.data_dir, self.alive, self.signals.pause))
+            self._start(BeatScheduler(self.data_dir, self.alive, self.signals.pause))
             self._start(web)
-            demo = Demo(self.home, web.url, self.console)
+            demo = DemoTenant(self.data_dir, web.url, self.console)
             demo.apply(provider)
             for part in self.parts:
                 if part not in servers:
@@ -100,50 +109,50 @@ class Launcher:
     def _check(self) -> None:
         if uses_embedded_postgres(os.environ):
             postgres.binaries()
-        if uses_embedded_redis(os.environ, self.home):
+        if uses_embedded_redis(os.environ, self.data_dir):
             redis.binary()
-        fresh = uses_embedded_postgres(os.environ) and not (self.home.path / "postgres").exists()
+        fresh = uses_embedded_postgres(os.environ) and not (self.data_dir.path / "postgres").exists()
         needed = FREE_FOR_A_CLUSTER if fresh else FREE_AT_ALL
-        free = shutil.disk_usage(self.home.path).free
+        free = shutil.disk_usage(self.data_dir.path).free
         if free < needed:
             raise StackError(
-                f"The disk that holds {self.home.path} is full: {free // 10**6} MB are free, "
+                f"The disk that holds {self.data_dir.path} is full: {free // 10**6} MB are free, "
                 f"{needed // 10**6} MB are needed."
             )
 
     def _own(self) -> None:
-        owner = self.stack.owner()
+        owner = self.embedded.owner()
         if owner is not None and owner.kind == "launcher" and owner.state == "ready":
-            raise StackError(f"A gateway runs under {self.home.path} already (process {owner.pid}).")
-        if not self.stack.ownership.wait(SECONDS_FOR_COMMANDS, self.signals.pause):
+            raise StackError(f"A gateway runs under {self.data_dir.path} already (process {owner.pid}).")
+        if not self.embedded.ownership.wait(SECONDS_FOR_COMMANDS, self.signals.pause):
             raise StackError(
-                f"Another command uses the database under {self.home.path}: end it, then start the gateway."
+                f"Another command uses the database under {self.data_dir.path}: end it, then start the gateway."
             )
         self.owning = True
-        self.stack.note("launcher", "starting")
+        self.embedded.write_note("launcher", "starting")
         # The parts of a launcher that was killed follow it by themselves; only a new one can come too early.
         if not self.alive.wait(SECONDS_FOR_THE_DEAD, self.signals.pause):
-            raise StackError(f"Processes of an earlier run under {self.home.path} have not ended.")
+            raise StackError(f"Processes of an earlier run under {self.data_dir.path} have not ended.")
 
-    def _start(self, part: Program) -> None:
+    def _start(self, part: ManagedProcess) -> None:
         self.parts.append(part)
         part.start()
 
-    def _await(self, part: Program) -> None:
+    def _await(self, part: ManagedProcess) -> None:
         try:
             part.wait_ready()
         except StackError as error:
-            if not isinstance(part, LocalModels):
+            if not isinstance(part, LocalModelServer):
                 raise
-            self.console.say(f"{error} The gateway serves without them.")
+            self.console.log(f"{error} The gateway serves without them.")
         else:
-            self.console.say(f"{part.name} answers" if part.name != "Local models" else "Local models answer")
+            self.console.log(f"{part.name} answers" if part.name != "Local models" else "Local models answer")
 
     def _start_servers(self) -> list[Server]:
-        servers = self.stack.servers(self.signals.pause)
+        servers = self.embedded.servers(self.signals.pause)
         for server in servers:
             if not server.data.exists():
-                self.console.say(f"{server.name}: making {server.data}")
+                self.console.log(f"{server.name}: making {server.data}")
             self._start(server)
         return servers
 
@@ -154,12 +163,12 @@ class Launcher:
         if not self.options.local_models:
             why = "the local ones are switched off (LOCAL_MODELS=0)"
         else:
-            models = LocalModels(self.home, self.alive, self.signals.pause)
+            models = LocalModelServer(self.data_dir, self.alive, self.signals.pause)
             if models.installed():
                 self._start(models)
                 return ["--local-models-url", models.base_url]
             why = "the packages of the local ones are not installed (requirements/local.txt)"
-        self.console.say(f"There are no models: {why}, and DEMO_PROVIDER_BASE_URL is not set.")
+        self.console.log(f"There are no models: {why}, and DEMO_PROVIDER_BASE_URL is not set.")
         return []
 
     def _fill_database(self) -> None:
@@ -167,36 +176,38 @@ class Launcher:
         steps = startup.migrate()
         startup.disconnect()
         if steps:
-            self.console.say(f"Database migrated in {pluralize(steps, 'step')}")
+            self.console.log(f"Database migrated in {pluralize(steps, 'step')}")
 
     def _watch(self) -> None:
-        watches = [Watch(part, self.console) for part in self.parts]
+        supervisors = [Supervisor(part, self.console) for part in self.parts]
         while True:
             self.signals.pause(LOOKS_EVERY)
-            for watch in watches:
+            for supervisor in supervisors:
                 self._check_home()  # a part that is started again would make the folder anew, and an empty one
-                watch.look()
+                supervisor.check()
 
     def _check_home(self, missing: object = None) -> None:
-        """Raises StackError where the home, or what is `missing` of it, has been removed under the gateway."""
-        inside = isinstance(missing, str | Path) and Path(missing).is_relative_to(self.home.path)
-        if inside or (self.owning and not self.stack.ownership.in_place()):
-            raise StackError(f"{self.home.path} was removed while the gateway ran: start it again.") from None
+        """Raises StackError where the data_dir, or what is `missing` of it, has been removed under the gateway."""
+        inside = isinstance(missing, str | Path) and Path(missing).is_relative_to(self.data_dir.path)
+        if inside or (self.owning and not self.embedded.ownership.is_current()):
+            raise StackError(
+                f"{self.data_dir.path} was removed while the gateway ran: start it again."
+            ) from None
 
     def _stop(self) -> None:
         """Stop the parts in the reverse of the order in which they were started."""
         if self.owning:
-            self.stack.note("launcher", "stopping")
-        at_once = False
+            self.embedded.write_note("launcher", "stopping")
+        force = False
         while self.parts:
             part = self.parts[-1]
             try:
-                part.stop(at_once=at_once)
-                self.console.say(f"{part.name} stopped")
+                part.stop(force=force)
+                self.console.log(f"{part.name} stopped")
             except KeyboardInterrupt:  # asked twice: no more waiting for requests in flight
-                at_once = True
+                force = True
             else:
                 self.parts.pop()
         self.alive.release()
         if self.owning:
-            self.stack.leave()
+            self.embedded.leave()

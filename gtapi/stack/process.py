@@ -29,31 +29,31 @@ Pause = Callable[[float], object]
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
-def die_with_parent(death_signal: signal.Signals = signal.SIGKILL) -> None:
-    """Have the kernel send this process `death_signal` when the thread that started it is gone.
+def die_with_parent(parent_death_signal: signal.Signals = signal.SIGKILL) -> None:
+    """Have the kernel send this process `parent_death_signal` when the thread that started it is gone.
 
     Linux only; elsewhere it does nothing. Call it in the child, after any change of user, which undoes it.
     """
     if _libc is not None:
-        _libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+        _libc.prctl(PR_SET_PDEATHSIG, int(parent_death_signal), 0, 0, 0)
 
 
 def sleep(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-class Program(ABC):
+class ManagedProcess(ABC):
     """A child process with a log of its own, which cannot outlive the one that started it.
 
     Start it from the main thread: the kernel ties a child to the thread that forked it.
     """
 
-    #: Signals that ask for the end, ever more urgently, each with the seconds to wait for it; then SIGKILL.
-    stops: Sequence[tuple[signal.Signals, float]] = ((signal.SIGTERM, 10.0),)
+    #: ShutdownSignals that ask for the end, ever more urgently, each with the seconds to wait for it; then SIGKILL.
+    stop_signals: Sequence[tuple[signal.Signals, float]] = ((signal.SIGTERM, 10.0),)
     #: Sent by the kernel when the launcher is killed.
-    death_signal = signal.SIGKILL
+    parent_death_signal = signal.SIGKILL
     #: Seconds to become ready in.
-    patience = 60.0
+    start_timeout = 60.0
 
     def __init__(self, name: str, log: Path, pause: Pause = sleep) -> None:
         self.name = name
@@ -64,16 +64,16 @@ class Program(ABC):
 
     @abstractmethod
     def command(self) -> list[str]:
-        """Program and arguments. Never a secret among them: every user can read them."""
+        """ManagedProcess and arguments. Never a secret among them: every user can read them."""
 
     @abstractmethod
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether it serves by now."""
 
     def environment(self) -> dict[str, str]:
         return dict(os.environ)
 
-    def descriptors(self) -> tuple[int, ...]:
+    def inherited_descriptors(self) -> tuple[int, ...]:
         """Open files that the child inherits."""
         return ()
 
@@ -82,7 +82,7 @@ class Program(ABC):
         starter = os.getpid()
 
         def follow() -> None:
-            die_with_parent(self.death_signal)
+            die_with_parent(self.parent_death_signal)
             if os.getppid() != starter:  # it died before the line above
                 os._exit(1)
 
@@ -96,37 +96,39 @@ class Program(ABC):
                     stdout=log,
                     stderr=log,
                     env=self.environment(),
-                    pass_fds=self.descriptors(),
-                    start_new_session=True,  # Ctrl-C is the launcher's, which stops the parts in order
+                    pass_fds=self.inherited_descriptors(),
+                    start_new_session=True,  # Ctrl-C is the launcher's, which stop_signals the parts in order
                     preexec_fn=follow,  # noqa: PLW1509 - it takes no locks that a thread could hold
                 )
             except OSError as error:
                 raise StackError(f"{self.name} cannot be started: {error.strerror}.") from None
 
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
     def wait_ready(self) -> None:
-        """Return once it answers. Raises StackError if it ends first or takes longer than `patience`."""
-        deadline = monotonic() + self.patience
-        while not self.answers():
-            if not self.running():
-                raise StackError(f"{self.name} did not start: {self.reason()}")
+        """Return once it answers. Raises StackError if it ends first or takes longer than `start_timeout`."""
+        deadline = monotonic() + self.start_timeout
+        while not self.is_ready():
+            if not self.is_running():
+                raise StackError(f"{self.name} did not start: {self.exit_reason()}")
             if monotonic() > deadline:
-                raise StackError(f"{self.name} did not answer within {self.patience:.0f} s; see {self.log}.")
+                raise StackError(
+                    f"{self.name} did not answer within {self.start_timeout:.0f} s; see {self.log}."
+                )
             self.pause(0.03)
 
-    def reason(self) -> str:
+    def exit_reason(self) -> str:
         """One sentence on why the process has ended, from its own log where that is telling."""
         # On a full disk the log may have had no room for the reason.
         full = shutil.disk_usage(self.log.parent).free < BYTES_OF_A_FULL_DISK
-        if full or "No space left on device" in self.last_words():
+        if full or "No space left on device" in self.log_tail():
             return f"the disk that holds {self.log.parent} is full."
         code = self.process.returncode if self.process else None
         how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit status {code}"
         return f"{how}; see {self.log}."
 
-    def last_words(self, size: int = 4000) -> str:
+    def log_tail(self, size: int = 4000) -> str:
         """The end of what it has logged since its last start, at most `size` bytes."""
         try:
             with self.log.open("rb") as log:
@@ -135,11 +137,11 @@ class Program(ABC):
         except FileNotFoundError:
             return ""
 
-    def stop(self, *, at_once: bool = False) -> None:
-        """Ask for the end, insist, and return when the process is gone; `at_once` leaves out the asking."""
+    def stop(self, *, force: bool = False) -> None:
+        """Ask for the end, insist, and return when the process is gone; `force` leaves out the asking."""
         if self.process is None:
             return
-        for number, seconds in (*self.stops[at_once:], (signal.SIGKILL, None)):
+        for number, seconds in (*self.stop_signals[force:], (signal.SIGKILL, None)):
             if self.process.poll() is not None:
                 break
             self.process.send_signal(number)
@@ -170,7 +172,7 @@ class Program(ABC):
         return os.fdopen(os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
 
 
-class Server(Program):
+class Server(ManagedProcess):
     """A program that keeps data in a folder, of which at most one process may be at work there."""
 
     def __init__(self, name: str, data: Path, log: Path, pause: Pause = sleep) -> None:
@@ -182,7 +184,7 @@ class Server(Program):
     def prepare(self) -> None:
         """Make what has to be in the folder before each start. Raises StackError when it cannot be."""
 
-    def descriptors(self) -> tuple[int, ...]:
+    def inherited_descriptors(self) -> tuple[int, ...]:
         return (self._lock.descriptor,)
 
     def start(self) -> None:
@@ -194,6 +196,6 @@ class Server(Program):
         self.prepare()
         super().start()
 
-    def stop(self, *, at_once: bool = False) -> None:
-        super().stop(at_once=at_once)
+    def stop(self, *, force: bool = False) -> None:
+        super().stop(force=force)
         self._lock.release()

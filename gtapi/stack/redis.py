@@ -30,7 +30,7 @@ class Redis(Server):
     What it was told is on disk before it answers; out of memory, it refuses writes rather than forget.
     """
 
-    stops = ((signal.SIGTERM, 10.0),)
+    stop_signals = ((signal.SIGTERM, 10.0),)
 
     def __init__(self, data: Path, sockets: Path, log: Path | None = None, pause: Pause = sleep) -> None:
         super().__init__("Redis", data, log or data.with_name("redis.log"), pause)
@@ -58,7 +58,7 @@ class Redis(Server):
     def prepare(self) -> None:
         self.data.mkdir(mode=0o700, exist_ok=True)
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(1)
             try:

@@ -13,10 +13,10 @@ import urllib.request
 from pathlib import Path
 from time import time
 
-from gtapi.data_dir import CHECKOUT, Home, write_private_file
+from gtapi.data_dir import CHECKOUT, DataDir, write_private_file
 from gtapi.stack.errors import StackError
 from gtapi.stack.locks import FileLock
-from gtapi.stack.process import Pause, Program
+from gtapi.stack.process import ManagedProcess, Pause
 
 # Below the ports that Linux hands out to outgoing connections.
 MODEL_PORTS = range(20000, 32000)
@@ -24,15 +24,15 @@ SECONDS_TO_DRAIN = 30
 BACKLOG = 4096
 
 
-class Part(Program):
+class Service(ManagedProcess):
     """A Python process of this checkout, told what it needs through its environment."""
 
     #: What follows the interpreter's name.
     arguments: tuple[str, ...]
 
-    def __init__(self, name: str, home: Home, alive: FileLock, pause: Pause) -> None:
-        super().__init__(name, home.logs / f"{name.lower().replace(' ', '-')}.log", pause)
-        self.home = home
+    def __init__(self, name: str, data_dir: DataDir, alive: FileLock, pause: Pause) -> None:
+        super().__init__(name, data_dir.logs / f"{name.lower().replace(' ', '-')}.log", pause)
+        self.data_dir = data_dir
         self.alive = alive
 
     def command(self) -> list[str]:
@@ -42,25 +42,25 @@ class Part(Program):
 
     def environment(self) -> dict[str, str]:
         ours = {
-            "GTAPI_HOME": str(self.home.root),
+            "GTAPI_HOME": str(self.data_dir.root),
             "DJANGO_SETTINGS_MODULE": "gtapi.settings",
             "PYTHONPATH": os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "PYTHONUNBUFFERED": "1",
         }
         return {name: value for name, value in os.environ.items() if not name.startswith("DEMO_")} | ours
 
-    def descriptors(self) -> tuple[int, ...]:
+    def inherited_descriptors(self) -> tuple[int, ...]:
         return (self.alive.descriptor,)
 
 
-class LocalModels(Part):
+class LocalModelServer(Service):
     """Small models on this machine, behind an OpenAI-shaped server on the loopback interface."""
 
-    patience = 180.0
+    start_timeout = 180.0
 
-    def __init__(self, home: Home, alive: FileLock, pause: Pause) -> None:
-        super().__init__("Local models", home, alive, pause)
-        self.port = _lasting_port(home.path / "models.port")
+    def __init__(self, data_dir: DataDir, alive: FileLock, pause: Pause) -> None:
+        super().__init__("Local models", data_dir, alive, pause)
+        self.port = _lasting_port(data_dir.path / "models.port")
         self.arguments = ("local_models", "--port", str(self.port))
 
     def installed(self) -> bool:
@@ -73,17 +73,17 @@ class LocalModels(Part):
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         return _is_healthy(f"http://127.0.0.1:{self.port}/healthz")
 
 
-class Web(Part):
+class WebServer(Service):
     """Gunicorn on a port that the launcher holds: while it restarts, clients wait and are not refused."""
 
-    stops = ((signal.SIGTERM, SECONDS_TO_DRAIN + 5.0), (signal.SIGQUIT, 3.0))
+    stop_signals = ((signal.SIGTERM, SECONDS_TO_DRAIN + 5.0), (signal.SIGQUIT, 3.0))
 
-    def __init__(self, home: Home, alive: FileLock, pause: Pause, listener: socket.socket) -> None:
-        super().__init__("Web", home, alive, pause)
+    def __init__(self, data_dir: DataDir, alive: FileLock, pause: Pause, listener: socket.socket) -> None:
+        super().__init__("Web", data_dir, alive, pause)
         self.listener = listener
         self.arguments = ("gunicorn", "-c", str(CHECKOUT / "gtapi" / "gunicorn.py"), "gtapi.asgi:application")
         host, self.port = listener.getsockname()[:2]
@@ -97,22 +97,24 @@ class Web(Part):
         ours = {"WEB_BIND": f"fd://{self.listener.fileno()}", "GRACEFUL_TIMEOUT": str(SECONDS_TO_DRAIN)}
         return super().environment() | ours
 
-    def descriptors(self) -> tuple[int, ...]:
-        return (*super().descriptors(), self.listener.fileno())
+    def inherited_descriptors(self) -> tuple[int, ...]:
+        return (*super().inherited_descriptors(), self.listener.fileno())
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         return _is_healthy(f"{self.url}/healthz")
 
 
-class CeleryWorker(Part):
+class CeleryWorker(Service):
     """A worker of Celery's on one queue, with two processes."""
 
-    stops = ((signal.SIGTERM, 10.0), (signal.SIGQUIT, 3.0))
+    stop_signals = ((signal.SIGTERM, 10.0), (signal.SIGQUIT, 3.0))
 
-    def __init__(self, name: str, queue: str, home: Home, alive: FileLock, pause: Pause, *more: str) -> None:
-        super().__init__(name, home, alive, pause)
+    def __init__(
+        self, name: str, queue: str, data_dir: DataDir, alive: FileLock, pause: Pause, *more: str
+    ) -> None:
+        super().__init__(name, data_dir, alive, pause)
         # A name of its own among those that may share one Redis.
-        self.node = f"{name.lower()}-{hashlib.sha256(os.fsencode(home.root)).hexdigest()[:8]}@gtapi"
+        self.node = f"{name.lower()}-{hashlib.sha256(os.fsencode(data_dir.root)).hexdigest()[:8]}@gtapi"
         options = (
             "--queues",
             queue,
@@ -134,7 +136,7 @@ class CeleryWorker(Part):
             *options,
         )
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         from celery import Celery
         from django.conf import settings
         from kombu.exceptions import OperationalError
@@ -146,26 +148,26 @@ class CeleryWorker(Part):
             return False
 
 
-class Worker(CeleryWorker):
+class DefaultWorker(CeleryWorker):
     """Writes usage records into the database, and does what else is short."""
 
-    def __init__(self, home: Home, alive: FileLock, pause: Pause) -> None:
-        super().__init__("Worker", "celery", home, alive, pause)
+    def __init__(self, data_dir: DataDir, alive: FileLock, pause: Pause) -> None:
+        super().__init__("Worker", "celery", data_dir, alive, pause)
 
 
-class Ingest(CeleryWorker):
+class IngestWorker(CeleryWorker):
     """Makes uploaded files ready. A process that has grown is replaced when it is idle."""
 
-    def __init__(self, home: Home, alive: FileLock, pause: Pause) -> None:
-        super().__init__("Ingest", "ingest", home, alive, pause, "--max-memory-per-child", "400000")
+    def __init__(self, data_dir: DataDir, alive: FileLock, pause: Pause) -> None:
+        super().__init__("Ingest", "ingest", data_dir, alive, pause, "--max-memory-per-child", "400000")
 
 
-class Beat(Part):
+class BeatScheduler(Service):
     """Celery's clock, which sends the periodic tasks to the worker."""
 
-    def __init__(self, home: Home, alive: FileLock, pause: Pause) -> None:
-        super().__init__("Beat", home, alive, pause)
-        self.folder = home.path / "beat"
+    def __init__(self, data_dir: DataDir, alive: FileLock, pause: Pause) -> None:
+        super().__init__("Beat", data_dir, alive, pause)
+        self.folder = data_dir.path / "beat"
         schedule = str(self.folder / "schedule")
         self.arguments = (
             "celery",
@@ -185,7 +187,7 @@ class Beat(Part):
         self._started = time()
         super().start()
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether it has written its schedule since it was started: it gives no other sign."""
         return any(file.stat().st_mtime >= self._started - 0.1 for file in self.folder.iterdir())
 

@@ -1,34 +1,34 @@
-"""Runs the servers of a home for as long as some command uses them: ``python -m gtapi.stack.shared_servers``."""
+"""Runs the servers of a home = for as long as some command uses them: ``python -m gtapi.stack.shared_servers``."""
 
 import errno
 import sys
 from contextlib import ExitStack
 
-from gtapi.data_dir import DataDirError, home
-from gtapi.stack.embedded import FOREVER, Stack
+from gtapi.data_dir import DataDirError, data_dir
+from gtapi.stack.embedded import FOREVER, EmbeddedServers
 from gtapi.stack.errors import Interrupted, StackError
 from gtapi.stack.process import sleep
-from gtapi.stack.signals import Signals
+from gtapi.stack.signals import ShutdownSignals
 
 
 def keep() -> None:
     """Own the servers until their last user is gone; at once if they have an owner. Raises StackError."""
-    stack = Stack(home)
+    stack = EmbeddedServers(data_dir)
     # A moment, since commands that look who owns the servers hold the lock in passing.
     if not stack.ownership.wait(0.5, sleep):
         return
     try:
-        with Signals() as signals, ExitStack() as running:
-            stack.note("keeper", "starting")
+        with ShutdownSignals() as signals, ExitStack() as running:
+            stack.write_note("background", "starting")
             servers = stack.servers(signals.pause)
             for server in servers:
                 running.callback(server.stop)
                 server.start()
             for server in servers:
                 server.wait_ready()
-            stack.note("keeper", "ready")
+            stack.write_note("background", "ready")
             stack.users.wait(FOREVER, signals.pause)
-            stack.note("keeper", "stopping")
+            stack.write_note("background", "stopping")
     finally:
         stack.leave()
 
@@ -41,7 +41,7 @@ def main() -> None:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        sys.exit(f"The disk that holds {home.root} is full.")
+        sys.exit(f"The disk that holds {data_dir.root} is full.")
     except (Interrupted, KeyboardInterrupt):
         return
 

@@ -11,7 +11,7 @@ from gtapi.stack.errors import Interrupted
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Signals:
+class ShutdownSignals:
     """While entered, SIGINT, SIGTERM and SIGHUP only take note; `pause` raises Interrupted where it is safe.
 
     A second one raises KeyboardInterrupt on the spot: somebody does not want to wait. A child's death ends a
@@ -28,7 +28,7 @@ class Signals:
         signal.signal(signal.SIGCHLD, _wake)
         for number in ENDINGS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a shell's background
-                signal.signal(number, self._note)
+                signal.signal(number, self._count_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -48,7 +48,7 @@ class Signals:
         if self.asked:
             raise Interrupted
 
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
+    def _count_signal(self, _number: int, _frame: FrameType | None) -> None:
         self.asked += 1
         if self.asked > 1:
             raise KeyboardInterrupt

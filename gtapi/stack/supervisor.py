@@ -4,7 +4,7 @@ from time import monotonic
 
 from gtapi.stack.console import Console
 from gtapi.stack.errors import StackError
-from gtapi.stack.process import Program
+from gtapi.stack.process import ManagedProcess
 
 SHORTEST_WAIT = 0.2
 LONGEST_WAIT = 30.0
@@ -12,10 +12,10 @@ LONGEST_WAIT = 30.0
 SECONDS_OF_HEALTH = 60.0
 
 
-class Watch:
+class Supervisor:
     """One part, and what has become of it. Call `look` often; it never waits for an answer."""
 
-    def __init__(self, part: Program, console: Console) -> None:
+    def __init__(self, part: ManagedProcess, console: Console) -> None:
         self.part = part
         self.console = console
         self._failures = 0
@@ -23,13 +23,13 @@ class Watch:
         self._started: float | None = None  # when it was started again, until it answers
         self._up_since = monotonic()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Start the part again when it has ended and its time has come, and say when it answers."""
         if self._due is not None:
             if monotonic() >= self._due:
                 self._start()
-        elif not self.part.running():
-            self._retry(f"{self.part.name} ended: {self.part.reason()}")
+        elif not self.part.is_running():
+            self._retry(f"{self.part.name} ended: {self.part.exit_reason()}")
         elif self._started is not None:
             self._listen(self._started)
 
@@ -43,15 +43,15 @@ class Watch:
 
     def _listen(self, started: float) -> None:
         try:
-            answering = self.part.answers()
+            answering = self.part.is_ready()
         except StackError as error:
             self._retry(str(error))
             return
         if answering:
             self._started = None
             self._up_since = monotonic()
-            self.console.say(f"{self.part.name} answers again")
-        elif monotonic() - started > self.part.patience:
+            self.console.log(f"{self.part.name} answers again")
+        elif monotonic() - started > self.part.start_timeout:
             self._retry(f"{self.part.name} does not answer; see {self.part.log}.")
 
     def _retry(self, why: str) -> None:
@@ -61,5 +61,5 @@ class Watch:
         wait = min(SHORTEST_WAIT * 2**self._failures, LONGEST_WAIT)
         self._failures += 1
         self._due = monotonic() + wait
-        self.part.stop(at_once=True)
-        self.console.say(f"{why} Starting it again in {wait:.1f} s.")
+        self.part.stop(force=True)
+        self.console.log(f"{why} Starting it again in {wait:.1f} s.")

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 
-from gtapi.runbooks.render import fill, markdown
+from gtapi.runbooks.render import markdown, render
 from gtapi.runbooks.runbook import VERDICTS, runbooks
 from inference.runbooks.values import published, tenant_values
 from tenants.admin.addresses import base_urls
@@ -24,18 +24,18 @@ def runbook_page(request: HttpRequest, object_id: str, slug: str) -> HttpRespons
     names = [target.name for target in published(tenant) if "chat" in target.capabilities]
     asked = request.GET.get("model", "")
     values = tenant_values(tenant, base_urls(tenant, request)[0], asked if asked in names else "")
-    filled = fill(runbook, values)
+    rendered = render(runbook, values)
     if request.GET.get("format") == "markdown":
         name = f"{tenant.slug}-{slug}.md"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
-        return HttpResponse(markdown(filled), content_type="text/markdown; charset=utf-8", headers=headers)
+        return HttpResponse(markdown(rendered), content_type="text/markdown; charset=utf-8", headers=headers)
     return tenants.page(
         request,
         "admin/tenants/tenant/runbook.html",
         f"Runbook: {runbook.title}",
         tenant,
-        filled=filled,
-        runbook=filled.runbook,
+        rendered=rendered,
+        runbook=rendered.runbook,
         verdicts=VERDICTS,
         names=names,
         others=[

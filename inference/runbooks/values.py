@@ -1,6 +1,6 @@
 """The values that fill a runbook in: a tenant's names, and the routes that the gateway has."""
 
-from gtapi.runbooks.render import Served, Values
+from gtapi.runbooks.render import RunbookValues, ServedRoute
 from inference.openapi.routes import routes
 from inference.routing import Target, load_targets
 from tenants.models import Tenant
@@ -10,15 +10,15 @@ ANY_BASE_URL = "https://<tenant-host>/api/tenant"
 ANY_MODEL = "<published-name>"
 
 
-def generic_values() -> Values:
+def generic_values() -> RunbookValues:
     """Return the values of a runbook for any tenant."""
-    return Values(ANY_BASE_URL, ANY_MODEL, served([]))
+    return RunbookValues(ANY_BASE_URL, ANY_MODEL, served([]))
 
 
-def tenant_values(tenant: Tenant, base_url: str, model: str = "") -> Values:
+def tenant_values(tenant: Tenant, base_url: str, model: str = "") -> RunbookValues:
     """Return a tenant's values, with ``model`` or else the name that a chat is best tried with."""
     targets = published(tenant)
-    return Values(
+    return RunbookValues(
         base_url, model or chat_name(targets) or ANY_MODEL, served(targets), tenant.name, tenant.slug
     )
 
@@ -35,10 +35,10 @@ def chat_name(targets: list[Target]) -> str:
     return next((target.name for target in targets if "chat" in target.capabilities), "")
 
 
-def served(targets: list[Target]) -> dict[str, Served]:
+def served(targets: list[Target]) -> dict[str, ServedRoute]:
     """Return the routes of the gateway, each with those of ``targets`` that can be called on it."""
     return {
-        f"{route.method.upper()} /v1{route.path}": Served(
+        f"{route.method.upper()} /v1{route.path}": ServedRoute(
             route.scope,
             tuple(t.name for t in targets if route.capability and route.capability in t.capabilities),
         )

@@ -7,7 +7,7 @@ from django.db import connection
 from inference.chat import conversations
 from inference.models import Conversation, Turn
 from tests import answers, factories
-from tests.gateway import Gateway
+from tests.gateway import GatewayProcess
 from tests.wire import chat, envelope
 
 HEADER = "x-gt-conversation-id"
@@ -17,7 +17,7 @@ MOST = 8
 @pytest.fixture(scope="module")
 def small():
     """A gateway whose conversations hold 8 messages of 2 KiB together."""
-    with Gateway(
+    with GatewayProcess(
         "small", workers=1, CONVERSATION_MAX_BYTES="2048", CONVERSATION_MAX_ITEMS=str(MOST)
     ) as started:
         yield started

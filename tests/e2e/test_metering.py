@@ -13,7 +13,7 @@ import pytest
 from gtapi.stack.redis import Redis
 from tenants.models import InferenceKey, KeyActivity, UsageRecord
 from tests import answers, environment, factories
-from tests.gateway import Worker
+from tests.gateway import WorkerProcess
 from tests.wire import PLAIN, RawClient, chat, events
 
 #: Seconds within which a record has to be in the database: the worker drains once a second.
@@ -198,7 +198,7 @@ def test_what_was_answered_while_redis_was_away_is_counted_once_it_is_back(start
 @contextlib.contextmanager
 def _worker_of(redis_url: str) -> Iterator[None]:
 
-    with Worker("worker2", REDIS_URL=redis_url, USAGE_SPOOL_DIR=str(environment.ROOT / "spool2")):
+    with WorkerProcess("worker2", REDIS_URL=redis_url, USAGE_SPOOL_DIR=str(environment.ROOT / "spool2")):
         yield
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests import answers, factories
 from tests.answers import answer, stream
 from tests.e2e.media import TRANSCRIPT_EVENTS, WAV, pictures
-from tests.gateway import Gateway
+from tests.gateway import GatewayProcess
 from tests.wire import PLAIN, RawClient, envelope, events
 
 MEGABYTE = 1 << 20
@@ -31,10 +31,10 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def small(database, folder) -> Iterator[Gateway]:
+def small(database, folder) -> Iterator[GatewayProcess]:
     """A gateway of one process with a limit of 30 MiB and a folder of its own for uploads."""
     limits = {"MAX_UPLOAD_BYTES": str(LIMIT), "UPLOAD_TEMP_DIR": str(folder), "MAX_BODY_BYTES": "2000"}
-    with Gateway(factories.unique("uploads"), workers=1, **limits) as running:
+    with GatewayProcess(factories.unique("uploads"), workers=1, **limits) as running:
         yield running
 
 
@@ -222,7 +222,7 @@ def test_text_over_its_limit_is_refused_and_the_limit_is_named(send, upstream, s
     assert upstream.received(studio.raw) == []
 
 
-def memory(gateway: Gateway) -> int:
+def memory(gateway: GatewayProcess) -> int:
     """The most memory that any process of a gateway has ever held, in bytes, since that was last forgotten."""
     children = Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children").read_text().split()
     return max(_peak(int(pid)) for pid in children)
@@ -233,7 +233,7 @@ def _peak(pid: int) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
-def forget_peak(gateway: Gateway) -> None:
+def forget_peak(gateway: GatewayProcess) -> None:
     for pid in Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children").read_text().split():
         Path(f"/proc/{pid}/clear_refs").write_text("5")
 
@@ -264,7 +264,7 @@ def test_leaving_inside_an_upload_calls_no_provider(small, send, upstream, studi
     assert len(upstream.received(studio.raw)) == 1
 
 
-def upload(gateway: Gateway, studio, body: bytes) -> RawClient:
+def upload(gateway: GatewayProcess, studio, body: bytes) -> RawClient:
     client = RawClient(gateway.port, studio.authorization["authorization"])
     client.socket.sendall(client.head(len(body), FULL_PATH, KIND) + body)
     return client

@@ -6,7 +6,7 @@ import pytest
 
 from tests import factories
 from tests.e2e.routes import CAPABILITIES
-from tests.gateway import Gateway
+from tests.gateway import GatewayProcess
 from tests.openapi.provider import obliging
 from tests.upstream import Upstream
 
@@ -15,7 +15,7 @@ from tests.upstream import Upstream
 class Site:
     """A gateway, its provider, and a tenant whose model can do everything."""
 
-    gateway: Gateway
+    gateway: GatewayProcess
     upstream: Upstream
     world: factories.World
     client: httpx.Client

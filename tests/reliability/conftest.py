@@ -16,7 +16,7 @@ from django.db.models import Count
 from files.models import Chunk, ChunkVector, Dataset, DatasetFile
 from tests import factories
 from tests.files.ingestion.helpers import TERMINAL, embeddings
-from tests.gateway import Gateway, Ingest
+from tests.gateway import GatewayProcess, IngestProcess
 from tests.upstream import Received, Upstream
 
 _table: list[tuple[str, str, str]] = []
@@ -36,9 +36,12 @@ def record() -> Callable[[str, str, str], None]:
 
 
 @pytest.fixture
-def workers(worker) -> Iterator[list[Ingest]]:
+def workers(worker) -> Iterator[list[IngestProcess]]:
     """Two workers for files, of two processes each."""
-    with Ingest(factories.unique("ingest")) as one, Ingest(factories.unique("ingest")) as another:
+    with (
+        IngestProcess(factories.unique("ingest")) as one,
+        IngestProcess(factories.unique("ingest")) as another,
+    ):
         yield [one, another]
 
 
@@ -46,7 +49,7 @@ def workers(worker) -> Iterator[list[Ingest]]:
 class Place:
     """Where an experiment's files go: a tenant's dataset, through the gateway."""
 
-    gateway: Gateway
+    gateway: GatewayProcess
     world: factories.World
     dataset: Dataset
     upstream: Upstream

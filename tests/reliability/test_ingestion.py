@@ -17,7 +17,7 @@ from files.ingestion.errors import PermanentError
 from files.ingestion.wakeup import publish
 from files.models import Dataset, DatasetFile, File
 from tests import environment, factories
-from tests.gateway import Ingest
+from tests.gateway import IngestProcess
 from tests.reliability.conftest import NONE, Clock, faults, states, unfinished
 from tests.waiting import eventually
 
@@ -28,15 +28,15 @@ pytestmark = pytest.mark.slow
 ALIVE = timedelta(seconds=2)
 
 
-def up(worker: Ingest) -> bool:
+def up(worker: IngestProcess) -> bool:
     """Whether a worker is up; one that has ended is started again."""
     # It ends by itself where one of its processes is killed before it is ready: its supervisor's business.
-    if not worker.running():
+    if not worker.is_running():
         worker.start()
-    return worker.answers()
+    return worker.is_ready()
 
 
-def at_work(victim: Ingest, dataset: Dataset) -> list[int]:
+def at_work(victim: IngestProcess, dataset: Dataset) -> list[int]:
     """The processes of a worker's pool, once it is up and files are in the hands of the living."""
     leased = DatasetFile.objects.filter(dataset=dataset, lease_until__gt=Now() + ALIVE)
     eventually(lambda: up(victim) and victim.pool() and leased.exists(), 120)
@@ -82,14 +82,14 @@ def test_redis_is_flushed_and_stopped_during_a_hundred_uploads(workers, place, r
                 eventually(lambda: states(place.dataset).get("ready", 0) > 0)
                 broker.flushall()
                 time.sleep(1)
-        assert going.running()
+        assert going.is_running()
         environment.redis.stop()
         try:
             before = len(place.sent)
             time.sleep(10)
             eventually(lambda: going.done() or len(place.sent) >= before + 10, 60)
             away = len(place.sent) - before
-            assert going.running()
+            assert going.is_running()
         finally:
             environment.redis.start()
             environment.redis.wait_ready()

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from gtapi.web.admin_handler import FORM_BYTES
 from tests import factories
 from tests.browsing import Client
-from tests.gateway import Gateway
+from tests.gateway import GatewayProcess
 
 LIMIT = 1_000_000
 #: More than a form may have, and less than an upload.
@@ -16,7 +16,7 @@ BETWEEN = FORM_BYTES + LIMIT // 2
 
 @pytest.fixture(scope="module")
 def gateway(database):
-    with Gateway(factories.unique("gateway"), workers=1, MAX_UPLOAD_BYTES=str(LIMIT)) as running:
+    with GatewayProcess(factories.unique("gateway"), workers=1, MAX_UPLOAD_BYTES=str(LIMIT)) as running:
         yield running
 
 
@@ -68,7 +68,7 @@ def test_an_operator_has_room_for_an_upload_and_no_more(gateway, cookies, declar
 
 def test_an_upload_while_postgresql_is_away_is_told_so():
     away = {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing", "DATABASE_POOL_TIMEOUT": "0.5"}
-    with Gateway(factories.unique("gateway"), workers=1, awaiting="/healthz", **away) as running:
+    with GatewayProcess(factories.unique("gateway"), workers=1, awaiting="/healthz", **away) as running:
         address = f"{running.url}/admin/files/dataset/ds_1/upload/"
         answered = httpx.post(address, content=b"x", cookies={"sessionid": "made-up"}, timeout=60)
     assert answered.status_code == 503

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests import factories
-from tests.gateway import Gateway
+from tests.gateway import GatewayProcess
 from tests.wire import RawClient, chat
 
 #: More than sockets hold.
@@ -17,7 +17,9 @@ FORM = "multipart/form-data; boundary=x"
 
 @pytest.fixture(scope="module")
 def gateway(database):
-    with Gateway(factories.unique("gateway"), workers=1, BODY_SECONDS="1", HEADER_SECONDS="1") as running:
+    with GatewayProcess(
+        factories.unique("gateway"), workers=1, BODY_SECONDS="1", HEADER_SECONDS="1"
+    ) as running:
         yield running
 
 

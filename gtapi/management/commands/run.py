@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from gtapi.data_dir import home
-from gtapi.stack.launcher import Launcher, Options
+from gtapi.data_dir import data_dir
+from gtapi.stack.launcher import Launcher, LaunchOptions
 
 OFF = ("0", "false", "no", "off")
 
@@ -50,8 +50,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         Launcher(
-            home,
-            Options(
+            data_dir,
+            LaunchOptions(
                 host=options["host"],
                 port=options["port"],
                 local_models=not options["no_local_models"],

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from gtapi.runbooks.render import fill, markdown
+from gtapi.runbooks.render import markdown, render
 from gtapi.runbooks.runbook import Runbook, runbooks
 from gtapi.text import pluralize
 from inference.runbooks.checks import CHECKS, visit
@@ -42,7 +42,7 @@ class Command(BaseCommand):
             return
         values = tenant_values(tenant, base_url, options["model"]) if tenant else generic_values()
         try:
-            self.stdout.write(markdown(fill(runbook, values)), ending="")
+            self.stdout.write(markdown(render(runbook, values)), ending="")
         except ValueError as error:
             raise CommandError(f"{error}.") from None
 

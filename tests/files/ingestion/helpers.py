@@ -8,7 +8,7 @@ from pathlib import Path
 from files.ingestion.wakeup import wake
 from files.models import DatasetFile
 from tests.answers import answer
-from tests.gateway import Ingest
+from tests.gateway import IngestProcess
 from tests.upstream import Play, Wire
 from tests.waiting import eventually
 
@@ -29,7 +29,7 @@ def ended(*dataset_files: DatasetFile, woken: bool = True) -> list[DatasetFile]:
     return [state(dataset_file) for dataset_file in dataset_files]
 
 
-def readers(ingest: Ingest) -> Iterator[int]:
+def readers(ingest: IngestProcess) -> Iterator[int]:
     """The processes that read a document for a worker at this moment."""
     for parent in ingest.pool():
         yield from readers_of(parent)

@@ -75,7 +75,7 @@ def test_copies_of_killed_processes_are_removed(remote):
     for folder in (left, young):
         (folder / "file").write_bytes(b"left behind")
         lock = FileLock(folder / LOCK)
-        lock.take()
+        lock.acquire()
         lock.release()
     os.utime(left, (0, 0))
     local_copy.sweep()

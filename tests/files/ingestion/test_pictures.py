@@ -6,7 +6,7 @@ from files.ingestion.reprocess import process_again
 from files.models import Dataset, DatasetFile
 from tests import factories
 from tests.files import hostile_files, sample_files
-from tests.gateway import Ingest
+from tests.gateway import IngestProcess
 from tests.waiting import eventually
 
 #: As large as a note: a whole page takes longer.
@@ -84,7 +84,7 @@ def test_scanned_pages_between_others_are_found_on_their_page(http, store, send)
 def test_a_file_says_which_pages_were_not_read_for_want_of_data(worker, http, store, upload, tmp_path):
     pages = [["Ropes lie in the shed behind the house."], []]
     scans = {2: sample_files.image(["The lantern hangs in the hall"], "JPEG")}
-    with Ingest(factories.unique("ingest"), TESSDATA_PREFIX=str(tmp_path)):
+    with IngestProcess(factories.unique("ingest"), TESSDATA_PREFIX=str(tmp_path)):
         found = upload("house.pdf", sample_files.pdf(pages, scans=scans))
     assert (found["status"], found["error"]) == ("ready", None)
     assert found["warning"] == (

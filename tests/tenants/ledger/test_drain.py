@@ -92,7 +92,7 @@ def test_a_drain_that_cannot_acknowledge_what_it_has_stored_doubles_nothing(ledg
         with table_locked() as somebody_waits:
             send(ledger, line)
             eventually(somebody_waits)
-            ledger.server.stop(at_once=True)
+            ledger.server.stop(force=True)
         assert drainer.child.wait(30) != 0
     assert stored([name]) == 1
     ledger.server.start()

@@ -62,7 +62,7 @@ def test_a_recorder_killed_right_after_the_record_loses_nothing(ledger):
 def test_a_redis_killed_right_after_the_record_loses_nothing(ledger):
     with ledger.recorder() as recorder:
         ids = recorder.record(*(fields() for _ in range(100)))
-        ledger.server.stop(at_once=True)
+        ledger.server.stop(force=True)
     ledger.server.start()
     ledger.server.wait_ready()
     drain.drain()
@@ -78,7 +78,7 @@ def test_records_of_the_same_moment_travel_together(ledger):
 def test_with_redis_away_the_spool_keeps_records_until_it_is_back(ledger):
     with ledger.recorder() as recorder:
         ids = recorder.record(fields())
-        ledger.server.stop(at_once=True)
+        ledger.server.stop(force=True)
         for _ in range(5):
             ids += recorder.record(*(fields() for _ in range(20)))
         assert [file.stat().st_mode & 0o777 for file in ledger.files()] == [0o600]
