@@ -57,7 +57,7 @@ class DemoTenant:
             f"  Admin      {facts['admin_url']}  ({log_in or NO_LOG_IN})",
             "",
             *([curl(facts), ""] if accepted else []),
-            f"The same is in {self.file}. Ctrl-C stop_signals everything.",
+            f"The same is in {self.file}. Ctrl-C stops everything.",
             "",
         ]
         self.console.write("\n".join(lines))

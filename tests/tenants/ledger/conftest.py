@@ -77,7 +77,7 @@ def own_redis(database) -> Iterator[Redis]:
 @pytest.fixture
 def ledger(own_redis, tmp_path, settings) -> Iterator[Ledger]:
     """A ledger whose drain this process can run: `drain.drain()`."""
-    if not own_redis.running():
+    if not own_redis.is_running():
         own_redis.start()
         own_redis.wait_ready()
     made = Ledger(own_redis, tmp_path / "spool")
