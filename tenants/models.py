@@ -1,8 +1,8 @@
-"""Tenants, their keys, and the ledger of what the keys did."""
+"""Models of tenants, their API keys, key usage and policy changes."""
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
@@ -11,8 +11,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from gtapi.ids import uuid7
 from tenants import keys, scopes
+from tenants.usage.record import UsageEvent, model_fields
 
 HOST = RegexValidator(
     r"\A(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\Z",
@@ -21,7 +21,7 @@ HOST = RegexValidator(
 
 
 def normalise_host(host: str) -> str:
-    """Return a host as it is compared: lower case, without port and without the root's dot."""
+    """Return a host in lower case, without port and trailing dot, as hosts are compared."""
     host = host.strip().lower()
     if host.startswith("["):
         return host.partition("]")[0] + "]"
@@ -30,7 +30,7 @@ def normalise_host(host: str) -> str:
 
 
 class Tenant(models.Model):
-    """An organisation with agents, models and keys of its own."""
+    """An isolated customer of the gateway, which owns keys, providers, models, agents and datasets."""
 
     slug = models.SlugField(unique=True, max_length=63)
     name = models.CharField(max_length=200)
@@ -41,43 +41,43 @@ class Tenant(models.Model):
         help_text="Hosts on which this tenant's keys are accepted, separated by commas. Empty: any host.",
     )
     active = models.BooleanField(
-        default=True, help_text="While this is off, every key of the tenant is refused."
+        default=True, help_text="While off, requests with the tenant's keys are refused."
     )
     embedding = models.CharField(
         max_length=200,
         blank=True,
-        help_text="Name of the catalog entry that embeds the files of conversations, and of datasets that clients "
-        "make without naming one. Empty: those are searched by words alone.",
+        help_text="Catalog entry that embeds the files of conversations, and of datasets that clients create "
+        "without naming one. Empty: full-text search only.",
     )
     transcription = models.CharField(
         max_length=200,
         blank=True,
-        help_text="Name of the catalog entry that turns uploaded recordings into text. Empty: the only one that "
-        "can, if there is one.",
+        help_text="Catalog entry that transcribes uploaded recordings. Empty: the tenant's only entry with that "
+        "capability, if there is exactly one.",
     )
     max_file_bytes = models.PositiveBigIntegerField(
-        "largest file", null=True, blank=True, help_text="In bytes; empty: the installation's limit."
+        "maximum file size", null=True, blank=True, help_text="In bytes. Empty: the installation's limit."
     )
     max_files = models.PositiveBigIntegerField(
-        "most files", null=True, blank=True, help_text="Empty: the installation's limit."
+        "maximum files", null=True, blank=True, help_text="Empty: the installation's limit."
     )
     max_stored_bytes = models.PositiveBigIntegerField(
-        "most bytes of all files", null=True, blank=True, help_text="Empty: the installation's limit."
+        "maximum storage", null=True, blank=True, help_text="In bytes. Empty: the installation's limit."
     )
     max_dataset_files = models.PositiveBigIntegerField(
-        "most files in datasets",
+        "maximum dataset files",
         null=True,
         blank=True,
-        help_text="One that is in several is counted in each. Empty: the installation's limit.",
+        help_text="A file in several datasets counts once for each. Empty: the installation's limit.",
     )
     max_datasets = models.PositiveBigIntegerField(
-        "most datasets", null=True, blank=True, help_text="Empty: the installation's limit."
+        "maximum datasets", null=True, blank=True, help_text="Empty: the installation's limit."
     )
     record_answers = models.BooleanField(
-        "record why",
+        "record explanations",
         default=False,
-        help_text="Keep the passages that each answer was given, so that an operator can ask why it says what "
-        "it says.",
+        help_text="Store the chunks that each answer was based on, so that operators can see why it says what it "
+        "says.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -98,7 +98,7 @@ class InferenceKeyQuerySet(models.QuerySet["InferenceKey"]):
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
 
     def revoke(self) -> int:
-        """Revoke every key of the set for good; returns how many were live until now."""
+        """Revoke the keys for good and return how many were not revoked before."""
         return self.filter(revoked_at=None).update(revoked_at=timezone.now())
 
     def issue(
@@ -109,7 +109,7 @@ class InferenceKeyQuerySet(models.QuerySet["InferenceKey"]):
         *,
         expires_at: datetime | None = None,
     ) -> tuple["InferenceKey", str]:
-        """Make a key and return it with its plain text, which cannot be had again."""
+        """Create a key and return it with its plain text, which is not stored."""
         new = keys.generate()
         key = InferenceKey(
             tenant=tenant,
@@ -125,7 +125,7 @@ class InferenceKeyQuerySet(models.QuerySet["InferenceKey"]):
 
 
 class InferenceKey(models.Model):
-    """A client's credential. What it may do is its scopes and grants, and nothing else."""
+    """A client's API key. Its scopes and grants are all that it may do."""
 
     tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="keys")
     name = models.CharField(max_length=100)
@@ -133,7 +133,7 @@ class InferenceKey(models.Model):
     digest = models.BinaryField(max_length=32, editable=False)
     scopes = ArrayField(models.CharField(max_length=40), default=list, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: it does not expire.")
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = InferenceKeyQuerySet.as_manager()
@@ -144,8 +144,8 @@ class InferenceKey(models.Model):
             models.UniqueConstraint(
                 fields=["tenant", "name"],
                 condition=Q(revoked_at=None),
-                name="tenants_one_live_key_a_name",
-                violation_error_message="This tenant has a key of that name that is not revoked.",
+                name="tenants_unique_unrevoked_key_name",
+                violation_error_message="This tenant already has an active key with this name.",
             ),
         ]
 
@@ -155,16 +155,16 @@ class InferenceKey(models.Model):
     def clean(self) -> None:
         super().clean()
         if unknown := scopes.unknown_scopes(self.scopes):
-            raise ValidationError({"scopes": f"There is no scope {', '.join(unknown)}."})
+            raise ValidationError({"scopes": f"Unknown scopes: {', '.join(unknown)}."})
 
     def revoke(self) -> bool:
-        """Revoke the key for good; tells whether it was live until now."""
+        """Revoke the key for good and return whether it was not revoked before."""
         revoked = bool(InferenceKey.objects.filter(pk=self.pk).revoke())
         self.refresh_from_db(fields=["revoked_at"])
         return revoked
 
     def rotate(self) -> str:
-        """Give the key a new secret and return its plain text; id, scopes, grants and history stay.
+        """Replace the key's secret and return the new plain text; id, scopes, grants and history stay.
 
         Raises:
             ValidationError: the key is revoked.
@@ -174,7 +174,7 @@ class InferenceKey(models.Model):
             public_id=new.public_id, digest=new.digest
         )
         if not changed:
-            raise ValidationError("A revoked key cannot be given a new secret.")
+            raise ValidationError("A revoked key cannot be rotated.")
         self.refresh_from_db(fields=["public_id", "digest"])
         return new.plain
 
@@ -189,17 +189,17 @@ class InferenceKey(models.Model):
 
 
 class KeyActivity(models.Model):
-    """When a key was last used. Apart from the key, so that use does not count as a change of the policy."""
+    """When a key was last used; a separate table, so that using a key is not a policy change."""
 
     key = models.OneToOneField(InferenceKey, models.CASCADE, primary_key=True, related_name="activity")
     last_used_at = models.DateTimeField()
 
 
 class PolicyChange(models.Model):
-    """A line in the log of changes that matter to the policy, written by triggers and read by every process.
+    """A logged change to a table that policy decisions depend on, written by triggers and read by every process.
 
-    ``xid`` is the transaction that wrote it: a reader that starts at the oldest transaction still open at its
-    last look misses nothing, whatever order the commits come in.
+    ``xid`` is the transaction that wrote the row. A reader resumes at the oldest transaction that was open during
+    its last read, so it misses nothing, whatever the order of commits.
     """
 
     tenant_id = models.BigIntegerField()
@@ -207,43 +207,33 @@ class PolicyChange(models.Model):
     created_at = models.DateTimeField(db_index=True)
 
 
-#: In the place of a key in what is booked: what an operator did, or an unattended worker for one.
+#: The ``key_id`` of usage that no key caused: an operator's actions and background work for them.
 NO_KEY = 0
 
 
-class UsageRecord(models.Model):
-    """One authenticated request, or a call of a model in the course of other work.
+if TYPE_CHECKING:
+    # The type checker reads the columns' types from the dataclass.
+    class _UsageColumns(UsageEvent, models.Model):
+        created_at: datetime  # type: ignore[assignment]
 
-    The table is partitioned by month on the id, a UUID of version 7. There are no foreign keys: the record outlives
-    what it names. Its key is ``NO_KEY`` where an operator had the work done. In the processing of a file the id of
-    the request is the file's, in that of a dataset's index the dataset's. ``provider``, ``raw_model`` and
-    ``error_detail`` are for operators' eyes.
+        class Meta:
+            abstract = True
+
+else:
+    _UsageColumns = models.Model
+
+
+class UsageRecord(_UsageColumns):
+    """A row of the usage table: one authenticated request, or a call to a model during background work.
+
+    The columns are declared in ``UsageEvent``. The table is partitioned by month on the id, a UUIDv7. It has no
+    foreign keys, since records outlive the tenants and keys they name. ``key_id`` is ``NO_KEY`` for work that an
+    operator started. While a file is processed, ``request_id`` is the file's id; while a dataset is indexed, it is
+    the dataset's. Clients never see ``provider``, ``raw_model`` and ``error_detail``.
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    created_at = models.DateTimeField()
-    tenant_id = models.BigIntegerField()
-    key_id = models.BigIntegerField()
-    request_id = models.CharField(max_length=40)
-    route = models.CharField(max_length=60)
-    model = models.CharField(max_length=200, blank=True, help_text="The name that the client asked for")
-    agent_version = models.IntegerField(null=True)
-    provider = models.CharField(max_length=100, blank=True)
-    raw_model = models.CharField(max_length=200, blank=True)
-    streamed = models.BooleanField(default=False)
-    status = models.SmallIntegerField(help_text="HTTP status; 499 where the client left")
-    error_code = models.CharField(max_length=60, blank=True)
-    error_detail = models.TextField(blank=True)
-    input_tokens = models.BigIntegerField(default=0)
-    output_tokens = models.BigIntegerField(default=0)
-    cached_tokens = models.BigIntegerField(default=0)
-    reasoning_tokens = models.BigIntegerField(default=0)
-    characters = models.BigIntegerField(default=0, db_default=0, help_text="Of text that was spoken")
-    audio_ms = models.BigIntegerField(default=0, db_default=0, help_text="Of sound that was heard")
-    images = models.IntegerField(default=0, db_default=0, help_text="Images that were made")
-    estimated = models.BooleanField(default=False, help_text="The provider did not report the tokens")
-    latency_ms = models.IntegerField(default=0)
-    first_token_ms = models.IntegerField(null=True)
+    # In a class body this is the namespace that the class is made from (PEP 667).
+    locals().update(model_fields())
 
     class Meta:
         ordering = ["-id"]
@@ -257,5 +247,5 @@ class UsageRecord(models.Model):
         return self.request_id
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Refuse: records are written by the ledger alone."""
-        raise ValidationError("A usage record cannot be changed.")
+        """Refuse: only the ledger writes usage records."""
+        raise ValidationError("Usage records cannot be changed.")

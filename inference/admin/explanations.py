@@ -35,7 +35,7 @@ class ExplanationAdmin(LookedAtAdmin[Explanation]):
     search_fields = ("=request_id",)
     search_help_text = "Request id"
     when_empty = (
-        "While a tenant has «Record why» turned on, the passages that each answer from its data was given are kept "
+        "While a tenant has “Record explanations” on, the chunks that each answer from its data was given are kept "
         "here. It is on the tenant's page, under «Files and answers»."
     )
     filled_from = ("tenants_tenant", "Open the tenants")

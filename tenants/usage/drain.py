@@ -183,9 +183,9 @@ def _copy(cursor: CursorWrapper, events: Sequence[UsageEvent]) -> int:
         cursor.execute(statement)
     with cursor.copy(f"COPY tenants_usage_incoming ({_NAMES}) FROM STDIN") as copy:
         for event in events:
-            row = [getattr(event, name) for name in COLUMNS]
-            row[1] = datetime.fromtimestamp(event.created_at, UTC)
-            copy.write_row(row)
+            values = {name: getattr(event, name) for name in COLUMNS}
+            values["created_at"] = datetime.fromtimestamp(event.created_at, UTC)
+            copy.write_row(list(values.values()))
     cursor.execute(STORE)
     new = int(cursor.rowcount)
     cursor.execute(LAST_USED)

@@ -1,155 +1,170 @@
-"""One usage record on its way from a request to the table: a line of JSON, and the values a column can hold."""
+"""``UsageEvent``, the record of one authenticated request, and its encoding as a line of JSON.
+
+The fields of ``UsageEvent`` are the only declaration of the usage table's columns. The model ``UsageRecord``, the
+statements of the drain and the limits that ``clean`` enforces derive from them.
+"""
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from functools import partial
+from typing import Annotated, Any, get_type_hints
 from uuid import UUID
 
 import orjson
+from django.db import models
+from django.db.backends.base.operations import BaseDatabaseOperations
 
-#: The longest text of each column, in characters. The one of ``error_detail`` is ours: its column has no limit.
-TEXTS = {
-    "request_id": 40,
-    "route": 60,
-    "model": 200,
-    "provider": 100,
-    "raw_model": 200,
-    "error_code": 60,
-    "error_detail": 2000,
-}
-#: The largest number of each column.
-NUMBERS = {
-    "status": 2**15 - 1,
-    "input_tokens": 2**63 - 1,
-    "output_tokens": 2**63 - 1,
-    "cached_tokens": 2**63 - 1,
-    "reasoning_tokens": 2**63 - 1,
-    "characters": 2**63 - 1,
-    "audio_ms": 2**63 - 1,
-    "images": 2**31 - 1,
-    "latency_ms": 2**31 - 1,
-}
-OPTIONAL_NUMBERS = {"agent_version": 2**31 - 1, "first_token_ms": 2**31 - 1}
-FLAGS = ("streamed", "estimated")
-#: A line longer than this holds a text that is too long, or nearly.
+from gtapi.ids import uuid7
+
+#: An encoded event longer than this probably contains a text that exceeds its column.
 LONG_LINE = 4096
-#: The last second of the year 9999, beyond which Python has no date.
+#: The last second of the year 9999, the latest that Python's ``datetime`` can represent.
 LAST_SECOND = 253_402_300_799
 
 
 @dataclass(slots=True)
 class UsageEvent:
-    """What is recorded of one authenticated request; ``created_at`` is in Unix seconds."""
+    """What is recorded of one authenticated request; ``created_at`` is in Unix seconds.
 
-    id: UUID
-    created_at: float
-    tenant_id: int
-    key_id: int
-    request_id: str
-    route: str
-    model: str = ""
-    agent_version: int | None = None
-    provider: str = ""
-    raw_model: str = ""
-    streamed: bool = False
-    status: int = 200
-    error_code: str = ""
-    error_detail: str = ""
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-    characters: int = 0
-    audio_ms: int = 0
-    images: int = 0
-    estimated: bool = False
-    latency_ms: int = 0
-    first_token_ms: int | None = None
+    To add a column, add a field here and run ``makemigrations``. A column added after a release needs a
+    ``db_default``, since processes of the previous release still insert rows during an upgrade.
+    """
+
+    id: Annotated[UUID, models.UUIDField(primary_key=True, default=uuid7, editable=False)]
+    created_at: Annotated[float, models.DateTimeField()]
+    tenant_id: Annotated[int, models.BigIntegerField()]
+    key_id: Annotated[int, models.BigIntegerField()]
+    request_id: Annotated[str, models.CharField(max_length=40)]
+    route: Annotated[str, models.CharField(max_length=60)]
+    model: Annotated[
+        str, models.CharField(max_length=200, blank=True, help_text="The name that the client sent")
+    ] = ""
+    agent_version: Annotated[int | None, models.IntegerField(null=True)] = None
+    provider: Annotated[str, models.CharField(max_length=100, blank=True)] = ""
+    raw_model: Annotated[str, models.CharField(max_length=200, blank=True)] = ""
+    streamed: Annotated[bool, models.BooleanField()] = False
+    status: Annotated[
+        int, models.SmallIntegerField(help_text="HTTP status; 499 if the client disconnected")
+    ] = 200
+    error_code: Annotated[str, models.CharField(max_length=60, blank=True)] = ""
+    # The column is unlimited; longer details are cut.
+    error_detail: Annotated[str, models.TextField(max_length=2000, blank=True)] = ""
+    input_tokens: Annotated[int, models.BigIntegerField()] = 0
+    output_tokens: Annotated[int, models.BigIntegerField()] = 0
+    cached_tokens: Annotated[int, models.BigIntegerField()] = 0
+    reasoning_tokens: Annotated[int, models.BigIntegerField()] = 0
+    characters: Annotated[
+        int, models.BigIntegerField(db_default=0, help_text="Characters of text converted to speech")
+    ] = 0
+    audio_ms: Annotated[
+        int, models.BigIntegerField(db_default=0, help_text="Milliseconds of audio transcribed")
+    ] = 0
+    images: Annotated[int, models.IntegerField(db_default=0, help_text="Images generated")] = 0
+    estimated: Annotated[
+        bool, models.BooleanField(help_text="The gateway counted the tokens; the provider reported none")
+    ] = False
+    latency_ms: Annotated[int, models.IntegerField()] = 0
+    first_token_ms: Annotated[int | None, models.IntegerField(null=True)] = None
 
 
-COLUMNS = tuple(field.name for field in fields(UsageEvent))
+def model_fields() -> Iterator[tuple[str, "models.Field[Any, Any]"]]:
+    """Yield the columns of the usage table as model fields, with the defaults of ``UsageEvent``."""
+    annotations = get_type_hints(UsageEvent, include_extras=True)
+    for column in fields(UsageEvent):
+        field = annotations[column.name].__metadata__[0].clone()
+        if column.default not in (MISSING, None):
+            field.default = column.default
+        yield column.name, field
 
 
 def pack(event: UsageEvent) -> bytes:
-    """Return the event as one line of JSON, without the line's end.
+    """Return the event as one line of JSON, without a newline.
 
     Raises:
-        ValueError: id, moment, tenant or key are not what they have to be.
+        ValueError: the id, time, tenant or key is invalid.
     """
     try:
-        # The two texts that others choose: a long one is cut before it costs anything.
+        # Clients and providers choose these two texts: check their length before encoding them.
         if len(event.model) + len(event.error_detail) < LONG_LINE:
             line = orjson.dumps(event)
             if len(line) < LONG_LINE and b"\\u0000" not in line:
                 return line
     except TypeError:
-        # Half a surrogate pair, a number beyond 64 bits or a wrong type: what can be kept is kept.
+        # A lone surrogate, an integer beyond 64 bits or a wrong type, which `clean` corrects.
         pass
     return orjson.dumps(clean(asdict(event)))
 
 
 def unpack(line: bytes) -> UsageEvent:
-    """Return the event of a line, fit for the table whatever the line says. Raises ValueError for garbage."""
+    """Return the event of a line, corrected to fit the table. Raises ValueError if the line is not an event."""
     values = orjson.loads(line)
     if not isinstance(values, dict):
-        raise ValueError("the line is not an object")  # noqa: TRY004 - one kind of error for a bad line
+        raise ValueError("the line is not a JSON object")  # noqa: TRY004 - one kind of error for a bad line
     return clean(values)
 
 
 def clean(values: Mapping[str, Any]) -> UsageEvent:
-    """Return an event that its columns can hold: texts cut and scrubbed, numbers within their range.
+    """Return an event that fits its columns: texts cut and sanitized, numbers clamped to the column's range.
 
     Raises:
-        ValueError: id, moment, tenant or key are not what they have to be.
+        ValueError: the id, time, tenant or key is invalid.
     """
-    cleaned: dict[str, Any] = {name: _text(values.get(name), limit) for name, limit in TEXTS.items()}
-    for name, limit in NUMBERS.items():
-        cleaned[name] = _number(values.get(name), limit) or 0
-    for name, limit in OPTIONAL_NUMBERS.items():
-        cleaned[name] = _number(values.get(name), limit)
-    for name in FLAGS:
-        cleaned[name] = bool(values.get(name))
-    return UsageEvent(
-        id=_id(values.get("id")),
-        created_at=_moment(values.get("created_at")),
-        tenant_id=_owner(values.get("tenant_id")),
-        key_id=_owner(values.get("key_id")),
-        **cleaned,
-    )
+    return UsageEvent(**{name: cleaner(values.get(name)) for name, cleaner in _CLEANERS.items()})
 
 
-def _text(value: Any, limit: int) -> str:
+def _clean_text(value: Any, *, limit: int) -> str:
     if value is None:
         return ""
     text = value if isinstance(value, str) else str(value)
     if len(text) > limit:
         text = text[:limit]
-    # PostgreSQL stores no NUL, and UTF-8 has no half of a surrogate pair.
-    return text if text.isascii() and "\0" not in text else _scrub(text)
+    # PostgreSQL cannot store NUL, and UTF-8 cannot encode lone surrogates.
+    return text if text.isascii() and "\0" not in text else _sanitize(text)
 
 
-def _scrub(text: str) -> str:
+def _sanitize(text: str) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
-def _number(value: Any, limit: int) -> int | None:
+def _clean_number(value: Any, *, limit: int, default: int | None) -> int | None:
     if not isinstance(value, int) and not (isinstance(value, float) and math.isfinite(value)):
-        return None
+        return default
     return max(-limit, min(limit, int(value)))
 
 
-def _id(value: Any) -> UUID:
+def _clean_uuid(value: Any) -> UUID:
     return value if isinstance(value, UUID) else UUID(str(value))
 
 
-def _moment(value: Any) -> float:
+def _clean_time(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LAST_SECOND:
-        raise ValueError("created_at is not a moment")
+        raise ValueError("created_at is not a valid time")
     return value
 
 
-def _owner(value: Any) -> int:
+def _clean_row_id(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
-        raise ValueError("a tenant or key is not an id")
+        raise ValueError("the id of a tenant or key is invalid")
     return value
+
+
+def _cleaner(field: "models.Field[Any, Any]") -> Callable[[Any], Any]:
+    match field:
+        case models.UUIDField():
+            return _clean_uuid
+        case models.DateTimeField():
+            return _clean_time
+        case models.BooleanField():
+            return bool
+        case models.CharField() | models.TextField():
+            return partial(_clean_text, limit=field.max_length or 0)
+    if not field.null and not field.has_default():
+        return _clean_row_id
+    _, limit = BaseDatabaseOperations.integer_field_ranges[field.get_internal_type()]
+    return partial(_clean_number, limit=limit, default=None if field.null else 0)
+
+
+_CLEANERS = {name: _cleaner(field) for name, field in model_fields()}
+#: The names of the columns, in the order of the table.
+COLUMNS = tuple(_CLEANERS)

@@ -68,7 +68,7 @@ def test_a_record_of_any_shape_can_be_looked_at(operator, world, passages):
 def test_where_nothing_is_recorded_it_says_how_to_turn_that_on(operator, staff, world):
     usage = record(world)
     found = why(operator, usage.request_id)
-    assert f"{world.tenant.name} does not record why." in text(found)
+    assert f"{world.tenant.name} does not record explanations." in text(found)
     assert url("tenants_tenant_change", world.tenant.pk) in found.content.decode()
     looking = why(staff("inference.view_explanation"), usage.request_id)
     assert f"Open {world.tenant.name}" not in text(looking)

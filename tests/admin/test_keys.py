@@ -75,7 +75,7 @@ class TestNewKey:
     def test_sending_the_form_again_shows_no_second_key(self, operator, world, form):
         add(operator, world, form)
         response = add(operator, world, form)
-        assert "This tenant has a key of that name that is not revoked." in text(response)
+        assert "This tenant already has an active key with this name." in text(response)
         assert "plain" not in response.context
 
     def test_it_has_the_scopes_of_its_kind_and_those_that_were_ticked(self, operator, world, form):

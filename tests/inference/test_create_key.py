@@ -106,7 +106,7 @@ def test_what_is_wrong_is_one_sentence_and_makes_no_key(world, arguments, senten
 
 def test_a_name_that_a_live_key_has_is_refused(world):
     create(world, "--name", "web")
-    with pytest.raises(CommandError, match="This tenant has a key of that name that is not revoked"):
+    with pytest.raises(CommandError, match="This tenant already has an active key with this name"):
         create(world, "--name", "web")
     InferenceKey.objects.filter(tenant=world.tenant, name="web").revoke()
     assert create(world, "--name", "web").startswith("gtak_")

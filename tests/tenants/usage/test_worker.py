@@ -1,7 +1,7 @@
 """Celery's worker and beat drain by themselves, with the settings of production."""
 
-from tests.tenants.ledger.conftest import stored
-from tests.tenants.ledger.processes import Process, fields
+from tests.tenants.usage.conftest import stored
+from tests.tenants.usage.processes import Process, fields
 from tests.waiting import eventually
 
 

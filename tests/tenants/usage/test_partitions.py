@@ -12,7 +12,7 @@ from gtapi.ids import uuid7_floor
 from tenants import tasks
 from tenants.models import UsageRecord
 from tenants.usage import drain, partitions
-from tests.tenants.ledger.processes import fields
+from tests.tenants.usage.processes import fields
 
 
 @pytest.fixture(autouse=True)

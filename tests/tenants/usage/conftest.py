@@ -12,7 +12,7 @@ from gtapi.stack.redis import Redis
 from tenants.models import UsageRecord
 from tenants.usage import drain
 from tests import environment
-from tests.tenants.ledger.processes import Process
+from tests.tenants.usage.processes import Process
 from tests.waiting import eventually
 
 _numbers = itertools.count(1)

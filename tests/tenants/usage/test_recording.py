@@ -12,8 +12,8 @@ from tenants.models import UsageRecord
 from tenants.usage import drain
 from tenants.usage import ledger as product
 from tenants.usage.redis_stream import STREAM
-from tests.tenants.ledger.conftest import stored
-from tests.tenants.ledger.processes import fields
+from tests.tenants.usage.conftest import stored
+from tests.tenants.usage.processes import fields
 from tests.waiting import eventually
 
 

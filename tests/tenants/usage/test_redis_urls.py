@@ -19,7 +19,7 @@ from tenants.usage import ledger as product
 from tenants.usage.redis_stream import STREAM
 from tests import environment
 from tests.gateway import free_port
-from tests.tenants.ledger.test_recording import entry
+from tests.tenants.usage.test_recording import entry
 from tests.waiting import eventually
 
 PASSWORD = "p@ss/word"

@@ -1,6 +1,6 @@
 """Processes of the ledger's tests: one that records usage as a web process does, and one that drains it.
 
-`python -m tests.tenants.ledger.processes record` reads lists of entries as lines of JSON and answers each with the
+`python -m tests.tenants.usage.processes record` reads lists of entries as lines of JSON and answers each with the
 ids once the records are durable; `… drain` drains again and again until it is killed.
 """
 
@@ -35,7 +35,7 @@ class Process:
 
     def __init__(self, task: str, variables: dict[str, str]) -> None:
         self.child = subprocess.Popen(
-            [sys.executable, "-m", "tests.tenants.ledger.processes", task],
+            [sys.executable, "-m", "tests.tenants.usage.processes", task],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**environment.VARIABLES, **variables, "PATH": ""},

@@ -14,8 +14,8 @@ from tenants.models import KeyActivity, PolicyChange, UsageRecord
 from tenants.usage import drain
 from tenants.usage.redis_stream import DEAD_LETTERS, FIELD, STREAM
 from tests import factories
-from tests.tenants.ledger.conftest import stored
-from tests.tenants.ledger.processes import fields
+from tests.tenants.usage.conftest import stored
+from tests.tenants.usage.processes import fields
 from tests.waiting import eventually
 
 
