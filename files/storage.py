@@ -37,7 +37,7 @@ class OnDisk(DjangoFile):  # type: ignore[type-arg] # not generic at run time
         return str(self._path)
 
 
-def opened(name: str) -> "DjangoFile[bytes]":
+def open_file(name: str) -> "DjangoFile[bytes]":
     """Open a stored file for reading.
 
     Raises:
@@ -66,7 +66,7 @@ def put(path: Path, name: str) -> None:
         raise RuntimeError(f"{name} was there already")
 
 
-def discard(names: Iterable[str]) -> list[str]:
+def delete(names: Iterable[str]) -> list[str]:
     """Remove files from storage and return those that are gone; of the others the log says why they stay."""
     gone = []
     for name in names:

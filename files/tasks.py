@@ -32,7 +32,7 @@ def sweep_uploads() -> None:
     """Remove what broken-off uploads have left in storage, in the tables and in this machine's temporary folder."""
     tempdirs.remove_abandoned(multipart.PREFIX)
     try:
-        cleanup.sweep()
+        cleanup.clean_up()
     except AWAY as error:
         logger.warning("uploads are not swept: %s", type(error).__name__)
 

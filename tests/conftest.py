@@ -50,7 +50,7 @@ MODELS = ("tests/local_models",)
 INGESTING = (
     "tests/files/ingestion",
     "tests/files/test_dataset_files.py",
-    "tests/files/test_vector_stores_ready.py",
+    "tests/files/test_sdk_polling.py",
     "tests/test_runbooks.py",
     "tests/e2e/test_answers_from_data.py",
 )

@@ -19,7 +19,7 @@ from files.admin.metrics import WORKING
 from files.ingestion.claims import ATTEMPTS, WORKER_DEATHS
 from files.ingestion.reprocess import process_again
 from files.models import Chunk, Dataset, DatasetFile
-from files.uploads import stored_files
+from files.uploads import deletion
 from gtapi.templatetags.amounts import ago
 from gtapi.templatetags.amounts import size as size_text
 from gtapi.text import pluralize
@@ -219,11 +219,11 @@ class DatasetFileAdmin(LookedAtAdmin[DatasetFile]):
     # --- deletion -------------------------------------------------------------------------------------------
 
     def delete_model(self, request: HttpRequest, obj: DatasetFile) -> None:
-        stored_files.detach(obj)
+        deletion.detach(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[DatasetFile]) -> None:
         for dataset_file in queryset:
-            stored_files.detach(dataset_file)
+            deletion.detach(dataset_file)
 
     # --- columns --------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from files.admin.metrics import summary, summary_of_each
 from files.ingestion.reprocess import process_again
 from files.ingestion.wakeup import wake
 from files.models import ChunkVector, Dataset, DatasetFile, DatasetGrant
-from files.uploads import stored_files
+from files.uploads import deletion
 from files.uploads.quotas import Quotas
 from gtapi.templatetags.amounts import ago, ahead
 from gtapi.templatetags.amounts import size as size_text
@@ -289,11 +289,11 @@ class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
     # --- deletion -------------------------------------------------------------------------------------------
 
     def delete_model(self, request: HttpRequest, obj: Dataset) -> None:
-        stored_files.remove_dataset(obj)
+        deletion.delete_dataset(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Dataset]) -> None:
         for dataset in queryset:
-            stored_files.remove_dataset(dataset)
+            deletion.delete_dataset(dataset)
 
     # --- columns --------------------------------------------------------------------------------------------
 

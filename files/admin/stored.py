@@ -11,7 +11,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, 
 
 from files.admin import downloads
 from files.models import DatasetFile, File
-from files.uploads import stored_files
+from files.uploads import deletion
 from gtapi.templatetags.amounts import ago, ahead
 from gtapi.templatetags.amounts import size as size_text
 from gtapi.text import pluralize
@@ -81,11 +81,11 @@ class FileAdmin(LookedAtAdmin[File]):
     # --- deletion -------------------------------------------------------------------------------------------
 
     def delete_model(self, request: HttpRequest, obj: File) -> None:
-        stored_files.remove(obj)
+        deletion.delete_file(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[File]) -> None:
         for file in queryset:
-            stored_files.remove(file)
+            deletion.delete_file(file)
 
     # --- columns --------------------------------------------------------------------------------------------
 

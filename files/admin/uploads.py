@@ -10,8 +10,8 @@ from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.http import HttpRequest
 
 from files.models import Dataset, File
-from files.uploads import stored_files
 from files.uploads.quotas import Quotas
+from files.uploads.store import FileUpload, IncomingFile, store_upload
 from gtapi.errors import APIError, RequestTooLarge
 
 #: What a form's boundaries and headers may add to a file.
@@ -53,14 +53,16 @@ def receive(dataset: Dataset, files: Iterable[Any]) -> list[Received]:
 
 
 def _receive(dataset: Dataset, held: TemporaryUploadedFile) -> Received:
-    incoming = stored_files.Incoming(
+    incoming = IncomingFile(
         path=Path(held.temporary_file_path()),
         filename=held.name or "",
         content_type=held.content_type or "",
         size=held.size or 0,
     )
     try:
-        kept = stored_files.keep(dataset.tenant_id, None, File.Origin.DATASET, incoming, dataset=dataset)
+        kept = store_upload(
+            FileUpload(dataset.tenant_id, None, File.Origin.DATASET, incoming, dataset=dataset)
+        )
     except APIError as error:
         # Trying again helps only where the server was at fault.
         return Received(incoming.filename, error=error.message, final=error.status < 500, status=error.status)

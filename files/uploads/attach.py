@@ -1,4 +1,4 @@
-"""Files that clients put into datasets: which ones, and in which way."""
+"""Attaching stored files to a dataset: which files, and how each is chunked."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,23 +9,23 @@ from django.db.models import QuerySet
 from files.ingestion import reprocess
 from files.ingestion.wakeup import wake
 from files.models import Dataset, DatasetFile, File, FileBatch
-from files.uploads import quotas, stored_files
-from files.uploads.quotas import Quotas
+from files.uploads.access import lock_for_adding, readable_files
+from files.uploads.quotas import Quotas, lock_tenant
 from gtapi.errors import NotFound
 from gtapi.validation import invalid, of_type
 
 JSON = dict[str, Any]
 State = DatasetFile.State
-#: Most files that are put into a dataset by one request.
+#: Most files that one request may attach to a dataset.
 MAX_FILES = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that is to be in a dataset.
+    """A file to attach to a dataset.
 
-    ``attributes`` None leaves those that it has there; ``chunking`` None leaves to us how it is cut. ``param`` is
-    where the client named it.
+    ``attributes`` None keeps the attributes it has there; ``chunking`` None uses the default. ``param`` is the
+    request parameter that named the file.
     """
 
     file_id: str
@@ -35,7 +35,7 @@ class Attachment:
 
 
 def check_ids(name: str, file_ids: Any) -> list[str]:
-    """Return ids of files, each once."""
+    """Return the ids of a list of files, without repetitions."""
     if file_ids is None:
         return []
     of_type(list)(name, file_ids)
@@ -46,90 +46,96 @@ def check_ids(name: str, file_ids: Any) -> list[str]:
     return list(dict.fromkeys(file_ids))
 
 
-def attach(
-    dataset: Dataset, key_id: int, wanted: Sequence[Attachment], batch: FileBatch | None = None
+def attach_files(
+    dataset: Dataset, key_id: int, attachments: Sequence[Attachment], batch: FileBatch | None = None
 ) -> None:
-    """Put files that a key may read, each named once, into a dataset, and have them processed there.
+    """Attach files that a key may read to a dataset, and queue them for processing; each file is named once.
 
-    One that is there already stays, with the attributes of this time, and is processed again where it had failed or
-    was cancelled, or is to be cut in another way. ``batch`` is a new one, which is stored with them. However many
-    files there are, it takes the same few statements. To be called in a transaction.
+    A file that the dataset already has keeps its row and takes the new attributes. It is processed again if it had
+    failed or was cancelled, or if it is to be chunked differently. ``batch`` is an unsaved batch, saved with them.
+    The number of statements does not depend on the number of files. Call it in a transaction.
 
     Raises:
-        NotFound: the key may not read one of them, or there is no such file; none is placed then.
-        PermissionDenied: the tenant's files would be in datasets too often; none is placed then, either.
+        NotFound: the key may not read one of the files, or it does not exist; none is attached.
+        PermissionDenied: the tenant's limit of files in datasets would be exceeded; none is attached.
     """
-    ids = [one.file_id for one in wanted if "\0" not in one.file_id]
-    files = stored_files.readable(key_id, dataset.tenant_id).filter(pk__in=ids)
-    _check(wanted, files.values_list("pk", flat=True))
-    quotas.lock_tenant(dataset.tenant_id)
-    # In one order for everybody: requests that name the same files would wait for each other for ever.
+    ids = [attachment.file_id for attachment in attachments if "\0" not in attachment.file_id]
+    files = readable_files(key_id, dataset.tenant_id).filter(pk__in=ids)
+    _check_exist(attachments, files.values_list("pk", flat=True))
+    lock_tenant(dataset.tenant_id)
+    # Always in the same order: otherwise concurrent requests that name the same files could deadlock.
     locked = File.objects.live().filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
-    _check(wanted, locked.values_list("pk", flat=True))
-    found = {
+    _check_exist(attachments, locked.values_list("pk", flat=True))
+    existing = {
         dataset_file.file_id: dataset_file for dataset_file in dataset.dataset_files.filter(file__in=ids)
     }
-    new = [one for one in wanted if one.file_id not in found]
+    new = [attachment for attachment in attachments if attachment.file_id not in existing]
     if new:
         Quotas.of(dataset.tenant_id).check_dataset_files(dataset.tenant_id, len(new))
     if batch is not None:
-        # Only now, since its row holds the dataset, which everybody locks after files.
+        # Not earlier: its foreign key locks the dataset, which every transaction locks after the files.
         batch.save(force_insert=True)
     if new:
         _add(dataset, key_id, new, batch)
-    _change([(found[one.file_id], one) for one in wanted if one.file_id in found], key_id, batch)
+    changes = [(existing[item.file_id], item) for item in attachments if item.file_id in existing]
+    _change(changes, key_id, batch)
 
 
-def _check(wanted: Iterable[Attachment], file_ids: Iterable[str]) -> None:
-    there = set(file_ids)
-    for one in wanted:
-        if one.file_id not in there:
-            raise NotFound(f"There is no file '{one.file_id}'.", param=one.param, code="file_not_found")
+def _check_exist(attachments: Iterable[Attachment], file_ids: Iterable[str]) -> None:
+    existing = set(file_ids)
+    for attachment in attachments:
+        if attachment.file_id not in existing:
+            raise NotFound(
+                f"There is no file '{attachment.file_id}'.", param=attachment.param, code="file_not_found"
+            )
 
 
-def _add(dataset: Dataset, key_id: int, wanted: Iterable[Attachment], batch: FileBatch | None) -> None:
-    stored_files.hold_dataset(dataset)
+def _add(dataset: Dataset, key_id: int, attachments: Iterable[Attachment], batch: FileBatch | None) -> None:
+    lock_for_adding(dataset)
     DatasetFile.objects.bulk_create(
         DatasetFile(
             tenant_id=dataset.tenant_id,
             dataset=dataset,
-            file_id=one.file_id,
+            file_id=attachment.file_id,
             batch=batch,
             requested_by_id=key_id,
-            attributes=one.attributes or {},
-            chunking=one.chunking,
+            attributes=attachment.attributes or {},
+            chunking=attachment.chunking,
         )
-        for one in wanted
+        for attachment in attachments
     )
     wake()
 
 
-def _change(found: Sequence[tuple[DatasetFile, Attachment]], key_id: int, batch: FileBatch | None) -> None:
-    """Make places that are there what is wanted of them now; columns that stay are not written."""
-    noted: list[DatasetFile] = []
-    cut: list[DatasetFile] = []
+def _change(changes: Sequence[tuple[DatasetFile, Attachment]], key_id: int, batch: FileBatch | None) -> None:
+    """Apply attachments to rows that exist; columns that do not change are not written."""
+    new_attributes: list[DatasetFile] = []
+    new_chunking: list[DatasetFile] = []
     failed: list[DatasetFile] = []
-    for dataset_file, one in found:
-        if one.attributes is not None and dataset_file.attributes != one.attributes:
-            dataset_file.attributes = one.attributes
-            noted.append(dataset_file)
-        if one.chunking is not None and dataset_file.chunking != one.chunking:
-            dataset_file.chunking = one.chunking
-            cut.append(dataset_file)
+    for dataset_file, attachment in changes:
+        if attachment.attributes is not None and dataset_file.attributes != attachment.attributes:
+            dataset_file.attributes = attachment.attributes
+            new_attributes.append(dataset_file)
+        if attachment.chunking is not None and dataset_file.chunking != attachment.chunking:
+            dataset_file.chunking = attachment.chunking
+            new_chunking.append(dataset_file)
         elif dataset_file.state in (State.FAILED, State.CANCELLED):
             failed.append(dataset_file)
-    changed = [dataset_file for dataset_file, _ in found] if batch is not None else [*noted, *cut, *failed]
+    if batch is None:
+        changed = [*new_attributes, *new_chunking, *failed]
+    else:
+        changed = [dataset_file for dataset_file, _ in changes]
     if not changed:
         return
-    held = DatasetFile.objects.filter(pk__in=reprocess.hold(_those(changed)))
+    locked = DatasetFile.objects.filter(pk__in=reprocess.hold(_rows(changed)))
     if batch is not None:
-        held.update(batch=batch)
-    DatasetFile.objects.bulk_update(noted, ["attributes"])
-    DatasetFile.objects.bulk_update(cut, ["chunking"])
-    # Who has one of them in work cuts it as it was to be cut before, and would make it ready with that.
-    reprocess.start_over(_those(cut), key_id)
-    reprocess.process_again(_those(failed), key_id)
+        locked.update(batch=batch)
+    DatasetFile.objects.bulk_update(new_attributes, ["attributes"])
+    DatasetFile.objects.bulk_update(new_chunking, ["chunking"])
+    # A worker that is processing one of these would finish it with the old chunking.
+    reprocess.start_over(_rows(new_chunking), key_id)
+    reprocess.process_again(_rows(failed), key_id)
 
 
-def _those(dataset_files: Iterable[DatasetFile]) -> QuerySet[DatasetFile]:
+def _rows(dataset_files: Iterable[DatasetFile]) -> QuerySet[DatasetFile]:
     return DatasetFile.objects.filter(pk__in=[dataset_file.pk for dataset_file in dataset_files])

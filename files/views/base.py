@@ -8,7 +8,7 @@ from files import datasets
 from files.datasets import Counts
 from files.models import Dataset
 from files.models.datasets import DatasetQuerySet
-from files.uploads import stored_files
+from files.uploads import access, deletion
 from files.validation import check_dataset_expiry
 from gtapi.database import in_thread
 from gtapi.validation import check_metadata, invalid
@@ -37,9 +37,9 @@ class DatasetView(AuthenticatedView):
     scopes: ClassVar[dict[str, str]] = {"POST": "datasets:write", "DELETE": "datasets:write"}
 
     @property
-    def may_remove(self) -> bool:
+    def may_delete(self) -> bool:
         """Whether the key may delete files, as changing a dataset can do."""
-        return stored_files.SCOPE in self.auth.scopes
+        return access.WRITE_SCOPE in self.auth.scopes
 
     def datasets(self) -> DatasetQuerySet:
         """Return the datasets that are granted to the key."""
@@ -57,7 +57,7 @@ class DatasetView(AuthenticatedView):
         # PostgreSQL takes no NUL, not even to look for one.
         found = None if "\0" in dataset_id else rows.filter(pk=dataset_id).first()
         if found is None:
-            raise stored_files.no_dataset(dataset_id)
+            raise access.dataset_not_found(dataset_id)
         return found
 
     def live_dataset(self, dataset_id: str) -> Dataset:
@@ -68,7 +68,7 @@ class DatasetView(AuthenticatedView):
             BadRequest: it has expired.
         """
         dataset = self.dataset(dataset_id)
-        stored_files.check_live(dataset)
+        access.check_not_expired(dataset)
         return dataset
 
 
@@ -96,8 +96,8 @@ class ShownView(DatasetView):
         Raises:
             PermissionDenied: the key lacks the scope.
         """
-        if fields.get("expires_after") is not None and not self.may_remove:
-            raise stored_files.no_removal("What is uploaded into a dataset is deleted when it expires")
+        if fields.get("expires_after") is not None and not self.may_delete:
+            raise access.deletion_refused("What is uploaded into a dataset is deleted when it expires")
 
 
 class OneView(ShownView):
@@ -118,7 +118,7 @@ class OneView(ShownView):
                 return dataset
             # Whoever empties it locks its files first.
             transaction.savepoint_rollback(before)
-            stored_files.empty_expired(dataset)
+            deletion.empty_expired_dataset(dataset)
 
     def changed(self, dataset: Dataset, fields: JSON) -> JSON:
         """Store what the key changes of a dataset that is held for it, and return its object."""
@@ -131,7 +131,5 @@ class OneView(ShownView):
         return JSONResponse(await in_thread(lambda: self.whole(self.dataset(dataset_id))))
 
     async def delete(self, request: APIRequest, dataset_id: str) -> JSONResponse:
-        await in_thread(
-            lambda: stored_files.remove_dataset(self.dataset(dataset_id), may_remove=self.may_remove)
-        )
+        await in_thread(lambda: deletion.delete_dataset(self.dataset(dataset_id), may_delete=self.may_delete))
         return JSONResponse({"id": dataset_id, "object": f"{self.called}.deleted", "deleted": True})

@@ -6,8 +6,8 @@ import orjson
 
 from files.models import DatasetFile, File
 from files.schemas.files import file_object
-from files.uploads import stored_files
-from files.uploads.stored_files import Upload
+from files.uploads import access, deletion
+from files.uploads.store import FileUpload
 from files.validation import check_attributes, check_chunking, refuse_file_expiry
 from files.views.base import DatasetView
 from files.views.uploads import UploadView
@@ -41,7 +41,7 @@ class DatasetFilesView(UploadView, DatasetView):
         dataset = await in_thread(self.live_dataset, dataset_id)
         async with self.received(request) as received:
             refuse_file_expiry(received.form)
-            upload = Upload(
+            upload = FileUpload(
                 self.auth.tenant_id,
                 self.auth.id,
                 File.Origin.DATASET,
@@ -89,7 +89,7 @@ class DatasetFileView(DatasetView):
         # PostgreSQL takes no NUL, not even to look for one.
         found = None if "\0" in file_id else dataset_files.filter(file=file_id).first()
         if found is None:
-            raise stored_files.no_file(file_id)
+            raise access.file_not_found(file_id)
         return found
 
     async def get(self, request: APIRequest, dataset_id: str, file_id: str) -> JSONResponse:
@@ -100,5 +100,5 @@ class DatasetFileView(DatasetView):
         return file_object(dataset_file.file, dataset_file, own=True)
 
     async def delete(self, request: APIRequest, dataset_id: str, file_id: str) -> JSONResponse:
-        await in_thread(lambda: stored_files.detach(self.dataset_file(dataset_id, file_id)))
+        await in_thread(lambda: deletion.detach(self.dataset_file(dataset_id, file_id)))
         return JSONResponse({"id": file_id, "object": "file", "deleted": True})

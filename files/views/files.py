@@ -11,8 +11,8 @@ from django.utils.http import content_disposition_header
 from files import storage
 from files.models import File
 from files.schemas.files import ALL_PURPOSES, PURPOSES, file_object, status_source
-from files.uploads import stored_files
-from files.uploads.stored_files import Upload
+from files.uploads import access, deletion
+from files.uploads.store import FileUpload
 from files.validation import check_file_expiry
 from files.views.uploads import UploadView, with_storage
 from gtapi.database import in_thread
@@ -43,8 +43,8 @@ class FileOwnerView(AuthenticatedView):
         # PostgreSQL takes no NUL, not even to look for one.
         if "\0" in user:
             return File.objects.none()
-        dataset_files = stored_files.visible_dataset_files(self.auth.id).live().select_related("dataset")
-        return stored_files.readable(self.auth.id, self.auth.tenant_id, user).prefetch_related(
+        dataset_files = access.visible_dataset_files(self.auth.id).live().select_related("dataset")
+        return access.readable_files(self.auth.id, self.auth.tenant_id, user).prefetch_related(
             Prefetch("dataset_files", queryset=dataset_files)
         )
 
@@ -56,7 +56,7 @@ class FileOwnerView(AuthenticatedView):
         """
         found = None if "\0" in file_id else self.files(request).filter(pk=file_id).first()
         if found is None:
-            raise stored_files.no_file(file_id)
+            raise access.file_not_found(file_id)
         return found
 
 
@@ -83,7 +83,7 @@ class FilesView(UploadView, FileOwnerView):
             if purpose is None:
                 raise missing("purpose")
             one_of(PURPOSES)("purpose", purpose)
-            upload = Upload(
+            upload = FileUpload(
                 self.auth.tenant_id,
                 self.auth.id,
                 File.Origin.FILES,
@@ -116,12 +116,12 @@ class FileView(FileOwnerView):
 
     def _delete(self, request: APIRequest, file_id: str) -> None:
         file = self.file(request, file_id)
-        if not stored_files.removable(file, self.auth.id):
+        if not access.can_delete(file, self.auth.id):
             raise PermissionDenied(
                 "This file is also another key's. It can be taken out of the dataset, but not deleted.",
                 code="file_of_another_key",
             )
-        stored_files.remove(file)
+        deletion.delete_file(file)
 
 
 class FileContentView(FileOwnerView):
@@ -136,7 +136,7 @@ class FileContentView(FileOwnerView):
             opened, first = await with_storage(_begun, file.path)
         except FileNotFoundError:
             logger.warning("%s is not in storage, or was deleted just now", file_id)
-            raise stored_files.no_file(file_id) from None
+            raise access.file_not_found(file_id) from None
         except Exception as error:
             raise _unreachable(error) from error
         response = StreamResponse(self._sent(opened, first), storage.harmless(file.content_type))
@@ -171,7 +171,7 @@ class FileContentView(FileOwnerView):
 
 def _begun(name: str) -> tuple[IO[bytes], bytes]:
     """Return an opened file and its first piece: as long as nothing is sent, there can be an error in its place."""
-    opened = storage.opened(name)
+    opened = storage.open_file(name)
     try:
         return opened, opened.read(PIECE)
     except BaseException:

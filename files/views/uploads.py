@@ -11,9 +11,8 @@ from typing import Any, ParamSpec, TypeVar
 from files import storage
 from files.models import File
 from files.schemas.files import file_object
-from files.uploads import stored_files
 from files.uploads.quotas import Quotas
-from files.uploads.stored_files import Incoming, Kept, Upload
+from files.uploads.store import FileUpload, IncomingFile, StoredUpload, begin_upload, finish_upload
 from gtapi.database import in_thread
 from gtapi.errors import BadRequest, StorageUnavailable
 from gtapi.validation import invalid, missing
@@ -42,7 +41,7 @@ class Received:
     """A form with one file in it, which lies on the disk."""
 
     form: MultipartForm
-    incoming: Incoming
+    incoming: IncomingFile
     idempotency_key: str
 
 
@@ -68,17 +67,17 @@ class UploadView(AuthenticatedView):
             raise BadRequest(f"The header 'Idempotency-Key' has at most {MAX_IDEMPOTENCY_KEY} characters.")
         return given
 
-    async def kept(self, upload: Upload) -> JSONResponse:
+    async def kept(self, upload: FileUpload) -> JSONResponse:
         """Keep an upload as ``uploads.keep`` does, holding no connection while bytes move, and tell of it."""
         digest = await with_storage(storage.digest, upload.incoming.path)
         name = storage.new_name()
-        kept = await in_thread(stored_files.begin, upload, digest, name)
+        kept = await in_thread(begin_upload, upload, digest, name)
         if kept is None:
             await self._store(upload.incoming, name)
-            kept = await in_thread(stored_files.finish, upload, digest, name)
+            kept = await in_thread(finish_upload, upload, digest, name)
         return JSONResponse(await in_thread(_told, upload, kept))
 
-    async def _store(self, incoming: Incoming, name: str) -> None:
+    async def _store(self, incoming: IncomingFile, name: str) -> None:
         try:
             await with_storage(storage.put, incoming.path, name)
         except Exception as error:  # each storage has errors of its own, and a disk may be full
@@ -86,7 +85,7 @@ class UploadView(AuthenticatedView):
             raise StorageUnavailable("The upload could not be kept. Please try again.", error) from error
 
 
-def _only_file(form: MultipartForm) -> Incoming:
+def _only_file(form: MultipartForm) -> IncomingFile:
     files = [file for file in form.files if file.filename or file.size]
     if len(files) > 1:
         raise invalid("file", "expected one file, but got several")
@@ -95,9 +94,9 @@ def _only_file(form: MultipartForm) -> Incoming:
     (file,) = files
     if file.size == 0:
         raise invalid("file", "the file is empty")
-    return Incoming(file.path, file.filename, file.content_type, file.size)
+    return IncomingFile(file.path, file.filename, file.content_type, file.size)
 
 
-def _told(upload: Upload, kept: Kept) -> JSON:
+def _told(upload: FileUpload, kept: StoredUpload) -> JSON:
     """Return what the answer to an upload says of it, in the words of its route, whichever one the file came by."""
     return file_object(kept.file, kept.dataset_file, own=upload.origin != File.Origin.FILES)

@@ -19,7 +19,7 @@ from files.schemas.vector_stores import (
     states_of,
     store_file_object,
 )
-from files.uploads import attach, stored_files
+from files.uploads import attach, deletion
 from files.uploads.attach import Attachment
 from files.validation import check_attributes, check_chunking
 from files.views.base import DatasetView
@@ -80,7 +80,7 @@ class StoreFilesView(StoreFileView):
     @transaction.atomic
     def _attach(self, dataset_id: str, wanted: Attachment) -> JSON:
         dataset = self.live_dataset(dataset_id)
-        attach.attach(dataset, self.auth.id, [wanted])
+        attach.attach_files(dataset, self.auth.id, [wanted])
         return store_file_object(self.dataset_file(dataset, wanted.file_id))
 
 
@@ -113,7 +113,7 @@ class StoreFileDetailView(StoreFileView):
 
     def _delete(self, dataset_id: str, file_id: str) -> None:
         dataset_file = self.dataset_file(self.dataset(dataset_id), file_id)
-        stored_files.detach(dataset_file, may_remove=self.may_remove)
+        deletion.detach(dataset_file, may_delete=self.may_delete)
 
 
 class StoreFileContentView(StoreFileView):
@@ -163,7 +163,7 @@ class FileBatchesView(FileBatchView):
     def _create(self, dataset_id: str, wanted: Sequence[Attachment]) -> JSON:
         dataset = self.live_dataset(dataset_id)
         batch = FileBatch(tenant_id=dataset.tenant_id, dataset=dataset)
-        attach.attach(dataset, self.auth.id, wanted, batch)
+        attach.attach_files(dataset, self.auth.id, wanted, batch)
         return _whole(batch)
 
 

@@ -39,7 +39,7 @@ class VectorStoresView(ShownView):
         tenant_id, key_id = self.auth.tenant_id, self.auth.id
         made = datasets.create(tenant_id, key_id, wanted=fields.get("title", ""), **fields)
         wanted = [attach.Attachment(file_id, chunking=chunking, param="file_ids") for file_id in file_ids]
-        attach.attach(made, key_id, wanted)
+        attach.attach_files(made, key_id, wanted)
         return self.whole(made)
 
 

@@ -14,7 +14,7 @@ from django.db.models.functions import Cast
 from django.utils import timezone
 
 from files.models import Dataset
-from files.uploads import stored_files
+from files.uploads import deletion
 from gtapi.errors import BadRequest, NotFound
 from gtapi.text import pluralize
 from inference import tokens
@@ -89,7 +89,7 @@ def remove(conversation: Conversation) -> None:
     dataset = conversation.dataset
     conversation.delete()
     if dataset is not None:
-        stored_files.remove_dataset(dataset)
+        deletion.delete_dataset(dataset)
 
 
 def standing(conversation: Conversation) -> QuerySet[Item]:

@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection, transaction
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
 
 from files.models import Dataset
-from files.uploads import stored_files
+from files.uploads import deletion
 from inference.configuration import references
 from inference.configuration.document import (
     AgentSpec,
@@ -401,7 +401,7 @@ class _OneTenant:
                     )
                 )
                 continue
-            stored_files.remove_dataset(self.datasets.pop(name))
+            deletion.delete_dataset(self.datasets.pop(name))
             self._note("-", "dataset", name, note="" if self.yes else "needs --yes")
 
     def _prune_providers(self) -> None:

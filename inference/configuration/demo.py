@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 from django.contrib.auth import get_user_model
 
 from files.models import Dataset, File
-from files.uploads import stored_files
-from files.uploads.stored_files import Incoming
+from files.uploads.store import FileUpload, IncomingFile, store_upload
 from inference.configuration import apply, load
 from inference.configuration.document import DEFAULT_KIND, Document, parse
 from inference.models import Agent, CatalogEntry, Provider
@@ -150,8 +149,8 @@ def _fill() -> None:
     with TemporaryDirectory() as folder:
         # What is kept is moved away from where it came.
         path = Path(copy(HANDBOOK, folder))
-        incoming = Incoming(path, HANDBOOK.name, "text/markdown", path.stat().st_size)
-        stored_files.keep(dataset.tenant_id, None, File.Origin.DATASET, incoming, dataset=dataset)
+        incoming = IncomingFile(path, HANDBOOK.name, "text/markdown", path.stat().st_size)
+        store_upload(FileUpload(dataset.tenant_id, None, File.Origin.DATASET, incoming, dataset=dataset))
 
 
 def _is_local(provider: Provider) -> bool:

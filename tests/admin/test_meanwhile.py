@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from files.admin.datasets import DatasetForm
 from files.models import Dataset, DatasetFile
-from files.uploads import stored_files
+from files.uploads import deletion
 from inference.models import CatalogEntry
 from tests import factories
 from tests.admin.conftest import fields, said, url
@@ -54,7 +54,7 @@ def test_what_a_worker_and_a_client_change_of_a_dataset_stays(operator, world):
 def test_a_dataset_that_a_client_deletes_stays_away(operator, world):
     dataset = factories.dataset(world.tenant, "handbook", keys=[world.key.row])
     address = url("files_dataset_change", dataset.pk)
-    answer = save_while(operator, address, lambda: stored_files.remove_dataset(dataset), name="manual")
+    answer = save_while(operator, address, lambda: deletion.delete_dataset(dataset), name="manual")
     assert "Perhaps it was deleted?" in said(answer)[0]
     assert not Dataset.objects.filter(pk=dataset.pk).exists()
 

@@ -110,7 +110,7 @@ def test_the_same_content_uploaded_into_the_dataset_is_another_file(client, http
     kept = again()
     assert (kept["id"] != made.id, kept["expires_at"]) == (True, None)
     expire(made.id)
-    cleanup.remove_expired_files()
+    cleanup.delete_expired_files()
     assert again()["id"] == kept["id"]
     assert [dataset_file.file_id for dataset_file in store.dataset_files.all()] == [kept["id"]]
 
@@ -136,7 +136,7 @@ def test_the_sweep_deletes_it_everywhere_and_nothing_else(client, store, monkeyp
         put(store, file_id)
     paths = dict(File.objects.filter(pk__in=[*expired, *kept]).values_list("pk", "path"))
     expire(*expired)
-    cleanup.sweep()
+    cleanup.clean_up()
     assert set(File.objects.filter(pk__in=paths).values_list("pk", flat=True)) == set(kept)
     assert {file_id for file_id, path in paths.items() if default_storage.exists(path)} == set(kept)
     assert set(store.dataset_files.values_list("file", flat=True)) == set(kept)

@@ -87,7 +87,7 @@ def test_the_handbook_is_there_and_answered_from():
         "uploaded",
         None,
     )
-    with storage.opened(dataset_file.file.path) as kept:
+    with storage.open_file(dataset_file.file.path) as kept:
         assert b"28 days of holiday" in kept.read()
     agent = Agent.objects.get(name="demo-handbook", tenant__slug="demo")
     assert list(agent.datasets.all()) == [dataset]

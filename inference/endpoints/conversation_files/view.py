@@ -3,7 +3,7 @@
 from django.db import transaction
 
 from files.models import Dataset, File
-from files.uploads.stored_files import Upload
+from files.uploads.store import FileUpload
 from files.validation import refuse_file_expiry
 from files.views.uploads import UploadView
 from gtapi.database import in_thread
@@ -36,7 +36,7 @@ class ConversationFilesView(UploadView, ConversationView):
             refuse_file_expiry(received.form)
             user = self.user(request, {"user": received.form.get("user")})
             dataset = await in_thread(self._dataset, conversation_id, user)
-            upload = Upload(
+            upload = FileUpload(
                 self.auth.tenant_id,
                 self.auth.id,
                 File.Origin.CONVERSATION,

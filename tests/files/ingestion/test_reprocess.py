@@ -60,7 +60,7 @@ def test_file_in_work_that_is_to_be_cut_in_another_way_is_cut_so(ingest, dataset
     gate.reached()
     static = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0}}
     with transaction.atomic():
-        attach.attach(dataset, world.key.row.pk, [Attachment(dataset_file.file_id, chunking=static)])
+        attach.attach_files(dataset, world.key.row.pk, [Attachment(dataset_file.file_id, chunking=static)])
     assert state(dataset_file).chunking == static
     gate.open()
     [done] = ended(dataset_file)

@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from files import storage, tasks
 from files.models import Dataset, File, OrphanedBlob, UploadKey
-from files.uploads import cleanup, stored_files
-from files.uploads.stored_files import Incoming, Upload
+from files.uploads import cleanup, deletion
+from files.uploads.store import FileUpload, IncomingFile, begin_upload, store_upload
 from gtapi import tempdirs
 from gtapi.web import multipart
 from inference.models import Conversation
@@ -35,7 +35,7 @@ def tenant():
 def incoming(tmp_path):
     path = tmp_path / "upload"
     path.write_bytes(b"The office opens at nine.")
-    return Incoming(path, "notes.txt", "text/plain", path.stat().st_size)
+    return IncomingFile(path, "notes.txt", "text/plain", path.stat().st_size)
 
 
 def aged(rows) -> None:
@@ -43,11 +43,11 @@ def aged(rows) -> None:
 
 
 def test_bytes_whose_upload_broke_off_are_removed(tenant, incoming):
-    upload = Upload(tenant.pk, None, File.Origin.FILES, incoming)
+    upload = FileUpload(tenant.pk, None, File.Origin.FILES, incoming)
     name = storage.new_name()
-    assert stored_files.begin(upload, storage.digest(incoming.path), name) is None
+    assert begin_upload(upload, storage.digest(incoming.path), name) is None
     storage.put(incoming.path, name)
-    cleanup.sweep()
+    cleanup.clean_up()
     assert default_storage.exists(name)
     aged(OrphanedBlob.objects.filter(path=name))
     tasks.sweep_uploads()
@@ -57,23 +57,23 @@ def test_bytes_whose_upload_broke_off_are_removed(tenant, incoming):
 
 def test_an_upload_that_broke_off_before_its_bytes_is_forgotten(tenant, incoming):
     name = storage.new_name()
-    stored_files.begin(Upload(tenant.pk, None, File.Origin.FILES, incoming), "0" * 64, name)
+    begin_upload(FileUpload(tenant.pk, None, File.Origin.FILES, incoming), "0" * 64, name)
     aged(OrphanedBlob.objects.filter(path=name))
-    cleanup.sweep()
+    cleanup.clean_up()
     assert not OrphanedBlob.objects.filter(path=name).exists()
 
 
 def test_a_kept_file_leaves_nothing_over_and_stays(tenant, incoming):
-    kept = stored_files.keep(tenant.pk, None, File.Origin.FILES, incoming)
+    kept = store_upload(FileUpload(tenant.pk, None, File.Origin.FILES, incoming))
     assert not OrphanedBlob.objects.filter(path=kept.file.path).exists()
     OrphanedBlob.objects.create(path=kept.file.path, created_at=timezone.now() - LONG_AGO)
-    cleanup.sweep()
+    cleanup.clean_up()
     assert default_storage.exists(kept.file.path)
 
 
 @pytest.mark.parametrize("how", ["tenant", "rows", "sql"])
 def test_bytes_of_files_that_were_deleted_by_any_way_are_removed(tenant, incoming, how):
-    kept = stored_files.keep(tenant.pk, None, File.Origin.FILES, incoming)
+    kept = store_upload(FileUpload(tenant.pk, None, File.Origin.FILES, incoming))
     if how == "tenant":
         tenant.delete()
     elif how == "rows":
@@ -83,21 +83,21 @@ def test_bytes_of_files_that_were_deleted_by_any_way_are_removed(tenant, incomin
             cursor.execute("DELETE FROM files_file WHERE id = %s", [kept.file.pk])
     assert default_storage.exists(kept.file.path)
     aged(OrphanedBlob.objects.filter(path=kept.file.path))
-    cleanup.sweep()
+    cleanup.clean_up()
     assert not default_storage.exists(kept.file.path)
 
 
 def test_bytes_that_cannot_be_removed_are_tried_again(tenant, incoming):
-    kept = stored_files.keep(tenant.pk, None, File.Origin.FILES, incoming)
+    kept = store_upload(FileUpload(tenant.pk, None, File.Origin.FILES, incoming))
     path = Path(default_storage.path(kept.file.path))
     path.unlink()
     path.mkdir()
     (path / "in the way").touch()
-    stored_files.remove(kept.file)
+    deletion.delete_file(kept.file)
     assert OrphanedBlob.objects.filter(path=kept.file.path).exists()
     (path / "in the way").unlink()
     aged(OrphanedBlob.objects.filter(path=kept.file.path))
-    cleanup.sweep()
+    cleanup.clean_up()
     assert not path.exists()
     assert not OrphanedBlob.objects.filter(path=kept.file.path).exists()
 
@@ -108,7 +108,7 @@ def test_what_this_database_does_not_know_is_not_touched():
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"another installation's")
     os.utime(path, (0, 0))
-    cleanup.sweep()
+    cleanup.clean_up()
     assert path.exists()
     path.unlink()
 
@@ -117,12 +117,12 @@ def test_the_files_of_a_conversation_go_with_its_key(tenant, incoming):
     key = factories.key(tenant).row
     dataset = factories.dataset(tenant, hidden=True)
     Conversation.objects.create(tenant=tenant, key=key, dataset=dataset)
-    kept = stored_files.keep(tenant.pk, key.pk, File.Origin.CONVERSATION, incoming, dataset=dataset)
+    kept = store_upload(FileUpload(tenant.pk, key.pk, File.Origin.CONVERSATION, incoming, dataset=dataset))
     aged(Dataset.objects.filter(pk=dataset.pk))
-    cleanup.sweep()
+    cleanup.clean_up()
     assert Dataset.objects.filter(pk=dataset.pk).exists()
     key.delete()
-    cleanup.sweep()
+    cleanup.clean_up()
     assert not Dataset.objects.filter(pk=dataset.pk).exists()
     assert not File.objects.filter(pk=kept.file.pk).exists()
     assert not default_storage.exists(kept.file.path)
@@ -130,13 +130,13 @@ def test_the_files_of_a_conversation_go_with_its_key(tenant, incoming):
 
 def test_files_whose_dataset_was_deleted_without_them_are_removed(tenant, incoming):
     dataset = factories.dataset(tenant)
-    kept = stored_files.keep(tenant.pk, None, File.Origin.DATASET, incoming, dataset=dataset)
+    kept = store_upload(FileUpload(tenant.pk, None, File.Origin.DATASET, incoming, dataset=dataset))
     alone = factories.file(tenant, origin=File.Origin.FILES)
     aged(File.objects.filter(tenant=tenant))
-    cleanup.sweep()
+    cleanup.clean_up()
     assert File.objects.filter(tenant=tenant).count() == 2
     dataset.delete()
-    cleanup.sweep()
+    cleanup.clean_up()
     assert list(File.objects.filter(tenant=tenant)) == [alone]
     assert not default_storage.exists(kept.file.path)
 
@@ -149,7 +149,7 @@ def test_keys_of_uploads_are_forgotten_after_a_day(tenant):
         UploadKey.objects.create(
             key=key, idempotency_key=str(hours), fingerprint="x", file=file, created_at=made
         )
-    cleanup.sweep()
+    cleanup.clean_up()
     assert [used.idempotency_key for used in UploadKey.objects.filter(key=key)] == ["1"]
 
 

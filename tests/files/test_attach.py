@@ -51,7 +51,7 @@ def queries(key, number):
     wanted = mixed(dataset, files(key, number))
     batch = FileBatch(tenant=key.tenant, dataset=dataset)
     with CaptureQueriesContext(connection) as caught, transaction.atomic():
-        attach.attach(dataset, key.pk, wanted, batch)
+        attach.attach_files(dataset, key.pk, wanted, batch)
     assert dataset.dataset_files.filter(batch=batch).count() == number
     return len(caught)
 
@@ -67,7 +67,7 @@ def test_each_file_becomes_what_was_wanted_of_it(key):
     dataset.dataset_files.update(requested_by=other)
     before = {dataset_file.file_id: dataset_file for dataset_file in dataset.dataset_files.all()}
     batch = FileBatch(tenant=key.tenant, dataset=dataset)
-    attach.attach(dataset, key.pk, wanted, batch)
+    attach.attach_files(dataset, key.pk, wanted, batch)
     dataset_files = {dataset_file.file_id: dataset_file for dataset_file in dataset.dataset_files.all()}
     assert dataset_files.keys() == set(ids)
     assert {dataset_file.batch for dataset_file in dataset_files.values()} == {batch}
@@ -97,7 +97,7 @@ def test_attributes_and_chunking_that_nobody_names_stay(key):
     dataset_file = factories.dataset_file(
         dataset, file=File.objects.get(pk=one), attributes={"a": 1}, chunking=CHUNKING, state=State.CANCELLED
     )
-    attach.attach(dataset, key.pk, [Attachment(one), Attachment(two)])
+    attach.attach_files(dataset, key.pk, [Attachment(one), Attachment(two)])
     dataset_file.refresh_from_db()
     assert (dataset_file.state, dataset_file.attributes, dataset_file.chunking) == (
         State.UPLOADED,
@@ -111,7 +111,7 @@ def test_none_is_placed_where_one_is_not_there(key):
     stranger = files(factories.key(key.tenant).row, 1)
     for missing in (*stranger, "file-nowhere", "file-\0"):
         with pytest.raises(NotFound, match=missing):
-            attach.attach(dataset, key.pk, [*map(Attachment, ids), Attachment(missing)])
+            attach.attach_files(dataset, key.pk, [*map(Attachment, ids), Attachment(missing)])
     assert not dataset.dataset_files.exists()
 
 
@@ -119,4 +119,4 @@ def test_nothing_is_placed_in_a_dataset_that_was_deleted(key):
     dataset, ids = factories.dataset(key.tenant), files(key, 1)
     Dataset.objects.filter(pk=dataset.pk).delete()
     with pytest.raises(NotFound, match=dataset.pk):
-        attach.attach(dataset, key.pk, [Attachment(ids[0])])
+        attach.attach_files(dataset, key.pk, [Attachment(ids[0])])

@@ -7,7 +7,7 @@ import pytest
 from django.db import transaction
 
 from files.models import Dataset, DatasetFile, File, FileBatch
-from files.uploads import attach, stored_files
+from files.uploads import access, attach, deletion
 from files.uploads.attach import Attachment
 from tests import factories
 from tests.waiting import eventually, somebody_waits, with_own_connection
@@ -29,10 +29,10 @@ def test_files_are_attached_while_their_dataset_is_deleted(tenant):
         with transaction.atomic():
             # What placing does first; the removal comes in between.
             File.objects.select_for_update(no_key=True).get(pk=there.pk)
-            removal = pool.submit(with_own_connection, lambda: stored_files.remove_dataset(dataset))
+            removal = pool.submit(with_own_connection, lambda: deletion.delete_dataset(dataset))
             eventually(somebody_waits)
             batch = FileBatch(tenant=tenant, dataset=dataset)
-            attach.attach(dataset, key.pk, [Attachment(there.pk), Attachment(new.pk)], batch)
+            attach.attach_files(dataset, key.pk, [Attachment(there.pk), Attachment(new.pk)], batch)
         removal.result(SOON)
     assert not Dataset.objects.filter(pk=dataset.pk).exists()
     assert set(File.objects.filter(tenant=tenant)) == {new}
@@ -45,7 +45,7 @@ def test_a_file_that_comes_while_its_dataset_is_deleted_is_locked_as_the_others_
 
     def come() -> None:
         with transaction.atomic():
-            stored_files.hold_dataset(dataset)
+            access.lock_for_adding(dataset)
             factories.dataset_file(dataset, file=file)
             held.set()
             eventually(somebody_waits)
@@ -55,7 +55,7 @@ def test_a_file_that_comes_while_its_dataset_is_deleted_is_locked_as_the_others_
             File.objects.select_for_update(no_key=True).get(pk=file.pk)
             coming = pool.submit(with_own_connection, come)
             assert held.wait(SOON)
-            removal = pool.submit(with_own_connection, lambda: stored_files.remove_dataset(dataset))
+            removal = pool.submit(with_own_connection, lambda: deletion.delete_dataset(dataset))
             coming.result(SOON)
             # It finds the file only now, which is put into another dataset at this moment.
             eventually(somebody_waits)
@@ -71,8 +71,8 @@ def test_a_file_goes_with_the_last_of_datasets_that_are_deleted_at_once(tenant):
     factories.dataset_file(second, file=file)
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            stored_files.remove_dataset(first)
-            removal = pool.submit(with_own_connection, lambda: stored_files.remove_dataset(second))
+            deletion.delete_dataset(first)
+            removal = pool.submit(with_own_connection, lambda: deletion.delete_dataset(second))
             eventually(somebody_waits)
         removal.result(SOON)
     assert not DatasetFile.objects.filter(tenant=tenant).exists()

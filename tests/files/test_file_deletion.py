@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from files.models import Dataset, DatasetFile, File
-from files.uploads import attach, cleanup, stored_files
+from files.uploads import attach, cleanup, deletion
 from files.uploads.attach import Attachment
 from tests import factories
 from tests.waiting import eventually, somebody_waits, with_own_connection
@@ -30,10 +30,10 @@ def test_a_file_is_deleted_while_it_is_attached(http, world, dataset):
     file = factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row)
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            attach.attach(dataset, world.key.row.pk, [Attachment(file.pk)])
-            deletion = pool.submit(http.delete, f"/files/{file.pk}")
+            attach.attach_files(dataset, world.key.row.pk, [Attachment(file.pk)])
+            request = pool.submit(http.delete, f"/files/{file.pk}")
             eventually(somebody_waits)
-        assert deletion.result(SOON).status_code == 200
+        assert request.result(SOON).status_code == 200
     assert left(world) == (0, 0)
 
 
@@ -43,10 +43,10 @@ def test_a_file_is_deleted_while_its_dataset_is(http, world, dataset):
         with transaction.atomic():
             # What the deletion of a dataset does first.
             File.objects.select_for_update().get(pk=file.pk)
-            deletion = pool.submit(http.delete, f"/files/{file.pk}")
+            request = pool.submit(http.delete, f"/files/{file.pk}")
             eventually(somebody_waits)
-            stored_files.remove_dataset(dataset)
-        assert deletion.result(SOON).status_code == 200
+            deletion.delete_dataset(dataset)
+        assert request.result(SOON).status_code == 200
     assert left(world) == (0, 0)
     assert not Dataset.objects.filter(pk=dataset.pk).exists()
 
@@ -54,7 +54,7 @@ def test_a_file_is_deleted_while_its_dataset_is(http, world, dataset):
 @pytest.mark.parametrize("headers", [{}, {"idempotency-key": "k1"}], ids=["plain", "idempotent"])
 @pytest.mark.parametrize(
     "removal",
-    [lambda dataset_file: stored_files.remove(dataset_file.file), stored_files.detach],
+    [lambda dataset_file: deletion.delete_file(dataset_file.file), deletion.detach],
     ids=["deleted", "detached"],
 )
 def test_what_is_being_taken_away_is_no_answer_to_the_same_content(http, world, dataset, removal, headers):
@@ -81,7 +81,7 @@ def test_a_file_that_is_being_taken_out_of_a_dataset_is_not_in_it(http, world, d
     dataset_file = factories.dataset_file(dataset, file=File.objects.get(pk=made["id"]))
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            stored_files.detach(dataset_file)
+            deletion.detach(dataset_file)
             again = pool.submit(http.post, f"/datasets/{dataset.pk}/files", **form)
             eventually(somebody_waits)
         answer = again.result(SOON).json()
@@ -97,7 +97,7 @@ def test_the_sweep_goes_on_where_a_file_that_expired_was_being_attached(world, d
             # As placing does, to which it had not yet expired.
             File.objects.select_for_update(no_key=True).get(pk=files[0].pk)
             factories.dataset_file(dataset, file=files[0])
-            sweep = pool.submit(with_own_connection, cleanup.remove_expired_files)
+            sweep = pool.submit(with_own_connection, cleanup.delete_expired_files)
             eventually(somebody_waits)
         sweep.result(SOON)
     assert left(world) == (0, 0)

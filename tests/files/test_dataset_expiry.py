@@ -13,8 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from files.models import Chunk, Dataset, DatasetFile, File, FileBatch
-from files.uploads import cleanup, stored_files
-from files.uploads.stored_files import Incoming
+from files.uploads import cleanup, deletion
+from files.uploads.store import FileUpload, IncomingFile, store_upload
 from gtapi.errors import BadRequest
 from tests import factories
 from tests.waiting import eventually, somebody_waits
@@ -215,13 +215,13 @@ def test_expired_it_is_neither_searched_nor_put_into(client, http, world, store)
 def test_what_expires_while_a_file_comes_does_not_take_it(world, store, tmp_path, full):
     path = tmp_path / "upload"
     path.write_bytes(b"A")
-    incoming = Incoming(path, "a.txt", "text/plain", 1)
+    incoming = IncomingFile(path, "a.txt", "text/plain", 1)
     if full:
         fill(store, digest=sha256(b"A").hexdigest())
     expire(store)
     for key_id in (world.key.row.pk, None):
         with pytest.raises(BadRequest) as refused:
-            stored_files.keep(world.tenant.pk, key_id, File.Origin.DATASET, incoming, dataset=store)
+            store_upload(FileUpload(world.tenant.pk, key_id, File.Origin.DATASET, incoming, dataset=store))
         assert refused.value.code == "dataset_expired"
     assert File.objects.filter(tenant=world.tenant).count() == full
 
@@ -236,10 +236,10 @@ def test_the_sweep_takes_out_what_was_in_it_and_nothing_else(client, world, stor
     both = fill(store).file_id
     fill(other, file=File.objects.get(pk=both))
     ago(store, days=6, hours=23)
-    cleanup.sweep()
+    cleanup.clean_up()
     assert store.dataset_files.count() == 3
     expire(store)
-    cleanup.sweep()
+    cleanup.clean_up()
     assert not store.dataset_files.exists()
     assert not store.batches.exists()
     assert set(File.objects.filter(pk__in=[came, own, both]).values_list("pk", flat=True)) == {own, both}
@@ -255,12 +255,12 @@ def test_the_sweep_takes_out_what_was_in_it_and_nothing_else(client, world, stor
 @either_name
 def test_a_new_expiry_has_it_used_again(client, http, store, after, face):
     expire(store)
-    cleanup.sweep()
+    cleanup.clean_up()
     assert http.post(f"{face}/{store.pk}", json={"metadata": {"a": "b"}}).json()["status"] == "expired"
     shown = http.post(f"{face}/{store.pk}", json={"expires_after": after}).json()
     assert (shown["status"], shown["expires_after"]) == ("completed", after)
     fill(store)
-    cleanup.sweep()
+    cleanup.clean_up()
     assert client.vector_stores.search(store.pk, query="office").data
 
 
@@ -281,7 +281,7 @@ def test_what_is_used_again_before_the_sweep_is_empty(http, world, store, after,
     assert http.post(f"/datasets/{store.pk}/search", json={"query": "office"}).json()["data"] == []
     envelope(http.get(f"/files/{came}"), 404, "file_not_found")
     fill(store)
-    stored_files.empty_expired(stale)
+    deletion.empty_expired_dataset(stale)
     assert len(http.post(f"/datasets/{store.pk}/search", json={"query": "office"}).json()["data"]) == 1
 
 
