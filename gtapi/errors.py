@@ -1,7 +1,7 @@
-"""The errors that a client can see, and the one translator that makes answers of them.
+"""API errors, and the exception handler that turns them into responses.
 
-Every error answer is ``{"error": {"message", "type", "param", "code"}}`` with all four keys, as OpenAI's clients
-expect. The message is always in our own words: what a provider said goes to the operator, in ``detail``.
+Every error response is ``{"error": {"message", "type", "param", "code"}}`` with all four keys, as OpenAI's clients
+expect. The message is always written by the gateway; a provider's error text goes into ``detail``.
 
     APIError
     ├── BadRequest             400
@@ -41,9 +41,9 @@ logger = logging.getLogger(__name__)
 
 
 class APIError(Exception):
-    """An error answer: status, the four fields of OpenAI's envelope, and headers.
+    """An error response: status, the four fields of OpenAI's error object, and headers.
 
-    ``detail`` is for the operator alone: it goes into the usage record and never to the client.
+    ``detail`` is for operators: it is stored in the usage record and never sent to the client.
     """
 
     status = 500
@@ -68,13 +68,13 @@ class APIError(Exception):
         super().__init__(self.message)
 
     def body(self) -> dict[str, dict[str, str | None]]:
-        """Return the envelope."""
+        """Return the JSON body."""
         return {
             "error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code},
         }
 
     def response(self) -> JSONResponse:
-        """Return the whole answer."""
+        """Return the HTTP response."""
         return JSONResponse(self.body(), status=self.status, headers=self.headers)
 
 
@@ -82,7 +82,7 @@ class BadRequest(APIError):
     status = 400
     type = "invalid_request_error"
     code = "invalid_value"
-    message = "The request is not valid."
+    message = "The request is invalid."
 
 
 class InvalidJSON(BadRequest):
@@ -92,10 +92,9 @@ class InvalidJSON(BadRequest):
 
 class ContextLengthExceeded(BadRequest):
     code = "context_length_exceeded"
-    # LangChain and LiteLLM know this error by OpenAI's own words, whatever its code.
+    # LangChain and LiteLLM recognize this error by its first words, which are OpenAI's, not by its code.
     message = (
-        "Input tokens exceed the configured limit: they are more than the model's context length. Please shorten"
-        " the input."
+        "Input tokens exceed the configured limit of the model's context length. Please shorten the input."
     )
 
 
@@ -104,7 +103,7 @@ class AuthenticationFailed(APIError):
     type = "invalid_request_error"
     code = "invalid_api_key"
     message = (
-        "Incorrect API key provided, or none at all. Send a valid key in the header"
+        "Incorrect API key provided, or the API key is missing. Send a valid key in the header"
         " 'Authorization: Bearer gtak_...'."
     )
 
@@ -113,18 +112,18 @@ class PermissionDenied(APIError):
     status = 403
     type = "invalid_request_error"
     code = "insufficient_scope"
-    message = "This API key may not do that."
+    message = "This API key does not have permission to do this."
 
 
 class NotFound(APIError):
     status = 404
     type = "invalid_request_error"
     code = "not_found"
-    message = "There is no such object."
+    message = "The requested object was not found."
 
 
 class ModelNotFound(NotFound):
-    """Raised alike for a name that does not exist, is not published, or is not granted to the key."""
+    """The model does not exist, is not published or is not granted to the key: clients cannot tell which."""
 
     code = "model_not_found"
 
@@ -143,23 +142,23 @@ class MethodNotAllowed(APIError):
     status = 405
     type = "invalid_request_error"
     code = "method_not_allowed"
-    message = "This method is not allowed here."
+    message = "This method is not allowed for this URL."
 
 
 class RequestTimeout(APIError):
-    """The body did not come in time."""
+    """The request body was not received in time."""
 
     status = 408
     type = "invalid_request_error"
     code = "request_timeout"
-    message = "The body of your request did not come in time, or came too slowly. Please try again."
+    message = "Timed out while reading the request body. Please try again."
 
 
 class Conflict(APIError):
     status = 409
     type = "invalid_request_error"
     code = "conflict"
-    message = "The request conflicts with another one."
+    message = "The request conflicts with another request."
 
 
 class RequestTooLarge(APIError):
@@ -168,14 +167,16 @@ class RequestTooLarge(APIError):
     code = "request_too_large"
 
     def __init__(self, limit: int, what: str = "The request body") -> None:
-        super().__init__(f"{what} is larger than the limit of {pluralize(limit, 'byte')}.")
+        super().__init__(f"{what} exceeds the limit of {pluralize(limit, 'byte')}.")
 
 
 class UnsupportedMediaType(APIError):
     status = 415
     type = "invalid_request_error"
     code = "unsupported_media_type"
-    message = "Send the body as JSON, with the header 'Content-Type: application/json'."
+    message = (
+        "Unsupported content type. Send the body as JSON with the header 'Content-Type: application/json'."
+    )
 
 
 class HeadersTooLarge(APIError):
@@ -184,7 +185,7 @@ class HeadersTooLarge(APIError):
     code = "headers_too_large"
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"The request's headers are larger than the limit of {pluralize(limit, 'byte')}.")
+        super().__init__(f"The request headers exceed the limit of {pluralize(limit, 'byte')}.")
 
 
 class RateLimited(APIError):
@@ -195,63 +196,61 @@ class RateLimited(APIError):
 
 
 class ServerError(APIError):
-    """A fault of our own."""
+    """An unexpected error in the gateway."""
 
     code = "internal_error"
 
 
 class UpstreamFailed(APIError):
-    """The provider failed, or said something that no client can act on."""
+    """The provider failed, or returned an error that the client cannot act on."""
 
     status = 502
     type = "server_error"
     code = "upstream_error"
-    message = "The model could not answer this request."
+    message = "The model failed to process this request."
 
 
 class Unavailable(APIError):
     status = 503
     type = "server_error"
     code = "service_unavailable"
-    message = "The service is not available at the moment. Please try again."
+    message = "The service is temporarily unavailable. Please try again."
 
 
 class StorageUnavailable(Unavailable):
-    """Storage takes or gives nothing for now. Each kind of it has errors of its own, and a disk may be full."""
+    """File storage cannot be read or written, for example because a disk is full."""
 
-    #: Seconds after which it is worth another attempt.
-    after = 5
+    #: Value of the Retry-After header, in seconds.
+    retry_after = 5
 
     def __init__(self, message: str, cause: Exception) -> None:
         super().__init__(
             message,
-            headers={"retry-after": str(self.after)},
+            headers={"retry-after": str(self.retry_after)},
             detail=f"{type(cause).__name__}: {cause}"[:500],
         )
 
 
 class UpstreamOverloaded(Unavailable):
     code = "upstream_overloaded"
-    message = "The model is overloaded at the moment. Please try again."
+    message = "The model is currently overloaded. Please try again."
 
 
 class UpstreamTimeout(APIError):
     status = 504
     type = "server_error"
     code = "upstream_timeout"
-    message = "The model did not answer in time."
+    message = "The model did not respond in time."
 
 
 def translate(exception: Exception) -> APIError:
-    """Return what a client is told of ``exception``; a fault that nobody foresaw is logged and becomes a 500."""
+    """Return the API error for an exception. An unexpected exception is logged and becomes a 500."""
     if isinstance(exception, APIError):
         return exception
     if isinstance(exception, Http404 | drf.NotFound):
         return NotFound()
     if isinstance(exception, drf.MethodNotAllowed):
-        return MethodNotAllowed(
-            f"{exception.detail} Please check the method against the API's documentation."
-        )
+        return MethodNotAllowed(f"{exception.detail} See the API documentation for supported methods.")
     if isinstance(exception, drf.UnsupportedMediaType):
         return UnsupportedMediaType()
     if isinstance(exception, drf.NotAuthenticated | drf.AuthenticationFailed):
@@ -261,7 +260,7 @@ def translate(exception: Exception) -> APIError:
     if isinstance(exception, drf.APIException) and exception.status_code < 500:
         return BadRequest(str(exception.detail))
     if isinstance(exception, OperationalError | InterfaceError):
-        return Unavailable(detail="PostgreSQL cannot be reached")
+        return Unavailable(detail="PostgreSQL is unreachable")
     logger.error("unhandled error", exc_info=exception)
     return ServerError(detail=type(exception).__name__)
 

@@ -1,6 +1,6 @@
-"""Checks of a request's parameters: what OpenAI refuses is refused here, naming the parameter.
+"""Validators for request parameters, with OpenAI's error messages.
 
-A check takes a parameter's name and value and raises ``BadRequest``. Parameters that no check knows pass through.
+A validator takes a parameter's name and value and raises ``BadRequest``. Other parameters are not checked.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -10,7 +10,7 @@ from gtapi.errors import BadRequest
 
 Validator = Callable[[str, Any], None]
 
-#: Most pairs of metadata, most characters of a name there, and of a value.
+#: Limits of metadata: pairs, characters of a key, characters of a value.
 MAX_PAIRS = 16
 MAX_PAIR_NAME = 64
 MAX_PAIR_VALUE = 512
@@ -27,7 +27,7 @@ _NAMES = {
 
 def wrong_type(name: str, expected: str, value: Any) -> BadRequest:
     """Return the error for a value of the wrong type."""
-    got = "null" if value is None else _NAMES.get(type(value), "something else")
+    got = "null" if value is None else _NAMES.get(type(value), "an unsupported type")
     return BadRequest(
         f"Invalid type for '{name}': expected {expected}, but got {got} instead.",
         param=name,
@@ -36,17 +36,17 @@ def wrong_type(name: str, expected: str, value: Any) -> BadRequest:
 
 
 def missing(name: str) -> BadRequest:
-    """Return the error for a parameter that has to be there."""
+    """Return the error for a missing required parameter."""
     return BadRequest(f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter")
 
 
 def invalid(name: str, problem: str) -> BadRequest:
-    """Return the error for a value that cannot be."""
+    """Return the error for an invalid value. ``problem`` completes "Invalid value for 'name': …"."""
     return BadRequest(f"Invalid value for '{name}': {problem}.", param=name)
 
 
 def of_type(*types: type) -> Validator:
-    """Check the type; a boolean is no number."""
+    """Return a validator for types. A boolean does not count as an integer."""
     expected = " or ".join(_NAMES[kind] for kind in types)
 
     def check(name: str, value: Any) -> None:
@@ -57,7 +57,7 @@ def of_type(*types: type) -> Validator:
 
 
 def number(least: float, most: float) -> Validator:
-    """Check for a number in a range."""
+    """Return a validator for a number in a range."""
 
     def check(name: str, value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -69,7 +69,7 @@ def number(least: float, most: float) -> Validator:
 
 
 def integer(least: int | None = None, most: int | None = None) -> Validator:
-    """Check for an integer, in a range where one is given."""
+    """Return a validator for an integer, optionally in a range."""
 
     def check(name: str, value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -83,7 +83,7 @@ def integer(least: int | None = None, most: int | None = None) -> Validator:
 
 
 def one_of(choices: Collection[str]) -> Validator:
-    """Check for one of a few strings."""
+    """Return a validator for one of several strings."""
 
     def check(name: str, value: Any) -> None:
         if not isinstance(value, str):
@@ -95,14 +95,14 @@ def one_of(choices: Collection[str]) -> Validator:
 
 
 def validate(checks: Mapping[str, Validator], body: Mapping[str, Any]) -> None:
-    """Check the parameters that the body has; null counts as absent."""
+    """Run the validators of the parameters that the body contains. A null value counts as absent."""
     for name, value in body.items():
         if value is not None and (check := checks.get(name)) is not None:
             check(name, value)
 
 
 def check_metadata(metadata: Any) -> dict[str, str]:
-    """Return metadata: up to 16 pairs, names of up to 64 characters, values of up to 512."""
+    """Return valid metadata: up to 16 pairs, keys of up to 64 characters, values of up to 512."""
     if metadata is None:
         return {}
     of_type(dict)("metadata", metadata)
@@ -112,18 +112,18 @@ def check_metadata(metadata: Any) -> dict[str, str]:
         of_type(str)(f"metadata.{name}", value)
         if len(name) > MAX_PAIR_NAME or len(value) > MAX_PAIR_VALUE:
             raise invalid(
-                "metadata", f"a name has at most {MAX_PAIR_NAME} characters, a value at most {MAX_PAIR_VALUE}"
+                "metadata", f"keys are limited to {MAX_PAIR_NAME} characters and values to {MAX_PAIR_VALUE}"
             )
     return dict(metadata)
 
 
 def model_name(body: Mapping[str, Any]) -> str:
-    """Return the name of the model that a request asks for."""
+    """Return the name in a request's ``model`` parameter."""
     name = body.get("model")
     if name is None:
         raise missing("model")
     if not isinstance(name, str):
         raise wrong_type("model", "a string", name)
     if not name:
-        raise invalid("model", "it is empty")
+        raise invalid("model", "it must not be empty")
     return name

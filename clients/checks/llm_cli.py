@@ -120,7 +120,7 @@ def waits_for_retry_after(facts):
 @check("timeouts")
 def ours_is_an_error(facts):
     said = llm(facts, "-m", "gt-stuck", "--no-stream", "Hello", status=1)
-    assert "did not answer in time" in said, said
+    assert "did not respond in time" in said, said
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ class _Builder:
         if not isinstance(inner, list):
             raise wrong_type(f"{where}.filters", "an array", inner)
         if not inner:
-            raise invalid(f"{where}.filters", "it is empty")
+            raise invalid(f"{where}.filters", "it must not be empty")
         if depth == MAX_DEPTH:
             raise invalid("filters", f"they are nested more than {MAX_DEPTH} deep")
         parts = (self.build(f"{where}.filters[{at}]", item, depth + 1) for at, item in enumerate(inner))

@@ -91,7 +91,7 @@ def _limit(body: JSON) -> int:
 def _check_query(name: str, query: Any) -> None:
     of_type(str)(name, query)
     if not query.strip():
-        raise invalid(name, "it is empty")
+        raise invalid(name, "it must not be empty")
     if len(query) > MAX_QUERY:
         raise invalid(name, f"expected at most {MAX_QUERY:,} characters, but got {len(query):,}")
 

@@ -82,7 +82,7 @@ class UploadView(AuthenticatedView):
             await with_storage(storage.put, incoming.path, name)
         except Exception as error:  # each storage has errors of its own, and a disk may be full
             logger.exception("an upload cannot be stored")
-            raise StorageUnavailable("The upload could not be kept. Please try again.", error) from error
+            raise StorageUnavailable("The upload could not be stored. Please try again.", error) from error
 
 
 def _only_file(form: MultipartForm) -> IncomingFile:

@@ -242,5 +242,5 @@ def _batch(body: JSON) -> list[Attachment]:
         named = [_wanted(said, f"files[{at}].") for at, said in enumerate(files)]
         found = list({one.file_id: one for one in named}.values())
     if not found:
-        raise invalid("file_ids" if files is None else "files", "it is empty")
+        raise invalid("file_ids" if files is None else "files", "it must not be empty")
     return found

@@ -1,8 +1,7 @@
-"""Whether the process is alive, and whether it can serve.
+"""Liveness and readiness probes.
 
-``/healthz`` is for whoever restarts the process, ``/readyz`` for whoever sends it traffic. The lean handler serves
-both, since Django's own would refuse a probe, which calls a process by its address: that is none of
-``ALLOWED_HOSTS``.
+``/healthz`` tells a process manager that the process is alive, ``/readyz`` tells a load balancer that it can serve
+requests. The API's handler serves both: Django's would check ``ALLOWED_HOSTS``, and probes use IP addresses.
 """
 
 from django.conf import settings
@@ -19,15 +18,15 @@ from gtapi.database import in_thread
 
 @never_cache
 async def healthz(request: HttpRequest) -> JsonResponse:
-    """Answer 200: the event loop turns."""
+    """Respond with 200: the event loop is running."""
     return JsonResponse({"status": "ok"})
 
 
 @never_cache
 async def readyz(request: HttpRequest) -> JsonResponse:
-    """Answer 200 with what was checked, or 503 where the database or the schema is missing.
+    """Respond with 200, or 503 if the database is unavailable or has pending migrations.
 
-    Without Redis requests are still served: that is 200 with the status ``degraded``.
+    Requests are served without Redis, so its absence is 200 with the status ``degraded``.
     """
     return await in_thread(_readiness)
 

@@ -1,4 +1,4 @@
-"""Forms with uploads: parsed as they come, the files straight to the disk, never whole in memory."""
+"""Multipart parsing: request bodies are parsed as they arrive, and their files are written to disk."""
 
 import asyncio
 import logging
@@ -20,19 +20,19 @@ from gtapi.web.request import APIRequest
 
 logger = logging.getLogger(__name__)
 
-#: How the folders are called in which a form's files are kept.
+#: Prefix of the temporary folders that hold the files of a request.
 PREFIX = "gtapi-upload-"
 MAX_FIELDS = 200
-#: Bytes of all fields together. They are kept in memory; among them may be samples of voices.
+#: Bytes of all text fields together, which are held in memory. Fields may contain voice samples.
 MAX_TEXT_BYTES = 16 * 1024 * 1024
 MAX_PART_HEADER_BYTES = 8 * 1024
-#: Bytes of a form beside its file, where the file itself has a limit.
-MAX_AROUND_FILE = 1024 * 1024
+#: Bytes of a body in addition to its file, if the file has its own limit.
+MAX_OVERHEAD_BYTES = 1024 * 1024
 
 
 @dataclass(slots=True)
 class UploadedFile:
-    """A file of a form. ``filename`` is what the client said and never part of a path."""
+    """An uploaded file. ``filename`` comes from the client and is never used in a path."""
 
     field: str
     filename: str
@@ -43,51 +43,51 @@ class UploadedFile:
 
 @dataclass(slots=True)
 class MultipartForm:
-    """The fields of a form in their order, and its files. A name may come more than once."""
+    """The fields and files of a multipart body, in order. A name may occur more than once."""
 
     fields: list[tuple[str, str]] = field(default_factory=list)
     files: list[UploadedFile] = field(default_factory=list)
 
     def get(self, name: str) -> str | None:
-        """Return the last value of a field, under its name or its name with ``[]``."""
+        """Return the last value of a field, named ``name`` or ``name[]``."""
         return self.values().get(name)
 
     def integer(self, name: str, least: int, most: int) -> int | None:
-        """Return a field that holds an integer in a range; None where it is not there, or empty.
+        """Return an integer field, or None if it is absent or empty.
 
         Raises:
-            BadRequest: it holds something else.
+            BadRequest: it is not an integer, or out of range.
         """
         value = self.get(name)
         if not value:
             return None
         try:
-            found = int(value)
+            number = int(value)
         except ValueError:
             raise invalid(name, "expected an integer") from None
-        integer(least, most)(name, found)
-        return found
+        integer(least, most)(name, number)
+        return number
 
     def values(self) -> dict[str, str]:
-        """Return the fields by name; of several with one name the last."""
+        """Return the fields by name; the last value of a repeated field wins."""
         return {name.removesuffix("[]"): value for name, value in self.fields}
 
     def names(self) -> set[str]:
-        """Return the names of all fields and files, as a client thinks of them."""
+        """Return the names of all fields and files, without brackets."""
         return {name.partition("[")[0] for name in (*dict(self.fields), *(file.field for file in self.files))}
 
     def files_of(self, name: str) -> list[UploadedFile]:
-        """Return the files of a field, under its name or its name with ``[]``."""
+        """Return the files of a field, named ``name`` or ``name[]``."""
         return [file for file in self.files if file.field.removesuffix("[]") == name]
 
 
-class _Receiver:
-    """Gets the parser's calls; what they leave in ``pending`` is written to the disk between two reads."""
+class _PartCollector:
+    """Receives the parser's callbacks. Data in ``pending`` is written to disk between two reads."""
 
     def __init__(self, folder: Path, file_limit: int | None) -> None:
         self.form = MultipartForm()
         self._file_limit = file_limit
-        #: Pieces of files in their order; None closes one.
+        #: Data to append to files, in order; None closes a file.
         self.pending: list[tuple[BufferedWriter, bytes | None]] = []
         self.ended = False
         self._folder = folder
@@ -103,7 +103,7 @@ class _Receiver:
 
     def on_part_begin(self) -> None:
         if len(self.form.fields) + len(self.form.files) >= MAX_FIELDS:
-            raise BadRequest(f"A form has at most {MAX_FIELDS} fields.", code="invalid_form")
+            raise BadRequest(f"A multipart body can have at most {MAX_FIELDS} fields.", code="invalid_form")
         self._headers, self._data, self._file, self._writer = {}, bytearray(), None, None
         self._header_bytes = 0
 
@@ -118,7 +118,7 @@ class _Receiver:
     def _count_header(self, size: int) -> None:
         self._header_bytes += size
         if self._header_bytes > MAX_PART_HEADER_BYTES:
-            raise BadRequest("A part of the form has headers that are too large.", code="invalid_form")
+            raise BadRequest("The headers of a multipart part are too large.", code="invalid_form")
 
     def on_header_end(self) -> None:
         self._headers[self._header.lower()] = self._value
@@ -128,10 +128,12 @@ class _Receiver:
         kind, options = parse_options_header(self._headers.get(b"content-disposition"))
         self._name = options.get(b"name", b"").decode(errors="replace")
         if kind != b"form-data" or not self._name:
-            raise BadRequest("A part of the form has no name.", code="invalid_form")
+            raise BadRequest("A multipart part has no name.", code="invalid_form")
         if not self._name.isprintable():
-            # It could not be sent on: no header may hold a control character.
-            raise BadRequest("A part of the form has a name that cannot be printed.", code="invalid_form")
+            # It could not be forwarded: headers must not contain control characters.
+            raise BadRequest(
+                "The name of a multipart part contains unprintable characters.", code="invalid_form"
+            )
         if b"filename" in options:
             self._begin_file(options[b"filename"])
 
@@ -155,7 +157,7 @@ class _Receiver:
             return
         self._text_bytes += end - start
         if self._text_bytes > MAX_TEXT_BYTES:
-            raise RequestTooLarge(MAX_TEXT_BYTES, "The text in the form")
+            raise RequestTooLarge(MAX_TEXT_BYTES, "The total size of the text fields")
         self._data += data[start:end]
 
     def on_part_end(self) -> None:
@@ -166,7 +168,7 @@ class _Receiver:
         try:
             value = self._data.decode()
         except UnicodeDecodeError:
-            raise BadRequest(f"The field '{self._name}' is no UTF-8.", param=self._name) from None
+            raise BadRequest(f"Field '{self._name}' is not valid UTF-8.", param=self._name) from None
         if "\0" in value:
             raise BadRequest("The request contains a NUL character.", param=self._name)
         self.form.fields.append((self._name, value))
@@ -175,7 +177,7 @@ class _Receiver:
         self.ended = True
 
     def write(self) -> None:
-        """Write what is pending."""
+        """Write the pending data to disk."""
         for writer, data in self.pending:
             if data is None:
                 writer.close()
@@ -184,7 +186,7 @@ class _Receiver:
         self.pending.clear()
 
     def close(self) -> None:
-        """Close what a request that broke off has left open."""
+        """Close files that an interrupted request left open."""
         for writer, _ in self.pending:
             writer.close()
         if self._writer is not None:
@@ -195,35 +197,35 @@ class _Receiver:
 async def multipart_form(
     request: APIRequest, *, file_limit: int | None = None
 ) -> AsyncIterator[MultipartForm]:
-    """Read a form and keep its files for as long as the context lasts.
+    """Parse the multipart body of a request; its files are deleted when the context ends.
 
-    Where there is a ``file_limit``, it holds for each file in place of ``MAX_UPLOAD_BYTES`` for the whole.
+    A ``file_limit`` (bytes) applies to each file and replaces ``MAX_UPLOAD_BYTES``, which limits the whole body.
 
     Raises:
-        UnsupportedMediaType: the body is no form.
-        RequestTooLarge: it is larger than ``MAX_UPLOAD_BYTES``, or its fields are than ``MAX_TEXT_BYTES``, or a
-            file is than ``file_limit``.
-        RequestTimeout: it does not come in time.
-        StorageUnavailable: there is no room for it.
-        BadRequest: it is broken, or has too many fields.
+        UnsupportedMediaType: the body is not multipart form data.
+        RequestTooLarge: the body exceeds ``MAX_UPLOAD_BYTES``, its text fields ``MAX_TEXT_BYTES``, or a file
+            ``file_limit``.
+        RequestTimeout: the body does not arrive in time.
+        StorageUnavailable: the disk is full or cannot be written.
+        BadRequest: the body is malformed, or has too many fields.
         ClientDisconnected: the client closed its connection.
     """
     kind, options = parse_options_header(request.header(b"content-type"))
     if kind != b"multipart/form-data":
-        raise UnsupportedMediaType("Send the body as a form, with 'Content-Type: multipart/form-data'.")
+        raise UnsupportedMediaType("Unsupported content type. Send the body as 'multipart/form-data'.")
     if not options.get(b"boundary"):
-        raise BadRequest("The header 'Content-Type' of a form has to name its boundary.", code="invalid_form")
+        raise BadRequest("The 'Content-Type' header has no multipart boundary.", code="invalid_form")
     with _folder() as folder:
-        receiver = _Receiver(folder, file_limit)
+        collector = _PartCollector(folder, file_limit)
         try:
-            await _receive(request, receiver, options[b"boundary"], file_limit)
+            await _receive(request, collector, options[b"boundary"], file_limit)
         except OSError as error:
-            raise _no_room(error) from error
+            raise _storage_unavailable(error) from error
         finally:
             with suppress(OSError):
-                receiver.close()
+                collector.close()
         request.cancel_on_disconnect()
-        yield receiver.form
+        yield collector.form
 
 
 @contextmanager
@@ -232,29 +234,33 @@ def _folder() -> Iterator[Path]:
         try:
             folder = stack.enter_context(temporary_directory(PREFIX))
         except OSError as error:
-            raise _no_room(error) from error
+            raise _storage_unavailable(error) from error
         yield folder
 
 
-def _no_room(error: OSError) -> StorageUnavailable:
-    logger.error("an upload cannot be kept: %s", error)
-    return StorageUnavailable("The upload could not be kept. Please try again.", error)
+def _storage_unavailable(error: OSError) -> StorageUnavailable:
+    logger.error("an upload cannot be stored: %s", error)
+    return StorageUnavailable("The upload could not be stored. Please try again.", error)
 
 
-async def _receive(request: APIRequest, receiver: _Receiver, boundary: bytes, file_limit: int | None) -> None:
-    limit = settings.MAX_UPLOAD_BYTES if file_limit is None else file_limit + MAX_AROUND_FILE
+async def _receive(
+    request: APIRequest, collector: _PartCollector, boundary: bytes, file_limit: int | None
+) -> None:
+    limit = settings.MAX_UPLOAD_BYTES if file_limit is None else file_limit + MAX_OVERHEAD_BYTES
     loop = asyncio.get_running_loop()
     names = ("part_begin", "part_data", "part_end", "header_field", "header_value", "header_end")
     callbacks = {
-        f"on_{name}": getattr(receiver, f"on_{name}") for name in (*names, "headers_finished", "end")
+        f"on_{name}": getattr(collector, f"on_{name}") for name in (*names, "headers_finished", "end")
     }
     try:
         parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
         async for part in request.iter_body(limit):
             parser.write(part)
-            if receiver.pending:
-                await loop.run_in_executor(None, receiver.write)
+            if collector.pending:
+                await loop.run_in_executor(None, collector.write)
     except FormParserError:
-        raise BadRequest("We could not parse the form of your request.", code="invalid_form") from None
-    if not receiver.ended:
-        raise BadRequest("The form of your request has no end.", code="invalid_form")
+        raise BadRequest(
+            "We could not parse the multipart body of your request.", code="invalid_form"
+        ) from None
+    if not collector.ended:
+        raise BadRequest("The multipart body is incomplete.", code="invalid_form")

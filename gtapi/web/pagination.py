@@ -1,4 +1,4 @@
-"""Lists in pages, as OpenAI's clients ask for them: ``limit``, ``order``, ``after`` and ``before``."""
+"""Cursor pagination with OpenAI's parameters: ``limit``, ``order``, ``after`` and ``before``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ MAX_LIMIT = 100
 
 @dataclass(frozen=True, slots=True)
 class PageQuery:
-    """Which part of a list is asked for; ``after`` and ``before`` are ids, empty where there is none."""
+    """The pagination parameters of a request. ``after`` and ``before`` are ids, or empty."""
 
     limit: int
     order: str
@@ -28,7 +28,7 @@ class PageQuery:
     def from_request(
         cls, request: APIRequest, *, default: int = DEFAULT_LIMIT, max_limit: int = MAX_LIMIT
     ) -> "PageQuery":
-        """Return what the query of a request asks for.
+        """Parse the query string of a request.
 
         Raises:
             BadRequest: ``limit`` or ``order`` is not valid.
@@ -42,68 +42,68 @@ class PageQuery:
         return cls(int(limit), order, request.GET.get("after") or "", request.GET.get("before") or "")
 
     def paginate_list(self, objects: Sequence[JSON]) -> tuple[list[JSON], bool]:
-        """Return the part of ``objects``, the oldest first, and whether there is more.
+        """Return one page of ``objects``, which are sorted oldest first, and whether there are more.
 
         Raises:
-            BadRequest: ``after`` or ``before`` names none of them.
+            BadRequest: the list has no object with the id in ``after`` or ``before``.
         """
-        found = list(objects if self.order == "asc" else reversed(objects))
+        matches = list(objects if self.order == "asc" else reversed(objects))
         if self.after:
-            found = found[self._place(found, "after", self.after) + 1 :]
+            matches = matches[self._index(matches, "after", self.after) + 1 :]
         if self.before:
-            found = found[: self._place(found, "before", self.before)]
-        kept = found[-self.limit :] if self._backwards else found[: self.limit]
-        return kept, len(found) > self.limit
+            matches = matches[: self._index(matches, "before", self.before)]
+        page = matches[-self.limit :] if self._backwards else matches[: self.limit]
+        return page, len(matches) > self.limit
 
-    def _place(self, objects: Sequence[JSON], name: str, wanted: str) -> int:
-        places = [at for at, built in enumerate(objects) if built["id"] == wanted]
-        if not places:
-            raise invalid(name, "there is no such object in this list")
-        return places[0]
+    def _index(self, objects: Sequence[JSON], name: str, cursor: str) -> int:
+        for index, item in enumerate(objects):
+            if item["id"] == cursor:
+                return index
+        raise invalid(name, "no object in this list has this id")
 
     def paginate_rows(self, rows: "QuerySet[Row]", *, key: str = "pk") -> tuple[list[Row], bool]:
-        """Return the part of ``rows``, which have ``created_at``, and whether there is more.
+        """Return one page of ``rows``, sorted by ``created_at``, and whether there are more.
 
-        ``key`` is the field that holds the id by which clients know a row.
+        ``key`` is the field with the id that clients use.
 
         Raises:
-            BadRequest: ``after`` or ``before`` names none of them.
+            BadRequest: no row has the id in ``after`` or ``before``.
         """
         descending = self.order == "desc"
-        wanted = rows
+        selected = rows
         for name, cursor, later in (
             ("after", self.after, not descending),
             ("before", self.before, descending),
         ):
             if cursor:
-                wanted = wanted.filter(_beyond(rows, name, cursor, key, later=later))
+                selected = selected.filter(_beyond(rows, name, cursor, key, later=later))
         sign = "-" if descending != self._backwards else ""
-        found = list(wanted.order_by(f"{sign}created_at", f"{sign}pk")[: self.limit + 1])
-        kept = found[: self.limit]
+        matches = list(selected.order_by(f"{sign}created_at", f"{sign}pk")[: self.limit + 1])
+        page = matches[: self.limit]
         if self._backwards:
-            kept.reverse()
-        return kept, len(found) > self.limit
+            page.reverse()
+        return page, len(matches) > self.limit
 
     @property
     def _backwards(self) -> bool:
-        """Whether the page ends at a place, rather than begins at one."""
+        """Whether the page ends at a cursor rather than starts at one."""
         return bool(self.before and not self.after)
 
 
 def _beyond(rows: "QuerySet[Any]", name: str, cursor: str, key: str, *, later: bool) -> Q:
-    """Return the condition for rows on one side of the row that ``cursor`` names."""
-    # PostgreSQL takes no NUL, not even to look for one.
-    known = rows.filter(**{key: cursor}) if "\0" not in cursor else rows.none()
-    place = known.values_list("created_at", "pk").first()
-    if place is None:
-        raise invalid(name, "there is no such object in this list")
-    beyond = "gt" if later else "lt"
-    created_at, pk = place
-    return Q((f"created_at__{beyond}", created_at)) | Q(("created_at", created_at), (f"pk__{beyond}", pk))
+    """Return the condition for rows before or after the row with the id ``cursor``."""
+    # PostgreSQL rejects NUL even in a comparison.
+    cursor_rows = rows.filter(**{key: cursor}) if "\0" not in cursor else rows.none()
+    position = cursor_rows.values_list("created_at", "pk").first()
+    if position is None:
+        raise invalid(name, "no object in this list has this id")
+    operator = "gt" if later else "lt"
+    created_at, pk = position
+    return Q((f"created_at__{operator}", created_at)) | Q(("created_at", created_at), (f"pk__{operator}", pk))
 
 
 def list_object(objects: Sequence[JSON], has_more: bool) -> JSON:
-    """Return a page of a list."""
+    """Return a page as a list object."""
     return {
         "object": "list",
         "data": list(objects),

@@ -1,4 +1,4 @@
-"""The request of the API: Django's, with the body still on the wire and the slow parts made on demand."""
+"""The API's request class: reads the body on demand, with limits, and detects when the client disconnects."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -16,7 +16,7 @@ from gtapi.web.timeouts import Receive, with_body_timeout
 
 #: Deepest nesting of a JSON body; orjson writes no more than 254 levels.
 MAX_DEPTH = 100
-#: Most fields of a JSON body itself, and most arrays and objects in it: everybody else waits while one is read.
+#: Limits of a JSON body: top-level fields, and arrays and objects in total. Parsing blocks the event loop.
 MAX_FIELDS = 1_000
 MAX_CONTAINERS = 200_000
 
@@ -28,11 +28,11 @@ class ClientDisconnected(Exception):
 class APIRequest(ASGIRequest):
     """A request to the API.
 
-    ``id`` is always ours: a UUID of version 7, of which ``x-request-id`` is the text.
+    ``id`` is a UUIDv7 that the gateway generates; ``request_id`` is sent as ``x-request-id``.
     """
 
     def __init__(self, scope: dict[str, Any], receive: Receive) -> None:
-        # ASGIRequest's own constructor turns every header into an entry of META, which nobody reads here.
+        # Does not call ASGIRequest's constructor, which copies every header into META; the API rarely needs it.
         self.scope = scope
         self.receive = receive
         self.id = uuid7()
@@ -68,31 +68,31 @@ class APIRequest(ASGIRequest):
         return {}
 
     def header(self, name: bytes) -> str:
-        """Return the first header of that name (lower case), or an empty text."""
+        """Return the first header with this name (in lower case), or an empty string."""
         for header, value in self.scope["headers"]:
             if header == name:
                 return str(value.decode("latin1"))
         return ""
 
     def host(self) -> str:
-        """Return the host that the client asked, as it wrote it."""
+        """Return the host that the client requested, exactly as sent."""
         if settings.BEHIND_PROXY and (forwarded := self.header(b"x-forwarded-host")):
             return forwarded.partition(",")[0].strip()
         return self.header(b"host")
 
     def origin(self) -> str:
-        """Return scheme and host that the client asked, for addresses of ours."""
+        """Return the scheme and host that the client used, for building absolute URLs."""
         scheme = self.scope["scheme"]
         if settings.BEHIND_PROXY and (forwarded := self.header(b"x-forwarded-proto")):
             scheme = forwarded.partition(",")[0].strip()
         return f"{'https' if scheme == 'https' else 'http'}://{self.host()}"
 
     async def iter_body(self, limit: int) -> AsyncGenerator[bytes, None]:
-        """Yield the body as it comes.
+        """Yield the body as it arrives.
 
         Raises:
             RequestTooLarge: it is larger than ``limit`` bytes.
-            RequestTimeout: it does not come in time, see ``BodyTimeout``.
+            RequestTimeout: it does not arrive in time, see ``BodyTimeout``.
             ClientDisconnected: the client closed its connection.
         """
         length = self.header(b"content-length")
@@ -114,20 +114,21 @@ class APIRequest(ASGIRequest):
             yield part
 
     async def read_body(self, limit: int) -> bytes:
-        """Return the whole body; see ``iter_body``."""
+        """Return the complete body; see ``iter_body``."""
         parts = [part async for part in self.iter_body(limit)]
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def json(self, *, optional: bool = False) -> dict[str, Any]:
-        """Return the body, a JSON object, and from then on notice when the client leaves.
+        """Return the body, which must be a JSON object, and start watching for a disconnect.
 
-        Where it is ``optional`` an empty body counts as an empty object.
+        If ``optional``, an empty body counts as an empty object.
 
         Raises:
-            UnsupportedMediaType: the body is declared as something else than JSON.
+            UnsupportedMediaType: the content type is not JSON.
             RequestTooLarge: it is larger than ``MAX_BODY_BYTES``.
-            RequestTimeout: it does not come in time.
-            InvalidJSON: it is no JSON object, nested too deeply, or holds a NUL character.
+            RequestTimeout: it does not arrive in time.
+            InvalidJSON: it is not a JSON object, or too large or nested too deeply.
+            BadRequest: it contains a NUL character.
             ClientDisconnected: the client closed its connection.
         """
         content_type = self.header(b"content-type").partition(";")[0].strip().lower()
@@ -142,15 +143,15 @@ class APIRequest(ASGIRequest):
         except orjson.JSONDecodeError as error:
             raise InvalidJSON(f"We could not parse the JSON body of your request: {error}") from None
         if not isinstance(data, dict):
-            raise InvalidJSON("The body of the request has to be a JSON object.")
+            raise InvalidJSON("The request body must be a JSON object.")
         has_nul = b"\\u0000" in body
-        # Only a body with this many brackets or this escape can be too deep or hold a NUL: both are rare.
+        # The full check is slow. Only a body with this many brackets or this escape sequence can fail it.
         if has_nul or body.count(b"[") + body.count(b"{") > MAX_DEPTH or len(data) > MAX_FIELDS:
-            _check(data, has_nul=has_nul)
+            _check_json(data, has_nul=has_nul)
         return data
 
     def cancel_on_disconnect(self) -> None:
-        """Cancel the task that serves this request as soon as the client leaves; the body has been read."""
+        """Cancel the current task when the client disconnects. Call it after the body has been read."""
         task = asyncio.current_task()
         if task is not None and self._listener is None:
             self._listener = asyncio.get_running_loop().create_task(self._listen(task))
@@ -163,8 +164,8 @@ class APIRequest(ASGIRequest):
             task.cancel()
 
 
-def _check(data: dict[str, Any], *, has_nul: bool) -> None:
-    """Refuse what is too deep or too much, and the NUL character, which no database takes."""
+def _check_json(data: dict[str, Any], *, has_nul: bool) -> None:
+    """Refuse a body that is too large or nested too deeply, or contains NUL, which PostgreSQL cannot store."""
     if len(data) > MAX_FIELDS:
         raise InvalidJSON(f"The JSON body has more than {MAX_FIELDS:,} fields.")
     level: list[Any] = [data]
@@ -179,7 +180,7 @@ def _check(data: dict[str, Any], *, has_nul: bool) -> None:
         level = [item for items in inside for item in items if isinstance(item, dict | list)]
         count += len(level)
         if count > MAX_CONTAINERS:
-            raise InvalidJSON(f"The JSON body holds more than {MAX_CONTAINERS:,} arrays and objects.")
+            raise InvalidJSON(f"The JSON body contains more than {MAX_CONTAINERS:,} arrays and objects.")
         if not level:
             return
     raise InvalidJSON(f"The JSON body is nested more than {MAX_DEPTH} levels deep.")

@@ -1,4 +1,4 @@
-"""Answers of the API, as light as the lean handler can send them."""
+"""Response classes of the API: JSON, byte streams and server-sent events."""
 
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
@@ -9,13 +9,7 @@ from django.http.response import HttpResponseBase
 
 
 class JSONResponse(HttpResponse):
-    """A JSON answer written by orjson.
-
-    Args:
-        data: anything that orjson can write.
-        status: the HTTP status.
-        headers: more headers.
-    """
+    """A JSON response, serialized with orjson."""
 
     def __init__(self, data: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(
@@ -24,7 +18,7 @@ class JSONResponse(HttpResponse):
 
 
 class StreamResponse(HttpResponseBase):
-    """An answer that is sent as it comes; ``parts`` yields bytes."""
+    """A streamed response; ``parts`` yields bytes."""
 
     streaming = True
 
@@ -36,7 +30,7 @@ class StreamResponse(HttpResponseBase):
 
 
 class EventStreamResponse(StreamResponse):
-    """Server-sent events, each part whole ones; comments keep the connection alive in silence."""
+    """A stream of server-sent events. Each part holds complete events: comments may be sent between parts."""
 
     def __init__(self, parts: AsyncGenerator[bytes, None]) -> None:
         super().__init__(parts, "text/event-stream; charset=utf-8")

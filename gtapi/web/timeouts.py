@@ -1,4 +1,4 @@
-"""How long a client may take to send the body of its request."""
+"""Timeouts for reading request bodies."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,23 +9,23 @@ from django.conf import settings
 from gtapi.errors import RequestTimeout
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
-#: What the web server's worker writes into the scope of a request whose body is there as a whole.
+#: Set in the ASGI scope by the server when the complete body has arrived.
 BODY_COMPLETE = "gtapi.body_complete"
 
 
 def with_body_timeout(scope: Mapping[str, Any], receive: Receive) -> Receive:
-    """Return a ``receive`` that waits for the body only so long; a timer costs as much as looking up the key."""
+    """Return ``receive`` with a timeout. A body that has already arrived needs none, which saves the timer."""
     return receive if BODY_COMPLETE in scope else BodyTimeout(receive)
 
 
 class BodyTimeout:
-    """``receive`` with an end: ``BODY_SECONDS``, and a second more for each ``BODY_MIN_RATE`` bytes that came.
+    """An ASGI ``receive`` that times out after ``BODY_SECONDS``, plus a second per ``BODY_MIN_RATE`` bytes.
 
-    There are never more than ``BODY_SECONDS`` left: who sends much at once may not be silent for the longer. Only
-    waiting is counted, and nothing is after the body: that the client leaves may take as long as it does.
+    The allowance is capped at ``BODY_SECONDS``: a burst cannot buy a long silence. Only time spent waiting counts.
+    After the body there is no timeout, so a later call can wait for the disconnect.
 
     Raises:
-        RequestTimeout: the body did not come in time.
+        RequestTimeout: the body was not received in time.
     """
 
     def __init__(self, receive: Receive) -> None:
@@ -36,9 +36,9 @@ class BodyTimeout:
     async def __call__(self) -> dict[str, Any]:
         if self._left is None:
             return await self._receive()
-        began = self._loop.time()
+        start = self._loop.time()
         try:
-            # What is there already is taken, whatever is left.
+            # Data that has already arrived is returned even if no time is left.
             async with asyncio.timeout(self._left):
                 message = await self._receive()
         except TimeoutError:
@@ -46,7 +46,7 @@ class BodyTimeout:
         if not message.get("more_body", False):
             self._left = None
         else:
-            waited = self._loop.time() - began
+            waited = self._loop.time() - start
             earned = len(message.get("body", b"")) / settings.BODY_MIN_RATE
             self._left = min(self._left - waited + earned, settings.BODY_SECONDS)
         return message

@@ -1,7 +1,7 @@
-"""The async base of the API's views: DRF's ``APIView``, with its slow parts fixed in advance.
+"""The async base class of the API's views, built on DRF's ``APIView``.
 
-Content negotiation always gives JSON, there is one authenticator and any number of permissions, and nothing of
-the body is read before both have spoken.
+Responses are always JSON, so there is no content negotiation. A view has one authentication and any number of
+permissions; the body is not read before both have passed.
 """
 
 import asyncio
@@ -15,29 +15,28 @@ from gtapi.web.request import APIRequest, ClientDisconnected
 
 
 class AsyncAuthentication(Protocol):
-    """Returns who asks, or raises ``AuthenticationFailed``."""
+    """Identifies the caller, or raises ``AuthenticationFailed``."""
 
     async def authenticate(self, request: APIRequest) -> Any: ...
 
 
 class NoAuthentication:
-    """The authentication of what needs no key."""
+    """Authentication for public routes."""
 
     async def authenticate(self, request: APIRequest) -> None:
         return None
 
 
 class AsyncPermission(Protocol):
-    """Returns if the request may go on, or raises ``PermissionDenied``."""
+    """Raises ``PermissionDenied`` if the request is not allowed."""
 
     def check(self, request: APIRequest, view: Any) -> None: ...
 
 
 class AsyncAPIView(APIView):
-    """A view of the API. Handlers are coroutines named after methods; ``self.auth`` is who asks.
+    """A view whose handlers (``get``, ``post``, …) are coroutines; ``self.auth`` is the authenticated caller.
 
-    ``authentication`` and ``permissions`` stand in for DRF's lists of classes, which can only be called without
-    waiting.
+    ``authentication`` and ``permissions`` replace DRF's lists of classes, which are synchronous.
     """
 
     authentication: ClassVar[AsyncAuthentication]
@@ -53,38 +52,38 @@ class AsyncAPIView(APIView):
         except (ClientDisconnected, asyncio.CancelledError):
             await self.on_disconnect(request)
             raise
-        except Exception as error:  # noqa: BLE001 - DRF's handler makes an envelope of each
+        except Exception as error:  # noqa: BLE001 - DRF's handler turns each into a response
             response = self.handle_exception(error)
         return await self.finalize_response(request, response)
 
     async def initial(self, request: APIRequest) -> None:  # type: ignore[override]
-        """Authenticate, then ask the permissions."""
+        """Authenticate, then check the permissions."""
         self.auth = await self.authentication.authenticate(request)
         self.on_authenticated(request)
         for permission in self.permissions:
             permission.check(request, self)
 
     def on_authenticated(self, request: APIRequest) -> None:
-        """Take note of who asks, before anything can be refused to them."""
+        """Called after authentication, before the permission checks."""
 
     async def call_handler(self, request: APIRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Call the method's handler."""
+        """Call the handler of the request's HTTP method."""
         method = (request.method or "").lower()
         handler = getattr(self, method, None) if method in self.http_method_names else None
         if handler is None:
             raise MethodNotAllowed(
-                f"The method {request.method} is not allowed here. Allowed: {', '.join(self._methods())}.",
+                f"Method {request.method} is not allowed. Allowed methods: {', '.join(self._methods())}.",
                 headers={"allow": ", ".join(self._methods())},
             )
         response: HttpResponseBase = await handler(request, *args, **kwargs)
         return response
 
     async def finalize_response(self, request: APIRequest, response: HttpResponseBase) -> HttpResponseBase:  # type: ignore[override]
-        """Do what has to be done before an answer leaves."""
+        """Called before the response is sent."""
         return response
 
     async def on_disconnect(self, request: APIRequest) -> None:
-        """Do what has to be done when the client has left."""
+        """Called when the client disconnects."""
 
     def _methods(self) -> list[str]:
         return [name.upper() for name in self.http_method_names if hasattr(self, name)]

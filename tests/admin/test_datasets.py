@@ -284,7 +284,7 @@ class TestUpload:
         assert answer.status_code == 413
         fine, large = answer.json()["files"]
         assert fine["said"] == "added"
-        assert large["error"] == "The file is larger than the limit of 30 bytes."
+        assert large["error"] == "The file exceeds the limit of 30 bytes."
         assert large["final"]
         assert [dataset_file.file.filename for dataset_file in dataset.dataset_files.all()] == ["notes.txt"]
 
@@ -293,7 +293,7 @@ class TestUpload:
         world.tenant.save()
         answer = send(operator, dataset, notes(b"x" * 100_000))
         assert (answer.status_code, answer.json()["error"]) == (
-            413, "The file is larger than the limit of 10 bytes.",
+            413, "The file exceeds the limit of 10 bytes.",
         )  # fmt: skip
 
     def test_the_limit_of_the_tenant_is_said(self, operator, world, dataset):

@@ -72,4 +72,4 @@ def test_an_upload_while_postgresql_is_away_is_told_so():
         address = f"{running.url}/admin/files/dataset/ds_1/upload/"
         answered = httpx.post(address, content=b"x", cookies={"sessionid": "made-up"}, timeout=60)
     assert answered.status_code == 503
-    assert answered.text == "The service is not available at the moment. Please try again."
+    assert answered.text == "The service is temporarily unavailable. Please try again."

@@ -16,12 +16,12 @@ def _input(name: str, value: Any) -> None:
     """Check for a text, token ids, or several of either."""
     if isinstance(value, str):
         if not value:
-            raise invalid(name, "it is empty")
+            raise invalid(name, "it must not be empty")
         return
     if not isinstance(value, list):
         raise wrong_type(name, "a string or an array", value)
     if not value:
-        raise invalid(name, "it is empty")
+        raise invalid(name, "it must not be empty")
     if all(isinstance(item, int) and not isinstance(item, bool) for item in value):
         return
     if len(value) > MAX_INPUTS:
@@ -35,7 +35,7 @@ def _one(where: str, item: Any) -> None:
     if not isinstance(item, str | list):
         raise wrong_type(where, "a string or an array of token ids", item)
     if not item:
-        raise invalid(where, "it is empty")
+        raise invalid(where, "it must not be empty")
     for at, token in enumerate(item if isinstance(item, list) else ()):
         integer(0)(f"{where}[{at}]", token)
 

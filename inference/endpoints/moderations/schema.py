@@ -38,7 +38,7 @@ def check_moderations(body: JSON) -> None:
     if not isinstance(given, str | list):
         raise wrong_type("input", "a string or an array", given)
     if not given:
-        raise invalid("input", "it is empty")
+        raise invalid("input", "it must not be empty")
     for index, item in enumerate(given if isinstance(given, list) else ()):
         if not isinstance(item, str | dict):
             raise wrong_type(f"input[{index}]", "a string or an object", item)

@@ -55,7 +55,7 @@ def check_speech(body: JSON) -> None:
         raise missing("input")
     of_type(str)("input", text)
     if not text:
-        raise invalid("input", "it is empty")
+        raise invalid("input", "it must not be empty")
     if len(text) > MAX_SPEECH_INPUT:
         raise invalid("input", f"expected at most {MAX_SPEECH_INPUT} characters, but got {len(text)}")
     if body.get("voice") is None:
