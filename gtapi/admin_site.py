@@ -1,4 +1,4 @@
-"""What surrounds every page of the admin: the sidebar, the style sheet, the script and the icon."""
+"""Site-wide parts of the admin: sidebar, style sheet, scripts and icon."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
 
-#: The sidebar: title of a group, and its items as title, symbol, app and model.
+#: Sidebar groups: title, and items as (title, icon, app, model).
 _SIDEBAR = (
     (
         "Tenants",
@@ -67,7 +67,7 @@ def icon(request: HttpRequest) -> str:
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return the sidebar's groups; what a user may not view is left out."""
+    """Return the sidebar's groups, without items that the user may not view."""
     groups: list[dict[str, Any]] = [
         {"items": [{"title": "Dashboard", "icon": "space_dashboard", "link": reverse("admin:index")}]}
     ]
@@ -79,18 +79,18 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 "items": [
                     {
                         "title": name,
-                        "icon": symbol,
+                        "icon": icon_name,
                         "link": reverse(f"admin:{app}_{model}_changelist"),
-                        "permission": _may_view(app, model),
+                        "permission": _view_permission(app, model),
                     }
-                    for name, symbol, app, model in items
+                    for name, icon_name, app, model in items
                 ],
             }
         )
     return groups
 
 
-def _may_view(app: str, model: str) -> Callable[[HttpRequest], bool]:
+def _view_permission(app: str, model: str) -> Callable[[HttpRequest], bool]:
     def allowed(request: HttpRequest) -> bool:
         user = request.user
         return user.has_perm(f"{app}.view_{model}") or user.has_perm(f"{app}.change_{model}")

@@ -15,6 +15,6 @@ app.autodiscover_tasks()
 
 
 @worker_process_init.connect
-def follow_the_worker(**_: object) -> None:
-    """Take the processes of the pool down with a worker that was killed, or its tasks would run beside new ones."""
+def die_with_worker(**_: object) -> None:
+    """End the pool's processes if their worker is killed. Otherwise tasks could run twice."""
     die_with_parent()

@@ -1,7 +1,7 @@
-"""Encrypted model fields, and ids that hide another id.
+"""Encryption: model fields that are stored encrypted, and opaque ids that hide another id.
 
-The keys are the setting ``ENCRYPTION_KEYS`` (Fernet keys, newest first), not ``SECRET_KEY``, so that each can
-rotate without the other.
+The keys are the setting ``ENCRYPTION_KEYS`` (Fernet keys, newest first). They are independent of ``SECRET_KEY``, so
+that each can be rotated alone.
 """
 
 import base64
@@ -30,21 +30,21 @@ def encrypt(text: str) -> str:
 
 
 def decrypt(token: str) -> str:
-    """Return the text of a token made by any of the keys.
+    """Return the text of a token that was encrypted with any of the keys.
 
     Raises:
-        ImproperlyConfigured: none of ``ENCRYPTION_KEYS`` fits.
+        ImproperlyConfigured: the token was encrypted with another key.
     """
     try:
         return _fernet().decrypt(token.encode()).decode()
     except InvalidToken as error:
         raise ImproperlyConfigured(
-            "a stored credential was encrypted with none of ENCRYPTION_KEYS"
+            "A stored credential was encrypted with a key that is not in ENCRYPTION_KEYS."
         ) from error
 
 
 class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
-    """Text that is stored encrypted; empty text is stored empty. It cannot be searched."""
+    """A text field that is stored encrypted and cannot be searched. An empty string is stored as it is."""
 
     def get_prep_value(self, value: Any) -> str | None:
         return encrypt(value) if value else value
@@ -54,7 +54,7 @@ class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
 
 
 class EncryptedJSONField(models.TextField):  # type: ignore[type-arg]
-    """A JSON object that is stored encrypted; it cannot be searched."""
+    """A JSON object that is stored encrypted and cannot be searched."""
 
     def get_prep_value(self, value: Any) -> str:
         return encrypt(json.dumps(value)) if value else ""
@@ -72,23 +72,23 @@ def _siv() -> list[AESSIV]:
 
 
 def seal(prefix: str, text: str, context: str) -> str:
-    """Return an id that hides ``text``, the same one each time, which only ``unseal`` with that context opens."""
-    box = _siv()[0].encrypt(text.encode(), [context.encode()])
-    return prefix + base64.urlsafe_b64encode(box).decode().rstrip("=")
+    """Return an opaque id for ``text``: deterministic, and readable by ``unseal`` with the same context."""
+    ciphertext = _siv()[0].encrypt(text.encode(), [context.encode()])
+    return prefix + base64.urlsafe_b64encode(ciphertext).decode().rstrip("=")
 
 
 def unseal(prefix: str, sealed: str, context: str) -> str | None:
-    """Return what ``seal`` hid, or None where the id is none of ours."""
+    """Return the text of an id made by ``seal``, or None if the id is not valid."""
     if not sealed.startswith(prefix):
         return None
     body = sealed[len(prefix) :]
     try:
-        box = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+        ciphertext = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
     except (binascii.Error, ValueError):
         return None
     for siv in _siv():
         try:
-            return siv.decrypt(box, [context.encode()]).decode()
+            return siv.decrypt(ciphertext, [context.encode()]).decode()
         except (InvalidTag, ValueError):
             continue
     return None

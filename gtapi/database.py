@@ -1,4 +1,4 @@
-"""The ORM from async code: in threads of its own, with connections out of the pool."""
+"""Run ORM code from async code, in a dedicated thread pool."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="orm")
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run ``function`` in a thread and give its database connection back to the pool afterwards."""
+    """Run ``function`` in a thread, and return its database connection to the pool afterwards."""
 
     def call() -> T:
         try:

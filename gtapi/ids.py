@@ -1,4 +1,4 @@
-"""Ids that clients and operators see: random, never sequential."""
+"""Random ids and secrets: base62 strings, prefixed object ids, UUIDv7."""
 
 import os
 import secrets
@@ -9,7 +9,7 @@ BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 def random_base62(length: int) -> str:
-    """Return ``length`` random characters, fit for secrets (5.95 bits each)."""
+    """Return ``length`` cryptographically random characters (5.95 bits each)."""
     return "".join(secrets.choice(BASE62) for _ in range(length))
 
 
@@ -36,5 +36,5 @@ def uuid7() -> uuid.UUID:
 
 
 def uuid7_floor(seconds: float) -> uuid.UUID:
-    """Return the smallest UUID of version 7 that a moment (Unix seconds) can have: a boundary for ranges."""
+    """Return the smallest UUIDv7 of a time in Unix seconds, for use as a range boundary."""
     return uuid.UUID(int=int(seconds * 1000) << 80)

@@ -1,15 +1,15 @@
-"""What goes to the log."""
+"""Logging filters."""
 
 import logging
 
-#: Faults of a request that Django refuses with a 400 by itself, a Host header of nobody's among them.
-REFUSED = "django.security."
+#: Loggers of requests that Django rejects with a 400, such as those with an invalid Host header.
+REJECTED_REQUESTS = "django.security."
 
 
-class WithoutTracebacks(logging.Filter):
-    """Leaves the message of a refused request. The traceback tells nothing more, and anybody can cause it."""
+class OmitTracebacks(logging.Filter):
+    """Logs rejected requests without their traceback, which adds nothing and could flood the log."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.name.startswith(REFUSED):
+        if record.name.startswith(REJECTED_REQUESTS):
             record.exc_info = record.exc_text = None
         return True

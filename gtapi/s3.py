@@ -1,4 +1,4 @@
-"""Files in a store that speaks S3. Needs the packages of ``requirements/production-s3.txt``."""
+"""The Django storage backend for S3 buckets. Requires the packages of ``requirements/production-s3.txt``."""
 
 import io
 import logging
@@ -14,25 +14,25 @@ from storages.backends.s3 import S3Storage
 logger = logging.getLogger(__name__)
 
 MEGABYTE = 1024 * 1024
-#: Requests for one range at most: what is missing of an answer that breaks off is asked for by another one.
+#: Requests per range at most: the rest of a truncated response is requested again.
 ATTEMPTS = 3
-#: Bytes of an answer that are taken at once, and lost where it breaks off among them.
-_PIECE = 64 * 1024
-#: How it breaks off. One that falls silent does not: to ask again would hold the thread for as long once more.
-#: Requests that get no answer at all are sent again by the library.
-_BROKEN_OFF = (IncompleteReadError, ResponseStreamingError)
+#: Bytes to read at a time; a read that fails is lost.
+_READ_BYTES = 64 * 1024
+#: Errors of a truncated response. A timeout is not among them: a retry would block the thread for as long again.
+#: Requests without a response are retried by boto3.
+_TRUNCATED = (IncompleteReadError, ResponseStreamingError)
 
 
-class _Ranges(io.RawIOBase):
-    """An object of a bucket, read by a request for each range: between two of them nothing is held or open.
+class _RangeReader(io.RawIOBase):
+    """Reads an S3 object with one request per range, so that no connection is held open between reads.
 
-    All of it is of the object that was there at first: of another one under its name nothing is read.
+    ``If-Match`` ensures that all ranges come from the same version of the object.
     """
 
     def __init__(self, stored: Any) -> None:
         super().__init__()
         self._stored = stored
-        # To ask for a range makes it forget both.
+        # Saved because a ranged request overwrites them.
         self._size: int = stored.content_length
         self._etag: str = stored.e_tag
         self._at = 0
@@ -51,15 +51,15 @@ class _Ranges(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        data = self._range(len(buffer))
+        data = self._read_range(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
     def readall(self) -> bytes:
-        return self._range(self._size)
+        return self._read_range(self._size)
 
-    def _range(self, most: int) -> bytes:
-        size = min(most, self._size - self._at)
+    def _read_range(self, limit: int) -> bytes:
+        size = min(limit, self._size - self._at)
         if size <= 0:
             return b""
         data = bytearray()
@@ -68,27 +68,26 @@ class _Ranges(io.RawIOBase):
             if len(data) >= size:
                 break
         if len(data) != size:
-            raise OSError(f"{len(data)} bytes came where {size} were asked for")
+            raise OSError(f"received {len(data)} of {size} bytes")
         self._at += size
         return bytes(data)
 
     def _fetch(self, data: bytearray, size: int) -> None:
-        """Add what is missing of ``size`` bytes, or as much of it as comes."""
+        """Append the missing part of ``size`` bytes to ``data``, or as much as the response contains."""
         missing = f"bytes={self._at + len(data)}-{self._at + size - 1}"
-        answer = self._stored.get(Range=missing, IfMatch=self._etag)
-        with closing(answer["Body"]) as body:
+        response = self._stored.get(Range=missing, IfMatch=self._etag)
+        with closing(response["Body"]) as body:
             try:
-                for piece in body.iter_chunks(_PIECE):
-                    data += piece
-            except _BROKEN_OFF as error:
-                logger.warning("%s broke off: %s", self._stored.key, type(error).__name__)
+                for block in body.iter_chunks(_READ_BYTES):
+                    data += block
+            except _TRUNCATED as error:
+                logger.warning("response for %s was truncated: %s", self._stored.key, type(error).__name__)
 
 
-class Bucket(S3Storage):  # type: ignore[misc] # the package has no types
-    """A bucket, with what a gateway needs of it: little memory, bounded waits, and stores besides Amazon's.
+class S3FileStorage(S3Storage):  # type: ignore[misc] # the package has no types
+    """django-storages' S3 backend with bounded memory and timeouts, compatible with stores other than Amazon S3.
 
-    Files go through in parts, one after another, and come back by ranges of a megabyte, or of what is read at once
-    where that is more.
+    Files are uploaded in parts, one at a time, and downloaded in ranges of at least a megabyte.
     """
 
     def __init__(self, *, addressing_style: str = "auto", **settings: Any) -> None:
@@ -101,7 +100,7 @@ class Bucket(S3Storage):  # type: ignore[misc] # the package has no types
                 signature_version="s3v4",
                 s3={"addressing_style": addressing_style},
                 max_pool_connections=20,
-                # Checksums that came to S3 in 2025 and that many other stores refuse.
+                # Many other stores reject the checksums that S3 introduced in 2025.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
@@ -119,4 +118,4 @@ class Bucket(S3Storage):  # type: ignore[misc] # the package has no types
         opened = super()._open(name, mode)
         if mode != "rb":
             return opened
-        return File(io.BufferedReader(_Ranges(opened.obj), MEGABYTE), opened.name)
+        return File(io.BufferedReader(_RangeReader(opened.obj), MEGABYTE), opened.name)

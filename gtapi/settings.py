@@ -142,7 +142,7 @@ FILES_S3_BUCKET = env.str("FILES_S3_BUCKET", default="")
 if FILES_S3_BUCKET and find_spec("storages") is None:
     raise ImproperlyConfigured("FILES_S3_BUCKET needs the packages of requirements/production-s3.txt.")
 _bucket: dict[str, Any] = {
-    "BACKEND": "gtapi.s3.Bucket",
+    "BACKEND": "gtapi.s3.S3FileStorage",
     "OPTIONS": {
         "bucket_name": FILES_S3_BUCKET,
         "endpoint_url": env.str("FILES_S3_ENDPOINT_URL", default="") or None,
@@ -400,12 +400,12 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "filters": {"without_tracebacks": {"()": "gtapi.log_filters.WithoutTracebacks"}},
+    "filters": {"omit_tracebacks": {"()": "gtapi.log_filters.OmitTracebacks"}},
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": "line",
-            "filters": ["without_tracebacks"],
+            "filters": ["omit_tracebacks"],
         }
     },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},

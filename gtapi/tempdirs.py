@@ -1,4 +1,4 @@
-"""Temporary folders that are found and removed where the process that made them was killed."""
+"""Temporary folders that can be cleaned up after their process was killed."""
 
 import logging
 import shutil
@@ -15,16 +15,16 @@ from gtapi.stack.locks import FileLock
 logger = logging.getLogger(__name__)
 
 LOCK = "lock"
-#: Seconds that a folder gets between its making and its lock.
-YOUNG = 60.0
+#: Age in seconds below which a folder is not removed: it may not be locked yet.
+MIN_AGE = 60.0
 
 
 @contextmanager
 def temporary_directory(prefix: str) -> Iterator[Path]:
-    """Make a folder that goes with the context. While it is there this process holds its lock.
+    """Create a folder that is removed when the context ends. Until then this process holds its lock.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the folder cannot be created.
     """
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=settings.UPLOAD_TEMP_DIR))
     lock = FileLock(folder / LOCK)
@@ -37,16 +37,16 @@ def temporary_directory(prefix: str) -> Iterator[Path]:
 
 
 def remove_abandoned(prefix: str) -> int:
-    """Remove the folders of processes that are gone, and return how many there were.
+    """Remove the folders of processes that no longer exist, and return how many.
 
-    The kernel lets go of a lock when its holder dies, so those of live processes stay, however old they are.
+    The kernel releases a lock when its holder dies, so folders of live processes are kept, however old they are.
     """
     removed = 0
     for folder in Path(settings.UPLOAD_TEMP_DIR or tempfile.gettempdir()).glob(f"{prefix}*"):
-        with suppress(OSError):  # somebody else's, or gone by now
-            if time.time() - folder.stat().st_mtime > YOUNG and FileLock(folder / LOCK).is_free():
+        with suppress(OSError):  # owned by another user, or already removed
+            if time.time() - folder.stat().st_mtime > MIN_AGE and FileLock(folder / LOCK).is_free():
                 shutil.rmtree(folder)
                 removed += 1
     if removed:
-        logger.info("removed %s temporary folders of processes that are gone", removed)
+        logger.info("removed %s temporary folders of ended processes", removed)
     return removed

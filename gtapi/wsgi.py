@@ -1,4 +1,4 @@
-"""WSGI, for tools that want it; the gateway itself is served as ASGI."""
+"""The WSGI application, for tools that require one. The gateway itself is served by ASGI."""
 
 import os
 

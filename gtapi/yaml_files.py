@@ -1,14 +1,14 @@
-"""Files of data that are part of the program."""
+"""Read the YAML files that are part of the program."""
 
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-#: libyaml, where PyYAML was built with it: the same, in a quarter of the time.
+#: PyYAML's C loader if available: four times as fast.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_yaml(path: Path) -> Any:
-    """Return what a file of our own says."""
-    return yaml.load(path.read_text(), _Loader)  # noqa: S506 - a safe loader, both ways
+    """Return the content of a YAML file."""
+    return yaml.load(path.read_text(), _Loader)  # noqa: S506 - both are safe loaders

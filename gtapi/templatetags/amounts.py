@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Template filters that format numbers, sizes and times."""
 
 from datetime import datetime, timedelta
 
@@ -15,13 +15,13 @@ register.filter("quantity", pluralize)
 
 @register.filter
 def thousands(number: int) -> str:
-    """Return a whole number with commas: ``1,234,567``."""
+    """Return an integer with thousands separators: ``1,234,567``."""
     return f"{number:,}"
 
 
 @register.filter
 def size(number: int) -> str:
-    """Return a number of bytes with a unit: ``1.4 MB``."""
+    """Return a number of bytes with its unit: ``1.4 MB``."""
     if number < 1000:
         return pluralize(number, "byte")
     value = float(number)
@@ -34,7 +34,7 @@ def size(number: int) -> str:
 
 @register.filter
 def ago(moment: datetime) -> str:
-    """Return how long ago something was, in its largest unit: ``3 days ago``."""
+    """Return the time since a moment, in its largest unit: ``3 days ago``."""
     if timezone.now() - moment < timedelta(minutes=1):
         return "just now"
     return f"{timesince(moment, depth=1)} ago"
@@ -42,12 +42,12 @@ def ago(moment: datetime) -> str:
 
 @register.filter
 def ahead(moment: datetime) -> str:
-    """Return how far ahead something is, in its largest unit: ``in 3 days``."""
+    """Return the time until a moment, in its largest unit: ``in 3 days``."""
     return f"in {timeuntil(moment, depth=1)}"
 
 
 @register.filter
 def kind(filename: str, content_type: str = "") -> str:
-    """Return what kind a file seems to be: the ending of its name, or else its media type."""
-    _, dot, ending = filename.rpartition(".")
-    return ending.upper() if dot and ending.isalnum() and len(ending) <= 5 else content_type
+    """Return the type of a file for display: its file extension, or else its media type."""
+    _, dot, extension = filename.rpartition(".")
+    return extension.upper() if dot and extension.isalnum() and len(extension) <= 5 else content_type

@@ -1,9 +1,8 @@
-"""The lean ASGI handler of the API's prefix.
+"""The ASGI handler of the API, a faster replacement for Django's.
 
-Django's stock handler reads the whole body before a view can authenticate, and hops between threads for signals
-that nobody here listens to; both cost more than the rest of a request. This one hands ``receive`` on to the view,
-awaits it and sends. What the stock one did besides is done on purpose elsewhere: the request notices when the
-client leaves, and the ORM gives its connections back by itself.
+Django's handler reads the whole body before a view can authenticate, and switches threads to send signals that the
+API does not use; both cost more than the rest of a request. This handler passes ``receive`` to the view, awaits the
+response and sends it. The request detects disconnects, and ``gtapi.database`` returns connections to the pool.
 """
 
 import asyncio
@@ -29,24 +28,24 @@ logger = logging.getLogger(__name__)
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 KEEPALIVE = b": keep-alive\n\n"
-#: Longest path, in characters, whose view is remembered.
-LONGEST_KNOWN = 200
+#: Longest path, in characters, whose resolved view is cached.
+MAX_CACHED_PATH = 200
 
 
 def resolve(path: str) -> ResolverMatch:
-    return _known(path) if len(path) <= LONGEST_KNOWN else _resolved(path)
+    return _resolve_cached(path) if len(path) <= MAX_CACHED_PATH else _resolve(path)
 
 
-def _resolved(path: str) -> ResolverMatch:
+def _resolve(path: str) -> ResolverMatch:
     return get_resolver(settings.ROOT_URLCONF).resolve(path)
 
 
-# Nobody needs a key to fill it: what is long is not kept.
-_known = lru_cache(maxsize=2048)(_resolved)
+# Unauthenticated clients can fill the cache, so long paths are not cached.
+_resolve_cached = lru_cache(maxsize=2048)(_resolve)
 
 
 class APIHandler(ASGIHandler):
-    """Serves the API. Its middleware is ``API_MIDDLEWARE``: async callables made from the next one."""
+    """Serves the API, with the async middleware of the setting ``API_MIDDLEWARE``."""
 
     def load_middleware(self, is_async: bool = False) -> None:
         handler: Callable[[APIRequest], Awaitable[HttpResponseBase]] = self._call_view
@@ -74,7 +73,7 @@ class APIHandler(ASGIHandler):
             return await self._middleware_chain(request)
         except (ClientDisconnected, asyncio.CancelledError):
             raise
-        except Exception as error:  # noqa: BLE001 - the last resort: every fault becomes an envelope
+        except Exception as error:  # noqa: BLE001 - every exception becomes an error response
             return translate(error).response()
 
     async def _call_view(self, request: APIRequest) -> HttpResponseBase:
@@ -92,37 +91,39 @@ class APIHandler(ASGIHandler):
         headers.append((b"content-length", b"%d" % len(body)))
         request.response_sent = True
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-        # An answer to HEAD ends with its headers.
+        # The response to a HEAD request has no body.
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
 
     async def _send_stream(self, request: APIRequest, response: StreamResponse, send: Send) -> None:
-        pulse = StreamSender(send, request, comments=isinstance(response, EventStreamResponse))
+        sender = StreamSender(send, request, comments=isinstance(response, EventStreamResponse))
         try:
             async with aclosing(response.parts) as parts:
-                # The first part is there already. Taken first, so that from here on closing ends the generator
-                # in whatever state it is: one that never began would not run its own clean-up.
+                # The view has already fetched the first part. Start the generator now: closing one that was never
+                # started would skip its cleanup.
                 part = await anext(parts)
                 headers = _raw_headers(response)
                 await send(
                     {"type": "http.response.start", "status": response.status_code, "headers": headers}
                 )
-                await pulse.send(part)
+                await sender.send(part)
                 async for part in parts:
-                    await pulse.send(part)
+                    await sender.send(part)
             request.response_sent = True
             await send({"type": "http.response.body", "body": b""})
         except APIError as error:
-            # The status has left long ago: that the answer has no end is all that can still be said.
-            logger.warning("%s broke off: %s", request.request_id, error.detail or error.message)
+            # The status has been sent; a truncated response can only be signalled by closing the connection.
+            logger.warning(
+                "response to %s was truncated: %s", request.request_id, error.detail or error.message
+            )
         finally:
-            pulse.stop()
+            sender.stop()
 
 
 class StreamSender:
-    """Sends the parts of a stream, and a comment when there was none for a while.
+    """Sends the parts of a stream, and keep-alive comments while there are none.
 
-    A client that takes nothing of what is sent for ``STREAM_STALL_SECONDS`` counts as one that has left: the
-    provider's connection would wait with it for ever.
+    A client that reads nothing for ``STREAM_STALL_SECONDS`` is treated as disconnected. Otherwise it would hold the
+    provider's connection open forever.
     """
 
     def __init__(self, send: Send, request: APIRequest, *, comments: bool) -> None:
@@ -135,10 +136,10 @@ class StreamSender:
         self._last = self._loop.time()
         self._sending = False
         self._comment: asyncio.Task[None] | None = None
-        self._timer = self._loop.call_later(self._interval, self._look)
+        self._timer = self._loop.call_later(self._interval, self._tick)
 
     async def send(self, part: bytes) -> None:
-        """Send whole events."""
+        """Send a part, which must hold complete events."""
         self._sending = True
         await self._send({"type": "http.response.body", "body": part, "more_body": True})
         self._sending = False
@@ -147,13 +148,13 @@ class StreamSender:
     def stop(self) -> None:
         self._timer.cancel()
         if self._comment is not None:
-            # One that did not get its turn yet must not follow the end of the answer.
+            # A scheduled comment must not be sent after the end of the response.
             self._comment.cancel()
 
-    def _look(self) -> None:
+    def _tick(self) -> None:
         now = self._loop.time()
         due = self._last + self._interval
-        # While a part is being sent the client is slow and not the provider silent.
+        # While a part is being sent, the client is slow, not the provider.
         if self._sending:
             due = now + 1
             if now - self._last >= settings.STREAM_STALL_SECONDS and self._task is not None:
@@ -163,7 +164,7 @@ class StreamSender:
             self._comment = self._loop.create_task(self._keep_alive())
             self._last = now
             due = now + self._interval
-        self._timer = self._loop.call_at(max(due, now + 0.05), self._look)
+        self._timer = self._loop.call_at(max(due, now + 0.05), self._tick)
 
     async def _keep_alive(self) -> None:
         await self._send({"type": "http.response.body", "body": KEEPALIVE, "more_body": True})

@@ -164,7 +164,7 @@ def test_a_bucket_whose_answers_all_break_off_is_given_up(http, store, stored):
 
 def test_a_bucket_that_falls_silent_is_asked_no_more(store):
     store.objects["gateway/silent"] = bytes(MEGABYTE)
-    silent = s3.Bucket(
+    silent = s3.S3FileStorage(
         bucket_name="gateway-files",
         endpoint_url=store.url,
         region_name="eu-central-1",

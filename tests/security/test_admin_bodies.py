@@ -4,14 +4,14 @@ import httpx
 import pytest
 from django.contrib.auth.models import User
 
-from gtapi.web.admin_handler import FORM_BYTES
+from gtapi.web.admin_handler import MAX_FORM_BYTES
 from tests import factories
 from tests.browsing import Client
 from tests.gateway import GatewayProcess
 
 LIMIT = 1_000_000
 #: More than a form may have, and less than an upload.
-BETWEEN = FORM_BYTES + LIMIT // 2
+BETWEEN = MAX_FORM_BYTES + LIMIT // 2
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_a_form_is_read(gateway, declared):
 @pytest.mark.parametrize("declared", [True, False])
 def test_an_operator_has_room_for_an_upload_and_no_more(gateway, cookies, declared):
     address = f"{gateway.url}/admin/files/dataset/ds_1/upload/"
-    for size, refused in ((BETWEEN, False), (FORM_BYTES + 2 * LIMIT, True)):
+    for size, refused in ((BETWEEN, False), (MAX_FORM_BYTES + 2 * LIMIT, True)):
         body = b"x" * size if declared else pieces(size)
         assert (status(address, body, cookies) == 413) is refused
 
