@@ -1,7 +1,7 @@
-"""Settings of the whole project, read from the environment.
+"""Django settings, read from environment variables.
 
-Without ``DATABASE_URL`` the embedded servers under ``GTAPI_HOME`` are used, and the secrets are the ones made
-there. With it, every secret has to be given: nothing is defaulted in production.
+Without ``DATABASE_URL``, the gateway uses embedded servers and generated secrets, both stored under ``GTAPI_HOME``.
+With it, all secrets must be set: they have no defaults in production.
 """
 
 from importlib.util import find_spec
@@ -18,7 +18,7 @@ from gtapi.data_dir import data_dir
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
-#: Whether this process runs against servers of its own, as `make run` and the tests do.
+#: Whether the gateway uses an embedded PostgreSQL, and by default an embedded Redis and generated secrets.
 EMBEDDED = "DATABASE_URL" not in env.ENVIRON
 _secrets = data_dir.secrets() if EMBEDDED else {}
 
@@ -32,26 +32,26 @@ def _secret_list(name: str) -> list[str]:
 
 
 SECRET_KEY = _secret("SECRET_KEY")
-#: Peppers of the key digests, newest first; a key made with any of them is accepted.
+#: Peppers of the API key digests, newest first. Keys made with any of them are accepted.
 KEY_PEPPERS = _secret_list("KEY_PEPPERS")
 #: Fernet keys for stored credentials, newest first; the first one encrypts, all of them decrypt.
 ENCRYPTION_KEYS = _secret_list("ENCRYPTION_KEYS")
 if not KEY_PEPPERS or not ENCRYPTION_KEYS:
-    # Without a pepper every key would be refused, and without a key no credential could be kept.
-    raise ImproperlyConfigured("KEY_PEPPERS and ENCRYPTION_KEYS need at least one value each.")
+    # Without a pepper every API key would be rejected; without an encryption key no credential could be stored.
+    raise ImproperlyConfigured("KEY_PEPPERS and ENCRYPTION_KEYS must each contain at least one value.")
 try:
-    # Before anything is served: the first request that needs a credential would come too late.
+    # Fail at startup rather than at the first request that needs a credential.
     MultiFernet([Fernet(key) for key in ENCRYPTION_KEYS])
 except ValueError:
     raise ImproperlyConfigured(
-        "ENCRYPTION_KEYS has to be a comma-separated list of Fernet keys (32 bytes, url-safe base64)."
+        "ENCRYPTION_KEYS must be a comma-separated list of Fernet keys (32 bytes, url-safe base64)."
     ) from None
 
 DEBUG = env.bool("DEBUG", default=False)
-#: Hosts that the admin answers on. The API binds hosts to tenants by itself, the health pages answer on any.
+#: Hosts of the admin, separated by commas. The API has its own rules per tenant; health checks accept any host.
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if EMBEDDED else [])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-#: Set it where a proxy terminates TLS and overwrites X-Forwarded-Proto and X-Forwarded-Host.
+#: Whether a reverse proxy terminates TLS and overwrites X-Forwarded-Proto and X-Forwarded-Host. Default: false.
 BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
 if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -79,7 +79,7 @@ INSTALLED_APPS = [
     "inference",
 ]
 
-#: The admin's chain. The API has one of its own, see gtapi.web.api_handler.
+#: Middleware of the admin. The API uses API_MIDDLEWARE instead, see gtapi.web.api_handler.
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -90,7 +90,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
-#: Async middleware of the API's prefix, outermost first.
+#: Middleware of the API as dotted paths, outermost first. Default: none.
 API_MIDDLEWARE: list[str] = env.list("API_MIDDLEWARE", default=[])
 
 ROOT_URLCONF = "gtapi.urls"
@@ -120,12 +120,12 @@ _database: dict[str, Any] = (
     if EMBEDDED
     else dict(env.db_url("DATABASE_URL"))
 )
-# A socket's folder stands in a URL as its host, percent-encoded.
+# In a URL, the folder of a unix socket is percent-encoded in place of the host.
 _database["HOST"] = unquote(_database.get("HOST", ""))
 _database["CONN_MAX_AGE"] = 0
 _database["OPTIONS"] = {
     **_database.get("OPTIONS", {}),
-    # A pool hands connections to threads; without one every query of a process waits for the one before it.
+    # A pool, so that threads do not wait for each other's queries.
     "pool": {
         "min_size": env.int("DATABASE_POOL_MIN", default=0),
         "max_size": env.int("DATABASE_POOL_MAX", default=8),
@@ -137,11 +137,12 @@ DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 MEDIA_ROOT = env.str("MEDIA_ROOT", default=str(data_dir.root / "media"))
-#: A bucket in a store that speaks S3, in place of the folder. Without a credential Amazon's SDK looks for one.
+#: Name of an S3 bucket that stores files instead of MEDIA_ROOT. Default: none. Without the two credential settings,
+#: boto3 looks for credentials in its usual places.
 FILES_S3_BUCKET = env.str("FILES_S3_BUCKET", default="")
 if FILES_S3_BUCKET and find_spec("storages") is None:
-    raise ImproperlyConfigured("FILES_S3_BUCKET needs the packages of requirements/production-s3.txt.")
-_bucket: dict[str, Any] = {
+    raise ImproperlyConfigured("FILES_S3_BUCKET requires the packages of requirements/production-s3.txt.")
+_s3_storage: dict[str, Any] = {
     "BACKEND": "gtapi.s3.S3FileStorage",
     "OPTIONS": {
         "bucket_name": FILES_S3_BUCKET,
@@ -159,9 +160,9 @@ _bucket: dict[str, Any] = {
         },
     },
 }
-_folder = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+_folder_storage = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
 STORAGES = {
-    "default": _bucket if FILES_S3_BUCKET else _folder,
+    "default": _s3_storage if FILES_S3_BUCKET else _folder_storage,
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
@@ -180,13 +181,13 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "static/"
-#: Static files are found where the packages keep them, so that nothing has to be collected first.
+#: Serve static files directly from the installed packages, without collectstatic.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 
 REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "gtapi.errors.exception_handler",
-    # Views of the API name an authentication and permissions of their own kind, see gtapi.web.views.
+    # The API's views do not use these; see gtapi.web.views.
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -197,84 +198,87 @@ REST_FRAMEWORK = {
 
 # --- the gateway ------------------------------------------------------------------------------------------
 
-#: Largest JSON body of an API request, in bytes.
+#: Maximum size of a JSON request body, in bytes. Default: 32 MiB.
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=32 * 1024 * 1024)
-#: Largest body of an upload, in bytes.
+#: Maximum size of a multipart request body, in bytes. Default: 128 MiB.
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=128 * 1024 * 1024)
-#: Where uploads are kept while they are passed on; by default the system's folder for such files.
+#: Folder for uploads while they are received. Default: the system's temporary folder.
 UPLOAD_TEMP_DIR: str | None = env.str("UPLOAD_TEMP_DIR", default=None)
-#: The same for what operators upload in the admin.
+#: The same for uploads in the admin.
 FILE_UPLOAD_TEMP_DIR = UPLOAD_TEMP_DIR
-#: Largest request line and headers together, in bytes; beyond it the answer is 431.
+#: Maximum size of the request line and headers, in bytes; a larger request gets a 431. Default: 64 KiB.
 MAX_HEADER_BYTES = env.int("MAX_HEADER_BYTES", default=64 * 1024)
-#: Seconds in which the headers of a request have to come; after them the connection is closed.
+#: Seconds to receive the request headers before the connection is closed. Default: 30.
 HEADER_SECONDS = env.float("HEADER_SECONDS", default=30.0)
-#: Seconds in which the body of a request has to come, and bytes of it that give a second more. Time in which the
-#: gateway itself does something with the body is not counted.
+#: Seconds to wait for a request body, and the bytes that extend the wait by a second. The time that the gateway
+#: spends processing the body does not count. Default: 60 seconds, 16 KiB.
 BODY_SECONDS = env.float("BODY_SECONDS", default=60.0)
 BODY_MIN_RATE = env.int("BODY_MIN_RATE", default=16 * 1024)
-#: Seconds between two looks for changes of the policy.
+#: Seconds between two checks for changes of keys, agents and models. Default: 0.25.
 POLICY_POLL_SECONDS = env.float("POLICY_POLL_SECONDS", default=0.25)
-#: Seconds that warm snapshots serve while PostgreSQL is away; after them the API answers 503.
+#: Seconds for which cached keys are accepted while PostgreSQL is unavailable, before a 503. Default: 60.
 POLICY_STALE_SECONDS = env.float("POLICY_STALE_SECONDS", default=60.0)
-#: Seconds of silence after which a stream gets a comment, so that no proxy closes it.
+#: Seconds without data after which a keep-alive comment is sent in a stream. Default: 15.
 STREAM_KEEPALIVE_SECONDS = env.float("STREAM_KEEPALIVE_SECONDS", default=15.0)
-#: Seconds after which a client that takes nothing of its stream counts as one that has left.
+#: Seconds after which a client that does not read its stream is disconnected. Default: 120.
 STREAM_STALL_SECONDS = env.float("STREAM_STALL_SECONDS", default=120.0)
-#: Seconds for which the address of a made image is good.
+#: Seconds for which the URL of a generated image is valid. Default: 3,600.
 IMAGE_URL_SECONDS = env.int("IMAGE_URL_SECONDS", default=3600)
-#: Most bytes and messages that a conversation holds; of messages also those of a request to one. Whoever reads
-#: all of a conversation has that much in memory.
+#: Maximum size of a conversation in bytes, and maximum number of messages, also in a request that continues one.
+#: A chat request loads the whole conversation into memory. Default: 32 MiB, 5,000.
 CONVERSATION_MAX_BYTES = env.int("CONVERSATION_MAX_BYTES", default=32 * 1024 * 1024)
 CONVERSATION_MAX_ITEMS = env.int("CONVERSATION_MAX_ITEMS", default=5_000)
-#: Where usage records wait while Redis is away.
+#: Folder of the usage spool, which is used while Redis is unavailable. Default: var/spool.
 USAGE_SPOOL_DIR = Path(env.str("USAGE_SPOOL_DIR", default=str(data_dir.spool)))
-#: Days that usage records are kept, in whole months; 0 keeps all of them.
+#: Days to keep usage records, deleted by whole months; 0 keeps them forever. Default: 400.
 USAGE_RETENTION_DAYS = env.int("USAGE_RETENTION_DAYS", default=400)
-#: Days that the passages are kept that answers were given, where a tenant wants them kept; 0 keeps all of them.
+#: Days to keep explanations (of tenants that record them); 0 keeps them forever. Default: 30.
 EXPLANATION_RETENTION_DAYS = env.int("EXPLANATION_RETENTION_DAYS", default=30)
-#: Async context managers that live as long as a web process does, in the order in which they start.
+#: Async context managers that each web process enters at startup, in this order.
 SERVICES = [
     "tenants.policy_cache.watching",
     "tenants.usage.ledger.recording",
     "inference.providers.http_client.connected",
 ]
 
-#: Largest file that is kept, in bytes; most files of a tenant, and most bytes of all of them together.
-#: A tenant may have limits of its own in their place.
+#: Quotas of a tenant, unless it has its own: size of a file in bytes, number of files, bytes of all files together.
+#: Default: 128 MiB, 100,000, 100 GiB.
 FILES_MAX_BYTES = env.int("FILES_MAX_BYTES", default=128 * 1024 * 1024)
 FILES_MAX_COUNT = env.int("FILES_MAX_COUNT", default=100_000)
 FILES_MAX_STORED_BYTES = env.int("FILES_MAX_STORED_BYTES", default=100 * 1024**3)
-#: Most times that files of a tenant are in datasets, and most datasets that clients make; or the tenant's own.
+#: More quotas of a tenant: files in datasets (a file counts once per dataset), and datasets created by clients.
+#: Default: 400,000, 10,000.
 FILES_MAX_DATASET_FILES = env.int("FILES_MAX_DATASET_FILES", default=400_000)
 FILES_MAX_DATASETS = env.int("FILES_MAX_DATASETS", default=10_000)
 
-#: Seconds of processor time that reading one file may take, and seconds after which it is given up in any case.
+#: Limits of text extraction from a file: seconds of CPU time, and seconds of wall-clock time. Default: 30, 90.
 EXTRACTION_SECONDS = env.int("EXTRACTION_SECONDS", default=30)
 EXTRACTION_DEADLINE_SECONDS = env.float("EXTRACTION_DEADLINE_SECONDS", default=90.0)
-#: Seconds of processor time more for a file with letters in pictures, which have to be recognised. Both
-#: together are what such a file has by the clock, too.
+#: Additional seconds of CPU time for a file that needs OCR. Its wall-clock limit is the sum of both CPU limits.
+#: Default: 120.
 RECOGNITION_SECONDS = env.int("RECOGNITION_SECONDS", default=120)
-#: Memory of the process that reads a file, in bytes of addresses: a third of it is taken before there is a file.
+#: Address space (RLIMIT_AS) of the extraction process, in bytes; about a third is used before a file is read.
+#: Default: 1.5 GiB.
 EXTRACTION_MEMORY_BYTES = env.int("EXTRACTION_MEMORY_BYTES", default=1536 * 1024 * 1024)
-#: Characters of text in one file; a file with more fails.
+#: Maximum number of characters in the text of a file; a longer file fails. Default: 10,000,000.
 EXTRACTION_MAX_CHARACTERS = env.int("EXTRACTION_MAX_CHARACTERS", default=10_000_000)
-#: Where such a process has its own files; by default the system's folder for them.
+#: Folder for temporary files of the extraction process. Default: the system's temporary folder.
 EXTRACTION_TEMP_DIR: str | None = env.str("EXTRACTION_TEMP_DIR", default=None)
 
-#: Who embeds and transcribes for the app `files`, see files.backends.
+#: Functions that embed and transcribe for the app `files`, as dotted paths; see files.backends.
 FILES_EMBEDDER = "inference.file_backends.embed"
 FILES_SCALE = "inference.file_backends.scale"
 FILES_TRANSCRIBER = "inference.file_backends.transcribe"
-#: Seconds that a search waits for its question's vector; after them the words alone are searched.
+#: Seconds that a search waits for the embedding of its query before it falls back to full-text search. Default: 10.
 SEARCH_EMBEDDING_SECONDS = env.float("SEARCH_EMBEDDING_SECONDS", default=10.0)
+#: maintenance_work_mem of PostgreSQL while it builds a vector index. Default: 1GB.
 SEARCH_INDEX_MEMORY = env.str("SEARCH_INDEX_MEMORY", default="1GB")
-#: Async context managers that live as long as a worker is at work on files.
+#: Async context managers that an ingest worker enters while it processes files.
 INGEST_SERVICES = [
     "tenants.usage.ledger.recording",
     "inference.providers.http_client.connected",
 ]
-#: Seconds after which a file whose worker gives no sign any more is taken up by another one.
+#: Seconds without a heartbeat after which another worker takes over a file. Default: 30.
 INGEST_LEASE_SECONDS = env.float("INGEST_LEASE_SECONDS", default=30.0)
 
 for _name in (
@@ -283,9 +287,9 @@ for _name in (
     "EXTRACTION_DEADLINE_SECONDS", "EXTRACTION_MEMORY_BYTES", "EXTRACTION_MAX_CHARACTERS",
     "SEARCH_EMBEDDING_SECONDS", "INGEST_LEASE_SECONDS",
 ):  # fmt: skip
-    # Whoever means "no limit" by 0 would have every upload or file fail, or some of them.
+    # 0 does not mean "no limit": it would make requests or files fail.
     if globals()[_name] <= 0:
-        raise ImproperlyConfigured(f"{_name} has to be a number above 0.")
+        raise ImproperlyConfigured(f"{_name} must be greater than 0.")
 
 # --- Celery -----------------------------------------------------------------------------------------------
 
@@ -298,20 +302,20 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-#: Seconds that a process of a pool has to come up in; on a busy machine the default of 4 kills it for being slow.
+#: Seconds for a pool process to start. Celery's default of 4 is too short on a busy machine.
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 30.0
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 3600,
-    # A killed worker's tasks come back in seconds instead of minutes.
+    # Redeliver the tasks of a killed worker within seconds rather than minutes.
     "unacked_restore_interval": 2,
     "unacked_restore_throttle": 1,
     "socket_timeout": 30,
     "socket_connect_timeout": 1,
     "socket_keepalive": True,
 }
-#: Work on files takes long, and would hold up what is short.
+#: Ingestion is slow and has a separate queue, so that it does not delay other tasks.
 CELERY_TASK_ROUTES = {"files.tasks.ingest": {"queue": "ingest"}}
 CELERY_BEAT_SCHEDULE = {
     "ingest-what-waits": {"task": "files.tasks.ingest", "schedule": 2.0, "options": {"expires": 10}},
@@ -376,7 +380,7 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "gtapi.admin_site.icon"}],
     "DASHBOARD_CALLBACK": "inference.admin.dashboard.context",
     "COMMAND": {
-        # Usage is left out: it is searched by request id, on its own page.
+        # Usage records are not included: they can only be searched by request id, on their own page.
         "search_models": [
             "tenants.Tenant",
             "tenants.InferenceKey",
@@ -394,7 +398,7 @@ UNFOLD = {
     },
 }
 
-# --- logging: one line an event on standard error, where the process manager puts it into a file -------------
+# --- logging: to standard error, which the process manager writes to a file ---------------------------------
 
 LOGGING = {
     "version": 1,

@@ -45,7 +45,7 @@ def test_encryption_keys_that_encrypt_nothing_stop_the_start(keys):
     done = load_settings({**variables, "PYTHONUTF8": "1", "ENCRYPTION_KEYS": keys})
     assert done.returncode != 0
     sentence = done.stderr.splitlines()[-1]
-    assert "ENCRYPTION_KEYS has to be a comma-separated list of Fernet keys" in sentence
+    assert "ENCRYPTION_KEYS must be a comma-separated list of Fernet keys" in sentence
     # A key that is only mistyped is still half a secret.
     assert keys not in done.stderr
 
@@ -58,4 +58,4 @@ def test_a_limit_that_is_none_stops_the_start(name, value):
     variables = {required: environment.VARIABLES[required] for required in ("DATABASE_URL", *REQUIRED)}
     done = load_settings({**variables, name: value})
     assert done.returncode != 0
-    assert f"{name} has to be a number above 0." in done.stderr.splitlines()[-1]
+    assert f"{name} must be greater than 0." in done.stderr.splitlines()[-1]
