@@ -256,7 +256,7 @@ EXTRACTION_SECONDS = env.int("EXTRACTION_SECONDS", default=30)
 EXTRACTION_DEADLINE_SECONDS = env.float("EXTRACTION_DEADLINE_SECONDS", default=90.0)
 #: Additional seconds of CPU time for a file that needs OCR. Its wall-clock limit is the sum of both CPU limits.
 #: Default: 120.
-RECOGNITION_SECONDS = env.int("RECOGNITION_SECONDS", default=120)
+OCR_SECONDS = env.int("OCR_SECONDS", default=120)
 #: Address space (RLIMIT_AS) of the extraction process, in bytes; about a third is used before a file is read.
 #: Default: 1.5 GiB.
 EXTRACTION_MEMORY_BYTES = env.int("EXTRACTION_MEMORY_BYTES", default=1536 * 1024 * 1024)

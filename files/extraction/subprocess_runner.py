@@ -49,7 +49,7 @@ def read(path: Path, filename: str, content_type: str, goes_on: GoesOn) -> Extra
         settings.EXTRACTION_DEADLINE_SECONDS,
         settings.EXTRACTION_MEMORY_BYTES,
         settings.EXTRACTION_MAX_CHARACTERS,
-        recognition=settings.RECOGNITION_SECONDS,
+        recognition=settings.OCR_SECONDS,
     )
     _sweep(settings.EXTRACTION_TEMP_DIR, limits.last_deadline, int(time.monotonic() / _LEFT_BEHIND))
     with (

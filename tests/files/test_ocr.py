@@ -27,7 +27,7 @@ def no_data(monkeypatch, tmp_path):
 @pytest.fixture
 def little_time(settings):
     settings.EXTRACTION_SECONDS = 3
-    settings.RECOGNITION_SECONDS = 1
+    settings.OCR_SECONDS = 1
 
 
 def read_in_part(folder, name, content):
@@ -130,7 +130,7 @@ def test_a_page_that_is_too_large_to_be_drawn_is_missing_alone(tmp_path, side):
 
 def test_a_scan_of_which_nothing_is_read_in_time_is_refused(tmp_path, settings):
     settings.EXTRACTION_SECONDS = 3
-    settings.RECOGNITION_SECONDS = 0
+    settings.OCR_SECONDS = 0
     settings.EXTRACTION_DEADLINE_SECONDS = 5.0
     error = refusal(tmp_path, "a.pdf", sample_files.pdf([[], []], scans=dict.fromkeys((1, 2), scan(LINE))))
     assert error.code == "file_too_complex"
@@ -216,4 +216,4 @@ def test_letters_are_recognised_as_long_as_the_clock_allows(platform, ago, took,
 def test_by_default_every_file_is_read_within_three_minutes(settings):
     assert settings.EXTRACTION_DEADLINE_SECONDS < 180
     # Its pieces have to be embedded and stored in what is left.
-    assert settings.EXTRACTION_SECONDS + settings.RECOGNITION_SECONDS <= 150
+    assert settings.EXTRACTION_SECONDS + settings.OCR_SECONDS <= 150

@@ -220,7 +220,7 @@ def test_a_process_that_is_killed_leaves_its_file_to_another_attempt(folder, stu
 def test_it_dies_with_the_one_who_waits_for_it(tmp_path, stuck):
     code = (
         "import sys; from pathlib import Path; from django.conf import settings;"
-        "settings.configure(EXTRACTION_SECONDS=60, RECOGNITION_SECONDS=60, EXTRACTION_DEADLINE_SECONDS=60.0, EXTRACTION_MEMORY_BYTES=1 << 30,"
+        "settings.configure(EXTRACTION_SECONDS=60, OCR_SECONDS=60, EXTRACTION_DEADLINE_SECONDS=60.0, EXTRACTION_MEMORY_BYTES=1 << 30,"
         "EXTRACTION_MAX_CHARACTERS=1000, EXTRACTION_TEMP_DIR=sys.argv[2]);"
         "from files.extraction import extract; extract(Path(sys.argv[1]), 'a.txt', '')"
     )
