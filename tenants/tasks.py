@@ -1,4 +1,4 @@
-"""What Celery's beat sends out for the tenants' tables. No task has an argument: each finds its work by itself."""
+"""Periodic Celery tasks of the tenants app. They take no arguments and find their work in the database or Redis."""
 
 import logging
 from datetime import timedelta
@@ -11,29 +11,29 @@ from tenants.usage import drain, partitions
 
 logger = logging.getLogger(__name__)
 
-#: Every process has read the log of changes long before it is this old.
-READ_BY_ALL = timedelta(hours=1)
+#: Every process has read a policy change long before it is this old.
+MAX_AGE = timedelta(hours=1)
 
 
 @shared_task
 def drain_usage() -> None:
-    """Move the usage records that wait into the table."""
+    """Move waiting usage events into the database."""
     try:
         drain.drain()
-    except drain.AWAY as error:
-        logger.warning("usage is not drained: %s", type(error).__name__)
+    except drain.UNAVAILABLE as error:
+        logger.warning("Usage events were not drained: %s", type(error).__name__)
 
 
 @shared_task
 def maintain_partitions() -> None:
-    """Make the coming months of the usage table and drop the old ones."""
+    """Create the coming monthly partitions of the usage table and drop expired ones."""
     try:
         partitions.maintain()
-    except drain.AWAY as error:
-        logger.warning("the partitions of usage are not maintained: %s", type(error).__name__)
+    except drain.UNAVAILABLE as error:
+        logger.warning("The partitions of the usage table were not maintained: %s", type(error).__name__)
 
 
 @shared_task
 def prune_policy_changes() -> None:
-    """Delete lines of the policy's log that every process has read."""
-    PolicyChange.objects.filter(created_at__lt=timezone.now() - READ_BY_ALL).delete()
+    """Delete policy changes that every process has read."""
+    PolicyChange.objects.filter(created_at__lt=timezone.now() - MAX_AGE).delete()

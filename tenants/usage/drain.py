@@ -1,8 +1,8 @@
-"""The drain: usage records from the stream, and from files whose writers are gone, into the table.
+"""The drain: moves usage events from the Redis stream, and from spool files without a writer, into the database.
 
-A batch is stored in one transaction, and only then deleted where it came from. A drain that dies in between leaves
-it there, and the next one stores nothing new of it, since a record's id can be in the table but once. So no drain
-has to know of another: the lock that each takes only spares them the same work.
+A batch is stored in one transaction and then deleted from its source. If a drain dies in between, the next one
+stores nothing twice, since the event's id is the primary key. Concurrent drains are therefore safe; the lock only
+saves them from doing the same work.
 """
 
 import logging
@@ -28,122 +28,121 @@ from tenants.usage.redis_stream import DEAD_LETTERS, FIELD, STREAM
 
 logger = logging.getLogger(__name__)
 
-#: Entries of the stream in a batch; each holds up to 64 records.
-ENTRIES = 100
-#: Records of a file in a batch.
-LINES = 5000
-#: Seconds after which a drain leaves the rest to the next one.
-LONG_SECONDS = 20.0
-#: Records kept of those that cannot be stored, about.
-DEAD_LETTERS_KEPT = 100_000
+#: Stream entries per batch; each holds up to 64 events.
+ENTRIES_PER_BATCH = 100
+#: Lines of a spool file per batch.
+LINES_PER_BATCH = 5000
+#: Seconds after which a drain stops and leaves the rest to the next one.
+MAX_SECONDS = 20.0
+#: Approximate maximum length of the dead-letter stream.
+MAX_DEAD_LETTERS = 100_000
 _NAMES = ", ".join(COLUMNS)
 
-INCOMING = (
-    # Kept for the life of the connection: a table made anew each second would bloat the catalogue.
+PREPARE = (
+    # It lasts as long as the connection: creating a table every second would bloat the catalog.
     """
     CREATE TEMPORARY TABLE IF NOT EXISTS tenants_usage_incoming (LIKE tenants_usagerecord) ON COMMIT DELETE ROWS
     """,
-    # Empty already, unless a batch before this one belongs to the same transaction.
+    # It is empty unless an earlier batch belongs to the same transaction.
     "DELETE FROM tenants_usage_incoming",
 )
 STORE = (
-    f"INSERT INTO tenants_usagerecord ({_NAMES})"  # noqa: S608 - the names are the record's own
+    f"INSERT INTO tenants_usagerecord ({_NAMES})"  # noqa: S608 - the names are those of the model
     f" SELECT {_NAMES} FROM tenants_usage_incoming ON CONFLICT (id) DO NOTHING"
 )
-# The keys are locked first, so that none is deleted before the row that refers to it is committed.
+# Locking the keys first prevents their deletion before the rows that reference them are committed.
 LAST_USED = """
     WITH used AS (
         SELECT key_id, max(created_at) AS at FROM tenants_usage_incoming GROUP BY key_id
-    ), living AS (
+    ), existing AS (
         SELECT k.id FROM tenants_inferencekey k JOIN used ON used.key_id = k.id
         ORDER BY k.id FOR KEY SHARE OF k
     )
     INSERT INTO tenants_keyactivity AS activity (key_id, last_used_at)
-    SELECT living.id, used.at FROM living JOIN used ON used.key_id = living.id
+    SELECT existing.id, used.at FROM existing JOIN used ON used.key_id = existing.id
     ON CONFLICT (key_id) DO UPDATE
     SET last_used_at = greatest(activity.last_used_at, excluded.last_used_at)
 """
 
+#: Errors that mean that Redis or PostgreSQL is unavailable; the next drain may succeed.
+UNAVAILABLE = (OperationalError, PoolTimeout, RedisConnectionError, RedisTimeoutError)
 
-#: What Redis or PostgreSQL being away looks like; the next drain may fare better.
-AWAY = (OperationalError, PoolTimeout, RedisConnectionError, RedisTimeoutError)
 
-
-class Busy(Exception):
-    """Another drain is at work, or the partitions are being changed."""
+class DrainLocked(Exception):
+    """Another drain is running, or the partitions are being changed."""
 
 
 def drain() -> int:
-    """Store what waits; returns how many records were new.
+    """Store all waiting events and return how many were new.
 
     Raises:
-        AWAY: Redis or PostgreSQL is. Without Redis, what lies in files is stored all the same.
+        UNAVAILABLE: Redis or PostgreSQL is unavailable. Without Redis, the spool is still drained.
     """
-    until = monotonic() + LONG_SECONDS
+    until = monotonic() + MAX_SECONDS
     new = 0
     with Redis.from_url(settings.REDIS_URL, socket_timeout=10, socket_connect_timeout=2) as redis:
         try:
             new += _drain_files(redis)
             while monotonic() < until and (stored := _drain_stream(redis)) is not None:
                 new += stored
-        except Busy:
+        except DrainLocked:
             pass
     return new
 
 
 def _drain_stream(redis: Redis) -> int | None:
-    """Store one batch of the stream; returns how many records were new, None when nothing waits."""
-    found = cast("list[tuple[bytes, dict[bytes, bytes]]]", redis.xrange(STREAM, count=ENTRIES))
-    if not found:
+    """Store one batch of the stream; return how many events were new, or None if the stream is empty."""
+    entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", redis.xrange(STREAM, count=ENTRIES_PER_BATCH))
+    if not entries:
         return None
-    # An entry of some other shape is no record, and is put aside as it is.
+    # An entry without the field is not from the ledger and becomes a dead letter as a whole.
     lines = [
-        line for _, entry in found for line in entry.get(FIELD.encode(), repr(entry).encode()).split(b"\n")
+        line for _, entry in entries for line in entry.get(FIELD.encode(), repr(entry).encode()).split(b"\n")
     ]
     new, bad = store(lines)
     with redis.pipeline(transaction=True) as commands:
-        _put_aside(commands, bad)
-        commands.xdel(STREAM, *[name for name, _ in found])
+        _add_dead_letters(commands, bad)
+        commands.xdel(STREAM, *[entry_id for entry_id, _ in entries])
         commands.execute()
     return new
 
 
 def _drain_files(redis: Redis) -> int:
-    """Store what is in files that nobody writes to; returns how many records were new."""
+    """Store the events of spool files without a writer and return how many were new."""
     new = 0
     try:
-        with closing(spool.leftovers(settings.USAGE_SPOOL_DIR)) as leftovers:
-            for leftover in leftovers:
-                while lines := leftover.read(LINES):
+        with closing(spool.files_without_writer(settings.USAGE_SPOOL_DIR)) as spool_files:
+            for spool_file in spool_files:
+                while lines := spool_file.read(LINES_PER_BATCH):
                     stored, bad = store(lines)
                     new += stored
-                    _put_aside(redis, bad)
-                leftover.delete()
+                    _add_dead_letters(redis, bad)
+                spool_file.delete()
     except OSError as error:
-        # The stream is drained all the same.
-        _complain(f"the usage spool cannot be read: {error}")
+        # The stream can still be drained.
+        _warn_once(f"The usage spool cannot be read: {error}")
     return new
 
 
-def _put_aside(redis: Redis, lines: Sequence[bytes]) -> None:
+def _add_dead_letters(redis: Redis, lines: Sequence[bytes]) -> None:
     for line in lines:
-        redis.xadd(DEAD_LETTERS, {FIELD: line}, maxlen=DEAD_LETTERS_KEPT, approximate=True)
+        redis.xadd(DEAD_LETTERS, {FIELD: line}, maxlen=MAX_DEAD_LETTERS, approximate=True)
 
 
 @cache
-def _complain(sentence: str) -> None:
-    """Log a fault that lasts once and not every second."""
-    logger.warning(sentence)
+def _warn_once(message: str) -> None:
+    """Log a lasting problem once instead of every second."""
+    logger.warning(message)
 
 
 def store(lines: Sequence[bytes]) -> tuple[int, list[bytes]]:
-    """Store packed records and when their keys were last used, in one transaction.
+    """Store encoded events and the last use of their keys in one transaction.
 
     Returns:
-        How many records were new, and the lines that are no records or that the database refuses.
+        How many events were new, and the lines that are not events or that the database rejects.
 
     Raises:
-        Busy: the lock is taken.
+        DrainLocked: another transaction holds the lock.
     """
     good: list[tuple[bytes, UsageEvent]] = []
     bad: list[bytes] = []
@@ -155,15 +154,15 @@ def store(lines: Sequence[bytes]) -> tuple[int, list[bytes]]:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
         if cursor.fetchone() != (True,):
-            raise Busy
+            raise DrainLocked
         new = _insert(cursor, good, bad)
     if bad:
-        logger.error("%d usage records cannot be stored and are put aside in %s", len(bad), DEAD_LETTERS)
+        logger.error("%d usage events cannot be stored and were moved to %s.", len(bad), DEAD_LETTERS)
     return new, bad
 
 
 def _insert(cursor: CursorWrapper, batch: Sequence[tuple[bytes, UsageEvent]], bad: list[bytes]) -> int:
-    """Insert a batch, or, where the database refuses it, each of its halves; adds what is refused to ``bad``."""
+    """Insert a batch or, if the database rejects it, each half; append rejected lines to ``bad``."""
     if not batch:
         return 0
     try:
@@ -171,7 +170,7 @@ def _insert(cursor: CursorWrapper, batch: Sequence[tuple[bytes, UsageEvent]], ba
             return _copy(cursor, [event for _, event in batch])
     except (DataError, IntegrityError) as error:
         if len(batch) == 1:
-            logger.error("usage record %s is refused: %s", batch[0][1].id, type(error).__name__)  # noqa: TRY400
+            logger.error("usage event %s was rejected: %s", batch[0][1].id, type(error).__name__)  # noqa: TRY400
             bad.append(batch[0][0])
             return 0
     half = len(batch) // 2
@@ -179,7 +178,7 @@ def _insert(cursor: CursorWrapper, batch: Sequence[tuple[bytes, UsageEvent]], ba
 
 
 def _copy(cursor: CursorWrapper, events: Sequence[UsageEvent]) -> int:
-    for statement in INCOMING:
+    for statement in PREPARE:
         cursor.execute(statement)
     with cursor.copy(f"COPY tenants_usage_incoming ({_NAMES}) FROM STDIN") as copy:
         for event in events:

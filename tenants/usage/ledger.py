@@ -1,8 +1,8 @@
-"""Records of usage, made durable before a client has the whole of its answer.
+"""The ledger: makes each usage event durable before its response is complete.
 
-What the requests of a process record at about the same time travels to Redis as one entry of a stream, and each
-request goes on once Redis has it on disk. While Redis is away the records go into a file of the spool instead,
-and from there into Redis when it is back. A record may arrive twice on these ways; its id makes it one row.
+Events that a process records at about the same time are sent to Redis as one stream entry, and each request
+continues once Redis has written it to disk. While Redis is unavailable, events are written to a spool file and
+replayed into Redis later. An event may be delivered twice; its id is the primary key, so it is stored once.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -18,180 +17,156 @@ from django.conf import settings
 
 from tenants.usage import spool
 from tenants.usage.record import UsageEvent, pack
-from tenants.usage.redis_stream import Stream, StreamAway
-from tenants.usage.spool import Spool
+from tenants.usage.redis_stream import RedisUnavailable, UsageStream
+from tenants.usage.spool import Spool, SpoolFile
 
-__all__ = ["Backlog", "UsageEvent", "backlog", "record", "recording"]
+__all__ = ["UsageEvent", "record", "recording"]
 
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Records that travel as one entry of the stream.
-TOGETHER = 64
-#: Seconds between two looks for files to replay; while Redis is away, between two attempts to reach it.
-LOOK_SECONDS = 1.0
-#: Seconds in which the disk has to take records while Redis is away.
+#: Maximum events in one stream entry.
+BATCH_SIZE = 64
+#: Seconds between two replays of spool files, and between two attempts to reach an unavailable Redis.
+REPLAY_SECONDS = 1.0
+#: Timeout in seconds for writing to the spool.
 DISK_SECONDS = 5.0
-#: Records that are held in memory, at most, while neither Redis nor the disk takes them.
-HELD = 50_000
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What has been recorded and is not in the database yet."""
-
-    #: Whether Redis takes records.
-    redis: bool
-    #: Entries of the stream, each of one record or more; 0 while Redis is away.
-    stream: int
-    #: Files of the spool.
-    files: int
-    #: Records in this process's memory alone, since neither Redis nor the disk took them.
-    held: int
+#: Maximum events held in memory while neither Redis nor the disk accepts them.
+MAX_IN_MEMORY = 50_000
 
 
 class Recorder:
     """The ledger of one process, bound to its event loop."""
 
     def __init__(self, url: str, folder: Path) -> None:
-        self._stream = Stream(url)
+        self._stream = UsageStream(url)
         self._spool = Spool(folder)
-        # One thread: whatever touches the spool's own file comes one after the other.
+        # A single thread serializes access to this process's spool file.
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="spool")
-        self._gathered: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._pending: list[tuple[bytes, asyncio.Future[None]]] = []
         self._flushing: asyncio.Task[None] | None = None
-        self._held: list[bytes] = []
-        self._away = False
-        self._troubled = False
+        self._in_memory: list[bytes] = []
+        self._redis_unavailable = False
+        self._replay_failed = False
         self._loop = asyncio.get_running_loop()
 
     def add(self, event: UsageEvent) -> "asyncio.Future[None]":
-        """Take a record; the future is done once the record is durable."""
-        waiter: asyncio.Future[None] = self._loop.create_future()
-        self._gathered.append((pack(event), waiter))
+        """Accept an event; the future is done once the event is durable."""
+        durable: asyncio.Future[None] = self._loop.create_future()
+        self._pending.append((pack(event), durable))
         if self._flushing is None:
-            # The task starts in the loop's next round: what comes in this round travels along.
+            # The task starts in the next iteration of the loop: events of this iteration share one batch.
             self._flushing = self._loop.create_task(self._flush())
-        return waiter
+        return durable
 
     async def _flush(self) -> None:
         try:
-            while batch := self._gathered[:TOGETHER]:
-                del self._gathered[:TOGETHER]
+            while batch := self._pending[:BATCH_SIZE]:
+                del self._pending[:BATCH_SIZE]
                 try:
-                    await self._keep([line for line, _ in batch])
+                    await self._store([line for line, _ in batch])
                 finally:
-                    for _, waiter in batch:
-                        if not waiter.done():
-                            waiter.set_result(None)
+                    for _, durable in batch:
+                        if not durable.done():
+                            durable.set_result(None)
         finally:
             self._flushing = None
 
-    async def _keep(self, lines: list[bytes]) -> None:
-        if not self._away:
+    async def _store(self, lines: list[bytes]) -> None:
+        if not self._redis_unavailable:
             try:
                 await self._stream.add(lines)
-            except StreamAway as error:
-                self._trip(error)
+            except RedisUnavailable as error:
+                self._open_circuit(error)
             else:
                 return
         try:
             async with asyncio.timeout(DISK_SECONDS):
                 await self._on_disk(self._spool.append, lines)
         except OSError as error:
-            self._hold(lines, error)
+            self._store_in_memory(lines, error)
 
-    def _hold(self, lines: list[bytes], error: OSError) -> None:
-        """Keep records in memory, the last resort: the client is not kept waiting for ever."""
-        room = max(0, HELD - len(self._held))
-        self._held += lines[:room]
+    def _store_in_memory(self, lines: list[bytes], error: OSError) -> None:
+        """Hold events in memory as a last resort, so that clients do not wait for the disk."""
+        room = max(0, MAX_IN_MEMORY - len(self._in_memory))
+        self._in_memory += lines[:room]
         for number, line in enumerate(lines):
-            fate = "is in memory alone" if number < room else "is lost"
-            # A line begins with the record's id.
-            logger.error("usage record %s %s: %s", line[7:43].decode(), fate, type(error).__name__)
+            outcome = "is held in memory only" if number < room else "is lost"
+            # A line begins with the event's id.
+            logger.error("usage event %s %s: %s", line[7:43].decode(), outcome, type(error).__name__)
 
     async def replay(self) -> None:
-        """Send to Redis what waits in memory and in files that nobody writes to. Raises StreamAway."""
-        away = self._away
-        if away:
+        """Send events from memory and from spool files without a writer to Redis. Raises RedisUnavailable."""
+        was_unavailable = self._redis_unavailable
+        if was_unavailable:
             await self._stream.ping()
-        while self._held:
-            batch = self._held[:TOGETHER]
+        while self._in_memory:
+            batch = self._in_memory[:BATCH_SIZE]
             await self._stream.add(batch)
-            del self._held[: len(batch)]
+            del self._in_memory[: len(batch)]
         try:
-            # What is left over comes first: a Redis that refuses it leaves our own file as it is.
+            # Other processes' files come first: if Redis refuses them, our own file stays open.
             await self._replay_files()
             if self._spool.open:
-                await self._on_disk(self._spool.give_up)
+                await self._on_disk(self._spool.close_file)
                 await self._replay_files()
-            self._troubled = False
+            self._replay_failed = False
         except OSError:
-            # A broken disk must not keep records from Redis.
-            if not self._troubled:
-                logger.exception("the usage spool cannot be replayed")
-            self._troubled = True
-        # Redis may have gone away meanwhile: what was not asked for is not known.
-        if away:
-            self._away = False
-            logger.info("usage records go to Redis again")
+            # A broken disk must not keep events from Redis.
+            if not self._replay_failed:
+                logger.exception("The usage spool cannot be replayed.")
+            self._replay_failed = True
+        # Only if it was unavailable when this replay began: it may have failed again in the meantime.
+        if was_unavailable:
+            self._redis_unavailable = False
+            logger.info("Redis is available again: usage events go to the stream.")
 
     async def _replay_files(self) -> None:
-        for path in await self._on_disk(spool.waiting, self._spool.folder):
-            if leftover := await self._on_disk(spool.claim, path):
-                await self._replay_file(leftover)
+        for path in await self._on_disk(spool.list_files, self._spool.folder):
+            if spool_file := await self._on_disk(spool.claim, path):
+                await self._replay_file(spool_file)
 
-    async def _replay_file(self, leftover: spool.Leftover) -> None:
+    async def _replay_file(self, spool_file: SpoolFile) -> None:
         count = 0
         try:
-            while lines := await self._on_disk(leftover.read, TOGETHER):
+            while lines := await self._on_disk(spool_file.read, BATCH_SIZE):
                 await self._stream.add(lines)
                 count += len(lines)
-            await self._on_disk(leftover.delete)
+            await self._on_disk(spool_file.delete)
         finally:
-            leftover.release()
-        logger.info("%d usage records of the spool are in Redis", count)
+            spool_file.release()
+        logger.info("Replayed %d usage events from the spool.", count)
 
-    async def keep_replaying(self) -> None:
-        """Replay again and again, for as long as the process lives."""
+    async def replay_forever(self) -> None:
+        """Replay every ``REPLAY_SECONDS`` until cancelled."""
         while True:
             try:
                 await self.replay()
-            except StreamAway as error:
-                self._trip(error)
+            except RedisUnavailable as error:
+                self._open_circuit(error)
             except Exception:
-                # Were the replay to end here, Redis would count as away for good.
-                logger.exception("the replay of usage records failed")
-            await asyncio.sleep(LOOK_SECONDS)
+                # Without the replay, Redis would never count as available again.
+                logger.exception("The replay of usage events failed.")
+            await asyncio.sleep(REPLAY_SECONDS)
 
-    def _trip(self, error: StreamAway) -> None:
-        """Take Redis for away until the replay has reached it, so that no request waits for it in vain."""
-        if not self._away:
-            logger.warning("usage records go to the spool: %s", error)
-        self._away = True
+    def _open_circuit(self, error: RedisUnavailable) -> None:
+        """Write events to the spool until a replay reaches Redis, so that requests do not wait for a timeout."""
+        if not self._redis_unavailable:
+            logger.warning("Usage events go to the spool: %s", error)
+        self._redis_unavailable = True
 
     async def close(self) -> None:
-        """Wait until everything recorded is durable. What is recorded later still goes to the spool."""
+        """Wait until all recorded events are durable. Events recorded later go to the spool."""
         while self._flushing is not None:
             await asyncio.wait([self._flushing])
-        self._away = True
+        self._redis_unavailable = True
         self._stream.close()
-        if self._held:
+        if self._in_memory:
             with suppress(OSError):
-                await self._on_disk(self._spool.append, self._held)
-        await self._on_disk(self._spool.give_up)
-
-    async def backlog(self) -> Backlog:
-        files: list[Path] = []
-        with suppress(OSError):
-            files = await self._on_disk(spool.waiting, self._spool.folder)
-        try:
-            length = await self._stream.length()
-        except StreamAway:
-            return Backlog(False, 0, len(files), len(self._held))
-        return Backlog(not self._away, length, len(files), len(self._held))
+                await self._on_disk(self._spool.append, self._in_memory)
+        await self._on_disk(self._spool.close_file)
 
     async def _on_disk(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._loop.run_in_executor(self._disk, lambda: function(*args, **kwargs))
@@ -200,31 +175,22 @@ class Recorder:
 _recorder: Recorder | None = None
 
 
-def _running() -> Recorder:
-    if _recorder is None:
-        raise RuntimeError("Usage can be recorded only while `recording()` runs.")
-    return _recorder
-
-
 async def record(event: UsageEvent) -> None:
-    """Return once the record is durable.
+    """Return once the event is durable.
 
-    It is taken before anything is awaited, so that a caller that is cancelled loses nothing.
+    The event is accepted before the first await, so cancelling the caller does not lose it.
     """
-    await _running().add(event)
-
-
-async def backlog() -> Backlog:
-    """Return what waits on its way to the database."""
-    return await _running().backlog()
+    if _recorder is None:
+        raise RuntimeError("Usage events can be recorded only inside `recording()`.")
+    await _recorder.add(event)
 
 
 @asynccontextmanager
 async def recording() -> AsyncIterator[None]:
-    """Keep the ledger of this process; one of the services of the web process."""
-    global _recorder  # noqa: PLW0603 - one ledger a process, as the hot path calls it without a handle
+    """Run the ledger of this process; one of the services of the web process."""
+    global _recorder  # noqa: PLW0603 - one ledger per process, called on the hot path without a handle
     recorder = _recorder = Recorder(settings.REDIS_URL, settings.USAGE_SPOOL_DIR)
-    replaying = asyncio.create_task(recorder.keep_replaying())
+    replaying = asyncio.create_task(recorder.replay_forever())
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
-"""The months of the usage table: made ahead, filled from the default partition, dropped when they are old.
+"""Monthly partitions of the usage table: created ahead, filled from the default partition, dropped after retention.
 
-The table is partitioned by range of its id, and a UUID of version 7 begins with its moment: a month's partition
-reaches from the smallest id of its first millisecond to that of the next month. What no month holds lies in the
+The table is partitioned by range of its id, a UUIDv7, which begins with its creation time. A month's partition
+covers the ids from the first millisecond of that month to that of the next. Rows of other months are in the
 default partition.
 """
 
@@ -21,11 +21,11 @@ logger = logging.getLogger(__name__)
 
 TABLE = "tenants_usagerecord"
 DEFAULT = f"{TABLE}_default"
-#: Months that are made ahead of the present one.
-AHEAD = 2
-#: The advisory lock under which records are stored and partitions are changed: one at a time.
+#: Months that are created ahead of the current one.
+MONTHS_AHEAD = 2
+#: The advisory lock that serializes storing events and changing partitions.
 LOCK = 0x67746170695F7573
-#: Seconds that a change waits for those who use the table, who wait behind it meanwhile.
+#: Timeout in seconds for a table lock, since other queries queue behind a waiting change.
 LOCK_SECONDS = 5
 
 
@@ -46,45 +46,45 @@ class CreatePartitionedModel(migrations.CreateModel):
 
 
 def maintain(now: datetime | None = None) -> None:
-    """Make the partitions of this month and the next ones, and drop those past ``USAGE_RETENTION_DAYS``.
+    """Create the partitions of this and the next months, and drop those older than ``USAGE_RETENTION_DAYS``.
 
-    Running it again, or twice at once, changes nothing. Raises OperationalError when the table is in use for long.
+    Idempotent and safe to run concurrently. Raises OperationalError if a table lock cannot be obtained in time.
     """
     now = now or datetime.now(UTC)
     month = _first(now)
-    for _ in range(AHEAD + 1):
-        _make(month)
+    for _ in range(MONTHS_AHEAD + 1):
+        _create(month)
         month = _next(month)
     if settings.USAGE_RETENTION_DAYS:
         _drop_older(now - timedelta(days=settings.USAGE_RETENTION_DAYS))
 
 
 def after_migrate(**_: Any) -> None:
-    """Have this month's partition from the first record on; a receiver of ``post_migrate``."""
+    """Create this month's partition before the first event; a receiver of ``post_migrate``."""
     if TABLE not in connection.introspection.table_names():
         return
     try:
         maintain()
     except OperationalError as error:
-        # A busy table must not stop a release: the default partition serves until the next try.
-        logger.warning("the partitions of usage are not made yet: %s", type(error).__name__)
+        # A busy table must not stop a release: the default partition takes the rows until the next attempt.
+        logger.warning("The partitions of the usage table were not created: %s", type(error).__name__)
 
 
 @contextmanager
-def _changing() -> Iterator[CursorWrapper]:
+def _locked() -> Iterator[CursorWrapper]:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         yield cursor
 
 
-def _make(month: datetime) -> None:
+def _create(month: datetime) -> None:
     name = f"{TABLE}_{month:%Y_%m}"
-    with _changing() as cursor:
+    with _locked() as cursor:
         if name in _months(cursor):
             return
         low, high = uuid7_floor(month.timestamp()), uuid7_floor(_next(month).timestamp())
-        # Made apart and then attached, which locks the default partition alone and not the table.
+        # Creating it separately and attaching it locks only the default partition, not the table.
         cursor.execute(f"CREATE TABLE {name} (LIKE {TABLE} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
         cursor.execute(f"LOCK TABLE {DEFAULT} IN ACCESS EXCLUSIVE MODE")
         cursor.execute(
@@ -93,21 +93,21 @@ def _make(month: datetime) -> None:
             [low, high],
         )
         cursor.execute(f"ALTER TABLE {TABLE} ATTACH PARTITION {name} FOR VALUES FROM ('{low}') TO ('{high}')")
-    logger.info("made partition %s", name)
+    logger.info("Created partition %s.", name)
 
 
 def _drop_older(oldest: datetime) -> None:
-    with _changing() as cursor:
+    with _locked() as cursor:
         old = [name for name, month in _months(cursor).items() if _next(month) <= oldest]
         for name in old:
             cursor.execute(f"DROP TABLE {name}")
         cursor.execute(f"DELETE FROM {DEFAULT} WHERE created_at < %s", [oldest])  # noqa: S608
     for name in old:
-        logger.info("dropped partition %s", name)
+        logger.info("Dropped partition %s.", name)
 
 
 def _months(cursor: CursorWrapper) -> dict[str, datetime]:
-    """Return the partitions that stand for a month, each with its first moment."""
+    """Return the monthly partitions with the start of their month."""
     cursor.execute(
         "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
         " WHERE i.inhparent = %s::regclass",

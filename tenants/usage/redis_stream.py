@@ -1,7 +1,7 @@
-"""The Redis stream in which usage records wait for the drain, written over a connection of its own.
+"""A minimal asyncio client for the Redis stream in which usage events wait for the drain.
 
-redis-py takes 80 us of CPU and more for one command, a good part of what a whole request costs. One command out
-and one short reply in is all that is needed here, so this speaks that much of the protocol by itself.
+redis-py takes at least 80 µs of CPU time per command, a large part of what a whole request costs. The ledger sends
+one command and reads one short reply, so this module implements only that much of the protocol.
 """
 
 import asyncio
@@ -18,26 +18,26 @@ from redis.asyncio.connection import (
 from redis.asyncio.connection import Connection as TCPConnection
 
 STREAM = "gtapi:usage"
-#: Where the drain puts what it cannot read.
+#: The stream for lines that the drain cannot store.
 DEAD_LETTERS = "gtapi:usage:dead"
-#: The field of a stream's entry that holds the records, one a line.
+#: The field of a stream entry that holds the events, one per line.
 FIELD = "records"
-#: Seconds in which Redis has to answer; after them it counts as away.
-ANSWER_SECONDS = 1.0
+#: Timeout in seconds for a reply; after that, Redis counts as unavailable.
+REPLY_SECONDS = 1.0
 
 Reply = bytes | int | None
 
 
-class StreamAway(Exception):
-    """Redis cannot be reached, does not answer or refuses. What was sent may have arrived all the same."""
+class RedisUnavailable(Exception):
+    """Redis cannot be reached, does not reply or replies with an error. The command may have been executed."""
 
 
-class Refusal(Exception):
-    """Redis answered with an error; only its code is kept."""
+class RedisErrorReply(Exception):
+    """Redis replied with an error, of which only the code is reported."""
 
 
-class Connection(asyncio.Protocol):
-    """One connection to Redis: commands go out as they are given, replies come back in that order."""
+class RedisConnection(asyncio.Protocol):
+    """A connection to Redis with pipelining: replies arrive in the order of the commands."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
@@ -45,8 +45,8 @@ class Connection(asyncio.Protocol):
         self._received = b""
 
     @classmethod
-    async def open(cls, target: AbstractConnection) -> "Connection":
-        """Connect to where a connection of redis-py would, and log in. Raises OSError or Refusal."""
+    async def open(cls, target: AbstractConnection) -> "RedisConnection":
+        """Connect to the server of a redis-py connection and log in. Raises OSError or RedisErrorReply."""
         loop = asyncio.get_running_loop()
         if isinstance(target, UnixDomainSocketConnection):
             _, connection = await loop.create_unix_connection(cls, target.path)
@@ -70,9 +70,9 @@ class Connection(asyncio.Protocol):
         return self._transport is None or self._transport.is_closing()
 
     def execute(self, *parts: str | bytes) -> "asyncio.Future[Reply]":
-        """Send one command; the future brings the reply. It may bring OSError or Refusal instead."""
+        """Send a command and return a future of its reply, which may raise OSError or RedisErrorReply."""
         if self._transport is None or self._transport.is_closing():
-            raise ConnectionResetError("the connection to Redis is closed")
+            raise ConnectionResetError("The connection to Redis is closed.")
         command = [b"*%d\r\n" % len(parts)]
         for part in parts:
             data = part.encode() if isinstance(part, str) else part
@@ -87,70 +87,65 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # A socket's transport, though uvloop's is no subclass.
+        # A stream transport, although uvloop's class is not a subclass of asyncio.Transport.
         self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         while self._waiting:
             reply = self._waiting.popleft()
             if not reply.done():
-                reply.set_exception(exc or ConnectionResetError("Redis closed the connection"))
+                reply.set_exception(exc or ConnectionResetError("Redis closed the connection."))
 
     def data_received(self, data: bytes) -> None:
         received = self._received + data
         while (end := received.find(b"\r\n")) >= 0:
             kind, head = received[:1], received[1:end]
             end += 2
-            value: Reply | Refusal
+            value: Reply | RedisErrorReply
             if kind == b"$" and head != b"-1":
                 start, end = end, end + int(head) + 2
                 if len(received) < end:
                     break
                 value = received[start : end - 2]
             elif kind == b"-":
-                value = Refusal(head.partition(b" ")[0].decode(errors="replace"))
+                value = RedisErrorReply(head.partition(b" ")[0].decode(errors="replace"))
             elif kind == b":":
                 value = int(head)
             else:
                 value = None if kind == b"$" else head
             received = received[end:]
-            self._answer(value)
+            self._resolve(value)
         self._received = received
 
-    def _answer(self, value: Reply | Refusal) -> None:
+    def _resolve(self, value: Reply | RedisErrorReply) -> None:
         if not self._waiting:
             self.close()
             return
         reply = self._waiting.popleft()
         if reply.done():
             return
-        if isinstance(value, Refusal):
+        if isinstance(value, RedisErrorReply):
             reply.set_exception(value)
         else:
             reply.set_result(value)
 
 
-class Stream:
-    """The stream as the ledger sees it: connected when it is first needed, and again after every fault."""
+class UsageStream:
+    """The stream of usage events; connects with the first command and again after each failure."""
 
     def __init__(self, url: str) -> None:
-        # redis-py reads the URL, so that it means here what it means everywhere else. This one never connects.
+        # redis-py parses the URL, so that it means the same here as elsewhere. This connection is never opened.
         self._target: AbstractConnection = ConnectionPool.from_url(url).make_connection()  # type: ignore[no-untyped-call]
-        self._connection: Connection | None = None
+        self._connection: RedisConnection | None = None
         self._connecting = asyncio.Lock()
 
     async def add(self, lines: Sequence[bytes]) -> None:
-        """Append packed records as one entry; returns once Redis has them on disk. Raises StreamAway."""
+        """Append encoded events as one entry and return once Redis has them on disk. Raises RedisUnavailable."""
         await self._call("XADD", STREAM, "*", FIELD, b"\n".join(lines))
 
     async def ping(self) -> None:
-        """Ask whether Redis answers. Raises StreamAway."""
+        """Check that Redis replies. Raises RedisUnavailable."""
         await self._call("PING")
-
-    async def length(self) -> int:
-        """Return how many entries wait for the drain. Raises StreamAway."""
-        reply = await self._call("XLEN", STREAM)
-        return reply if isinstance(reply, int) else 0
 
     def close(self) -> None:
         if self._connection is not None:
@@ -160,20 +155,20 @@ class Stream:
     async def _call(self, *parts: str | bytes) -> Reply:
         connection = self._connection
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(REPLY_SECONDS):
                 if connection is None or connection.closed:
                     connection = await self._connect()
                 return await connection.execute(*parts)
-        except Refusal as refusal:
-            raise StreamAway(f"Redis refuses: {refusal}") from None
+        except RedisErrorReply as error:
+            raise RedisUnavailable(f"Redis replied with the error {error}.") from None
         except (OSError, TimeoutError) as error:
-            # A late reply must not be taken for that of the next command.
+            # A late reply must not be mistaken for the reply to the next command.
             if connection is not None:
                 connection.close()
-            raise StreamAway(f"Redis does not answer: {type(error).__name__}") from error
+            raise RedisUnavailable(f"Redis does not reply: {type(error).__name__}.") from error
 
-    async def _connect(self) -> Connection:
+    async def _connect(self) -> RedisConnection:
         async with self._connecting:
             if self._connection is None or self._connection.closed:
-                self._connection = await Connection.open(self._target)
+                self._connection = await RedisConnection.open(self._target)
             return self._connection

@@ -1,7 +1,7 @@
-"""Files in which usage records wait while Redis is away: one record a line, one file a process.
+"""The spool: files that hold usage events while Redis is unavailable, one event per line, one file per process.
 
-A process holds a lock on its file for as long as it may write to it. Whoever can take the lock knows that the
-writer has given the file up or is dead, and may replay it and then delete it. Everything here blocks.
+A process locks its file while it may write to it. Another process that obtains the lock knows that the writer has
+closed the file or is dead, and may replay and delete it. All functions block.
 """
 
 import fcntl
@@ -11,12 +11,12 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 
 SUFFIX = ".records"
-#: A file that has grown to so many bytes is given up for a new one, so that a replay can be done by halves.
-LARGE_FILE = 64 * 1024 * 1024
+#: A larger file is closed and a new one begun, so that a replay can proceed file by file.
+MAX_FILE_BYTES = 64 * 1024 * 1024
 
 
 class Spool:
-    """This process's file, made when the first records come."""
+    """The spool file that this process writes to, created with the first event."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -25,39 +25,39 @@ class Spool:
 
     @property
     def open(self) -> bool:
-        """Whether there is a file that others cannot replay yet."""
+        """Whether this process holds a file, which others cannot replay."""
         return self._descriptor is not None
 
     def append(self, lines: Sequence[bytes]) -> None:
-        """Write packed records; returns once they are on disk. Raises OSError, and then none may be."""
-        if self._descriptor is None or self._size > LARGE_FILE:
-            self.give_up()
-            self._descriptor = self._make()
+        """Write encoded events and return once they are on disk. After an OSError none of them may be."""
+        if self._descriptor is None or self._size > MAX_FILE_BYTES:
+            self.close_file()
+            self._descriptor = self._create()
             self._size = 0
         data = b"\n".join(lines) + b"\n"
         try:
             _write(self._descriptor, data)
             os.fsync(self._descriptor)
         except OSError:
-            # Half a line must not spoil the next one, which goes into another file.
-            self.give_up()
+            # The file may end in an incomplete line: the next events go to a new file.
+            self.close_file()
             raise
         self._size += len(data)
 
-    def give_up(self) -> None:
-        """Leave the file to whoever replays it; the next records go into a new one."""
+    def close_file(self) -> None:
+        """Close and unlock the file, so that it can be replayed; the next events go to a new one."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
 
-    def _make(self) -> int:
+    def _create(self) -> int:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         while True:
             path = self.folder / f"{os.getpid()}-{secrets.token_hex(8)}{SUFFIX}"
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-                # Somebody may have locked it first, found it empty and deleted it.
+                # Another process may have locked it first, found it empty and deleted it.
                 if os.fstat(descriptor).st_nlink:
                     _sync_folder(self.folder)
                     return descriptor
@@ -67,53 +67,53 @@ class Spool:
             os.close(descriptor)
 
 
-class Leftover:
-    """A file that nobody writes to any more, locked by us until it is released."""
+class SpoolFile:
+    """A spool file without a writer, locked by this process until it is released."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self._file = os.fdopen(descriptor, "rb")
 
     def read(self, count: int) -> list[bytes]:
-        """Return the next packed records, at most ``count``; none at the end."""
+        """Return the next ``count`` encoded events or fewer; an empty list at the end."""
         lines: list[bytes] = []
         while len(lines) < count and (line := self._file.readline()):
-            # A last line without its end was never acknowledged: its writer died while it wrote.
+            # An incomplete last line was never acknowledged: the writer died while writing it.
             if line.endswith(b"\n") and line != b"\n":
                 lines.append(line[:-1])
         return lines
 
     def delete(self) -> None:
-        """Delete the file, now that its records are kept elsewhere."""
+        """Delete the file, after its events are stored elsewhere."""
         self.path.unlink(missing_ok=True)
 
     def release(self) -> None:
         self._file.close()
 
 
-def waiting(folder: Path) -> list[Path]:
-    """Return the files of the folder, the writers' own included, oldest first."""
+def list_files(folder: Path) -> list[Path]:
+    """Return all spool files of the folder, oldest first."""
     try:
-        with os.scandir(folder) as found:
-            entries = [entry for entry in found if entry.name.endswith(SUFFIX)]
+        with os.scandir(folder) as scan:
+            entries = [entry for entry in scan if entry.name.endswith(SUFFIX)]
     except FileNotFoundError:
         return []
-    return sorted((Path(entry.path) for entry in entries), key=_made_at)
+    return sorted((Path(entry.path) for entry in entries), key=_modified_at)
 
 
-def leftovers(folder: Path) -> Generator[Leftover, None, None]:
-    """Yield each file that nobody writes to, and release it when the next one is asked for."""
-    for path in waiting(folder):
-        leftover = claim(path)
-        if leftover is not None:
+def files_without_writer(folder: Path) -> Generator[SpoolFile, None, None]:
+    """Yield each spool file without a writer, and release it before the next one."""
+    for path in list_files(folder):
+        spool_file = claim(path)
+        if spool_file is not None:
             try:
-                yield leftover
+                yield spool_file
             finally:
-                leftover.release()
+                spool_file.release()
 
 
-def claim(path: Path) -> Leftover | None:
-    """Return the file, locked; None while its writer lives, somebody else replays it or it is gone."""
+def claim(path: Path) -> SpoolFile | None:
+    """Return the locked file, or None if its writer is alive, another process replays it or it is deleted."""
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -129,10 +129,10 @@ def claim(path: Path) -> Leftover | None:
     if not os.fstat(descriptor).st_nlink:
         os.close(descriptor)
         return None
-    return Leftover(path, descriptor)
+    return SpoolFile(path, descriptor)
 
 
-def _made_at(path: Path) -> float:
+def _modified_at(path: Path) -> float:
     try:
         return path.stat().st_mtime
     except FileNotFoundError:
@@ -140,9 +140,9 @@ def _made_at(path: Path) -> float:
 
 
 def _write(descriptor: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left) :]
+    remaining = memoryview(data)
+    while remaining:
+        remaining = remaining[os.write(descriptor, remaining) :]
 
 
 def _sync_folder(folder: Path) -> None:

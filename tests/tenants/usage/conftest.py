@@ -1,4 +1,4 @@
-"""A Redis and a spool of the test's own, so that nothing else drains what it records."""
+"""Fixtures of the ledger's tests: a dedicated Redis and spool, which no other process drains."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ _numbers = itertools.count(1)
 
 
 class Ledger:
-    """What the processes of one test share."""
+    """The Redis and the spool that the processes of one test share."""
 
     def __init__(self, server: Redis, spool: Path) -> None:
         self.server = server
@@ -45,29 +45,29 @@ def stored(ids: list[str]) -> int:
 
 
 @pytest.fixture(autouse=True)
-def patient(monkeypatch) -> None:
-    """This process waits for whoever stores at the moment: a worker does, after other tests' requests.
+def wait_for_lock(monkeypatch) -> None:
+    """Make `store` wait for the lock, which a worker may hold after other tests' requests.
 
-    By itself a drain leaves it at that, and comes again in a second.
+    A drain would give up, since the next one follows within a second.
     """
     store = drain.store
 
-    def stored(lines: Sequence[bytes]) -> tuple[int, list[bytes]]:
-        done: list[tuple[int, list[bytes]]] = []
+    def store_when_unlocked(lines: Sequence[bytes]) -> tuple[int, list[bytes]]:
+        results: list[tuple[int, list[bytes]]] = []
 
-        def once() -> bool:
-            with suppress(drain.Busy):
-                done.append(store(lines))
-            return bool(done)
+        def try_once() -> bool:
+            with suppress(drain.DrainLocked):
+                results.append(store(lines))
+            return bool(results)
 
-        eventually(once)
-        return done[0]
+        eventually(try_once)
+        return results[0]
 
-    monkeypatch.setattr(drain, "store", stored)
+    monkeypatch.setattr(drain, "store", store_when_unlocked)
 
 
 @pytest.fixture(scope="module")
-def own_redis(database) -> Iterator[Redis]:
+def ledger_redis(database) -> Iterator[Redis]:
     folder = environment.ROOT / f"r{next(_numbers)}"
     folder.mkdir(mode=0o700)
     with Redis(folder / "redis", folder) as server:
@@ -75,14 +75,14 @@ def own_redis(database) -> Iterator[Redis]:
 
 
 @pytest.fixture
-def ledger(own_redis, tmp_path, settings) -> Iterator[Ledger]:
-    """A ledger whose drain this process can run: `drain.drain()`."""
-    if not own_redis.is_running():
-        own_redis.start()
-        own_redis.wait_ready()
-    made = Ledger(own_redis, tmp_path / "spool")
-    settings.REDIS_URL = own_redis.url
-    settings.USAGE_SPOOL_DIR = made.spool
-    made.client.flushall()
-    yield made
-    made.client.close()
+def ledger(ledger_redis, tmp_path, settings) -> Iterator[Ledger]:
+    """A ledger that this process can drain with `drain.drain()`."""
+    if not ledger_redis.is_running():
+        ledger_redis.start()
+        ledger_redis.wait_ready()
+    test_ledger = Ledger(ledger_redis, tmp_path / "spool")
+    settings.REDIS_URL = ledger_redis.url
+    settings.USAGE_SPOOL_DIR = test_ledger.spool
+    test_ledger.client.flushall()
+    yield test_ledger
+    test_ledger.client.close()

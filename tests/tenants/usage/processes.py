@@ -1,7 +1,7 @@
-"""Processes of the ledger's tests: one that records usage as a web process does, and one that drains it.
+"""Child processes of the ledger's tests: one records usage events as a web process does, one drains them.
 
-`python -m tests.tenants.usage.processes record` reads lists of entries as lines of JSON and answers each with the
-ids once the records are durable; `… drain` drains again and again until it is killed.
+`python -m tests.tenants.usage.processes record` reads lists of events as lines of JSON and prints their ids once
+they are durable; `… drain` drains repeatedly until it is killed.
 """
 
 import asyncio
@@ -14,11 +14,12 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 from gtapi.ids import uuid7
+from tenants.usage.record import UsageEvent
 from tests import environment
 
 
-def fields(**values: Any) -> dict[str, Any]:
-    """The fields of an entry, with an id of its own."""
+def event_values(**values: Any) -> dict[str, Any]:
+    """The values of a usage event with a new id."""
     return {
         "id": str(uuid7()),
         "created_at": time.time(),
@@ -30,8 +31,13 @@ def fields(**values: Any) -> dict[str, Any]:
     }
 
 
+def usage_event(**values: Any) -> UsageEvent:
+    event = event_values(**values)
+    return UsageEvent(**{**event, "id": uuid.UUID(event["id"])})
+
+
 class Process:
-    """A child with a pipe to it; leaving it by the context kills it."""
+    """A child process with pipes; leaving the context kills it."""
 
     def __init__(self, task: str, variables: dict[str, str]) -> None:
         self.child = subprocess.Popen(
@@ -42,26 +48,26 @@ class Process:
             cwd=environment.CHECKOUT,
             text=True,
         )
-        assert self.answer() == "ready"
+        assert self.read_line() == "ready"
 
-    def answer(self) -> str:
+    def read_line(self) -> str:
         return self.child.stdout.readline().strip()
 
-    def ask(self, entries: Iterable[dict[str, Any]]) -> None:
-        self.child.stdin.write(json.dumps(list(entries)) + "\n")
+    def send(self, events: Iterable[dict[str, Any]]) -> None:
+        self.child.stdin.write(json.dumps(list(events)) + "\n")
         self.child.stdin.flush()
 
-    def record(self, *entries: dict[str, Any]) -> list[str]:
-        """Record entries together; returns their ids once they are durable."""
-        self.ask(entries)
-        return self.answer().split()
+    def record(self, *events: dict[str, Any]) -> list[str]:
+        """Record events together and return their ids once they are durable."""
+        self.send(events)
+        return self.read_line().split()
 
     def kill(self) -> None:
         self.child.kill()
         self.child.wait()
 
-    def end(self) -> None:
-        """Let it end as a web process does at a restart."""
+    def shut_down(self) -> None:
+        """Let it exit as a web process does on restart."""
         self.child.stdin.close()
         assert self.child.wait(30) == 0
 
@@ -74,7 +80,7 @@ class Process:
         self.child.stdout.close()
 
 
-def say(*words: str) -> None:
+def print_line(*words: str) -> None:
     sys.stdout.write(" ".join(words) + "\n")
     sys.stdout.flush()
 
@@ -84,26 +90,26 @@ async def _record() -> None:
 
     loop = asyncio.get_running_loop()
     async with ledger.recording():
-        say("ready")
+        print_line("ready")
         while line := await loop.run_in_executor(None, sys.stdin.readline):
-            entries = [
+            events = [
                 ledger.UsageEvent(**{**values, "id": uuid.UUID(values["id"])}) for values in json.loads(line)
             ]
-            await asyncio.gather(*(ledger.record(entry) for entry in entries))
-            say(*(str(entry.id) for entry in entries))
+            await asyncio.gather(*(ledger.record(event) for event in events))
+            print_line(*(str(event.id) for event in events))
 
 
 def _drain() -> None:
     from tenants.usage import drain
 
-    say("ready")
+    print_line("ready")
     while True:
         drain.drain()
         time.sleep(0.01)
 
 
 def _main(task: str) -> None:
-    # The ledger needs the settings and no app: to load them all would take longer than what is tested.
+    # The ledger needs the settings but no apps: loading them would take longer than the test.
     if task == "record":
         import uvloop
 

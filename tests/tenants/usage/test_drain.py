@@ -1,4 +1,4 @@
-"""The drain stores each record once, next to garbage, next to another drain, and when it is killed."""
+"""The drain stores each event once: with malformed lines, with concurrent drains, and when it is killed."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from tenants.usage import drain
 from tenants.usage.redis_stream import DEAD_LETTERS, FIELD, STREAM
 from tests import factories
 from tests.tenants.usage.conftest import stored
-from tests.tenants.usage.processes import fields
+from tests.tenants.usage.processes import event_values
 from tests.waiting import eventually
 
 
@@ -24,15 +24,15 @@ def send(ledger, *lines: bytes) -> None:
 
 
 def packed(**values) -> tuple[str, bytes]:
-    made = fields(**values)
-    return made["id"], orjson.dumps(made)
+    event = event_values(**values)
+    return event["id"], orjson.dumps(event)
 
 
-def put_aside(ledger) -> list[bytes]:
+def dead_letters(ledger) -> list[bytes]:
     return [entry[FIELD.encode()] for _, entry in ledger.client.xrange(DEAD_LETTERS)]
 
 
-def test_what_is_delivered_again_is_stored_once(ledger):
+def test_redelivered_events_are_stored_once(ledger):
     name, line = packed(model="once")
     for _ in range(2):
         send(ledger, line, line)
@@ -42,7 +42,7 @@ def test_what_is_delivered_again_is_stored_once(ledger):
     assert stored([name]) == 1
 
 
-def test_a_killed_drain_loses_and_doubles_nothing(ledger):
+def test_killed_drain_neither_loses_nor_duplicates_events(ledger):
     ids = []
     for _ in range(300):
         batch = [packed() for _ in range(10)]
@@ -59,26 +59,26 @@ def test_a_killed_drain_loses_and_doubles_nothing(ledger):
 
 @contextmanager
 def table_locked() -> Iterator[Callable[[], bool]]:
-    """Nobody else writes to the table meanwhile; what is yielded tells whether somebody waits to."""
+    """Block writes to the table; yields a function that tells whether a writer is waiting."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("LOCK TABLE tenants_usagerecord IN SHARE MODE")
 
-        def somebody_waits() -> bool:
+        def writer_is_waiting() -> bool:
             cursor.execute(
                 "SELECT count(*) FROM pg_locks"
                 " WHERE NOT granted AND relation = 'tenants_usagerecord'::regclass"
             )
             return cursor.fetchone() != (0,)
 
-        yield somebody_waits
+        yield writer_is_waiting
 
 
-def test_a_drain_killed_before_it_commits_leaves_everything_where_it_was(ledger):
+def test_drain_killed_before_commit_leaves_the_stream_unchanged(ledger):
     name, line = packed()
     with ledger.drainer() as drainer:
-        with table_locked() as somebody_waits:
+        with table_locked() as writer_is_waiting:
             send(ledger, line)
-            eventually(somebody_waits)
+            eventually(writer_is_waiting)
             drainer.kill()
         assert ledger.client.xlen(STREAM) == 1
         eventually(lambda: drain.drain() or stored([name]))
@@ -86,12 +86,12 @@ def test_a_drain_killed_before_it_commits_leaves_everything_where_it_was(ledger)
     assert ledger.client.xlen(STREAM) == 0
 
 
-def test_a_drain_that_cannot_acknowledge_what_it_has_stored_doubles_nothing(ledger):
+def test_drain_that_cannot_delete_stored_entries_duplicates_nothing(ledger):
     name, line = packed()
     with ledger.drainer() as drainer:
-        with table_locked() as somebody_waits:
+        with table_locked() as writer_is_waiting:
             send(ledger, line)
-            eventually(somebody_waits)
+            eventually(writer_is_waiting)
             ledger.server.stop(force=True)
         assert drainer.child.wait(30) != 0
     assert stored([name]) == 1
@@ -103,17 +103,17 @@ def test_a_drain_that_cannot_acknowledge_what_it_has_stored_doubles_nothing(ledg
     assert stored([name]) == 1
 
 
-def test_two_drains_at_once_store_everything_once(ledger):
+def test_concurrent_drains_store_each_event_once(ledger):
     with ledger.drainer(), ledger.drainer(), ledger.recorder() as recorder:
         ids = []
         for _ in range(30):
-            ids += recorder.record(*(fields() for _ in range(random.randint(1, 100))))
+            ids += recorder.record(*(event_values() for _ in range(random.randint(1, 100))))
         eventually(lambda: stored(ids) == len(ids) and ledger.client.xlen(STREAM) == 0)
-    assert put_aside(ledger) == []
+    assert dead_letters(ledger) == []
 
 
 @pytest.mark.parametrize(
-    "garbage",
+    "line",
     [
         b"",
         b"\0\0\0",
@@ -129,25 +129,25 @@ def test_two_drains_at_once_store_everything_once(ledger):
         packed(id="no uuid")[1],
     ],
 )
-def test_garbage_is_put_aside_and_blocks_nobody(ledger, garbage):
+def test_malformed_line_becomes_a_dead_letter(ledger, line):
     before, after = packed(), packed()
-    send(ledger, before[1], garbage, after[1])
+    send(ledger, before[1], line, after[1])
     assert drain.drain() == 2
     assert stored([before[0], after[0]]) == 2
-    assert put_aside(ledger) == [garbage]
+    assert dead_letters(ledger) == [line]
     assert ledger.client.xlen(STREAM) == 0
 
 
-def test_an_entry_of_another_shape_is_put_aside(ledger):
+def test_stream_entry_without_the_field_becomes_a_dead_letter(ledger):
     name, line = packed()
     ledger.client.xadd(STREAM, {"something": "else"})
     send(ledger, line)
     assert drain.drain() == 1
     assert stored([name]) == 1
-    assert put_aside(ledger) == [b"{b'something': b'else'}"]
+    assert dead_letters(ledger) == [b"{b'something': b'else'}"]
 
 
-def test_fields_of_the_wrong_type_are_made_to_fit(ledger):
+def test_values_of_the_wrong_type_are_converted(ledger):
     name, line = packed(
         model=5, route=None, status="200", input_tokens=1.0, streamed="yes", unknown=1, latency_ms=None
     )
@@ -158,75 +158,75 @@ def test_fields_of_the_wrong_type_are_made_to_fit(ledger):
     assert (row.streamed, row.latency_ms) == (True, 0)
 
 
-def test_a_record_that_the_database_refuses_is_put_aside_alone(ledger):
+def test_event_rejected_by_the_database_becomes_a_dead_letter_alone(ledger):
     lines = [packed() for _ in range(20)]
-    refused = packed(route="refused here")[1]
+    rejected = packed(route="rejected here")[1]
     with connection.cursor() as cursor:
         cursor.execute(
-            "ALTER TABLE tenants_usagerecord ADD CONSTRAINT of_a_test CHECK (route <> 'refused here')"
+            "ALTER TABLE tenants_usagerecord ADD CONSTRAINT of_a_test CHECK (route <> 'rejected here')"
         )
     try:
-        send(ledger, *(line for _, line in lines[:10]), refused, *(line for _, line in lines[10:]))
+        send(ledger, *(line for _, line in lines[:10]), rejected, *(line for _, line in lines[10:]))
         assert drain.drain() == 20
     finally:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE tenants_usagerecord DROP CONSTRAINT of_a_test")
     assert stored([name for name, _ in lines]) == 20
-    assert put_aside(ledger) == [refused]
+    assert dead_letters(ledger) == [rejected]
 
 
-def test_an_emptied_redis_is_filled_again(ledger):
+def test_recording_continues_after_flushall(ledger):
     with ledger.recorder() as recorder:
-        recorder.record(fields())
+        recorder.record(event_values())
         ledger.client.flushall()
-        ids = recorder.record(fields())
+        ids = recorder.record(event_values())
     assert drain.drain() == 1
     assert stored(ids) == 1
 
 
-def test_the_drain_says_when_a_key_was_last_used(ledger):
-    of = factories.tenant()
-    used, idle, deleted = factories.key(of).row, factories.key(of).row, factories.key(of).row
-    gone = deleted.pk
+def test_drain_updates_the_last_use_of_keys(ledger):
+    tenant = factories.tenant()
+    used, idle, deleted = factories.key(tenant).row, factories.key(tenant).row, factories.key(tenant).row
+    deleted_id = deleted.pk
     deleted.delete()
     now = datetime.now(UTC)
     for moment in (now, now - timedelta(hours=1)):
         send(
             ledger,
-            packed(tenant_id=of.pk, key_id=used.pk, created_at=moment.timestamp())[1],
-            packed(tenant_id=of.pk, key_id=gone)[1],
+            packed(tenant_id=tenant.pk, key_id=used.pk, created_at=moment.timestamp())[1],
+            packed(tenant_id=tenant.pk, key_id=deleted_id)[1],
         )
         assert drain.drain() == 2
     assert KeyActivity.objects.get(key=used).last_used_at == now
-    assert not KeyActivity.objects.filter(key__in=[idle.pk, gone]).exists()
+    assert not KeyActivity.objects.filter(key__in=[idle.pk, deleted_id]).exists()
 
 
-def test_last_used_is_no_change_of_the_policy(ledger):
-    of = factories.tenant()
-    key = factories.key(of).row
-    before = PolicyChange.objects.filter(tenant_id=of.pk).count()
-    send(ledger, packed(tenant_id=of.pk, key_id=key.pk)[1])
+def test_last_use_is_not_a_policy_change(ledger):
+    tenant = factories.tenant()
+    key = factories.key(tenant).row
+    before = PolicyChange.objects.filter(tenant_id=tenant.pk).count()
+    send(ledger, packed(tenant_id=tenant.pk, key_id=key.pk)[1])
     drain.drain()
-    assert PolicyChange.objects.filter(tenant_id=of.pk).count() == before
+    assert PolicyChange.objects.filter(tenant_id=tenant.pk).count() == before
 
 
-def test_the_task_drains_and_waits_out_a_redis_that_is_away(ledger, caplog):
+def test_drain_task_logs_a_warning_while_redis_is_unavailable(ledger, caplog):
     name, line = packed()
     send(ledger, line)
     ledger.server.stop()
     tasks.drain_usage()
-    assert "usage is not drained" in caplog.text
+    assert "Usage events were not drained" in caplog.text
     ledger.server.start()
     ledger.server.wait_ready()
     tasks.drain_usage()
     assert stored([name]) == 1
 
 
-def test_the_task_prunes_only_what_every_process_has_read():
+def test_prune_task_deletes_only_old_policy_changes():
     now = datetime.now(UTC)
-    of = factories.tenant().pk
-    old = PolicyChange.objects.create(tenant_id=of, xid=1, created_at=now - timedelta(hours=2))
-    new = PolicyChange.objects.create(tenant_id=of, xid=2, created_at=now - timedelta(minutes=30))
+    tenant_id = factories.tenant().pk
+    old = PolicyChange.objects.create(tenant_id=tenant_id, xid=1, created_at=now - timedelta(hours=2))
+    new = PolicyChange.objects.create(tenant_id=tenant_id, xid=2, created_at=now - timedelta(minutes=30))
     tasks.prune_policy_changes()
     assert not PolicyChange.objects.filter(pk=old.pk).exists()
     assert PolicyChange.objects.filter(pk=new.pk).exists()

@@ -1,9 +1,8 @@
-"""What was recorded is in the table once, whatever dies or is away in between."""
+"""Recorded events are stored exactly once, whichever process dies or service is unavailable."""
 
 import asyncio
 import logging
 import signal
-from uuid import UUID
 
 import pytest
 
@@ -13,12 +12,12 @@ from tenants.usage import drain
 from tenants.usage import ledger as product
 from tenants.usage.redis_stream import STREAM
 from tests.tenants.usage.conftest import stored
-from tests.tenants.usage.processes import fields
+from tests.tenants.usage.processes import event_values, usage_event
 from tests.waiting import eventually
 
 
-def test_a_record_keeps_every_field(ledger):
-    entry = fields(
+def test_every_field_of_an_event_is_stored(ledger):
+    values = event_values(
         tenant_id=7,
         key_id=8,
         request_id="req_abc",
@@ -40,17 +39,17 @@ def test_a_record_keeps_every_field(ledger):
         first_token_ms=6,
     )
     with ledger.recorder() as recorder:
-        recorder.record(entry)
+        recorder.record(values)
     assert drain.drain() == 1
-    row = UsageRecord.objects.get(pk=entry["id"])
-    kept = {name: getattr(row, name) for name in entry if name not in ("id", "created_at")}
-    assert kept == {name: value for name, value in entry.items() if name not in ("id", "created_at")}
-    assert row.created_at.timestamp() == pytest.approx(entry["created_at"], abs=1e-5)
+    row = UsageRecord.objects.get(pk=values["id"])
+    actual = {name: getattr(row, name) for name in values if name not in ("id", "created_at")}
+    assert actual == {name: value for name, value in values.items() if name not in ("id", "created_at")}
+    assert row.created_at.timestamp() == pytest.approx(values["created_at"], abs=1e-5)
 
 
-def test_a_recorder_killed_right_after_the_record_loses_nothing(ledger):
+def test_recorder_killed_after_recording_loses_nothing(ledger):
     with ledger.recorder() as recorder:
-        ids = recorder.record(*(fields() for _ in range(300)))
+        ids = recorder.record(*(event_values() for _ in range(300)))
         recorder.kill()
     assert len(ids) == 300
     drain.drain()
@@ -59,9 +58,9 @@ def test_a_recorder_killed_right_after_the_record_loses_nothing(ledger):
     assert ledger.client.xlen(STREAM) == 0
 
 
-def test_a_redis_killed_right_after_the_record_loses_nothing(ledger):
+def test_redis_killed_after_recording_loses_nothing(ledger):
     with ledger.recorder() as recorder:
-        ids = recorder.record(*(fields() for _ in range(100)))
+        ids = recorder.record(*(event_values() for _ in range(100)))
         ledger.server.stop(force=True)
     ledger.server.start()
     ledger.server.wait_ready()
@@ -69,33 +68,33 @@ def test_a_redis_killed_right_after_the_record_loses_nothing(ledger):
     assert stored(ids) == 100
 
 
-def test_records_of_the_same_moment_travel_together(ledger):
+def test_simultaneous_events_share_a_stream_entry(ledger):
     with ledger.recorder() as recorder:
-        recorder.record(*(fields() for _ in range(128)))
+        recorder.record(*(event_values() for _ in range(128)))
         assert ledger.client.xlen(STREAM) == 2
 
 
-def test_with_redis_away_the_spool_keeps_records_until_it_is_back(ledger):
+def test_spool_holds_events_while_redis_is_unavailable(ledger):
     with ledger.recorder() as recorder:
-        ids = recorder.record(fields())
+        ids = recorder.record(event_values())
         ledger.server.stop(force=True)
         for _ in range(5):
-            ids += recorder.record(*(fields() for _ in range(20)))
+            ids += recorder.record(*(event_values() for _ in range(20)))
         assert [file.stat().st_mode & 0o777 for file in ledger.files()] == [0o600]
         ledger.server.start()
         ledger.server.wait_ready()
         eventually(lambda: not ledger.files())
-        # From now on the way over Redis is taken again.
-        ids += recorder.record(fields())
+        # From now on events go to Redis again.
+        ids += recorder.record(event_values())
         assert ledger.files() == []
         assert drain.drain() == 102
     assert stored(ids) == 102
 
 
-def test_a_recorder_killed_while_redis_is_away_leaves_its_file_to_the_drain(ledger):
+def test_drain_stores_the_spool_file_of_a_killed_recorder(ledger):
     ledger.server.stop()
     with ledger.recorder() as recorder:
-        ids = recorder.record(*(fields() for _ in range(50)))
+        ids = recorder.record(*(event_values() for _ in range(50)))
         recorder.kill()
     ledger.server.start()
     ledger.server.wait_ready()
@@ -105,10 +104,10 @@ def test_a_recorder_killed_while_redis_is_away_leaves_its_file_to_the_drain(ledg
     assert stored(ids) == 50
 
 
-def test_the_next_process_replays_what_a_killed_one_left(ledger):
+def test_next_process_replays_the_spool_file_of_a_killed_one(ledger):
     ledger.server.stop()
     with ledger.recorder() as recorder:
-        ids = recorder.record(*(fields() for _ in range(50)))
+        ids = recorder.record(*(event_values() for _ in range(50)))
         recorder.kill()
     ledger.server.start()
     ledger.server.wait_ready()
@@ -119,25 +118,25 @@ def test_the_next_process_replays_what_a_killed_one_left(ledger):
     assert stored(ids) == 50
 
 
-def test_the_drain_leaves_the_file_of_a_living_process_alone(ledger):
+def test_drain_skips_the_spool_file_of_a_running_process(ledger):
     ledger.server.stop()
     with ledger.recorder() as recorder:
-        first = recorder.record(fields())
-        with pytest.raises(drain.AWAY):
+        first = recorder.record(event_values())
+        with pytest.raises(drain.UNAVAILABLE):
             drain.drain()
         assert stored(first) == 0
-        second = recorder.record(fields())
+        second = recorder.record(event_values())
         assert len(ledger.files()) == 1
         recorder.kill()
-    with pytest.raises(drain.AWAY):
+    with pytest.raises(drain.UNAVAILABLE):
         drain.drain()
     assert stored(first + second) == 2
 
 
-def test_half_a_line_at_the_end_of_a_file_is_passed_over(ledger):
+def test_incomplete_last_line_of_a_spool_file_is_skipped(ledger):
     ledger.server.stop()
     with ledger.recorder() as recorder:
-        ids = recorder.record(fields())
+        ids = recorder.record(event_values())
         recorder.kill()
     with ledger.files()[0].open("ab") as file:
         file.write(b'{"id":"0193')
@@ -148,28 +147,28 @@ def test_half_a_line_at_the_end_of_a_file_is_passed_over(ledger):
     assert ledger.files() == []
 
 
-def test_a_redis_that_hangs_holds_nobody_up_and_doubles_nothing(ledger):
+def test_hanging_redis_neither_blocks_nor_duplicates_events(ledger):
     with ledger.recorder() as recorder:
-        ids = recorder.record(fields())
+        ids = recorder.record(event_values())
         ledger.server.process.send_signal(signal.SIGSTOP)
         try:
-            ids += recorder.record(fields())
+            ids += recorder.record(event_values())
             assert len(ledger.files()) == 1
-            ids += recorder.record(fields())
+            ids += recorder.record(event_values())
         finally:
             ledger.server.process.send_signal(signal.SIGCONT)
         eventually(lambda: not ledger.files())
-        # The record that was given up came through as well, and then once more out of the spool.
+        # The event that timed out arrived after all, and again from the spool.
         assert sum(entry[b"records"].count(ids[1].encode()) for _, entry in ledger.client.xrange(STREAM)) == 2
     assert drain.drain() == 3
     assert stored(ids) == 3
 
 
-def test_a_redis_that_refuses_is_taken_for_away(ledger):
+def test_redis_that_rejects_writes_counts_as_unavailable(ledger):
     with ledger.recorder() as recorder:
         ledger.client.config_set("maxmemory", "1")
         try:
-            ids = recorder.record(fields())
+            ids = recorder.record(event_values())
             assert len(ledger.files()) == 1
         finally:
             ledger.client.config_set("maxmemory", "0")
@@ -178,12 +177,12 @@ def test_a_redis_that_refuses_is_taken_for_away(ledger):
     assert stored(ids) == 1
 
 
-def test_with_redis_and_the_disk_away_memory_keeps_the_record(ledger, tmp_path):
-    nowhere = tmp_path / "file"
-    nowhere.touch()
-    with ledger.recorder(USAGE_SPOOL_DIR=str(nowhere / "spool")) as recorder:
+def test_memory_holds_events_while_redis_and_disk_are_unavailable(ledger, tmp_path):
+    not_a_folder = tmp_path / "file"
+    not_a_folder.touch()
+    with ledger.recorder(USAGE_SPOOL_DIR=str(not_a_folder / "spool")) as recorder:
         ledger.server.stop()
-        ids = recorder.record(fields())
+        ids = recorder.record(event_values())
         ledger.server.start()
         ledger.server.wait_ready()
         eventually(lambda: ledger.client.xlen(STREAM))
@@ -191,62 +190,48 @@ def test_with_redis_and_the_disk_away_memory_keeps_the_record(ledger, tmp_path):
     assert stored(ids) == 1
 
 
-def test_an_ending_process_leaves_nothing_behind(ledger):
+def test_process_flushes_all_events_on_exit(ledger):
     with ledger.recorder() as recorder:
-        entries = [fields() for _ in range(500)]
-        recorder.ask(entries)
-        recorder.end()
+        events = [event_values() for _ in range(500)]
+        recorder.send(events)
+        recorder.shut_down()
     drain.drain()
-    assert stored([entry["id"] for entry in entries]) == 500
+    assert stored([event["id"] for event in events]) == 500
 
 
-def entry(**values):
-    made = fields(**values)
-    return product.UsageEvent(**{**made, "id": UUID(made["id"])})
-
-
-async def test_a_caller_that_is_cancelled_has_recorded_all_the_same(ledger):
-    made = entry()
+async def test_cancelled_caller_has_recorded_its_event(ledger):
+    event = usage_event()
     async with product.recording():
-        task = asyncio.create_task(product.record(made))
+        task = asyncio.create_task(product.record(event))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
     assert await in_thread(drain.drain) == 1
-    assert await in_thread(stored, [str(made.id)]) == 1
+    assert await in_thread(stored, [str(event.id)]) == 1
 
 
-async def test_one_cancelled_caller_leaves_the_others_waiting(ledger):
-    made = [entry() for _ in range(3)]
+async def test_cancelled_caller_does_not_affect_others(ledger):
+    events = [usage_event() for _ in range(3)]
     async with product.recording():
-        tasks = [asyncio.create_task(product.record(one)) for one in made]
+        tasks = [asyncio.create_task(product.record(event)) for event in events]
         await asyncio.sleep(0)
         tasks[1].cancel()
-        done = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [type(result) for result in done] == [type(None), asyncio.CancelledError, type(None)]
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [type(None), asyncio.CancelledError, type(None)]
     assert await in_thread(drain.drain) == 3
 
 
-async def test_what_is_recorded_after_the_end_goes_to_the_spool(ledger):
-    made = entry()
+async def test_events_recorded_after_shutdown_go_to_the_spool(ledger):
+    event = usage_event()
     async with product.recording():
         pass
-    await product.record(made)
+    await product.record(event)
     assert len(ledger.files()) == 1
 
 
-async def test_the_backlog_counts_what_is_on_its_way(ledger):
-    async with product.recording():
-        await product.record(entry())
-        assert await product.backlog() == product.Backlog(redis=True, stream=1, files=0, held=0)
-        await in_thread(ledger.server.stop)
-        await product.record(entry())
-        assert await product.backlog() == product.Backlog(redis=False, stream=0, files=1, held=0)
-
-
-async def test_what_no_column_can_hold_is_cut_and_scrubbed(ledger):
-    spoilt = entry(
+async def test_values_that_exceed_their_columns_are_cut_and_sanitized(ledger):
+    event = usage_event(
         request_id="r" * 100,
         model="m" * 1_000_000,
         provider="a\0b",
@@ -258,9 +243,9 @@ async def test_what_no_column_can_hold_is_cut_and_scrubbed(ledger):
         first_token_ms=-(2**40),
     )
     async with product.recording():
-        await asyncio.gather(product.record(spoilt), product.record(entry()))
+        await asyncio.gather(product.record(event), product.record(usage_event()))
     assert await in_thread(drain.drain) == 2
-    row = await in_thread(UsageRecord.objects.get, pk=spoilt.id)
+    row = await in_thread(UsageRecord.objects.get, pk=event.id)
     assert row.request_id == "r" * 40
     assert row.model == "m" * 200
     assert row.provider == "a\N{REPLACEMENT CHARACTER}b"
@@ -272,16 +257,13 @@ async def test_what_no_column_can_hold_is_cut_and_scrubbed(ledger):
     assert row.first_token_ms == -(2**31 - 1)
 
 
-async def test_an_error_names_the_record_that_neither_redis_nor_the_disk_took(
-    ledger, settings, tmp_path, caplog
-):
-    nowhere = tmp_path / "file"
-    nowhere.touch()
-    settings.USAGE_SPOOL_DIR = nowhere / "spool"
+async def test_event_held_only_in_memory_is_logged(ledger, settings, tmp_path, caplog):
+    not_a_folder = tmp_path / "file"
+    not_a_folder.touch()
+    settings.USAGE_SPOOL_DIR = not_a_folder / "spool"
     await in_thread(ledger.server.stop)
-    made = entry()
+    event = usage_event()
     with caplog.at_level(logging.ERROR, "tenants.usage.ledger"):
         async with product.recording():
-            await product.record(made)
-            assert (await product.backlog()).held == 1
-    assert str(made.id) in caplog.text
+            await product.record(event)
+    assert f"{event.id} is held in memory only" in caplog.text

@@ -1,4 +1,4 @@
-"""The ledger reaches Redis by every kind of URL, and the checks say whether it can be trusted there."""
+"""The ledger supports every kind of Redis URL, and system checks warn of a Redis that can lose events."""
 
 import asyncio
 import contextlib
@@ -19,38 +19,38 @@ from tenants.usage import ledger as product
 from tenants.usage.redis_stream import STREAM
 from tests import environment
 from tests.gateway import free_port
-from tests.tenants.usage.test_recording import entry
+from tests.tenants.usage.processes import usage_event
 from tests.waiting import eventually
 
 PASSWORD = "p@ss/word"
 QUOTED = "p%40ss%2Fword"
 
 
-class GuardedRedis(Redis):
-    """A Redis on a port as well, behind a password."""
+class PasswordRedis(Redis):
+    """A Redis that also listens on a TCP port and requires a password."""
 
     port = 0
 
     def command(self):
         return [*super().command(), "--port", str(self.port), "--requirepass", PASSWORD]
 
-    def answers(self):
+    def is_ready(self):
         with contextlib.suppress(redis_client.ConnectionError):
             return redis_client.Redis(port=self.port, password=PASSWORD).ping()
         return False
 
 
 @pytest.fixture(scope="module")
-def guarded():
-    folder = environment.ROOT / "guarded"
+def password_redis():
+    folder = environment.ROOT / "password_redis"
     folder.mkdir(mode=0o700)
-    server = GuardedRedis(folder / "redis", folder)
+    server = PasswordRedis(folder / "redis", folder)
     server.port = free_port()
     with server:
         yield server
 
 
-def entries(server, number: int) -> int:
+def stream_length(server, number: int) -> int:
     with redis_client.Redis(port=server.port, password=PASSWORD, db=number) as client:
         return client.xlen(STREAM)
 
@@ -59,37 +59,37 @@ async def record_over(url, settings, folder):
     settings.REDIS_URL = url
     settings.USAGE_SPOOL_DIR = folder
     async with product.recording():
-        await product.record(entry())
+        await product.record(usage_event())
 
 
-async def test_a_url_with_password_and_database_is_understood(guarded, settings, tmp_path):
-    await record_over(f"redis://:{QUOTED}@127.0.0.1:{guarded.port}/3", settings, tmp_path)
-    assert entries(guarded, 3) == 1
+async def test_url_with_password_and_database(password_redis, settings, tmp_path):
+    await record_over(f"redis://:{QUOTED}@127.0.0.1:{password_redis.port}/3", settings, tmp_path)
+    assert stream_length(password_redis, 3) == 1
 
 
-async def test_a_url_with_a_user_is_understood(guarded, settings, tmp_path):
-    await record_over(f"redis://default:{QUOTED}@127.0.0.1:{guarded.port}/4", settings, tmp_path)
-    assert entries(guarded, 4) == 1
+async def test_url_with_user(password_redis, settings, tmp_path):
+    await record_over(f"redis://default:{QUOTED}@127.0.0.1:{password_redis.port}/4", settings, tmp_path)
+    assert stream_length(password_redis, 4) == 1
 
 
-async def test_a_unix_socket_with_password_and_database_is_understood(guarded, settings, tmp_path):
-    await record_over(f"unix://:{QUOTED}@{guarded.socket}?db=5", settings, tmp_path)
-    assert entries(guarded, 5) == 1
+async def test_unix_socket_url_with_password_and_database(password_redis, settings, tmp_path):
+    await record_over(f"unix://:{QUOTED}@{password_redis.socket}?db=5", settings, tmp_path)
+    assert stream_length(password_redis, 5) == 1
 
 
-async def test_a_wrong_password_sends_records_to_the_spool_and_is_not_logged(
-    guarded, settings, tmp_path, caplog
+async def test_wrong_password_sends_events_to_the_spool_and_is_not_logged(
+    password_redis, settings, tmp_path, caplog
 ):
-    await record_over(f"redis://:not-the-password@127.0.0.1:{guarded.port}/6", settings, tmp_path)
-    assert entries(guarded, 6) == 0
+    await record_over(f"redis://:not-the-password@127.0.0.1:{password_redis.port}/6", settings, tmp_path)
+    assert stream_length(password_redis, 6) == 0
     assert len(list(tmp_path.iterdir())) == 1
     assert "WRONGPASS" in caplog.text
     assert "not-the-password" not in caplog.text
 
 
 @pytest.fixture
-async def tls_port(guarded, tmp_path):
-    """A port that ends TLS and passes on what it carries to Redis."""
+async def tls_port(password_redis, tmp_path):
+    """A port that terminates TLS and forwards the data to Redis."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "redis of the tests")])
     now = datetime.now(UTC)
@@ -119,7 +119,7 @@ async def tls_port(guarded, tmp_path):
         target.close()
 
     async def serve(reader, writer):
-        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", guarded.port)
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", password_redis.port)
         await asyncio.gather(pipe(reader, inner_writer), pipe(inner_reader, writer))
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
@@ -128,38 +128,38 @@ async def tls_port(guarded, tmp_path):
     await server.wait_closed()
 
 
-async def test_tls_is_spoken_and_its_certificate_verified(guarded, tls_port, settings, tmp_path):
+async def test_tls_url_verifies_the_certificate(password_redis, tls_port, settings, tmp_path):
     url = f"rediss://:{QUOTED}@127.0.0.1:{tls_port}/7"
     await record_over(url, settings, tmp_path / "unknown")
-    assert entries(guarded, 7) == 0
+    assert stream_length(password_redis, 7) == 0
     await record_over(f"{url}?ssl_ca_certs={tmp_path}/ca.pem", settings, tmp_path / "known")
-    assert entries(guarded, 7) == 1
+    assert stream_length(password_redis, 7) == 1
 
 
-def identities(settings, url) -> list[str]:
+def warning_ids(settings, url) -> list[str]:
     settings.REDIS_URL = url
     return [warning.id for warning in run_checks(tags=["redis"], include_deployment_checks=True)]
 
 
-def test_the_check_warns_of_a_redis_that_can_lose_records(ledger, settings):
-    assert identities(settings, ledger.server.url) == []
+def test_check_warns_of_a_redis_that_can_lose_events(ledger, settings):
+    assert warning_ids(settings, ledger.server.url) == []
     for name, value, warning in (
         ("appendfsync", "everysec", "tenants.W001"),
         ("appendonly", "no", "tenants.W001"),
     ):
         before = ledger.client.config_get(name)[name]
         ledger.client.config_set(name, value)
-        assert identities(settings, ledger.server.url) == [warning]
+        assert warning_ids(settings, ledger.server.url) == [warning]
         ledger.client.config_set(name, before)
-    # A Redis that still writes its first file does not stop when it is told to.
+    # Redis does not stop on SIGTERM while it writes its first append-only file.
     eventually(lambda: not ledger.client.info("persistence")["aof_rewrite_in_progress"])
     ledger.client.config_set("maxmemory", "1gb")
     ledger.client.config_set("maxmemory-policy", "allkeys-lru")
-    assert identities(settings, ledger.server.url) == ["tenants.W002"]
+    assert warning_ids(settings, ledger.server.url) == ["tenants.W002"]
     ledger.client.config_set("maxmemory", "0")
     ledger.client.config_set("maxmemory-policy", "noeviction")
-    assert identities(settings, ledger.server.url) == []
+    assert warning_ids(settings, ledger.server.url) == []
 
 
-def test_the_check_says_nothing_of_a_redis_that_is_away(settings, tmp_path):
-    assert identities(settings, f"unix://{tmp_path}/nobody.sock") == []
+def test_check_ignores_an_unavailable_redis(settings, tmp_path):
+    assert warning_ids(settings, f"unix://{tmp_path}/missing.sock") == []
