@@ -115,7 +115,7 @@ class AgentForm(TenantForm[Agent]):
         datasets.queryset = self.tenant.datasets.filter(hidden=False)
 
 
-class StateFilter(_Dropdown):
+class AgentStateFilter(_Dropdown):
     title = "state"
     parameter_name = "state"
 
@@ -147,7 +147,7 @@ def _missing(version: AgentVersion) -> str:
 class AgentAdmin(TenantOwnedAdmin[Agent]):
     form = AgentForm
     list_display = ("heading", "tenant", "over", "state", "versions_made")
-    list_filter = (("tenant", RelatedDropdownFilter), StateFilter)
+    list_filter = (("tenant", RelatedDropdownFilter), AgentStateFilter)
     list_select_related = ("tenant", "catalog", "live")
     search_fields = ("name", "catalog__name")
     search_help_text = "Alias or catalog entry"

@@ -26,7 +26,7 @@ LATELY = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Alert:
     """Something to look at; ``permission`` is what it takes to do so."""
 
     tone: str
@@ -38,7 +38,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SetupStep:
     """One of the first steps; ``permission`` is what it takes to make it."""
 
     text: str
@@ -48,55 +48,55 @@ class Step:
     permission: str
 
 
-def attention(tenant: Tenant | None) -> list[Item]:
+def alerts(tenant: Tenant | None) -> list[Alert]:
     """Return what needs attention, of one tenant or of all."""
     return [*_providers(tenant), *_files(tenant), *_agents(tenant), *_keys(tenant), *_tenants(tenant)]
 
 
-def _list(page: str, tenant: Tenant | None, **query: str) -> str:
+def _changelist(page: str, tenant: Tenant | None, **query: str) -> str:
     if tenant:
         query["tenant" if page == "tenants_usagerecord" else "tenant__id__exact"] = str(tenant.pk)
     return f"{reverse(f'admin:{page}_changelist')}?{urlencode(query)}"
 
 
-def _providers(tenant: Tenant | None) -> Iterator[Item]:
+def _providers(tenant: Tenant | None) -> Iterator[Alert]:
     for name, faults in faulty_providers(tenant.pk if tenant else None):
-        yield Item(
+        yield Alert(
             "danger", "dns", f"{name}: {pluralize(faults, 'fault')}", "in the last 24 hours",
-            _list("tenants_usagerecord", tenant, outcome="server", period="24h"), "tenants.view_usagerecord",
+            _changelist("tenants_usagerecord", tenant, outcome="server", period="24h"), "tenants.view_usagerecord",
         )  # fmt: skip
     without = Tenant.objects.filter(active=True, providers=None)
     for other in without.filter(pk=tenant.pk) if tenant else without[:3]:
-        yield Item(
+        yield Alert(
             "warning", "dns", f"{other.name} has no provider", "its clients can call nothing",
             f"{reverse('admin:inference_provider_add')}?tenant={other.pk}", "inference.add_provider",
         )  # fmt: skip
 
 
-def _files(tenant: Tenant | None) -> Iterator[Item]:
+def _files(tenant: Tenant | None) -> Iterator[Alert]:
     dataset_files = DatasetFile.objects.filter(tenant=tenant) if tenant else DatasetFile.objects.all()
     if failed := dataset_files.filter(
         state=DatasetFile.State.FAILED, ended_at__gte=timezone.now() - LATELY
     ).count():
-        yield Item(
+        yield Alert(
             "danger", "scan_delete", f"{pluralize(failed, 'file')} failed",
             "in the last 7 days; no search finds them",
-            _list("files_datasetfile", tenant, state="failed"), "files.view_datasetfile",
+            _changelist("files_datasetfile", tenant, state="failed"), "files.view_datasetfile",
         )  # fmt: skip
     if working := dataset_files.filter(state__in=WORKING).count():
-        yield Item(
+        yield Alert(
             "info", "hourglass_top", f"{pluralize(working, 'file')} in work", "waiting for a worker, or with one",
-            _list("files_datasetfile", tenant, state="work"), "files.view_datasetfile",
+            _changelist("files_datasetfile", tenant, state="work"), "files.view_datasetfile",
         )  # fmt: skip
     broken = Dataset.objects.exclude(index_error="")
     for dataset in broken.filter(tenant=tenant)[:3] if tenant else broken[:3]:
-        yield Item(
+        yield Alert(
             "danger", "database_off", f"{dataset.name} could not be re-indexed", dataset.index_error[:120],
             reverse("admin:files_dataset_change", args=[quote(dataset.pk)]), "files.view_dataset",
         )  # fmt: skip
 
 
-def _agents(tenant: Tenant | None) -> Iterator[Item]:
+def _agents(tenant: Tenant | None) -> Iterator[Alert]:
     agents = Agent.objects.select_related("live").prefetch_related("datasets")
     if tenant:
         agents = agents.filter(tenant=tenant)
@@ -107,70 +107,70 @@ def _agents(tenant: Tenant | None) -> Iterator[Item]:
         elif agent.has_unpublished_changes():
             changed += 1
     if changed:
-        yield Item(
+        yield Alert(
             "info", "edit_note", f"{pluralize(changed, 'agent')} with unpublished changes",
             "clients still get the live version",
-            _list("inference_agent", tenant, state="dirty"), "inference.view_agent",
+            _changelist("inference_agent", tenant, state="dirty"), "inference.view_agent",
         )  # fmt: skip
     if drafts:
-        yield Item(
+        yield Alert(
             "info", "smart_toy", f"{pluralize(drafts, 'agent')} not published", "clients cannot reach them",
-            _list("inference_agent", tenant, state="off"), "inference.view_agent",
+            _changelist("inference_agent", tenant, state="off"), "inference.view_agent",
         )  # fmt: skip
 
 
-def _keys(tenant: Tenant | None) -> Iterator[Item]:
+def _keys(tenant: Tenant | None) -> Iterator[Alert]:
     now = timezone.now()
     live = InferenceKey.objects.live()
     if tenant:
         live = live.filter(tenant=tenant)
     if expiring := live.filter(expires_at__lte=now + SOON).count():
-        yield Item(
+        yield Alert(
             "warning", "schedule", f"{pluralize(expiring, 'key')} about to expire", "within 14 days",
-            _list("tenants_inferencekey", tenant, state="expiring"), "tenants.view_inferencekey",
+            _changelist("tenants_inferencekey", tenant, state="expiring"), "tenants.view_inferencekey",
         )  # fmt: skip
     if unused := live.filter(activity=None, created_at__lte=now - UNUSED).count():
-        yield Item(
+        yield Alert(
             "info", "key_off", f"{pluralize(unused, 'key')} never used", "and older than a week",
-            _list("tenants_inferencekey", tenant, state="unused"), "tenants.view_inferencekey",
+            _changelist("tenants_inferencekey", tenant, state="unused"), "tenants.view_inferencekey",
         )  # fmt: skip
 
 
-def _tenants(tenant: Tenant | None) -> Iterator[Item]:
+def _tenants(tenant: Tenant | None) -> Iterator[Alert]:
     off = Tenant.objects.filter(active=False)
     for other in off.filter(pk=tenant.pk) if tenant else off[:3]:
-        yield Item(
+        yield Alert(
             "warning", "domain_disabled", f"{other.name} is off", "all of its keys are refused",
             reverse("admin:tenants_tenant_change", args=[other.pk]), "tenants.view_tenant",
         )  # fmt: skip
 
 
-def first_steps() -> list[Step]:
+def setup_steps() -> list[SetupStep]:
     """Return what it takes until a first client is served."""
     published = CatalogEntry.objects.filter(published=True).exists() and not Agent.objects.exists()
     agent = published or Agent.objects.filter(~Q(live=None)).exists()
     return [
-        Step(
+        SetupStep(
             "Add a tenant", "the organisation whose clients you serve",
             _add("tenants_tenant"), Tenant.objects.exists(), "tenants.add_tenant",
         ),
-        Step(
+        SetupStep(
             "Connect a provider", "any server that speaks OpenAI's API",
             _add("inference_provider"), Provider.objects.exists(), "inference.add_provider",
         ),
-        Step(
+        SetupStep(
             "Put a model into the catalog", "a provider's model under a name of yours",
             _add("inference_catalogentry"), CatalogEntry.objects.exists(), "inference.add_catalogentry",
         ),
-        Step(
+        SetupStep(
             "Publish an agent", "instructions over a model; a published catalog entry serves without one",
             _add("inference_agent"), agent, "inference.add_agent",
         ),
-        Step(
+        SetupStep(
             "Hand out a key", "with just the scopes and names that its client needs",
             _add("tenants_inferencekey"), InferenceKey.objects.exists(), "tenants.add_inferencekey",
         ),
-        Step(
+        SetupStep(
             "Serve a first request", "the page of a new key has snippets that work as they stand",
             reverse("admin:tenants_usagerecord_changelist"), KeyActivity.objects.exists(),
             "tenants.view_usagerecord",

@@ -49,7 +49,7 @@ STATES: dict[str, tuple[str, str, str]] = {
 
 
 @dataclass(slots=True)
-class Line:
+class TranscriptLine:
     """A message with what is known of it; a prompt began at the one where ``cut_of`` names its turn."""
 
     item: Item
@@ -66,7 +66,7 @@ class Exchange:
     variant: str
     hint: str
     record: UsageRecord | None
-    lines: list[Line] = field(default_factory=list)
+    lines: list[TranscriptLine] = field(default_factory=list)
 
     @property
     def aside(self) -> bool:
@@ -222,7 +222,7 @@ def exchanges(conversation: Conversation, turns: list[Turn], calls: dict[str, st
     begins, cut_turn = _cut(conversation)
     for item in Item.objects.filter(turn__in=list(made)).order_by("turn__number", "position"):
         cut = cut_turn if item.pk == begins else None
-        made[item.turn_id].lines.append(Line(item, read(item.message, calls), cut))
+        made[item.turn_id].lines.append(TranscriptLine(item, read(item.message, calls), cut))
     return list(made.values())
 
 

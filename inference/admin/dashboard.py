@@ -7,8 +7,8 @@ from django.http import HttpRequest
 
 from gtapi.templatetags.amounts import ago
 from gtapi.text import pluralize
-from inference.admin.alerts import attention, first_steps
-from inference.admin.metrics import PERIODS, Figures, figures, recent_errors, top_models
+from inference.admin.alerts import alerts, setup_steps
+from inference.admin.metrics import PERIODS, PeriodMetrics, period_metrics, recent_errors, top_models
 from tenants.models import Tenant
 
 DEFAULT_PERIOD = "24h"
@@ -38,8 +38,8 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     period = period if period in PERIODS else DEFAULT_PERIOD
     tenants = list(Tenant.objects.all()) if request.user.has_perm("tenants.view_tenant") else []
     tenant = next((one for one in tenants if str(one.pk) == request.GET.get("tenant")), None)
-    items = [item for item in attention(tenant) if request.user.has_perm(item.permission)]
-    steps = [step for step in first_steps() if request.user.has_perm(step.permission)]
+    items = [item for item in alerts(tenant) if request.user.has_perm(item.permission)]
+    steps = [step for step in setup_steps() if request.user.has_perm(step.permission)]
     context.update(
         title="Dashboard",
         periods=[(name, label, name == period) for name, (label, _) in PERIODS.items()],
@@ -53,9 +53,9 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     )
     if request.user.has_perm("tenants.view_usagerecord"):
         pk = tenant.pk if tenant else None
-        found = figures(period, pk)
+        found = period_metrics(period, pk)
         context.update(
-            figures=found,
+            metrics=found,
             cards=_cards(found),
             chart=_chart(found),
             chart_options=CHART_OPTIONS,
@@ -73,7 +73,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     return context
 
 
-def _cards(found: Figures) -> list[dict[str, Any]]:
+def _cards(found: PeriodMetrics) -> list[dict[str, Any]]:
     now, before = found.current, found.before
     worse = bool(before.requests) and now.error_rate > before.error_rate + 1
     return [
@@ -115,7 +115,7 @@ def _tokens(number: int) -> str:
     return pluralize(number, "token") if number < SHORTENED else f"{_short(number)} tokens"
 
 
-def _chart(found: Figures) -> str:
+def _chart(found: PeriodMetrics) -> str:
     bars = list(found.bars.values())
     return json.dumps(
         {

@@ -14,14 +14,14 @@ CONTEXT = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class ContentText:
     """An agent's content as text, by field."""
 
     fields: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class DiffLine:
     """A line of a difference; ``kind`` is added, removed, same or gap."""
 
     kind: str
@@ -29,11 +29,11 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class FieldDiff:
     """What changed in one field."""
 
     field: str
-    lines: list[Line]
+    lines: list[DiffLine]
 
 
 class Names:
@@ -44,15 +44,15 @@ class Names:
         self.entries: dict[int | None, str] = {None: "(deleted)", **dict(entries)}
         self.datasets = dict(Dataset.objects.filter(tenant=tenant_id).values_list("pk", "name"))
 
-    def of_version(self, version: AgentVersion) -> Content:
+    def of_version(self, version: AgentVersion) -> ContentText:
         return self._content(version, version.dataset_ids)
 
-    def of_draft(self, agent: Agent) -> Content:
+    def of_draft(self, agent: Agent) -> ContentText:
         return self._content(agent, [dataset.pk for dataset in agent.datasets.all()])
 
-    def _content(self, source: Any, dataset_ids: list[str]) -> Content:
+    def _content(self, source: Any, dataset_ids: list[str]) -> ContentText:
         datasets = sorted(self.datasets.get(pk, f"{pk} (deleted)") for pk in dataset_ids)
-        return Content(
+        return ContentText(
             {
                 "Catalog entry": self.entries.get(source.catalog_id, "(deleted)"),
                 "Instructions": source.instructions,
@@ -76,25 +76,25 @@ def _json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True) if value else ""
 
 
-def differences(old: Content | None, new: Content) -> list[Difference]:
+def differences(old: ContentText | None, new: ContentText) -> list[FieldDiff]:
     """Return the fields that differ; with nothing to compare to, the fields that are not empty."""
     found = []
     for field, text in new.fields.items():
         before = old.fields[field] if old else ""
         if before != text:
-            found.append(Difference(field, _lines(before.splitlines(), text.splitlines())))
+            found.append(FieldDiff(field, _lines(before.splitlines(), text.splitlines())))
     return found
 
 
-def _lines(old: list[str], new: list[str]) -> list[Line]:
-    lines: list[Line] = []
+def _lines(old: list[str], new: list[str]) -> list[DiffLine]:
+    lines: list[DiffLine] = []
     for group in difflib.SequenceMatcher(a=old, b=new, autojunk=False).get_grouped_opcodes(CONTEXT):
         if lines:
-            lines.append(Line("gap", "⋯"))
+            lines.append(DiffLine("gap", "⋯"))
         for tag, old_start, old_end, new_start, new_end in group:
             if tag == "equal":
-                lines.extend(Line("same", text) for text in old[old_start:old_end])
+                lines.extend(DiffLine("same", text) for text in old[old_start:old_end])
             else:
-                lines.extend(Line("removed", text) for text in old[old_start:old_end])
-                lines.extend(Line("added", text) for text in new[new_start:new_end])
+                lines.extend(DiffLine("removed", text) for text in old[old_start:old_end])
+                lines.extend(DiffLine("added", text) for text in new[new_start:new_end])
     return lines

@@ -16,8 +16,8 @@ from files.models import Dataset
 from gtapi.templatetags.amounts import ago, ahead
 from gtapi.text import pluralize
 from inference.admin.alerts import SOON
+from inference.admin.code_samples import code_samples, sample_for
 from inference.admin.key_forms import KeyForm, preset_label
-from inference.admin.snippets import example_for, snippets
 from inference.endpoints import ENDPOINTS
 from inference.policy import Refusal, ReportRow, report
 from tenants import keys
@@ -40,7 +40,7 @@ STATES = {
 }
 
 
-class StateFilter(_Dropdown):
+class KeyStateFilter(_Dropdown):
     title = "state"
     parameter_name = "state"
 
@@ -85,7 +85,7 @@ def _summary(row: ReportRow) -> tuple[list[str], list[tuple[str, list[str]]]]:
 class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
     form = KeyForm
     list_display = ("heading", "tenant", "state", "access", "reach", "last_used", "expires", "created")
-    list_filter = (("tenant", RelatedDropdownFilter), StateFilter)
+    list_filter = (("tenant", RelatedDropdownFilter), KeyStateFilter)
     list_select_related = ("tenant", "activity")
     search_fields = ("name", "public_id")
     search_help_text = "Name, or the start of a key"
@@ -167,7 +167,7 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
 
     def _show_once(self, request: HttpRequest, key: InferenceKey, plain: str, title: str) -> TemplateResponse:
         """Answer with the key itself. It is in this response alone, which nobody may keep."""
-        example = example_for(key)
+        example = sample_for(key)
         addresses = base_urls(key.tenant, request)
         response = self.page(
             request,
@@ -177,7 +177,7 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
             plain=plain,
             base_url=addresses[0],
             example=example,
-            snippets=snippets(addresses[0], plain, example) if example else [],
+            code_samples=code_samples(addresses[0], plain, example) if example else [],
         )
         response["Cache-Control"] = "no-store, private"
         return response

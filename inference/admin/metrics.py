@@ -51,7 +51,7 @@ class Totals:
 
 
 @dataclass(slots=True)
-class Figures:
+class PeriodMetrics:
     """A period, the one before it, and the bars of the chart with their labels."""
 
     current: Totals = field(default_factory=Totals)
@@ -61,8 +61,8 @@ class Figures:
 
 def records(start: datetime, tenant_id: int | None) -> QuerySet[UsageRecord]:
     """Return the records since ``start``, of one tenant or of all; the id is what the table is partitioned on."""
-    found = UsageRecord.objects.filter(id__gte=uuid7_floor(start.timestamp()))
-    return found.filter(tenant_id=tenant_id) if tenant_id else found
+    metrics = UsageRecord.objects.filter(id__gte=uuid7_floor(start.timestamp()))
+    return metrics.filter(tenant_id=tenant_id) if tenant_id else metrics
 
 
 def starts(period: str) -> datetime:
@@ -71,14 +71,14 @@ def starts(period: str) -> datetime:
     return hour - timedelta(hours=PERIODS[period][1] - 1)
 
 
-def figures(period: str, tenant_id: int | None) -> Figures:
+def period_metrics(period: str, tenant_id: int | None) -> PeriodMetrics:
     """Sum up a period and the one before it, hour by hour, in one query."""
     hours = PERIODS[period][1]
     start = starts(period)
     by_day = hours > 48
-    found = Figures()
+    metrics = PeriodMetrics()
     for number in range(hours):
-        found.bars.setdefault(_label(start + timedelta(hours=number), by_day), Totals())
+        metrics.bars.setdefault(_label(start + timedelta(hours=number), by_day), Totals())
     rows = (
         records(start - timedelta(hours=hours), tenant_id)
         .annotate(hour=TruncHour("created_at"))
@@ -94,11 +94,11 @@ def figures(period: str, tenant_id: int | None) -> Figures:
     )
     for row in rows:
         if row["hour"] < start:
-            found.before.add(row)
+            metrics.before.add(row)
             continue
-        found.current.add(row)
-        found.bars.setdefault(_label(row["hour"], by_day), Totals()).add(row)
-    return found
+        metrics.current.add(row)
+        metrics.bars.setdefault(_label(row["hour"], by_day), Totals()).add(row)
+    return metrics
 
 
 def _label(hour: datetime, by_day: bool) -> str:

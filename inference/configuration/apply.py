@@ -13,7 +13,9 @@ from psycopg.errors import ForeignKeyViolation, UniqueViolation
 from files.models import Dataset
 from files.uploads import deletion
 from inference.configuration import references
-from inference.configuration.document import (
+from inference.configuration.errors import ConfigProblem, ConfigurationError
+from inference.configuration.grants import grant
+from inference.configuration.specs import (
     AgentSpec,
     CatalogSpec,
     DatasetSpec,
@@ -23,9 +25,7 @@ from inference.configuration.document import (
     ProviderSpec,
     TenantSpec,
 )
-from inference.configuration.errors import ConfigurationError, Problem
-from inference.configuration.grants import grant
-from inference.configuration.rows import problems_of, store
+from inference.configuration.upsert import problems_of, store
 from inference.models import Agent, CatalogEntry, Provider
 from tenants.models import InferenceKey, Tenant
 
@@ -74,7 +74,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class NewKey:
+class IssuedKey:
     """A key that was made, at the one moment when it can be shown."""
 
     name: str
@@ -82,16 +82,16 @@ class NewKey:
 
 
 @dataclass
-class Outcome:
+class ApplyResult:
     """What was done, or in a dry run what would be."""
 
     changes: list[Change] = field(default_factory=list)
-    new_keys: list[NewKey] = field(default_factory=list)
+    new_keys: list[IssuedKey] = field(default_factory=list)
 
 
 def apply(
     document: Document, *, prune: bool = False, yes: bool = False, dry_run: bool = False, by: str = "apply"
-) -> Outcome:
+) -> ApplyResult:
     """Make the database equal to a document, in one transaction and one after another.
 
     Where a client or an operator takes a name, or deletes a row, between the look and the writing, all begins anew.
@@ -109,44 +109,44 @@ def apply(
     attempt = 1
     while True:
         try:
-            return _applied(document, prune=prune, yes=yes, dry_run=dry_run, by=by)
+            return _apply_once(document, prune=prune, yes=yes, dry_run=dry_run, by=by)
         except DatabaseError as error:
-            if attempt == ATTEMPTS or not _overtaken(error):
+            if attempt == ATTEMPTS or not _lost_race(error):
                 raise
         attempt += 1
 
 
-def _overtaken(error: DatabaseError) -> bool:
+def _lost_race(error: DatabaseError) -> bool:
     """Tell whether a row was there before ours, or is gone: the latter Django finds where it saves named fields."""
     cause = error.__cause__
     return cause is None or isinstance(cause, UniqueViolation | ForeignKeyViolation)
 
 
-def _applied(document: Document, *, prune: bool, yes: bool, dry_run: bool, by: str) -> Outcome:
+def _apply_once(document: Document, *, prune: bool, yes: bool, dry_run: bool, by: str) -> ApplyResult:
     problems = list(document.problems)
-    outcome = Outcome()
+    result = ApplyResult()
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         for spec in document.tenants:
             problems += references.check(spec, references.stored(spec.slug), prune=prune)
         for spec in document.tenants:
-            _OneTenant(spec, outcome, problems, prune=prune, yes=yes, dry_run=dry_run, by=by).apply()
+            _TenantUpdate(spec, result, problems, prune=prune, yes=yes, dry_run=dry_run, by=by).apply()
         if problems:
             raise ConfigurationError(list(dict.fromkeys(problems)))
         if dry_run:
             transaction.set_rollback(True)
-    return outcome
+    return result
 
 
-class _OneTenant:
+class _TenantUpdate:
     """The work on one tenant. A record that something is wrong with is left out, so that the rest is checked."""
 
     def __init__(
         self,
         spec: TenantSpec,
-        outcome: Outcome,
-        problems: list[Problem],
+        result: ApplyResult,
+        problems: list[ConfigProblem],
         *,
         prune: bool,
         yes: bool,
@@ -154,7 +154,7 @@ class _OneTenant:
         by: str,
     ) -> None:
         self.spec = spec
-        self.outcome = outcome
+        self.result = result
         self.problems = problems
         self.prune = prune
         self.yes = yes
@@ -228,7 +228,7 @@ class _OneTenant:
 
     def _note(self, sign: str, kind: str, name: str, fields: Sequence[str] = (), note: str = "") -> None:
         full = self.spec.slug if kind == "tenant" else f"{self.spec.slug}/{name}"
-        self.outcome.changes.append(Change(sign, kind, full, fields, note))
+        self.result.changes.append(Change(sign, kind, full, fields, note))
 
     def _store(
         self,
@@ -255,7 +255,7 @@ class _OneTenant:
             kept = stored.get(name.lower()) if value is None else value
             if kept is None:
                 self.problems.append(
-                    Problem(f"{spec.path}.headers.{name}", "no value is stored that could stay")
+                    ConfigProblem(f"{spec.path}.headers.{name}", "no value is stored that could stay")
                 )
             headers[name] = kept or ""
         values = {
@@ -360,7 +360,7 @@ class _OneTenant:
             except ValidationError as error:
                 self.problems += problems_of(error, spec.path, {})
                 return
-            self.outcome.new_keys.append(NewKey(f"{self.spec.slug}/{spec.name}", plain))
+            self.result.new_keys.append(IssuedKey(f"{self.spec.slug}/{spec.name}", plain))
             self._note("+", "key", spec.name)
         else:
             values = {"scopes": list(spec.scopes), "expires_at": spec.expires_at}
@@ -395,7 +395,7 @@ class _OneTenant:
         for name in sorted(self.datasets.keys() - set(map(attrgetter("name"), self.spec.datasets))):
             if not self.yes and not self.dry_run:
                 self.problems.append(
-                    Problem(
+                    ConfigProblem(
                         f"{self.spec.path}.datasets",
                         f"the dataset '{name}' would be deleted for good; say --yes to have that",
                     )

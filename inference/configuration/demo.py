@@ -15,7 +15,7 @@ from django.contrib.auth import get_user_model
 from files.models import Dataset, File
 from files.uploads.store import FileUpload, IncomingFile, store_upload
 from inference.configuration import apply, load
-from inference.configuration.document import DEFAULT_KIND, Document, parse
+from inference.configuration.specs import DEFAULT_KIND, Document, parse
 from inference.models import Agent, CatalogEntry, Provider
 from inference.providers import ADAPTERS
 from inference.providers.base import ProviderConnection, Timeouts
@@ -97,9 +97,9 @@ def make(models: Models | None) -> str | None:
     """
     if not is_wanted():
         return None
-    outcome = apply.apply(_document(models), by="demo")
+    result = apply.apply(_document(models), by="demo")
     _fill()
-    return next((key.plain for key in outcome.new_keys), None)
+    return next((key.plain for key in result.new_keys), None)
 
 
 def follow_local_models(base_url: str) -> bool:

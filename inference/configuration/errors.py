@@ -12,7 +12,7 @@ from django.db import ProgrammingError
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ConfigProblem:
     """One thing that is wrong, and where, as in ``tenants[0].agents[1].alias``. It never holds a secret."""
 
     path: str
@@ -25,7 +25,7 @@ class Problem:
 class ConfigurationError(Exception):
     """A configuration that cannot be applied; all that is wrong with it, and never a value that may be secret."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[ConfigProblem]) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
 

@@ -8,9 +8,9 @@ import yaml
 from django.db.models import Prefetch
 
 from files.models import Dataset
-from inference.configuration.document import DEFAULT_CAPABILITIES, DEFAULT_KIND, KEEP
-from inference.configuration.errors import ConfigurationError, Problem, unknown
+from inference.configuration.errors import ConfigProblem, ConfigurationError, unknown
 from inference.configuration.load import escape
+from inference.configuration.specs import DEFAULT_CAPABILITIES, DEFAULT_KIND, KEEP
 from inference.models import PASSAGE_TOKENS, PASSAGES, Agent, CatalogEntry, Provider
 from inference.providers.base import Timeouts
 from tenants.models import InferenceKey, Tenant
@@ -29,7 +29,7 @@ def export(slugs: Iterable[str] = ()) -> JSON:
     tenants = Tenant.objects.all()
     known = set(tenants.values_list("slug", flat=True)) if chosen else set()
     if missing := [slug for slug in chosen if slug not in known]:
-        raise ConfigurationError([Problem("", unknown("tenant", slug, known)) for slug in missing])
+        raise ConfigurationError([ConfigProblem("", unknown("tenant", slug, known)) for slug in missing])
     if chosen:
         tenants = tenants.filter(slug__in=chosen)
     return {"tenants": [_tenant(tenant) for tenant in tenants.order_by("slug")]}

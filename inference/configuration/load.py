@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from inference.configuration.errors import ConfigurationError, Problem
+from inference.configuration.errors import ConfigProblem, ConfigurationError
 
 #: Largest file, in characters.
 MAX_LENGTH = 10_000_000
@@ -84,7 +84,7 @@ def load(text: str) -> Any:
         ConfigurationError: it is no YAML, or more than is read here; with line and column.
     """
     if len(text) > MAX_LENGTH:
-        raise ConfigurationError([Problem("", f"The file is longer than {MAX_LENGTH:,} characters.")])
+        raise ConfigurationError([ConfigProblem("", f"The file is longer than {MAX_LENGTH:,} characters.")])
     try:
         loader = _Loader(text)
         try:
@@ -95,15 +95,15 @@ def load(text: str) -> Any:
         before = text[: error.position]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         raise ConfigurationError(
-            [Problem(f"line {line}, column {column}", "this character is not allowed")]
+            [ConfigProblem(f"line {line}, column {column}", "this character is not allowed")]
         ) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigurationError([Problem(place, error.problem or "this is no YAML")]) from None
+        raise ConfigurationError([ConfigProblem(place, error.problem or "this is no YAML")]) from None
 
 
-def expand(value: Any, variables: Mapping[str, str], path: str, problems: list[Problem]) -> Any:
+def expand(value: Any, variables: Mapping[str, str], path: str, problems: list[ConfigProblem]) -> Any:
     """Return ``value`` with each ``${NAME}`` replaced, in values and not in names; ``$${`` stands for ``${``.
 
     Args:
@@ -127,7 +127,7 @@ def expand(value: Any, variables: Mapping[str, str], path: str, problems: list[P
     return _expand_text(value, variables, path, problems)
 
 
-def _expand_text(text: str, variables: Mapping[str, str], path: str, problems: list[Problem]) -> str:
+def _expand_text(text: str, variables: Mapping[str, str], path: str, problems: list[ConfigProblem]) -> str:
     found = 0
 
     def replace(match: re.Match[str]) -> str:
@@ -136,10 +136,12 @@ def _expand_text(text: str, variables: Mapping[str, str], path: str, problems: l
             return "${"
         name = match[1]
         if name is None:
-            problems.append(Problem(path, "after ${ comes a name and }; write $${ for the text ${ itself"))
+            problems.append(
+                ConfigProblem(path, "after ${ comes a name and }; write $${ for the text ${ itself")
+            )
             return match[0]
         if name not in variables:
-            problems.append(Problem(path, f"the environment has no variable {name}"))
+            problems.append(ConfigProblem(path, f"the environment has no variable {name}"))
             return match[0]
         found += 1
         _check_text(variables[name], path, problems)
@@ -149,9 +151,9 @@ def _expand_text(text: str, variables: Mapping[str, str], path: str, problems: l
     return FromEnvironment(expanded) if found else expanded
 
 
-def _check_text(text: str, path: str, problems: list[Problem]) -> None:
+def _check_text(text: str, path: str, problems: list[ConfigProblem]) -> None:
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        problems.append(Problem(path, "this holds a character that cannot be stored"))
+        problems.append(ConfigProblem(path, "this holds a character that cannot be stored"))
 
 
 def escape(text: str) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from files.models import Dataset
-from inference.configuration.document import FilesSpec, TenantSpec
-from inference.configuration.errors import Problem, unknown
+from inference.configuration.errors import ConfigProblem, unknown
+from inference.configuration.specs import FilesSpec, TenantSpec
 from inference.models import Agent, Capability, CatalogEntry, Provider
 
 #: Anybody with a key can take a name before a file does: what is called so is not taken for the operator's.
@@ -43,7 +43,7 @@ def stored(slug: str) -> Stored:
     )
 
 
-def check(tenant: TenantSpec, before: Stored, *, prune: bool) -> Iterator[Problem]:
+def check(tenant: TenantSpec, before: Stored, *, prune: bool) -> Iterator[ConfigProblem]:
     """Yield what is wrong with the names that a tenant's records mention.
 
     Args:
@@ -74,7 +74,7 @@ def check(tenant: TenantSpec, before: Stored, *, prune: bool) -> Iterator[Proble
             yield from _dataset(f"{key.path}.datasets[{index}]", name, datasets, before)
 
 
-def _files(files: FilesSpec, catalog: Mapping[str, frozenset[str]]) -> Iterator[Problem]:
+def _files(files: FilesSpec, catalog: Mapping[str, frozenset[str]]) -> Iterator[ConfigProblem]:
     for name, wanted, capability in (
         ("embedding", files.embedding, Capability.EMBED),
         ("transcription", files.transcription, Capability.TRANSCRIBE),
@@ -83,43 +83,45 @@ def _files(files: FilesSpec, catalog: Mapping[str, frozenset[str]]) -> Iterator[
             yield from _capable(f"{files.path}.{name}", wanted, catalog, capability, capability.value)
 
 
-def _datasets(tenant: TenantSpec, catalog: Mapping[str, frozenset[str]], before: Stored) -> Iterator[Problem]:
+def _datasets(
+    tenant: TenantSpec, catalog: Mapping[str, frozenset[str]], before: Stored
+) -> Iterator[ConfigProblem]:
     for dataset in tenant.datasets:
         if dataset.name in before.by_clients:
-            yield Problem(f"{dataset.path}.name", BY_A_CLIENT)
+            yield ConfigProblem(f"{dataset.path}.name", BY_A_CLIENT)
         if dataset.embedding:
             path = f"{dataset.path}.embedding"
             yield from _capable(path, dataset.embedding, catalog, Capability.EMBED, "embed")
 
 
-def _dataset(path: str, name: str, options: set[str], before: Stored) -> Iterator[Problem]:
+def _dataset(path: str, name: str, options: set[str], before: Stored) -> Iterator[ConfigProblem]:
     if name in before.by_clients - options:
-        yield Problem(path, BY_A_CLIENT)
+        yield ConfigProblem(path, BY_A_CLIENT)
     else:
         yield from _mentioned(path, "dataset", name, options)
 
 
-def _mentioned(path: str, kind: str, name: str, options: set[str]) -> Iterator[Problem]:
+def _mentioned(path: str, kind: str, name: str, options: set[str]) -> Iterator[ConfigProblem]:
     if not name:
-        yield Problem(path, f"this field is missing: the name of a {kind}")
+        yield ConfigProblem(path, f"this field is missing: the name of a {kind}")
     elif name not in options:
-        yield Problem(path, unknown(kind, name, options))
+        yield ConfigProblem(path, unknown(kind, name, options))
 
 
 def _capable(
     path: str, name: str, catalog: Mapping[str, frozenset[str]], capability: Capability, verb: str
-) -> Iterator[Problem]:
+) -> Iterator[ConfigProblem]:
     if not name or name not in catalog:
         yield from _mentioned(path, "catalog entry", name, set(catalog))
     elif capability not in catalog[name]:
-        yield Problem(path, f"the catalog entry '{name}' cannot {verb}")
+        yield ConfigProblem(path, f"the catalog entry '{name}' cannot {verb}")
 
 
-def _switched(tenant: TenantSpec, before: Stored) -> Iterator[Problem]:
+def _switched(tenant: TenantSpec, before: Stored) -> Iterator[ConfigProblem]:
     advice = "--prune replaces it, or choose another name"
     for entry in tenant.catalog:
         if entry.name in before.agents:
-            yield Problem(f"{entry.path}.name", f"there is an agent '{entry.name}'; {advice}")
+            yield ConfigProblem(f"{entry.path}.name", f"there is an agent '{entry.name}'; {advice}")
     for agent in tenant.agents:
         if agent.name in before.catalog:
-            yield Problem(f"{agent.path}.alias", f"there is a catalog entry '{agent.name}'; {advice}")
+            yield ConfigProblem(f"{agent.path}.alias", f"there is a catalog entry '{agent.name}'; {advice}")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from inference.openapi import reading
+from inference.openapi import schema_text
 from inference.openapi.routes import FORM, Route, routes
 
 JSON = dict[str, Any]
@@ -109,7 +109,7 @@ def _body(route: Route) -> list[str]:
 
 
 def _parameters(properties: dict[str, JSON], required: tuple[str, ...]) -> list[str]:
-    found = reading.parameters(properties, required)
+    found = schema_text.parameters(properties, required)
     rows = [
         (f"`{field.name}`" + (" (required)" if field.required else ""), field.type, field.about)
         for field in found
@@ -124,20 +124,20 @@ def _parameters(properties: dict[str, JSON], required: tuple[str, ...]) -> list[
 def _answers(route: Route) -> list[str]:
     lines = ["## Answer", "", "Status 200, as one of:", ""]
     for kind, schema in route.answers.items():
-        about = reading.resolved(schema).get("description", "") if schema else ""
+        about = schema_text.resolved(schema).get("description", "") if schema else ""
         lines.append(f"- `{kind}`" + (f": {about}" if about else ""))
     if route.events:
         end = f", then `data: {route.events.end}`" if route.events.end else ""
         lines.append(f"- `text/event-stream`: one JSON object an event{end}")
-    schemas = [schema for schema in route.answers.values() if schema and reading.fields(schema)]
+    schemas = [schema for schema in route.answers.values() if schema and schema_text.fields(schema)]
     for schema in schemas:
-        lines += ["", "Fields:", "", *_fields(reading.fields(schema))]
+        lines += ["", "Fields:", "", *_fields(schema_text.fields(schema))]
     if route.events:
-        lines += ["", "Fields of an event:", "", *_fields(reading.fields(route.events.schema))]
+        lines += ["", "Fields of an event:", "", *_fields(schema_text.fields(route.events.schema))]
     return [*lines, ""]
 
 
-def _fields(found: Iterable[reading.Field], depth: int = 0) -> list[str]:
+def _fields(found: Iterable[schema_text.FieldDescription], depth: int = 0) -> list[str]:
     lines = []
     for field in found:
         about = f": {field.about}" if field.about else ""

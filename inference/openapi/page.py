@@ -8,11 +8,11 @@ from hashlib import sha256
 from django.template.loader import render_to_string
 from django.utils.html import escape
 
-from inference.openapi import reading
+from inference.openapi import schema_text
 from inference.openapi.assembly import description
 from inference.openapi.markdown import LANGUAGES, TREATED, located
-from inference.openapi.reading import Field
 from inference.openapi.routes import FOLDER, FORM, Route, routes
+from inference.openapi.schema_text import FieldDescription
 
 #: Stands for the base URL until the page is asked for, since only a request tells it.
 BASE_URL = "https://base-url.invalid"
@@ -24,7 +24,7 @@ class Group:
 
     title: str
     about: str
-    fields: list[Field]
+    fields: list[FieldDescription]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class Shape:
 
     media_type: str
     about: str
-    fields: tuple[Field, ...]
+    fields: tuple[FieldDescription, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class ReferenceSection:
     """A route on the page."""
 
     route: Route
@@ -80,17 +80,17 @@ def _rendered() -> str:
     )
 
 
-def _section(route: Route) -> Section:
+def _section(route: Route) -> ReferenceSection:
     groups = [
-        Group(title, "", reading.parameters(given, required)) for title, given, required in located(route)
+        Group(title, "", schema_text.parameters(given, required)) for title, given, required in located(route)
     ]
     if route.body:
         groups += [
-            Group(title, about, reading.parameters(treated, route.body.required))
+            Group(title, about, schema_text.parameters(treated, route.body.required))
             for treatment, (title, about) in TREATED.items()
             if (treated := route.body.treated(treatment))
         ]
-    return Section(
+    return ReferenceSection(
         route,
         bool(route.body and route.body.media_type == FORM),
         groups,
@@ -101,7 +101,7 @@ def _section(route: Route) -> Section:
 
 def _shapes(route: Route) -> list[Shape]:
     shapes = [
-        Shape(kind, reading.resolved(schema).get("description", ""), reading.fields(schema))
+        Shape(kind, schema_text.resolved(schema).get("description", ""), schema_text.fields(schema))
         for kind, schema in route.answers.items()
     ]
     if route.events:
@@ -109,7 +109,7 @@ def _shapes(route: Route) -> list[Shape]:
         about = f"With `stream`: one object an event.{ends}"
         if route.name == "speech":
             about = "With `stream_format: sse`: one object an event."
-        shapes.append(Shape("text/event-stream", about, reading.fields(route.events.schema)))
+        shapes.append(Shape("text/event-stream", about, schema_text.fields(route.events.schema)))
     return shapes
 
 

@@ -10,8 +10,8 @@ import httpx
 
 from gtapi.text import pluralize
 from inference.models import CatalogEntry, Provider
+from inference.runbooks.check_client import CheckClient, CheckFailed
 from inference.runbooks.uploads import upload_becomes_ready
-from inference.runbooks.visit import CheckFailed, Visit
 from tenants import keys
 from tenants.models import InferenceKey, Tenant
 
@@ -20,8 +20,8 @@ SECONDS = 120.0
 WRITTEN = {"content", "refusal", "reasoning", "reasoning_content", "arguments"}
 
 
-def visit(tenant: Tenant, base_url: str, plain: str, model: str = "") -> Visit:
-    """Return a visit with a key of the tenant's.
+def connect(tenant: Tenant, base_url: str, plain: str, model: str = "") -> CheckClient:
+    """Return a client with a key of the tenant's.
 
     Raises:
         CheckFailed: the key is none of the tenant's.
@@ -29,21 +29,21 @@ def visit(tenant: Tenant, base_url: str, plain: str, model: str = "") -> Visit:
     key = InferenceKey.objects.filter(tenant=tenant, public_id=keys.public_id(plain) or "").first()
     if key is None:
         raise CheckFailed(f"The key in OPENAI_API_KEY is none of the tenant {tenant.slug}.")
-    client = httpx.Client(
+    http = httpx.Client(
         base_url=base_url.rstrip("/").removesuffix("/v1"),
         headers={"authorization": f"Bearer {plain}"},
         timeout=SECONDS,
         trust_env=False,
     )
-    return Visit(client, tenant, key, model)
+    return CheckClient(http, tenant, key, model)
 
 
-def models_match(visit: Visit) -> str:
+def models_match(client: CheckClient) -> str:
     """The list of models is the allowlist, on both ways to write the base URL."""
-    expected = sorted(visit.callable_names())
+    expected = sorted(client.callable_names())
     for path in ("/v1/models", "/models"):
         try:
-            listed = sorted(model["id"] for model in visit.call("GET", path).json()["data"])
+            listed = sorted(model["id"] for model in client.call("GET", path).json()["data"])
         except (ValueError, KeyError, TypeError) as error:
             raise CheckFailed(f"GET {path}: no list of models") from error
         if more := sorted(set(listed) - set(expected)):
@@ -57,42 +57,42 @@ def models_match(visit: Visit) -> str:
     )
 
 
-def chat_works(visit: Visit) -> str:
+def chat_works(client: CheckClient) -> str:
     """A chat is answered, whole and streamed."""
-    names = visit.callable_names("/chat/completions")
-    model = visit.model or (names[0] if names else "")
+    names = client.callable_names("/chat/completions")
+    model = client.model or (names[0] if names else "")
     if not model:
         raise CheckFailed("the key may chat with nothing")
     body = {"model": model, "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 50}
     try:
-        answer = visit.call("POST", "/v1/chat/completions", json=body).json()
+        answer = client.call("POST", "/v1/chat/completions", json=body).json()
         message, named = answer["choices"][0]["message"], answer["model"]
     except (ValueError, LookupError, TypeError) as error:
         raise CheckFailed(f"{model}: no chat completion") from error
     if named != model:
         raise CheckFailed(f"{model}: the answer names the model {named}")
-    streamed = visit.call("POST", "/v1/chat/completions", json={**body, "stream": True})
+    streamed = client.call("POST", "/v1/chat/completions", json={**body, "stream": True})
     if not streamed.text.rstrip().endswith("data: [DONE]"):
         raise CheckFailed(f"{model}: the stream has no end")
     said = " ".join((message.get("content") or "").split())
     return f"{model} says: {said[:60]}" if said else f"{model} answers"
 
 
-def no_raw_names(visit: Visit) -> str:
+def no_raw_names(client: CheckClient) -> str:
     """Nothing that was answered names a provider's model or host."""
-    visit.send("POST", "/v1/chat/completions", json={"model": "no-such-model", "messages": []})
-    secrets = _secrets(visit.tenant)
-    for response in visit.answers:
+    client.send("POST", "/v1/chat/completions", json={"model": "no-such-model", "messages": []})
+    secrets = _secrets(client.tenant)
+    for response in client.responses:
         for text in _told(response):
             for secret in secrets:
                 if re.search(rf"(?<![A-Za-z0-9]){re.escape(secret)}(?![A-Za-z0-9])", text):
                     raise CheckFailed(f"{response.request.method} {response.request.url.path} names {secret}")
     names = pluralize(len(secrets), "name of providers was,names of providers were")
-    return f"{names} looked for in {pluralize(len(visit.answers), 'answer')}"
+    return f"{names} looked for in {pluralize(len(client.responses), 'answer')}"
 
 
-#: By the name that a runbook's checklist uses. They run in its order, and share one visit.
-CHECKS: Mapping[str, Callable[[Visit], str]] = {
+#: By the name that a runbook's checklist uses. They run in the order of the checklist and share one client.
+CHECKS: Mapping[str, Callable[[CheckClient], str]] = {
     "models": models_match,
     "chat": chat_works,
     "names": no_raw_names,

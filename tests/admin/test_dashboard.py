@@ -17,7 +17,7 @@ def dashboard(client, world, **query):
     return response
 
 
-def attention(client, world) -> set[str]:
+def alerts(client, world) -> set[str]:
     return {item.text for item in dashboard(client, world).context["items"]}
 
 
@@ -27,7 +27,7 @@ class TestFigures:
         record(world, status=502, latency_ms=300)
         record(world, status=499, latency_ms=200)
         record(factories.world("http://127.0.0.1:9/v1"))
-        now = dashboard(operator, world).context["figures"].current
+        now = dashboard(operator, world).context["metrics"].current
         assert (now.requests, now.failed, now.tokens, now.latency) == (3, 1, 120, 200)
         assert round(now.error_rate, 1) == 33.3
 
@@ -35,14 +35,14 @@ class TestFigures:
         record(world)
         record(world, age=3 * DAY)
         record(world, age=10 * DAY)
-        assert dashboard(operator, world).context["figures"].current.requests == 1
-        week = dashboard(operator, world, period="7d").context["figures"]
+        assert dashboard(operator, world).context["metrics"].current.requests == 1
+        week = dashboard(operator, world, period="7d").context["metrics"]
         assert (week.current.requests, week.before.requests) == (2, 1)
 
     @pytest.mark.parametrize(("period", "bars"), [("24h", {24}), ("7d", {7, 8})])
     def test_the_chart_shows_quiet_times_too(self, operator, world, period, bars):
         record(world)
-        found = dashboard(operator, world, period=period).context["figures"]
+        found = dashboard(operator, world, period=period).context["metrics"]
         assert len(found.bars) in bars
         assert sum(bar.requests for bar in found.bars.values()) == 1
 
@@ -73,35 +73,35 @@ class TestFigures:
 
 class TestAttention:
     def test_a_tenant_in_order_needs_none(self, operator, world):
-        assert attention(operator, world) == set()
+        assert alerts(operator, world) == set()
         assert "Nothing does" in text(dashboard(operator, world))
 
     def test_a_tenant_without_a_provider(self, operator):
         empty = factories.World(factories.tenant(), None, None, None, None)
-        assert attention(operator, empty) == {f"{empty.tenant.name} has no provider"}
+        assert alerts(operator, empty) == {f"{empty.tenant.name} has no provider"}
 
     def test_agents_that_clients_do_not_get_as_they_are(self, operator, world):
         world.support.instructions = "Other."
         world.support.save()
         factories.agent(world.fast, "draft", published=False)
-        assert attention(operator, world) == {"1 agent with unpublished changes", "1 agent not published"}
+        assert alerts(operator, world) == {"1 agent with unpublished changes", "1 agent not published"}
 
     def test_keys_about_to_expire_and_keys_never_used(self, operator, world):
         factories.key(world.tenant, expires_at=timezone.now() + timedelta(days=3))
         old = factories.key(world.tenant).row
         InferenceKey.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=30))
-        assert attention(operator, world) == {"1 key about to expire", "1 key never used"}
+        assert alerts(operator, world) == {"1 key about to expire", "1 key never used"}
 
     def test_a_provider_with_faults(self, operator, world):
         record(world, status=502, provider="main")
         record(world, status=504, provider="main")
         record(world, status=502, provider="main", age=3 * DAY)
-        assert attention(operator, world) == {"main: 2 faults"}
+        assert alerts(operator, world) == {"main: 2 faults"}
 
     def test_a_tenant_that_is_off(self, operator, world):
         world.tenant.active = False
         world.tenant.save()
-        assert attention(operator, world) == {f"{world.tenant.name} is off"}
+        assert alerts(operator, world) == {f"{world.tenant.name} is off"}
 
     def test_every_item_leads_to_a_page_that_is_there(self, operator, world):
         world.support.unpublish()

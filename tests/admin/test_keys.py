@@ -132,7 +132,7 @@ class TestSnippets:
     def test_they_hold_the_key_an_agent_and_the_base_url(self, operator, world, form):
         response = add(operator, world, form)
         plain = shown(response)
-        snippets = {snippet.slug: snippet.code for snippet in response.context["snippets"]}
+        snippets = {snippet.slug: snippet.code for snippet in response.context["code_samples"]}
         assert set(snippets) == {"curl", "python", "node"}
         for code in snippets.values():
             assert plain in code
@@ -147,13 +147,13 @@ class TestSnippets:
         assert "https://ai.example.com/api/tenant/v1/chat/completions" in response.content.decode()
 
     def test_the_curl_line_is_one_that_a_shell_understands(self, operator, world, form):
-        code = add(operator, world, form).context["snippets"][0].code
+        code = add(operator, world, form).context["code_samples"][0].code
         words = shlex.split(code.replace("\\\n", " "))
         assert words[0] == "curl"
         assert json.loads(words[words.index("-d") + 1])["model"] == "support"
 
     def test_the_python_is_python(self, operator, world, form):
-        code = add(operator, world, form).context["snippets"][1].code
+        code = add(operator, world, form).context["code_samples"][1].code
         compile(code, "snippet", "exec")
 
     @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ class TestSnippets:
     ):
         entry = factories.catalog(world.provider, "special", capabilities=[capability])
         response = add(operator, world, {**form, "preset": "custom", "scopes": [scope], "allow": [entry.pk]})
-        curl, python, node = (snippet.code for snippet in response.context["snippets"])
+        curl, python, node = (snippet.code for snippet in response.context["code_samples"])
         assert path in curl
         assert "special" in curl
         compile(python, "snippet", "exec")
@@ -180,11 +180,11 @@ class TestSnippets:
 
     def test_a_key_that_may_call_no_model_gets_the_list_of_models(self, operator, world, form):
         response = add(operator, world, {**form, "allow": []})
-        assert "/api/tenant/v1/models" in response.context["snippets"][0].code
+        assert "/api/tenant/v1/models" in response.context["code_samples"][0].code
 
     def test_a_key_that_may_do_nothing_is_told_so(self, operator, world, form):
         response = add(operator, world, {**form, "preset": "custom", "scopes": ["files:read"], "allow": []})
-        assert response.context["snippets"] == []
+        assert response.context["code_samples"] == []
         assert "This key may call nothing yet" in text(response)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from inference.configuration import apply, document
+from inference.configuration import apply, specs
 from inference.configuration.errors import reported
 
 #: Largest file, in bytes.
@@ -45,22 +45,22 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         dry_run = options["dry_run"]
         with reported():
-            outcome = apply.apply(
-                document.read(text_of(options["file"]), os.environ),
+            result = apply.apply(
+                specs.read(text_of(options["file"]), os.environ),
                 prune=options["prune"],
                 yes=options["yes"],
                 dry_run=dry_run,
             )
-        if not outcome.changes:
+        if not result.changes:
             self.stdout.write("No changes.")
             return
-        for change in outcome.changes:
+        for change in result.changes:
             self.stdout.write(str(change))
-        self.stdout.write(_summary(outcome.changes, dry_run=dry_run))
-        if outcome.new_keys and not dry_run:
-            self._keys(outcome.new_keys, show=options["show_new_keys"])
+        self.stdout.write(_summary(result.changes, dry_run=dry_run))
+        if result.new_keys and not dry_run:
+            self._keys(result.new_keys, show=options["show_new_keys"])
 
-    def _keys(self, keys: list[apply.NewKey], *, show: bool) -> None:
+    def _keys(self, keys: list[apply.IssuedKey], *, show: bool) -> None:
         if not show:
             self.stdout.write("New keys are not shown; --show-new-keys prints them when they are made.")
             return

@@ -10,11 +10,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from files.models import Dataset
-from inference.configuration.document import united
 from inference.configuration.errors import reported, unknown
-from inference.configuration.fields import as_moment
+from inference.configuration.field_reader import as_moment
 from inference.configuration.grants import grant
-from inference.configuration.rows import problems_of
+from inference.configuration.specs import united
+from inference.configuration.upsert import problems_of
 from inference.models import InferenceTarget
 from tenants.models import InferenceKey, Tenant
 from tenants.scopes import DEFAULT_PRESET, PRESETS, SCOPES

@@ -9,9 +9,9 @@ from django.core.management.base import BaseCommand, CommandError
 from gtapi.runbooks.render import markdown, render
 from gtapi.runbooks.runbook import Runbook, runbooks
 from gtapi.text import pluralize
-from inference.runbooks.checks import CHECKS, visit
+from inference.runbooks.check_client import CheckClient, CheckFailed, CheckSkipped
+from inference.runbooks.checks import CHECKS, connect
 from inference.runbooks.values import ANY_BASE_URL, generic_values, tenant_values
-from inference.runbooks.visit import CheckFailed, CheckSkipped, Visit
 from tenants.models import Tenant
 
 
@@ -55,11 +55,11 @@ class Command(BaseCommand):
         if not plain:
             raise CommandError("Put a key of the tenant into OPENAI_API_KEY.")
         try:
-            guest = visit(tenant, base_url, plain, model)
+            client = connect(tenant, base_url, plain, model)
         except CheckFailed as error:
             raise CommandError(str(error)) from None
-        with guest.client:
-            verdicts = [self._line(line.check, line.text, guest) for line in runbook.checklist]
+        with client.http:
+            verdicts = [self._line(line.check, line.text, client) for line in runbook.checklist]
         failed = verdicts.count("FAILED")
         if failed:
             raise CommandError(f"{failed} of {len(verdicts)} checks failed.")
@@ -68,10 +68,10 @@ class Command(BaseCommand):
             f"{pluralize(passed, 'check')} passed" + (f", {skipped} skipped." if skipped else ".")
         )
 
-    def _line(self, check: str, text: str, guest: Visit) -> str:
+    def _line(self, check: str, text: str, client: CheckClient) -> str:
         """Run one check, print what came of it and return its verdict."""
         try:
-            verdict, said = "ok", CHECKS[check](guest)
+            verdict, said = "ok", CHECKS[check](client)
         except CheckSkipped as reason:
             verdict, said = "skipped", str(reason)
         except CheckFailed as reason:

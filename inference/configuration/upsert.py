@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import models
 
-from inference.configuration.errors import Problem
+from inference.configuration.errors import ConfigProblem
 
 #: Lists whose order means nothing.
 UNORDERED = frozenset({"hosts", "capabilities", "scopes"})
@@ -25,7 +25,7 @@ def differs(field: str, before: Any, after: Any) -> bool:
 
 def store(
     row: models.Model, values: Mapping[str, Any], path: str, names: Mapping[str, str] | None = None
-) -> tuple[list[str], list[Problem]]:
+) -> tuple[list[str], list[ConfigProblem]]:
     """Give a row these values, validate it and save it where it is new or differs.
 
     Args:
@@ -55,13 +55,13 @@ def store(
     return [names.get(field, field) for field in changed], []
 
 
-def problems_of(error: ValidationError, path: str, names: Mapping[str, str]) -> list[Problem]:
+def problems_of(error: ValidationError, path: str, names: Mapping[str, str]) -> list[ConfigProblem]:
     """Return what a model found wrong, with the paths of the file's fields."""
     if not hasattr(error, "error_dict"):
-        return [Problem(path, message) for message in error.messages]
+        return [ConfigProblem(path, message) for message in error.messages]
     shown = {**names, NON_FIELD_ERRORS: ""}
     return [
-        Problem(".".join(filter(None, [path, shown.get(field, field)])), message)
+        ConfigProblem(".".join(filter(None, [path, shown.get(field, field)])), message)
         for field, messages in error.message_dict.items()
         for message in messages
     ]

@@ -11,25 +11,25 @@ _REFERENCE = "#/components/schemas/"
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class FieldDescription:
     """A parameter, or a field of an answer, in words. ``fields`` are those inside it."""
 
     name: str
     type: str
     required: bool
     about: str
-    fields: tuple["Field", ...] = ()
+    fields: tuple["FieldDescription", ...] = ()
 
 
-def parameters(properties: Mapping[str, JSON], required: tuple[str, ...]) -> list[Field]:
+def parameters(properties: Mapping[str, JSON], required: tuple[str, ...]) -> list[FieldDescription]:
     """Return parameters in words."""
     return [
-        Field(name, in_words(schema), name in required, _about(schema), fields(schema))
+        FieldDescription(name, in_words(schema), name in required, _about(schema), fields(schema))
         for name, schema in properties.items()
     ]
 
 
-def fields(schema: JSON, above: frozenset[str] = frozenset()) -> tuple[Field, ...]:
+def fields(schema: JSON, above: frozenset[str] = frozenset()) -> tuple[FieldDescription, ...]:
     """Return the fields of an object, those inside them too; a schema inside itself is named and no more."""
     name = _name(schema)
     if name in above:
@@ -42,7 +42,7 @@ def fields(schema: JSON, above: frozenset[str] = frozenset()) -> tuple[Field, ..
     if "items" in schema:
         return fields(schema["items"], above)
     return tuple(
-        Field(
+        FieldDescription(
             name,
             in_words(inner),
             name in schema.get("required", ()),
@@ -53,10 +53,10 @@ def fields(schema: JSON, above: frozenset[str] = frozenset()) -> tuple[Field, ..
     )
 
 
-def _variant(schema: JSON, above: frozenset[str]) -> Field:
+def _variant(schema: JSON, above: frozenset[str]) -> FieldDescription:
     """Return one of several forms of an object, under its title."""
     title = resolved(schema).get("title") or _name(schema) or in_words(schema)
-    return Field(title, "", False, "", fields(schema, above))
+    return FieldDescription(title, "", False, "", fields(schema, above))
 
 
 def in_words(schema: JSON) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time
 from math import isfinite
 from typing import Any
 
-from inference.configuration.errors import Problem, nearest, unknown
+from inference.configuration.errors import ConfigProblem, nearest, unknown
 from inference.configuration.load import FromEnvironment
 
 _SWITCH = {
@@ -20,21 +20,21 @@ _SWITCH = {
 }
 
 
-class Fields:
+class FieldReader:
     """The fields of one mapping. A field that is absent or null has its default.
 
     Each method reads one field by name and, where its value is of a wrong type, notes a problem and returns
     the default. ``close`` notes the fields that nobody asked for.
     """
 
-    def __init__(self, value: Any, path: str, problems: list[Problem]) -> None:
+    def __init__(self, value: Any, path: str, problems: list[ConfigProblem]) -> None:
         self.path = path
         self._problems = problems
         self._asked: list[str] = []
         self._is_mapping = isinstance(value, dict)
         self._values: dict[str, Any] = value if isinstance(value, dict) else {}
         if not self._is_mapping:
-            problems.append(Problem(path, "this has to be a mapping of fields"))
+            problems.append(ConfigProblem(path, "this has to be a mapping of fields"))
 
     def at(self, name: str) -> str:
         """Return the path of a field."""
@@ -42,7 +42,7 @@ class Fields:
 
     def note(self, name: str, message: str) -> None:
         """Note what is wrong with a field."""
-        self._problems.append(Problem(self.at(name), message))
+        self._problems.append(ConfigProblem(self.at(name), message))
 
     def has(self, name: str) -> bool:
         """Tell whether a field is there and not null."""
@@ -195,19 +195,19 @@ class Fields:
             return None
         return value
 
-    def mapping(self, name: str) -> "Fields":
+    def mapping(self, name: str) -> "FieldReader":
         """Return the fields of the mapping under ``name``, which may be absent."""
         value = self._take(name)
-        return Fields({} if value is None else value, self.at(name), self._problems)
+        return FieldReader({} if value is None else value, self.at(name), self._problems)
 
-    def items(self, name: str) -> Iterator["Fields"]:
+    def items(self, name: str) -> Iterator["FieldReader"]:
         """Yield the fields of each mapping in the list under ``name``."""
         value = self._take(name)
         if value is not None and not isinstance(value, list):
             self.note(name, "this has to be a list")
         elif value:
             for index, item in enumerate(value):
-                yield Fields(item, f"{self.at(name)}[{index}]", self._problems)
+                yield FieldReader(item, f"{self.at(name)}[{index}]", self._problems)
 
     def close(self) -> None:
         """Note each field that was not read."""

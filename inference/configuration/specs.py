@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 from gtapi.errors import BadRequest
 from gtapi.validation import check_metadata
 from inference.configuration import load
-from inference.configuration.errors import ConfigurationError, Problem
-from inference.configuration.fields import Fields
+from inference.configuration.errors import ConfigProblem, ConfigurationError
+from inference.configuration.field_reader import FieldReader
 from inference.models import PASSAGE_TOKENS, PASSAGES, Capability
 from inference.providers import ADAPTERS
 from inference.providers.base import Timeouts
@@ -130,7 +130,7 @@ class Document:
     """All of a file, and all that is wrong with it by itself."""
 
     tenants: tuple[TenantSpec, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[ConfigProblem, ...]
 
 
 def read(text: str, variables: Mapping[str, str]) -> Document:
@@ -145,26 +145,28 @@ def read(text: str, variables: Mapping[str, str]) -> Document:
     """
     data = load.load(text)
     if data is None:
-        raise ConfigurationError([Problem("", "The file is empty; it has to begin with `tenants:`.")])
+        raise ConfigurationError([ConfigProblem("", "The file is empty; it has to begin with `tenants:`.")])
     return parse(data, variables)
 
 
 def parse(data: Any, variables: Mapping[str, str]) -> Document:
     """Read plain data in the shape of a file; see ``read``."""
-    problems: list[Problem] = []
+    problems: list[ConfigProblem] = []
     data = load.expand(data, variables, "", problems)
     if not isinstance(data, dict):
-        raise ConfigurationError([Problem("", "The file has to be a mapping that begins with `tenants:`.")])
-    fields = Fields(data, "", problems)
+        raise ConfigurationError(
+            [ConfigProblem("", "The file has to be a mapping that begins with `tenants:`.")]
+        )
+    fields = FieldReader(data, "", problems)
     tenants = tuple(_tenant(item) for item in fields.items("tenants"))
     fields.close()
     if not data:
-        problems.append(Problem("tenants", "this field is missing"))
+        problems.append(ConfigProblem("tenants", "this field is missing"))
     problems.extend(_doubles(tenants))
     return Document(tenants, tuple(problems))
 
 
-def _tenant(fields: Fields) -> TenantSpec:
+def _tenant(fields: FieldReader) -> TenantSpec:
     slug = fields.name("slug")
     spec = TenantSpec(
         path=fields.path,
@@ -189,7 +191,7 @@ def _host(text: str) -> str:
     return text if "/" in text else normalise_host(text)
 
 
-def _files(fields: Fields) -> FilesSpec:
+def _files(fields: FieldReader) -> FilesSpec:
     spec = FilesSpec(
         path=fields.path,
         embedding=fields.text("embedding"),
@@ -204,13 +206,13 @@ def _files(fields: Fields) -> FilesSpec:
     return spec
 
 
-def _limit(fields: Fields, name: str) -> int | None:
+def _limit(fields: FieldReader, name: str) -> int | None:
     """Return a limit, which may be 0; None where there is none."""
     limit = fields.whole(name, 0)
     return limit if fields.has(name) else None
 
 
-def _provider(fields: Fields) -> ProviderSpec:
+def _provider(fields: FieldReader) -> ProviderSpec:
     spec = ProviderSpec(
         path=fields.path,
         name=fields.name("name"),
@@ -227,7 +229,7 @@ def _provider(fields: Fields) -> ProviderSpec:
     return spec
 
 
-def _timeouts(fields: Fields) -> Timeouts:
+def _timeouts(fields: FieldReader) -> Timeouts:
     default = Timeouts()
     timeouts = Timeouts(
         connect=fields.number("connect", default.connect),
@@ -239,7 +241,7 @@ def _timeouts(fields: Fields) -> Timeouts:
     return timeouts
 
 
-def _catalog(fields: Fields) -> CatalogSpec:
+def _catalog(fields: FieldReader) -> CatalogSpec:
     spec = CatalogSpec(
         path=fields.path,
         name=fields.name("name"),
@@ -261,7 +263,7 @@ def _catalog(fields: Fields) -> CatalogSpec:
     return spec
 
 
-def _dataset(fields: Fields) -> DatasetSpec:
+def _dataset(fields: FieldReader) -> DatasetSpec:
     metadata = fields.json("metadata")
     try:
         check_metadata(metadata)
@@ -274,7 +276,7 @@ def _dataset(fields: Fields) -> DatasetSpec:
     return spec
 
 
-def _agent(fields: Fields) -> AgentSpec:
+def _agent(fields: FieldReader) -> AgentSpec:
     spec = AgentSpec(
         path=fields.path,
         name=fields.name("alias"),
@@ -293,13 +295,13 @@ def _agent(fields: Fields) -> AgentSpec:
     return spec
 
 
-def _published(fields: Fields) -> bool | None:
+def _published(fields: FieldReader) -> bool | None:
     if fields.is_text("published", KEEP):
         return None
     return fields.switch("published", True)
 
 
-def _key(fields: Fields) -> KeySpec:
+def _key(fields: FieldReader) -> KeySpec:
     name = fields.name("name")
     chosen = fields.has("preset") or fields.has("scopes")
     preset = fields.choice("preset", "preset", PRESETS, "" if chosen else DEFAULT_PRESET)
@@ -321,7 +323,7 @@ def united(preset: str, scopes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(scope for scope in SCOPES if scope in chosen)
 
 
-def _doubles(tenants: tuple[TenantSpec, ...]) -> Iterator[Problem]:
+def _doubles(tenants: tuple[TenantSpec, ...]) -> Iterator[ConfigProblem]:
     """Yield a problem for each name that two records have, agents and catalog entries being of one space."""
     yield from _doubles_of((f"{tenant.path}.slug", tenant.slug) for tenant in tenants)
     for tenant in tenants:
@@ -332,9 +334,9 @@ def _doubles(tenants: tuple[TenantSpec, ...]) -> Iterator[Problem]:
         yield from _doubles_of(iter(targets))
 
 
-def _doubles_of(named: Iterator[tuple[str, str]]) -> Iterator[Problem]:
+def _doubles_of(named: Iterator[tuple[str, str]]) -> Iterator[ConfigProblem]:
     first: dict[str, str] = {}
     for path, name in named:
         if name and name in first:
-            yield Problem(path, f"the name '{name}' is taken by {first[name]}")
+            yield ConfigProblem(path, f"the name '{name}' is taken by {first[name]}")
         first.setdefault(name, path)

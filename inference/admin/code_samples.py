@@ -10,7 +10,7 @@ from tenants.scopes import expand
 
 
 @dataclass(frozen=True, slots=True)
-class Snippet:
+class CodeSample:
     """A program, its language's name, and what the page calls it in its addresses."""
 
     slug: str
@@ -19,7 +19,7 @@ class Snippet:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class SampleCall:
     """How one endpoint is called in each language; ``MODEL`` in a text is the model's name, quoted.
 
     ``body`` is what goes beside the model, as JSON; with ``form`` it goes as fields of a form.
@@ -34,7 +34,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class SampleRequest:
     """What the snippets do: a call to ``model`` on an endpoint; without both, a list of the models."""
 
     call: str = ""
@@ -42,8 +42,8 @@ class Example:
 
 
 #: In the order in which they are preferred.
-CALLS: dict[str, Call] = {
-    "chat": Call(
+CALLS: dict[str, SampleCall] = {
+    "chat": SampleCall(
         "chat/completions",
         {"messages": [{"role": "user", "content": "Hello!"}]},
         "answer = client.chat.completions.create(\n    model=MODEL,\n"
@@ -53,14 +53,14 @@ CALLS: dict[str, Call] = {
         '  messages: [{ role: "user", content: "Hello!" }],\n});\n'
         "console.log(answer.choices[0].message.content);",
     ),
-    "embeddings": Call(
+    "embeddings": SampleCall(
         "embeddings",
         {"input": "Hello!"},
         'answer = client.embeddings.create(model=MODEL, input="Hello!")\nprint(answer.data[0].embedding)',
         'const answer = await client.embeddings.create({ model: MODEL, input: "Hello!" });\n'
         "console.log(answer.data[0].embedding);",
     ),
-    "speech": Call(
+    "speech": SampleCall(
         "audio/speech",
         {"input": "Hello!", "voice": "alloy"},
         'speech = client.audio.speech.create(model=MODEL, voice="alloy", input="Hello!")\n'
@@ -70,7 +70,7 @@ CALLS: dict[str, Call] = {
         'await writeFile("hello.mp3", Buffer.from(await speech.arrayBuffer()));',
         output="hello.mp3",
     ),
-    "transcriptions": Call(
+    "transcriptions": SampleCall(
         "audio/transcriptions",
         {"file": "@hello.mp3"},
         'with open("hello.mp3", "rb") as sound:\n'
@@ -80,14 +80,14 @@ CALLS: dict[str, Call] = {
         '  file: createReadStream("hello.mp3"),\n});\nconsole.log(answer.text);',
         form=True,
     ),
-    "image_generations": Call(
+    "image_generations": SampleCall(
         "images/generations",
         {"prompt": "A lighthouse at dawn"},
         'answer = client.images.generate(model=MODEL, prompt="A lighthouse at dawn")\nprint(answer.data[0])',
         'const answer = await client.images.generate({ model: MODEL, prompt: "A lighthouse at dawn" });\n'
         "console.log(answer.data[0]);",
     ),
-    "moderations": Call(
+    "moderations": SampleCall(
         "moderations",
         {"input": "Hello!"},
         'answer = client.moderations.create(model=MODEL, input="Hello!")\nprint(answer.results[0].flagged)',
@@ -95,7 +95,7 @@ CALLS: dict[str, Call] = {
         "console.log(answer.results[0].flagged);",
     ),
 }
-LIST = Call(
+LIST = SampleCall(
     "models",
     {},
     "for model in client.models.list():\n    print(model.id)",
@@ -103,7 +103,7 @@ LIST = Call(
 )
 
 
-def example_for(key: InferenceKey) -> Example | None:
+def sample_for(key: InferenceKey) -> SampleRequest | None:
     """Return a call that the key may make, with an agent rather than a bare model, and a chat if it may chat.
 
     None where the key may call nothing at all.
@@ -117,11 +117,11 @@ def example_for(key: InferenceKey) -> Example | None:
     for call in CALLS:
         for name, model in allowed:
             if name == call:
-                return Example(call, model)
-    return Example() if "models:read" in expand(key.scopes) else None
+                return SampleRequest(call, model)
+    return SampleRequest() if "models:read" in expand(key.scopes) else None
 
 
-def snippets(base_url: str, plain: str, example: Example) -> list[Snippet]:
+def code_samples(base_url: str, plain: str, example: SampleRequest) -> list[CodeSample]:
     """Return the example for curl and for both of the official SDKs."""
     call = CALLS.get(example.call, LIST)
     model = json.dumps(example.model)
@@ -132,13 +132,13 @@ def snippets(base_url: str, plain: str, example: Example) -> list[Snippet]:
         f"const client = new OpenAI({{\n  baseURL: {url},\n  apiKey: {key},\n}});\n"
     )
     return [
-        Snippet("curl", "curl", _curl(base_url, plain, call, example.model)),
-        Snippet("python", "openai-python", python + call.python.replace("MODEL", model)),
-        Snippet("node", "openai-node", node + call.node.replace("MODEL", model)),
+        CodeSample("curl", "curl", _curl(base_url, plain, call, example.model)),
+        CodeSample("python", "openai-python", python + call.python.replace("MODEL", model)),
+        CodeSample("node", "openai-node", node + call.node.replace("MODEL", model)),
     ]
 
 
-def _curl(base_url: str, plain: str, call: Call, model: str) -> str:
+def _curl(base_url: str, plain: str, call: SampleCall, model: str) -> str:
     parts = [f"curl {base_url}/v1/{call.path}", f'-H "Authorization: Bearer {plain}"']
     if call.form:
         parts += [f"-F {name}={value}" for name, value in {"model": model, **call.body}.items()]

@@ -1,4 +1,4 @@
-"""A visit to a gateway from outside: as a client, over HTTP, with a tenant's key."""
+"""An HTTP client with a tenant's key that remembers every response, for the checks of a runbook."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,14 +18,14 @@ class CheckSkipped(Exception):
 
 
 @dataclass(slots=True)
-class Visit:
-    """A client with a tenant's key, and everything that it was answered."""
+class CheckClient:
+    """A client with a key of a tenant, and every response it received."""
 
-    client: httpx.Client
+    http: httpx.Client
     tenant: Tenant
     key: InferenceKey
     model: str = ""
-    answers: list[httpx.Response] = field(default_factory=list)
+    responses: list[httpx.Response] = field(default_factory=list)
 
     def send(self, method: str, path: str, **request: Any) -> httpx.Response:
         """Return an answer, whatever its status.
@@ -34,10 +34,10 @@ class Visit:
             CheckFailed: there is none.
         """
         try:
-            response = self.client.request(method, path, **request)
+            response = self.http.request(method, path, **request)
         except httpx.HTTPError as error:
             raise CheckFailed(f"{method} {path}: no answer ({type(error).__name__})") from error
-        self.answers.append(response)
+        self.responses.append(response)
         return response
 
     def call(self, method: str, path: str, **request: Any) -> httpx.Response:
