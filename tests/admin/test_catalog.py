@@ -2,8 +2,10 @@
 
 from files.models import Dataset
 from inference.models import CatalogEntry
+from inference.providers import ADAPTERS
 from tests import factories
 from tests.admin.conftest import fields, queries, text, url
+from tests.providers.sample.tiny import Tiny
 
 
 class TestCatalogEntry:
@@ -70,6 +72,14 @@ class TestCatalogEntry:
         address = url("inference_catalogentry_change", world.fast.pk)
         data = {**fields(operator.get(address)), "capabilities": []}
         assert "capabilities" in operator.post(address, data).context["adminform"].form.errors
+
+    def test_capability_that_the_adapter_does_not_serve_is_refused(self, operator, world, monkeypatch):
+        monkeypatch.setitem(ADAPTERS, "tiny", Tiny())
+        world.provider.kind = "tiny"
+        world.provider.save()
+        address = url("inference_catalogentry_change", world.fast.pk)
+        data = {**fields(operator.get(address)), "capabilities": ["chat", "embed"]}
+        assert "Providers of the kind 'Tiny' do not support: embed." in text(operator.post(address, data))
 
     def test_its_page_names_the_agents_over_it(self, operator, world):
         page = operator.get(url("inference_catalogentry_change", world.fast.pk))

@@ -3,8 +3,10 @@
 import pytest
 
 from inference.models import Provider
+from inference.providers import ADAPTERS
 from tests import answers, factories
 from tests.admin.conftest import fields, queries, text, url
+from tests.providers.sample.tiny import Tiny
 
 KEY = "sk-this-is-secret-7731"
 TEAM, REGION = "blue-value-1198", "eu-value-5512"
@@ -134,6 +136,33 @@ class TestNewProvider:
         data = {**fields(operator.get(address)), "name": provider.name, "kind": "openai_compatible"}
         response = operator.post(address, {**data, "base_url": "https://llm.example.com/v1"})
         assert "This tenant already has a provider with this name." in text(response)
+
+    def test_every_adapter_is_offered(self, operator, monkeypatch):
+        monkeypatch.setitem(ADAPTERS, "tiny", Tiny())
+        page = operator.get(url("inference_provider_add", tenant=factories.tenant().pk))
+        offered = page.context["adminform"].form.fields["kind"].choices
+        assert list(offered) == [(kind, adapter.label) for kind, adapter in ADAPTERS.items()]
+
+    def test_provider_without_a_network_needs_no_base_url(self, operator):
+        tenant = factories.tenant()
+        address = url("inference_provider_add", tenant=tenant.pk)
+        data = {**fields(operator.get(address)), "name": "main", "kind": "fake", "base_url": ""}
+        assert operator.post(address, data).status_code == 302
+        provider = Provider.objects.get(tenant=tenant)
+        result = operator.post(url("inference_provider_test_page", provider.pk))
+        assert "It works." in text(result)
+        assert "fake-embed" in text(result)
+
+    def test_provider_with_a_network_needs_a_base_url(self, operator):
+        address = url("inference_provider_add", tenant=factories.tenant().pk)
+        data = {**fields(operator.get(address)), "name": "main", "kind": "openai_compatible", "base_url": ""}
+        assert "A provider of this kind needs a base URL." in text(operator.post(address, data))
+
+    def test_kind_without_an_adapter_is_refused(self, operator):
+        address = url("inference_provider_add", tenant=factories.tenant().pk)
+        data = {**fields(operator.get(address)), "name": "main", "kind": "unknown"}
+        response = operator.post(address, {**data, "base_url": "https://llm.example.com/v1"})
+        assert "kind" in response.context["adminform"].form.errors
 
     def test_its_tenant_stays(self, operator, provider):
         other = factories.tenant()
