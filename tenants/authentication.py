@@ -1,4 +1,4 @@
-"""From the headers of a request to the key behind it. No body has been read when this runs."""
+"""Authentication of API requests with a key, before any of the body is read."""
 
 import time
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from tenants.scopes import expand
 
 @dataclass(frozen=True, slots=True)
 class KeyFacts:
-    """What the gateway knows of a key while it serves it; ``expires_at`` is in Unix seconds."""
+    """A cached key with the facts of its tenant that requests depend on; ``expires_at`` is in Unix seconds."""
 
     id: int
     public_id: str
@@ -25,7 +25,7 @@ class KeyFacts:
     scopes: frozenset[str]
     expires_at: float | None
     revoked: bool
-    #: Whether the tenant keeps the passages that answers were given.
+    #: Whether the tenant records explanations of answers.
     record_answers: bool
     digest: bytes = field(repr=False)
 
@@ -47,7 +47,7 @@ class KeyFacts:
         )
 
     def refusal_reason(self) -> str | None:
-        """Return why the key opens nothing at this moment, in words for the operator; None where it does."""
+        """Return why the key is refused at this moment, for the operator; None if it is accepted."""
         if not self.tenant_active:
             return "the tenant is turned off"
         if self.revoked:
@@ -58,7 +58,7 @@ class KeyFacts:
 
 
 def load_key(public_id: str) -> tuple[int | None, KeyFacts | None]:
-    """Read a key from the database; the loader of ``known_keys``."""
+    """Load a key from the database; the loader of ``known_keys``."""
     key = InferenceKey.objects.select_related("tenant").filter(public_id=public_id).first()
     return (key.tenant_id, KeyFacts.of(key)) if key else (None, None)
 
@@ -67,17 +67,17 @@ known_keys: PolicyCache[str, KeyFacts | None] = PolicyCache(watch, load_key)
 
 
 class KeyAuthentication:
-    """Bearer authentication with a key, on one of its tenant's hosts.
+    """Bearer authentication with a key, on a host of its tenant.
 
-    Whatever is wrong, the answer is the same one.
+    Every failure has the same response, so that clients cannot probe for keys.
     """
 
     async def authenticate(self, request: APIRequest) -> KeyFacts:
         """Return the key of a request.
 
         Raises:
-            AuthenticationFailed: there is none, or it opens nothing here and now.
-            Unavailable: the key cannot be looked up.
+            AuthenticationFailed: the key is missing, unknown, expired, revoked or not accepted on this host.
+            Unavailable: the key cannot be loaded.
         """
         scheme, _, plain = request.header(b"authorization").partition(" ")
         plain = plain.strip()

@@ -1,8 +1,8 @@
-"""The format of a key, ``gtak_<12 public id>_<40 secret><6 checksum>``, and its digest.
+"""The format of API keys, ``gtak_<12 public id>_<40 secret><6 checksum>``, and its digest.
 
-All parts are base 62. The checksum is the CRC-32 of what stands before it: a typo is refused without a look-up,
-and a secret scanner can tell a key from a look-alike offline. What is stored is the public id and the
-HMAC-SHA-256 of the whole key under a pepper; the key itself is never stored.
+All parts are base 62. The checksum is the CRC-32 of the preceding characters: typos are refused without a database
+query, and secret scanners can recognize keys offline. The database stores the public id and the HMAC-SHA-256 of the
+whole key under a pepper, never the key itself.
 """
 
 import hmac
@@ -21,7 +21,7 @@ _FORMAT = re.compile(r"gtak_([0-9A-Za-z]{12})_[0-9A-Za-z]{40}([0-9A-Za-z]{6})", 
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key at the one moment when it can be shown."""
+    """A newly generated key, the only time its plain text is available."""
 
     public_id: str
     plain: str = field(repr=False)
@@ -52,13 +52,13 @@ def public_id(plain: str) -> str | None:
 
 
 def digest(plain: str, pepper: str) -> bytes:
-    """Return the 32 bytes that are stored of a key."""
+    """Return the 32-byte digest that is stored for a key."""
     return hmac.digest(pepper.encode(), plain.encode(), sha256)
 
 
 def matches(plain: str, stored: bytes) -> bool:
-    """Tell, in constant time, whether ``stored`` is the digest of this key under any of the peppers."""
-    found = False
+    """Return, in constant time, whether ``stored`` is the key's digest under any of the peppers."""
+    equal = False
     for pepper in settings.KEY_PEPPERS:
-        found |= hmac.compare_digest(digest(plain, pepper), stored)
-    return found
+        equal |= hmac.compare_digest(digest(plain, pepper), stored)
+    return equal

@@ -1,4 +1,4 @@
-"""What a key's scopes allow."""
+"""``HasScope``, the permission of API views that requires a scope of the key."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ from gtapi.errors import PermissionDenied
 from gtapi.web.request import APIRequest
 
 
-def lacking(scope: str) -> PermissionDenied:
-    """Return the answer for a key without a scope that its request needs."""
+def missing_scope(scope: str) -> PermissionDenied:
+    """Return the error for a request that needs a scope which its key lacks."""
     return PermissionDenied(f"This API key lacks the scope '{scope}', which this request needs.")
 
 
 class HasScope:
-    """Lets a key pass that has the scope of the view: its ``scope``, or ``scopes`` by method."""
+    """Requires the view's ``scope``, or the one that its ``scopes`` name for the method."""
 
     def check(self, request: APIRequest, view: Any) -> None:
-        """Raise ``PermissionDenied`` where the key lacks the scope."""
+        """Raise ``PermissionDenied`` if the key lacks the scope."""
         scopes: dict[str, str] = getattr(view, "scopes", {})
         scope = scopes.get(request.method or "", view.scope)
         if scope not in view.auth.scopes:
-            raise lacking(scope)
+            raise missing_scope(scope)

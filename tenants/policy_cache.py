@@ -1,9 +1,10 @@
-"""What the policy says, kept in each process: snapshots, and the watch that drops them when a row changes.
+"""``PolicyCache``: in-process snapshots of keys, grants and routes, dropped when their tenant changes.
 
-Triggers on the policy's tables write the tenant of every change into ``PolicyChange``. Each process looks there
-every quarter of a second, in a thread with a connection of its own, and drops what it holds of the tenants that
-changed; the next request loads it anew. So a warm request asks nobody, and a change holds everywhere within a
-second, with Redis or without. While PostgreSQL is away, snapshots serve on for ``POLICY_STALE_SECONDS``.
+Triggers on the tables behind the policy log the tenant of every change in ``PolicyChange``. A thread of each
+process reads that log every ``POLICY_POLL_SECONDS``, over a separate connection, and drops the snapshots of the
+tenants that changed; the next request loads them again. Warm requests therefore query nothing, and a change takes
+effect within a second, with or without Redis. While PostgreSQL is unavailable, snapshots serve for
+``POLICY_STALE_SECONDS``.
 """
 
 import asyncio
@@ -27,19 +28,19 @@ logger = logging.getLogger(__name__)
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-#: After so many seconds without a look, lines of the log may have been pruned: everything is dropped.
-FORGET_SECONDS = 600.0
+#: After this many seconds without a poll, the log may have been pruned: all snapshots are dropped.
+MAX_POLL_GAP_SECONDS = 600.0
 
 
 class PolicyCache(Generic[K, V]):
-    """Snapshots by key, the oldest dropped when there are too many.
+    """Snapshots by key, limited to ``size``; the oldest are evicted first.
 
-    ``load(key)`` reads one from the database, in a thread, and returns it with the tenant whose changes make it
-    stale; the tenant is ``None`` for what does not exist, which any change makes stale. What does not exist has
-    a small place of its own, so that guesses cannot crowd out what does.
+    ``load(key)`` reads a snapshot from the database, in a thread, and returns it with the tenant whose changes
+    invalidate it. The tenant is ``None`` if the key does not exist; any change invalidates such an entry. Missing
+    keys are cached separately, so that guessed keys cannot evict existing ones.
     """
 
-    UNKNOWN_SIZE = 1_000
+    MAX_MISSING = 1_000
 
     def __init__(
         self, watch: "PolicyWatch", load: Callable[[K], tuple[int | None, V]], size: int = 50_000
@@ -47,24 +48,24 @@ class PolicyCache(Generic[K, V]):
         self._watch = watch
         self._load = load
         self._size = size
-        self._known: OrderedDict[K, V] = OrderedDict()
-        self._unknown: OrderedDict[K, V] = OrderedDict()
+        self._found: OrderedDict[K, V] = OrderedDict()
+        self._missing: OrderedDict[K, V] = OrderedDict()
         self._keys: defaultdict[int, set[K]] = defaultdict(set)
         self._loading: dict[K, asyncio.Future[V]] = {}
         watch.caches.append(self)
 
     async def get(self, key: K) -> V:
-        """Return the snapshot for ``key``, from memory where it is there.
+        """Return the snapshot for ``key``, cached or loaded.
 
         Raises:
-            Unavailable: PostgreSQL has been away for too long, or is away and the snapshot is not here.
+            Unavailable: PostgreSQL is unavailable, and the snapshot is not cached or all are stale.
         """
         if monotonic() - self._watch.fresh_at > settings.POLICY_STALE_SECONDS:
-            raise Unavailable(detail="the policy is stale: PostgreSQL cannot be reached")
-        if key in self._known:
-            return self._known[key]
-        if key in self._unknown:
-            return self._unknown[key]
+            raise Unavailable(detail="The policy cache is stale: PostgreSQL cannot be reached.")
+        if key in self._found:
+            return self._found[key]
+        if key in self._missing:
+            return self._missing[key]
         loading = self._loading.get(key)
         if loading is None:
             loading = asyncio.ensure_future(self._fill(key))
@@ -76,7 +77,7 @@ class PolicyCache(Generic[K, V]):
     def _loaded(self, key: K, done: "asyncio.Future[V]") -> None:
         del self._loading[key]
         if not done.cancelled():
-            # Looked at, in case everybody who waited has left.
+            # Retrieved, in case all waiting requests were cancelled.
             done.exception()
 
     async def _fill(self, key: K) -> V:
@@ -85,37 +86,37 @@ class PolicyCache(Generic[K, V]):
             try:
                 tenant_id, value = await in_thread(self._load, key)
             except (Error, PoolTimeout) as error:
-                raise Unavailable(detail=f"the policy cannot be loaded: {type(error).__name__}") from error
-            # What was read before a change that became known meanwhile may be out of date.
+                raise Unavailable(detail=f"The policy cannot be loaded: {type(error).__name__}.") from error
+            # If a change was logged while it was loaded, the snapshot may be outdated.
             if generation == self._watch.generation:
-                self._keep(key, tenant_id, value)
+                self._add(key, tenant_id, value)
                 return value
 
-    def _keep(self, key: K, tenant_id: int | None, value: V) -> None:
+    def _add(self, key: K, tenant_id: int | None, value: V) -> None:
         if tenant_id is None:
-            self._unknown[key] = value
-            if len(self._unknown) > self.UNKNOWN_SIZE:
-                self._unknown.popitem(last=False)
+            self._missing[key] = value
+            if len(self._missing) > self.MAX_MISSING:
+                self._missing.popitem(last=False)
             return
-        self._known[key] = value
+        self._found[key] = value
         self._keys[tenant_id].add(key)
-        if len(self._known) > self._size:
-            self._known.popitem(last=False)
+        if len(self._found) > self._size:
+            self._found.popitem(last=False)
 
     def drop(self, tenants: set[int] | None) -> None:
-        """Forget what depends on these tenants; None stands for everything."""
-        self._unknown.clear()
+        """Drop the snapshots of these tenants; None means all."""
+        self._missing.clear()
         if tenants is None:
-            self._known.clear()
+            self._found.clear()
             self._keys.clear()
             return
         for tenant in tenants:
             for key in self._keys.pop(tenant, ()):
-                self._known.pop(key, None)
+                self._found.pop(key, None)
 
 
 class PolicyWatch:
-    """Looks for changes of the policy, and tells the caches."""
+    """Polls the log of policy changes and invalidates the caches."""
 
     def __init__(self) -> None:
         self.caches: list[PolicyCache[Any, Any]] = []
@@ -124,46 +125,46 @@ class PolicyWatch:
         self._xmin = 0
         self._seen: set[int] = set()
 
-    def look(self) -> set[int] | None:
-        """Return the tenants that changed since the last look; None where all of them may have."""
+    def poll(self) -> set[int] | None:
+        """Return the tenants that changed since the last poll; None if all may have changed."""
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint,"
                 " array_agg(ARRAY[id, tenant_id]) FROM tenants_policychange WHERE xid >= %s",
                 [self._xmin],
             )
-            xmin, lines = cursor.fetchone()
-        changes = dict(lines or [])
-        forget = xmin < self._xmin or monotonic() - self.fresh_at > FORGET_SECONDS
-        tenants = {tenant for line, tenant in changes.items() if line not in self._seen}
+            xmin, rows = cursor.fetchone()
+        changes = dict(rows or [])
+        drop_all = xmin < self._xmin or monotonic() - self.fresh_at > MAX_POLL_GAP_SECONDS
+        tenants = {tenant for change, tenant in changes.items() if change not in self._seen}
         self._xmin, self._seen = xmin, set(changes)
-        return None if forget else tenants
+        return None if drop_all else tenants
 
-    def apply(self, looked_at: float, tenants: set[int] | None) -> None:
-        """Take what a look found, on the event loop."""
-        self.fresh_at = looked_at
+    def apply(self, polled_at: float, tenants: set[int] | None) -> None:
+        """Apply the result of a poll, on the event loop."""
+        self.fresh_at = polled_at
         if tenants is None or tenants:
             self.generation += 1
             for cache in self.caches:
                 cache.drop(tenants)
 
     def run(self, loop: asyncio.AbstractEventLoop, stop: threading.Event, ready: threading.Event) -> None:
-        """Look again and again until ``stop``; the body of the thread."""
-        away = False
+        """Poll until ``stop`` is set; the body of the thread."""
+        unavailable = False
         while not stop.is_set():
-            looked_at = monotonic()
+            polled_at = monotonic()
             try:
-                tenants = self.look()
+                tenants = self.poll()
             except (Error, PoolTimeout) as error:
-                if not away:
-                    logger.warning("cannot look for changes of the policy: %s", type(error).__name__)
-                away = True
+                if not unavailable:
+                    logger.warning("Policy changes cannot be read: %s", type(error).__name__)
+                unavailable = True
                 connection.close()
             else:
-                if away:
-                    logger.info("looking for changes of the policy again")
-                away = False
-                loop.call_soon_threadsafe(self.apply, looked_at, tenants)
+                if unavailable:
+                    logger.info("Policy changes can be read again.")
+                unavailable = False
+                loop.call_soon_threadsafe(self.apply, polled_at, tenants)
             ready.set()
             stop.wait(settings.POLICY_POLL_SECONDS)
         connection.close()
@@ -174,7 +175,7 @@ watch = PolicyWatch()
 
 @asynccontextmanager
 async def watching() -> AsyncIterator[None]:
-    """Keep the snapshots fresh; one of the services of the web process."""
+    """Invalidate snapshots while the web process runs; one of its services."""
     loop = asyncio.get_running_loop()
     stop, ready = threading.Event(), threading.Event()
     thread = threading.Thread(target=watch.run, args=(loop, stop, ready), name="policy", daemon=True)

@@ -1,6 +1,6 @@
-"""What a key may do: the scopes, and the presets that operators choose from.
+"""The scopes of keys, and the presets that operators choose them from.
 
-A new scope is one row in ``SCOPES``; a new preset one row in ``PRESETS``.
+To add a scope, add a row to ``_SCOPES``; to add a preset, add a row to ``_PRESETS``.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A permission of a key: its name, what it opens, and the scopes that it includes."""
+    """A permission of a key: its name, a description, and the scopes that it includes."""
 
     name: str
     description: str
@@ -18,7 +18,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A named set of scopes for one kind of client."""
+    """A named set of scopes for a kind of client."""
 
     slug: str
     label: str
@@ -33,7 +33,7 @@ _SCOPES = (
     Scope("inference:speech", "Speech from text"),
     Scope("inference:image", "Images"),
     Scope("inference:moderate", "Moderations"),
-    Scope("conversations:write", "Server-managed conversations"),
+    Scope("conversations:write", "Conversations stored by the gateway"),
     Scope("files:read", "Read files and their state"),
     Scope("files:write", "Upload and delete files", implies=("files:read",)),
     Scope("datasets:read", "Read and search datasets"),
@@ -60,17 +60,17 @@ _PRESETS = (
     Preset("everything", "Everything", tuple(SCOPES)),
 )
 PRESETS: dict[str, Preset] = {preset.slug: preset for preset in _PRESETS}
-#: The preset that the guide recommends.
+#: The preset that is selected for a new key.
 DEFAULT_PRESET = "openai-chat-client"
 
 
 def unknown_scopes(names: Iterable[str]) -> list[str]:
-    """Return those of ``names`` that are no scope, in order."""
+    """Return the names that are not scopes, in order."""
     return [name for name in names if name not in SCOPES]
 
 
 def expand(names: Iterable[str]) -> frozenset[str]:
-    """Return ``names`` with all that they imply."""
+    """Return the scopes and all scopes that they include."""
     expanded: set[str] = set()
     todo = [name for name in names if name in SCOPES]
     while todo:

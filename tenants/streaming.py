@@ -1,4 +1,4 @@
-"""Streams that are no events: metered before their end, never silent about a failure."""
+"""Streamed responses of raw bytes, whose usage event is durable before they end."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -8,22 +8,22 @@ from gtapi.errors import APIError, translate
 
 
 class Metered(Protocol):
-    """Whoever keeps the usage record of a stream: a view."""
+    """A view that records the usage of a stream."""
 
     async def record(self) -> None: ...
 
     async def record_abandoned(self) -> None: ...
 
-    def note(self, problem: APIError) -> None: ...
+    def note(self, error: APIError) -> None: ...
 
 
 async def metered_bytes(
     first: bytes, parts: AsyncGenerator[bytes, None], view: Metered
 ) -> AsyncGenerator[bytes, None]:
-    """Yield an answer that is no event stream; its end comes once the usage record is durable.
+    """Yield a response that is not an event stream, and end it once the usage event is durable.
 
-    ``first`` was taken from ``parts`` already. Where it breaks off, the connection is closed before the answer's
-    end: there is no other way to say so.
+    ``first`` is the first part, already taken from ``parts``. If ``parts`` fails, the error propagates and closes
+    the connection, the only way to signal a truncated response.
     """
     try:
         yield first
@@ -34,8 +34,8 @@ async def metered_bytes(
         await view.record_abandoned()
         raise
     except Exception as error:
-        problem = translate(error)
-        view.note(problem)
+        failure = translate(error)
+        view.note(failure)
         await view.record()
-        raise problem from error
+        raise failure from error
     await view.record()

@@ -1,4 +1,4 @@
-"""System checks: whether Redis keeps what it was given."""
+"""Django system checks of the durability of Redis."""
 
 from typing import Any
 
@@ -10,30 +10,30 @@ from redis.exceptions import RedisError
 
 @checks.register("redis", deploy=True)
 def redis_is_durable(**_: Any) -> list[checks.CheckMessage]:
-    """Warn where a record that Redis has acknowledged could be lost; says nothing where Redis cannot be asked."""
-    found: dict[str, str] = {}
+    """Warn if Redis could lose acknowledged usage events; no warning if its configuration is unavailable."""
+    configuration: dict[str, str] = {}
     try:
         with Redis.from_url(
             settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2, decode_responses=True
         ) as redis:
             for name in ("appendonly", "appendfsync", "maxmemory", "maxmemory-policy"):
-                found.update(redis.config_get(name))
+                configuration.update(redis.config_get(name))
     except RedisError:
-        # It is away, or a service that does not show its configuration.
+        # Redis is unavailable, or a managed service without CONFIG GET.
         return []
     warnings: list[checks.CheckMessage] = []
-    if found.get("appendonly") != "yes" or found.get("appendfsync") != "always":
+    if configuration.get("appendonly") != "yes" or configuration.get("appendfsync") != "always":
         warnings.append(
             checks.Warning(
-                "Redis can lose usage records that it has acknowledged.",
+                "Redis can lose usage events that it has acknowledged.",
                 hint="Set `appendonly yes` and `appendfsync always`.",
                 id="tenants.W001",
             )
         )
-    if found.get("maxmemory", "0") != "0" and found.get("maxmemory-policy") != "noeviction":
+    if configuration.get("maxmemory", "0") != "0" and configuration.get("maxmemory-policy") != "noeviction":
         warnings.append(
             checks.Warning(
-                "Redis can evict usage records that are not in the database yet.",
+                "Redis can evict usage events that are not in the database yet.",
                 hint="Set `maxmemory-policy noeviction`.",
                 id="tenants.W002",
             )

@@ -1,4 +1,4 @@
-"""Database triggers, as operations of migrations."""
+"""Migration operations that create database triggers: policy changes, immutable columns, tenant isolation."""
 
 from django.db.migrations.operations.special import RunSQL
 
@@ -38,7 +38,7 @@ FUNCTIONS = RunSQL(
 
 
 def log_changes(table: str, tenant: str = "c.tenant_id", join: str = "") -> RunSQL:
-    """Log every insert, update and delete on ``table``, bulk ones included, for the policy's readers.
+    """Log every insert, update and delete on ``table``, in bulk or not, as a ``PolicyChange``.
 
     Args:
         table: the table.
@@ -57,7 +57,7 @@ def log_changes(table: str, tenant: str = "c.tenant_id", join: str = "") -> RunS
 
 
 def refuse_update(table: str, name: str, when: str, message: str) -> RunSQL:
-    """Refuse updates of ``table`` where ``when`` (SQL over OLD and NEW) holds."""
+    """Refuse updates of ``table`` if ``when`` (SQL over OLD and NEW) is true."""
     return RunSQL(
         f"CREATE TRIGGER {table}_{name} BEFORE UPDATE ON {table} FOR EACH ROW"
         f" WHEN ({when}) EXECUTE FUNCTION tenants_refuse('{message}');",
@@ -66,7 +66,7 @@ def refuse_update(table: str, name: str, when: str, message: str) -> RunSQL:
 
 
 def keep_tenant(table: str) -> RunSQL:
-    """Refuse to move a row of ``table`` to another tenant."""
+    """Refuse to change the tenant of a row of ``table``."""
     return refuse_update(
         table,
         "keep_tenant",
@@ -76,14 +76,14 @@ def keep_tenant(table: str) -> RunSQL:
 
 
 def require_one_tenant(table: str, name: str, left: str, right: str, columns: str = "") -> RunSQL:
-    """Refuse rows whose two ends belong to different tenants.
+    """Refuse rows that connect rows of different tenants.
 
     Args:
         table: the table.
-        name: what the trigger is called, after the table's name.
-        left: an SQL query for the tenant's id at one end, over ``$1``, the row.
-        right: the same for the other end.
-        columns: those whose update is looked at, of a table that is updated often; empty for all.
+        name: the trigger's name after the table's name.
+        left: an SQL query for the tenant's id on one side, over ``$1``, the row.
+        right: the same for the other side.
+        columns: the columns whose updates are checked, for a table that is updated often; empty for all.
     """
     update = f"UPDATE OF {columns}" if columns else "UPDATE"
     return RunSQL(

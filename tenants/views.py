@@ -17,11 +17,11 @@ from tenants.usage import ledger
 
 
 class AuthenticatedView(AsyncAPIView):
-    """A view for holders of keys.
+    """An API view that requires a key.
 
-    ``scope`` is the scope that every method needs, ``scopes`` names other ones by method, and ``route`` is what
-    the usage record says. A view fills in ``self.usage``, the record, as it learns more. A stream's record is
-    written by whoever makes the stream, see ``inference.streaming``.
+    ``scope`` is the required scope, ``scopes`` overrides it by method, and ``route`` is the route in the usage
+    event. A view fills in ``self.usage``, the usage event, as it learns more. Streams record the event themselves,
+    see ``tenants.streaming`` and ``inference.streaming``.
     """
 
     authentication = KeyAuthentication()
@@ -58,12 +58,12 @@ class AuthenticatedView(AsyncAPIView):
         self.note(error)
         return super().handle_exception(error)
 
-    def note(self, problem: APIError) -> None:
-        """Write an error into the record."""
+    def note(self, error: APIError) -> None:
+        """Copy an error to the usage event."""
         if self.usage is not None:
-            self.usage.status = problem.status
-            self.usage.error_code = problem.code or ""
-            self.usage.error_detail = problem.detail
+            self.usage.status = error.status
+            self.usage.error_code = error.code or ""
+            self.usage.error_detail = error.detail
 
     async def finalize_response(self, request: APIRequest, response: HttpResponseBase) -> HttpResponseBase:  # type: ignore[override]
         if not isinstance(response, StreamResponse):
@@ -74,19 +74,19 @@ class AuthenticatedView(AsyncAPIView):
         await self.record_abandoned()
 
     async def record_abandoned(self) -> None:
-        """Write the record of a request whose client has left; 499 is what nginx calls that."""
+        """Record a request whose client disconnected, with nginx's status for that, 499."""
         if self.usage is not None:
             self.usage.status = 499
             self.usage.error_code = "client_closed_request"
             await self.record()
 
     def first_token(self) -> None:
-        """Note that the first text of a stream is there."""
+        """Record the time to the first token of a stream."""
         if self.usage is not None:
             self.usage.first_token_ms = int((perf_counter() - self.started) * 1000)
 
     async def record(self) -> None:
-        """Make the record durable; a view does so once, before the last byte of the answer leaves."""
+        """Make the usage event durable, once and before the last byte of the response is sent."""
         event = self.usage
         if event is not None:
             self.usage = None

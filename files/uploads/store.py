@@ -25,7 +25,7 @@ from files.uploads.deletion import delete_blobs
 from files.uploads.quotas import Quotas, lock_tenant
 from gtapi.errors import AuthenticationFailed, Conflict
 from tenants.models import InferenceKey
-from tenants.permissions import lacking
+from tenants.permissions import missing_scope
 from tenants.scopes import expand
 
 JSON = dict[str, Any]
@@ -167,7 +167,7 @@ def _check_still_allowed(upload: FileUpload) -> None:
     granted_scopes = expand(scopes)
     for scope in upload.scopes:
         if scope not in granted_scopes:
-            raise lacking(scope)
+            raise missing_scope(scope)
     if upload.dataset is None or upload.dataset.hidden:
         return
     dataset = Dataset.objects.granted_to(upload.key_id).filter(pk=upload.dataset.pk).first()
