@@ -24,7 +24,7 @@ from gtapi.templatetags.amounts import ago
 from gtapi.templatetags.amounts import size as size_text
 from gtapi.text import pluralize
 from tenants.admin.base import LookedAtAdmin
-from tenants.admin.typed import display, page_action
+from tenants.admin.theme import display, page_action
 
 if TYPE_CHECKING:
     from django.contrib.admin import SimpleListFilter as _Dropdown

@@ -27,7 +27,7 @@ from gtapi.templatetags.amounts import ago, ahead
 from gtapi.templatetags.amounts import size as size_text
 from gtapi.text import pluralize
 from tenants.admin.base import ShownAdmin, TenantForm, TenantOwnedAdmin, badge
-from tenants.admin.typed import ActionVariant, display, page_action
+from tenants.admin.theme import ActionVariant, display, page_action
 from tenants.admin.widgets import CheckRows
 from tenants.models import InferenceKey
 

@@ -16,7 +16,7 @@ from gtapi.templatetags.amounts import ago, ahead
 from gtapi.templatetags.amounts import size as size_text
 from gtapi.text import pluralize
 from tenants.admin.base import LookedAtAdmin
-from tenants.admin.typed import display
+from tenants.admin.theme import display
 
 if TYPE_CHECKING:
     from django.contrib.admin import SimpleListFilter as _Dropdown

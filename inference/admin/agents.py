@@ -20,7 +20,7 @@ from inference.admin.diff import Names, differences
 from inference.models import Agent, AgentVersion, CatalogEntry
 from inference.parameters import RESERVED
 from tenants.admin.base import TenantForm, TenantOwnedAdmin, badge
-from tenants.admin.typed import ActionVariant, display, page_action
+from tenants.admin.theme import ActionVariant, display, page_action
 from tenants.admin.widgets import CheckRows
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from files.models import Dataset
 from inference.endpoints import ENDPOINTS
 from inference.models import Agent, Capability, CatalogEntry
 from tenants.admin.base import TenantForm, TenantOwnedAdmin, badge
-from tenants.admin.typed import display
+from tenants.admin.theme import display
 from tenants.admin.widgets import CheckRows
 
 #: The maximum number of users of an entry that its page names.

@@ -18,7 +18,7 @@ from inference.admin.transcript import Message, read
 from inference.chat import conversations
 from inference.models import Conversation, Item, Turn
 from tenants.admin.base import LookedAtAdmin, badge
-from tenants.admin.typed import display
+from tenants.admin.theme import display
 from tenants.admin.usage import KeyFilter, TenantFilter
 from tenants.models import UsageRecord
 

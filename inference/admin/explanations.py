@@ -14,7 +14,7 @@ from files.models import DatasetFile
 from gtapi.templatetags.amounts import ago
 from inference.models import Explanation
 from tenants.admin.base import LookedAtAdmin
-from tenants.admin.typed import display
+from tenants.admin.theme import display
 from tenants.models import InferenceKey, Tenant, UsageRecord
 
 #: What a passage that was recorded may lack.

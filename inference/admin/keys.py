@@ -21,9 +21,9 @@ from inference.admin.key_forms import KeyForm, preset_label
 from inference.endpoints import ENDPOINTS
 from inference.policy import Refusal, ReportRow, report
 from tenants import keys
-from tenants.admin.addresses import base_urls
 from tenants.admin.base import TenantOwnedAdmin, badge
-from tenants.admin.typed import ActionVariant, display, page_action
+from tenants.admin.base_urls import base_urls
+from tenants.admin.theme import ActionVariant, display, page_action
 from tenants.authentication import KeyFacts
 from tenants.models import InferenceKey
 from tenants.scopes import expand

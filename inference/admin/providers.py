@@ -16,7 +16,7 @@ from inference.providers import ADAPTERS
 from inference.providers.base import ConnectionTest
 from inference.routing import connection_to
 from tenants.admin.base import TenantOwnedAdmin, badge
-from tenants.admin.typed import ActionVariant, display, page_action
+from tenants.admin.theme import ActionVariant, display, page_action
 
 #: Parts of model ids that suggest a capability.
 _HINTS = (

@@ -7,8 +7,8 @@ from django.urls import path, reverse
 from gtapi.runbooks.render import markdown, render
 from gtapi.runbooks.runbook import VERDICTS, runbooks
 from inference.runbooks.values import published, tenant_values
-from tenants.admin.addresses import base_urls
 from tenants.admin.base import GatewayAdmin
+from tenants.admin.base_urls import base_urls
 from tenants.models import Tenant
 
 NAME = "tenant_runbook"

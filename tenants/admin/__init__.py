@@ -1,5 +1,5 @@
 """The admin of tenants, usage and operators' accounts. Keys are in ``inference.admin``, where their grants live."""
 
-from tenants.admin import people, tenants, usage
+from tenants.admin import accounts, tenants, usage
 
 __all__ = ["people", "tenants", "usage"]

@@ -17,7 +17,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.text import capfirst
 
-from tenants.admin.typed import ModelAdmin, ModelForm
+from tenants.admin.theme import ModelAdmin, ModelForm
 from tenants.models import Tenant
 
 M = TypeVar("M", bound=Model)

@@ -14,9 +14,9 @@ from unfold.contrib.filters.admin import BooleanRadioFilter
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from gtapi.templatetags.amounts import size as size_text
-from tenants.admin.addresses import base_urls
 from tenants.admin.base import ShownAdmin, badge
-from tenants.admin.typed import ModelForm, display
+from tenants.admin.base_urls import base_urls
+from tenants.admin.theme import ModelForm, display
 from tenants.models import HOST, InferenceKey, Tenant, normalise_host
 
 #: What concerns a tenant's files.

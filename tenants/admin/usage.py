@@ -16,7 +16,7 @@ from gtapi.ids import uuid7_floor
 from gtapi.text import pluralize
 from tenants import keys
 from tenants.admin.base import GatewayAdmin, badge
-from tenants.admin.typed import display
+from tenants.admin.theme import display
 from tenants.models import NO_KEY, InferenceKey, Tenant, UsageRecord
 
 if TYPE_CHECKING:
