@@ -23,7 +23,7 @@ from files.uploads import deletion
 from gtapi.templatetags.amounts import ago
 from gtapi.templatetags.amounts import size as size_text
 from gtapi.text import pluralize
-from tenants.admin.base import LookedAtAdmin
+from tenants.admin.base import ReadOnlyAdmin
 from tenants.admin.theme import display, page_action
 
 if TYPE_CHECKING:
@@ -78,17 +78,17 @@ class DatasetFilter(_Dropdown):
 
 
 @admin.register(DatasetFile)
-class DatasetFileAdmin(LookedAtAdmin[DatasetFile]):
-    only_counted = True
+class DatasetFileAdmin(ReadOnlyAdmin[DatasetFile]):
+    count_only = True
     list_display = ("heading", "where", "state_cell", "size", "chunks", "uploaded")
     list_filter = (("tenant", RelatedDropdownFilter), DatasetFilter, StateFilter)
     list_select_related = ("file", "file__key", "requested_by", "dataset", "dataset__conversation", "tenant")
     search_fields = ("file__filename", "=file__id", "=dataset__id", "=file__sha256")
     search_help_text = "Name or id of a file, or its checksum"
-    when_empty = (
+    empty_text = (
         "Files come into a dataset when an operator drops them onto its page, or a client uploads them."
     )
-    filled_from = ("files_dataset", "Open the datasets")
+    empty_link = ("files_dataset", "Open the datasets")
     list_before_template = "admin/files/datasetfile/live.html"
     change_form_outer_before_template = "admin/files/datasetfile/page.html"
     actions = ("process_selected",)
@@ -121,7 +121,7 @@ class DatasetFileAdmin(LookedAtAdmin[DatasetFile]):
         ]
         return own + super().get_urls()
 
-    def shown(self, request: HttpRequest, dataset_file: DatasetFile) -> dict[str, Any]:
+    def detail_context(self, request: HttpRequest, dataset_file: DatasetFile) -> dict[str, Any]:
         return {
             "dataset_file": dataset_file,
             "state_html": states.cell(dataset_file),

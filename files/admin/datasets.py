@@ -26,13 +26,13 @@ from files.uploads.quotas import Quotas
 from gtapi.templatetags.amounts import ago, ahead
 from gtapi.templatetags.amounts import size as size_text
 from gtapi.text import pluralize
-from tenants.admin.base import ShownAdmin, TenantForm, TenantOwnedAdmin, badge
+from tenants.admin.base import DetailAdmin, TenantOwnedAdmin, TenantOwnedForm, badge
 from tenants.admin.theme import ActionVariant, display, page_action
 from tenants.admin.widgets import CheckRows
 from tenants.models import InferenceKey
 
 
-class DatasetForm(TenantForm[Dataset]):
+class DatasetForm(TenantOwnedForm[Dataset]):
     embedding = forms.ChoiceField(
         required=False,
         widget=UnfoldAdminSelectWidget,
@@ -94,13 +94,13 @@ SHOWN = 25
 
 
 @admin.register(Dataset)
-class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
+class DatasetAdmin(DetailAdmin[Dataset], TenantOwnedAdmin[Dataset]):
     form = DatasetForm
     list_display = ("heading", "tenant", "files", "size", "chunks", "search", "users", "last_used", "created")
     list_filter = (("tenant", RelatedDropdownFilter), "by_client")
     search_fields = ("name", "title", "=id")
     search_help_text = "Name or id"
-    when_empty = "A dataset holds documents that agents answer from. Make one, and drop files onto its page."
+    empty_text = "A dataset holds documents that agents answer from. Make one, and drop files onto its page."
     readonly_fields = ("id", "created_at", "last_active_at", "expires")
     actions_detail = ("search_page",)
     change_form_outer_before_template = "admin/files/dataset/overview.html"
@@ -164,7 +164,7 @@ class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
         ]
         return own + super().get_urls()
 
-    def shown(self, request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
+    def detail_context(self, request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
         """Return what the overview shows: figures, the index, who uses it and its newest files."""
         may_see = request.user.has_perm("files.view_datasetfile")
         return {
@@ -188,7 +188,7 @@ class DatasetAdmin(ShownAdmin[Dataset], TenantOwnedAdmin[Dataset]):
     def progress_view(self, request: HttpRequest, object_id: str) -> JsonResponse:
         """Say how far a dataset's files are; its page asks this while something is in work."""
         dataset = self.fetch(request, object_id, "view")
-        context = self.shown(request, dataset)
+        context = self.detail_context(request, dataset)
         rows = states.answer(context["dataset_files"])
         for row, dataset_file in zip(rows, context["dataset_files"], strict=True):
             row["row"] = render_to_string(

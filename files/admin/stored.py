@@ -15,7 +15,7 @@ from files.uploads import deletion
 from gtapi.templatetags.amounts import ago, ahead
 from gtapi.templatetags.amounts import size as size_text
 from gtapi.text import pluralize
-from tenants.admin.base import LookedAtAdmin
+from tenants.admin.base import ReadOnlyAdmin
 from tenants.admin.theme import display
 
 if TYPE_CHECKING:
@@ -38,17 +38,17 @@ class UseFilter(_Dropdown):
 
 
 @admin.register(File)
-class FileAdmin(LookedAtAdmin[File]):
-    only_counted = True
+class FileAdmin(ReadOnlyAdmin[File]):
+    count_only = True
     list_display = ("heading", "tenant", "size", "came_by", "dataset_file_count", "uploaded", "expires")
     list_filter = (("tenant", RelatedDropdownFilter), ("origin", ChoicesDropdownFilter), UseFilter)
     list_select_related = ("tenant", "key")
     search_fields = ("filename", "=id", "=sha256")
     search_help_text = "Name, id or checksum"
-    when_empty = (
+    empty_text = (
         "What operators and clients have uploaded takes room here, whether or not a dataset holds it."
     )
-    filled_from = ("files_dataset", "Open the datasets")
+    empty_link = ("files_dataset", "Open the datasets")
     change_form_outer_before_template = "admin/files/file/page.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[File]:
@@ -68,7 +68,7 @@ class FileAdmin(LookedAtAdmin[File]):
         ]
         return own + super().get_urls()
 
-    def shown(self, request: HttpRequest, file: File) -> dict[str, Any]:
+    def detail_context(self, request: HttpRequest, file: File) -> dict[str, Any]:
         if not request.user.has_perm("files.view_datasetfile"):
             return {"file": file}
         related = ("file", "file__key", "dataset", "dataset__conversation")

@@ -19,7 +19,7 @@ from gtapi.text import pluralize
 from inference.admin.diff import Names, differences
 from inference.models import Agent, AgentVersion, CatalogEntry
 from inference.parameters import RESERVED
-from tenants.admin.base import TenantForm, TenantOwnedAdmin, badge
+from tenants.admin.base import TenantOwnedAdmin, TenantOwnedForm, badge
 from tenants.admin.theme import ActionVariant, display, page_action
 from tenants.admin.widgets import CheckRows
 
@@ -75,7 +75,7 @@ class ParametersField(forms.JSONField):
         return super().has_changed(initial or {}, data)
 
 
-class AgentForm(TenantForm[Agent]):
+class AgentForm(TenantOwnedForm[Agent]):
     parameters = ParametersField(
         placeholder='{\n  "temperature": 0.2\n}',
         help_text="Defaults, used where the client says nothing.",
@@ -151,7 +151,7 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
     list_select_related = ("tenant", "catalog", "live")
     search_fields = ("name", "catalog__name")
     search_help_text = "Alias or catalog entry"
-    when_empty = (
+    empty_text = (
         "An agent is a model of the catalog with instructions and data, under a name that clients ask for."
     )
     readonly_fields = ("state",)

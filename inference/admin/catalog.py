@@ -16,7 +16,7 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, RelatedDropdownFilt
 from files.models import Dataset
 from inference.endpoints import ENDPOINTS
 from inference.models import Agent, Capability, CatalogEntry
-from tenants.admin.base import TenantForm, TenantOwnedAdmin, badge
+from tenants.admin.base import TenantOwnedAdmin, TenantOwnedForm, badge
 from tenants.admin.theme import display
 from tenants.admin.widgets import CheckRows
 
@@ -24,7 +24,7 @@ from tenants.admin.widgets import CheckRows
 USERS_SHOWN = 20
 
 
-class CatalogEntryForm(TenantForm[CatalogEntry]):
+class CatalogEntryForm(TenantOwnedForm[CatalogEntry]):
     capabilities = forms.MultipleChoiceField(choices=Capability.choices, widget=CheckRows(columns=2))
 
     class Meta:
@@ -74,10 +74,10 @@ class CatalogEntryAdmin(TenantOwnedAdmin[CatalogEntry]):
     list_select_related = ("tenant", "provider")
     search_fields = ("name", "model")
     search_help_text = "Public name or raw model id"
-    when_empty = (
+    empty_text = (
         "An entry publishes a provider's model under a name. The test of a provider lists its models."
     )
-    filled_from = ("inference_provider", "Open the providers")
+    empty_link = ("inference_provider", "Open the providers")
     readonly_fields = ("used_by",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CatalogEntry]:

@@ -17,7 +17,7 @@ from gtapi.templatetags.amounts import ago
 from inference.admin.transcript import Message, read
 from inference.chat import conversations
 from inference.models import Conversation, Item, Turn
-from tenants.admin.base import LookedAtAdmin, badge
+from tenants.admin.base import ReadOnlyAdmin, badge
 from tenants.admin.theme import display
 from tenants.admin.usage import KeyFilter, TenantFilter
 from tenants.models import UsageRecord
@@ -74,18 +74,18 @@ class Exchange:
 
 
 @admin.register(Conversation)
-class ConversationAdmin(LookedAtAdmin[Conversation]):
-    only_counted = True
+class ConversationAdmin(ReadOnlyAdmin[Conversation]):
+    count_only = True
     list_display = ("heading", "tenant_and_key", "turns_made", "last_activity", "created")
     list_filter = (TenantFilter, KeyFilter)
     list_select_related = ("tenant", "key")
     search_fields = ("=id", "=user")
     search_help_text = "Id, or an end user as the client named them"
-    when_empty = (
+    empty_text = (
         "A client begins one with POST /conversations, and goes on in it with the header X-GT-Conversation-Id. It "
         "needs a key with the scope conversations:write."
     )
-    filled_from = ("tenants_inferencekey", "Open the keys")
+    empty_link = ("tenants_inferencekey", "Open the keys")
     # Nothing is counted: there may be millions.
     paginator = InfinitePaginator
     show_full_result_count = False
@@ -108,7 +108,7 @@ class ConversationAdmin(LookedAtAdmin[Conversation]):
 
     # --- the page of one ------------------------------------------------------------------------------------
 
-    def shown(self, request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
+    def detail_context(self, request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
         turns = Paginator(Turn.objects.filter(conversation=conversation).order_by("number"), TURNS_A_PAGE)
         # A long thread opens at its end.
         page: Page[Turn] = turns.get_page(request.GET.get("turns") or turns.num_pages)

@@ -13,7 +13,7 @@ from unfold.paginator import InfinitePaginator
 from files.models import DatasetFile
 from gtapi.templatetags.amounts import ago
 from inference.models import Explanation
-from tenants.admin.base import LookedAtAdmin
+from tenants.admin.base import ReadOnlyAdmin
 from tenants.admin.theme import display
 from tenants.models import InferenceKey, Tenant, UsageRecord
 
@@ -27,18 +27,18 @@ GONE = {"heading": "", "text": None}
 
 
 @admin.register(Explanation)
-class ExplanationAdmin(LookedAtAdmin[Explanation]):
-    only_counted = True
+class ExplanationAdmin(ReadOnlyAdmin[Explanation]):
+    count_only = True
     list_display = ("when", "question", "model", "tenant", "given", "tokens")
     list_filter = (("tenant", RelatedDropdownFilter),)
     list_select_related = ("tenant",)
     search_fields = ("=request_id",)
     search_help_text = "Request id"
-    when_empty = (
+    empty_text = (
         "While a tenant has “Record explanations” on, the chunks that each answer from its data was given are kept "
         "here. It is on the tenant's page, under «Files and answers»."
     )
-    filled_from = ("tenants_tenant", "Open the tenants")
+    empty_link = ("tenants_tenant", "Open the tenants")
     paginator = InfinitePaginator
     show_full_result_count = False
     sortable_by = ()
@@ -78,7 +78,7 @@ class ExplanationAdmin(LookedAtAdmin[Explanation]):
             may_change_tenant=request.user.has_perm("tenants.change_tenant"),
         )
 
-    def shown(self, request: HttpRequest, explanation: Explanation) -> dict[str, Any]:
+    def detail_context(self, request: HttpRequest, explanation: Explanation) -> dict[str, Any]:
         return _shown(request, explanation)
 
     # --- columns --------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from django.utils import timezone
 from files.models import Dataset, DatasetGrant
 from gtapi.text import pluralize
 from inference.models import Agent, CatalogEntry, Grant, InferenceTarget
-from tenants.admin.base import TenantForm
+from tenants.admin.base import TenantOwnedForm
 from tenants.admin.widgets import CheckRows, RadioRows
 from tenants.models import InferenceKey
 from tenants.scopes import DEFAULT_PRESET, PRESETS, SCOPES
@@ -49,10 +49,10 @@ def _preset_choices() -> list[tuple[str, str]]:
     return [*((preset.slug, preset.label) for preset in PRESETS.values()), (CUSTOM, "Only the scopes below")]
 
 
-class KeyForm(TenantForm[InferenceKey]):
+class KeyForm(TenantOwnedForm[InferenceKey]):
     """Makes or changes a key; it is issued, and its grants are stored, by the admin."""
 
-    judged = frozenset({"tenant", "revoked_at"})
+    unique_fields = frozenset({"tenant", "revoked_at"})
 
     preset = forms.ChoiceField(
         choices=_preset_choices, initial=DEFAULT_PRESET, widget=RadioRows(), label="Kind of client"

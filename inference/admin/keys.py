@@ -89,7 +89,7 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
     list_select_related = ("tenant", "activity")
     search_fields = ("name", "public_id")
     search_help_text = "Name, or the start of a key"
-    when_empty = "A client needs a key. It can do what the key's scopes and names say, and nothing else."
+    empty_text = "A client needs a key. It can do what the key's scopes and names say, and nothing else."
     readonly_fields = ("state", "public_part", "created_at", "last_used")
     actions = ("revoke_selected",)
     actions_detail = ("usage_page", "sees_page", "rotate_page", "revoke_page")

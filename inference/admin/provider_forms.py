@@ -18,7 +18,7 @@ from unfold.widgets import (
 
 from inference.models import HEADER_NAME, Provider
 from inference.providers import ADAPTERS
-from tenants.admin.base import TenantForm
+from tenants.admin.base import TenantOwnedForm
 
 #: Rows for new headers that also work without JavaScript.
 BLANK_ROWS = 1
@@ -117,7 +117,7 @@ class HeadersField(forms.Field):
         return headers
 
 
-class ProviderForm(TenantForm[Provider]):
+class ProviderForm(TenantOwnedForm[Provider]):
     """A provider with write-only credentials. The kinds are those that have an adapter."""
 
     kind = forms.ChoiceField(choices=kinds, widget=UnfoldAdminSelectWidget)

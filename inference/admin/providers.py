@@ -69,7 +69,7 @@ class ProviderAdmin(TenantOwnedAdmin[Provider]):
     list_filter = (("tenant", RelatedDropdownFilter), KindFilter)
     search_fields = ("name", "base_url")
     search_help_text = "Name or base URL"
-    when_empty = "Add a provider to use its models. To try the gateway without one, choose the fake kind."
+    empty_text = "Add a provider to use its models. To try the gateway without one, choose the fake kind."
     actions_detail = ("test_page",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:

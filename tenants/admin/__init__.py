@@ -2,4 +2,4 @@
 
 from tenants.admin import accounts, tenants, usage
 
-__all__ = ["people", "tenants", "usage"]
+__all__ = ["accounts", "tenants", "usage"]

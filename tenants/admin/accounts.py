@@ -8,17 +8,17 @@ from django.contrib.auth.admin import UserAdmin as StockUserAdmin
 from django.contrib.auth.models import Group, User
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from tenants.admin.base import HoldingAdmin
+from tenants.admin.base import RowLockingAdmin
 
 if TYPE_CHECKING:
     _UserAdmin = StockUserAdmin[User]
     _GroupAdmin = StockGroupAdmin
 else:
 
-    class _UserAdmin(StockUserAdmin, HoldingAdmin):
+    class _UserAdmin(StockUserAdmin, RowLockingAdmin):
         """The stock account pages with the theme's widgets."""
 
-    class _GroupAdmin(StockGroupAdmin, HoldingAdmin):
+    class _GroupAdmin(StockGroupAdmin, RowLockingAdmin):
         """The stock group pages with the theme's widgets."""
 
 

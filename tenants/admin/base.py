@@ -48,7 +48,7 @@ def _without(nested: Iterable[Any], prefixes: tuple[str, ...]) -> list[Any]:
     return kept
 
 
-class HoldingAdmin(ModelAdmin[M]):
+class RowLockingAdmin(ModelAdmin[M]):
     """Holds a row from before its form reads it until it is saved.
 
     Saving writes every column: what a client or a worker wrote in between would be undone, and a row that they
@@ -72,14 +72,14 @@ class HoldingAdmin(ModelAdmin[M]):
             return super().changeform_view(request, object_id, form_url, extra_context)
 
 
-class GatewayAdmin(HoldingAdmin[M]):
+class GatewayAdmin(RowLockingAdmin[M]):
     """The base of every admin: it can show pages of its own in the theme's frame."""
 
     #: Whether a page that deletes what these rows hang under says their number alone.
-    only_counted = False
+    count_only = False
     #: What an empty list says of where its rows come from; the list that leads there, with what its link says.
-    when_empty = ""
-    filled_from: tuple[str, str] | None = None
+    empty_text = ""
+    empty_link: tuple[str, str] | None = None
     list_filter_submit = True
     warn_unsaved_form = True
     list_per_page = 50
@@ -94,9 +94,9 @@ class GatewayAdmin(HoldingAdmin[M]):
 
     def _next_page(self, request: HttpRequest) -> tuple[str, str] | None:
         """Return where an operator who finds the list empty may go on, and what the link says."""
-        if self.filled_from is None:
+        if self.empty_link is None:
             return None
-        page, label = self.filled_from
+        page, label = self.empty_link
         app, _, model = page.partition("_")
         if not request.user.has_perm(f"{app}.view_{model}"):
             return None
@@ -187,7 +187,7 @@ class GatewayAdmin(HoldingAdmin[M]):
         prefixes = tuple(
             f"{capfirst(meta.verbose_name)}: "
             for model, meta in names.items()
-            if model not in pages or getattr(pages[model], "only_counted", False)
+            if model not in pages or getattr(pages[model], "count_only", False)
         )
         return _without(deleted, prefixes), kept, lacking, protected
 
@@ -204,7 +204,7 @@ class GatewayAdmin(HoldingAdmin[M]):
         return HttpResponseRedirect(self.url_of(obj))
 
 
-class ShownAdmin(GatewayAdmin[M]):
+class DetailAdmin(GatewayAdmin[M]):
     """Objects whose page shows more of them than a form could."""
 
     def change_view(
@@ -215,15 +215,15 @@ class ShownAdmin(GatewayAdmin[M]):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         obj = self.get_object(request, unquote(object_id))
-        extra = self.shown(request, obj) if obj else {}
+        extra = self.detail_context(request, obj) if obj else {}
         return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
 
-    def shown(self, request: HttpRequest, obj: M) -> dict[str, Any]:
+    def detail_context(self, request: HttpRequest, obj: M) -> dict[str, Any]:
         """Return what the templates of the object's page show beside its form."""
         raise NotImplementedError
 
 
-class LookedAtAdmin(ShownAdmin[M]):
+class ReadOnlyAdmin(DetailAdmin[M]):
     """Rows that nobody types: their page shows them in its own way, and they can be deleted."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -236,13 +236,13 @@ class LookedAtAdmin(ShownAdmin[M]):
         return []
 
 
-class TenantForm(ModelForm[M]):
+class TenantOwnedForm(ModelForm[M]):
     """A form for an object whose tenant is fixed before the form is shown."""
 
     #: The tenant of a new object; set on the class that is made for a request.
     for_tenant: ClassVar[Tenant | None] = None
     #: No fields of the form, but parts of the rules that names are unique.
-    judged: ClassVar[frozenset[str]] = frozenset({"tenant"})
+    unique_fields: ClassVar[frozenset[str]] = frozenset({"tenant"})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -266,7 +266,7 @@ class TenantForm(ModelForm[M]):
 
     def _get_validation_exclusions(self) -> set[str]:
         exclusions: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
-        return exclusions - self.judged
+        return exclusions - self.unique_fields
 
 
 class TenantOwnedAdmin(GatewayAdmin[M]):

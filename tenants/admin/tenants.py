@@ -14,7 +14,7 @@ from unfold.contrib.filters.admin import BooleanRadioFilter
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from gtapi.templatetags.amounts import size as size_text
-from tenants.admin.base import ShownAdmin, badge
+from tenants.admin.base import DetailAdmin, badge
 from tenants.admin.base_urls import base_urls
 from tenants.admin.theme import ModelForm, display
 from tenants.models import HOST, InferenceKey, Tenant, normalise_host
@@ -155,13 +155,13 @@ def _counted(relation: str, only: Q | None = None) -> Subquery:
 
 
 @admin.register(Tenant)
-class TenantAdmin(ShownAdmin[Tenant]):
+class TenantAdmin(DetailAdmin[Tenant]):
     form = TenantForm
     list_display = ("heading", "state", "shown_hosts", "live_keys", "agents", "entries", "created_at")
     list_filter = (("active", BooleanRadioFilter),)
     search_fields = ("name", "slug", "hosts")
     search_help_text = "Name, slug or host"
-    when_empty = (
+    empty_text = (
         "A tenant is an organisation whose clients you serve. Providers, models, keys and data belong to one."
     )
     prepopulated_fields = {"slug": ("name",)}
@@ -206,7 +206,7 @@ class TenantAdmin(ShownAdmin[Tenant]):
             )
         return form
 
-    def shown(self, request: HttpRequest, tenant: Tenant) -> dict[str, Any]:
+    def detail_context(self, request: HttpRequest, tenant: Tenant) -> dict[str, Any]:
         return {"base_urls": base_urls(tenant, request)}
 
     @display(description="Tenant", ordering="name", header=True)

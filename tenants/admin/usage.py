@@ -154,11 +154,11 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
     list_filter = (PeriodFilter, StatusFilter, TenantFilter, BookedToFilter, ModelFilter)
     search_fields = ("request_id",)
     search_help_text = "Request id, file id or the start of a key"
-    when_empty = (
+    empty_text = (
         "Each request with a key is recorded here, answered or not. The list shows the last 7 days; its filters "
         "look further back."
     )
-    filled_from = ("tenants_inferencekey", "Open the keys")
+    empty_link = ("tenants_inferencekey", "Open the keys")
     # Nothing is counted, and nothing is sorted but by the index.
     paginator = InfinitePaginator
     show_full_result_count = False

@@ -15,12 +15,12 @@ OURS = {
     if isinstance(made, GatewayAdmin)
 }
 #: Lists that lead on when they are empty: to which one, and what the link says.
-LEADING = {page: made.filled_from for page, made in OURS.items() if made.filled_from}
+LEADING = {page: made.empty_link for page, made in OURS.items() if made.empty_link}
 
 
 def test_every_list_says_where_its_rows_come_from():
     assert len(OURS) == 11
-    assert [page for page, made in OURS.items() if not made.when_empty] == []
+    assert [page for page, made in OURS.items() if not made.empty_text] == []
 
 
 @pytest.mark.parametrize("page", OURS)
@@ -28,7 +28,7 @@ def test_an_empty_list_says_it(operator, page, monkeypatch):
     made = OURS[page]
     monkeypatch.setattr(type(made), "get_queryset", lambda self, request: self.model._default_manager.none())
     response = operator.get(url(f"{page}_changelist"))
-    assert made.when_empty in text(response)
+    assert made.empty_text in text(response)
     assert "yielded" not in text(response)
     if page in LEADING:
         leads, label = LEADING[page]
@@ -42,7 +42,7 @@ def test_it_leads_nobody_where_they_may_not_go(staff, page, monkeypatch):
     monkeypatch.setattr(type(made), "get_queryset", lambda self, request: self.model._default_manager.none())
     app, _, model = page.partition("_")
     response = staff(f"{app}.view_{model}").get(url(f"{page}_changelist"))
-    assert made.when_empty in text(response)
+    assert made.empty_text in text(response)
     assert LEADING[page][1] not in text(response)
 
 
