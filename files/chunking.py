@@ -1,8 +1,7 @@
-"""Sections of a document, cut into pieces that a search can find and a prompt can hold.
+"""Splits the sections of a document into chunks, the units of search.
 
-A section's text is cut into small spans at the most meaningful places: between rows of a table, paragraphs,
-lines, sentences, words. Neighbouring spans then make up pieces. Whatever the text is, the work grows with its
-length alone.
+A section's text is split into small spans at the most meaningful positions: between table rows, paragraphs, lines,
+sentences, words. Neighbouring spans then form chunks. The time that this takes depends on the text's length alone.
 """
 
 import re
@@ -10,30 +9,30 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from semchunk.semchunk import chunk
+from semchunk.semchunk import chunk as semchunk
 
 from files.extraction import Section
-from files.extraction.headings import BETWEEN
+from files.extraction.headings import SEPARATOR
 from gtapi.tokenizer import count_tokens
 
-#: Spans that a piece is made of, at least, so that it can be filled and overlap the one before.
-_SPANS_A_PIECE = 8
-#: Characters that are cut into spans at a time.
-_AT_ONCE = 10_000
-#: More characters than this a token has only in long runs of one; such a text is cut without being counted.
-_MOST_CHARACTERS = 24
-#: A section of fewer tokens than this is a heading and little else; it goes with what stands under it.
-_LITTLE = 24
-#: Largest share of a piece that the repeated head of a table may take.
-_MOST_OF_HEAD = 0.25
-#: From this share of a piece on, it rather ends with a paragraph than in the middle of the next.
+#: Spans per chunk at least, so that chunks can be filled and can overlap.
+_SPANS_PER_CHUNK = 8
+#: Characters that are split into spans at a time.
+_WINDOW = 10_000
+#: A token has more characters only in long runs of one character; such text is split without counting.
+_MAX_CHARACTERS = 24
+#: A section with fewer tokens is little more than a heading, and is joined with the section below it.
+_FEW_TOKENS = 24
+#: Share of a chunk that the repeated header of a table may take.
+_MAX_HEADER_SHARE = 0.25
+#: A chunk that is at least this full ends with a paragraph.
 _FULL_ENOUGH = 0.7
-_SEPARATOR = re.compile(r"\|(?: ?:?-+:? ?\|)+")
+_TABLE_SEPARATOR = re.compile(r"\|(?: ?:?-+:? ?\|)+")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch of one section: its ``tokens``, and the page and the heading that it stands under."""
+class TextChunk:
+    """A part of one section: its text, its ``tokens``, and its page and heading."""
 
     text: str
     tokens: int
@@ -43,158 +42,163 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A place in a text that is not cut any further, and the head of the table whose row it is."""
+    """A range of a text that is not split further; ``header`` is that of the table if it is a row."""
 
     start: int
     end: int
     tokens: int
-    head: str = ""
+    header: str = ""
 
 
-def pieces(sections: Sequence[Section], *, size: int = 400, overlap: int = 50) -> list[Piece]:
-    """Cut sections into pieces of at most ``size`` tokens, which begin with up to ``overlap`` of the one before.
+def split(sections: Sequence[Section], *, size: int = 400, overlap: int = 50) -> list[TextChunk]:
+    """Split sections into chunks of at most ``size`` tokens that overlap by up to ``overlap`` tokens.
 
-    No piece is empty or reaches over two sections, but for headings with nothing under them. A table's rows
-    repeat its head in each piece.
+    No chunk is empty or spans two sections, except that a section that is only a heading joins the one below it.
+    Each chunk of a table repeats the table's header.
     """
-    return [piece for section in _joined(sections) for piece in _cut(section, size, min(overlap, size // 2))]
+    return [
+        chunk for section in _joined(sections) for chunk in _split(section, size, min(overlap, size // 2))
+    ]
 
 
 def _joined(sections: Sequence[Section]) -> Iterator[Section]:
-    """Yield the sections; one that is little more than a heading is put before the first of those below it."""
+    """Yield the sections; one that is little more than a heading is prepended to the section below it."""
     waiting: Section | None = None
     for section in sections:
         if not section.text.strip():
             continue
         current = section
         if waiting:
-            below = section.page == waiting.page and section.heading.startswith(waiting.heading + BETWEEN)
-            if below:
+            is_below = section.page == waiting.page and section.heading.startswith(
+                waiting.heading + SEPARATOR
+            )
+            if is_below:
                 current = replace(section, text=f"{waiting.text}\n\n{section.text}")
             else:
                 yield waiting
-        little = (
-            bool(current.heading) and len(current.text) < 8 * _LITTLE and count_tokens(current.text) < _LITTLE
+        is_short = (
+            bool(current.heading)
+            and len(current.text) < 8 * _FEW_TOKENS
+            and count_tokens(current.text) < _FEW_TOKENS
         )
-        waiting = current if little else None
-        if not little:
+        waiting = current if is_short else None
+        if not is_short:
             yield current
     if waiting:
         yield waiting
 
 
-def _cut(section: Section, size: int, overlap: int) -> Iterator[Piece]:
+def _split(section: Section, size: int, overlap: int) -> Iterator[TextChunk]:
     text = section.text.strip()
-    if len(text) <= size * _MOST_CHARACTERS:
+    if len(text) <= size * _MAX_CHARACTERS:
         tokens = count_tokens(text)
         if tokens <= size:
-            yield Piece(text, tokens, section.page, section.heading)
+            yield TextChunk(text, tokens, section.page, section.heading)
             return
     spans = list(_spans(text, size))
     start = 0
     while start < len(spans):
-        end, cut, tokens = _filled(text, spans, start, size)
-        yield Piece(cut, tokens, section.page, section.heading)
+        end, chunk_text, tokens = _fill(text, spans, start, size)
+        yield TextChunk(chunk_text, tokens, section.page, section.heading)
         if end == len(spans):
             break
-        start = _stepped_back(spans, start, end, overlap)
+        start = _next_start(spans, start, end, overlap)
 
 
-def _filled(text: str, spans: list[_Span], start: int, size: int) -> tuple[int, str, int]:
-    """Return where a piece from the span ``start`` on ends, its text and its tokens."""
-    head = spans[start].head
-    room = size - (count_tokens(head) + 1 if head else 0)
+def _fill(text: str, spans: list[_Span], start: int, size: int) -> tuple[int, str, int]:
+    """Return the end of a chunk that begins with the span ``start``, its text and its tokens."""
+    header = spans[start].header
+    budget = size - (count_tokens(header) + 1 if header else 0)
     end = start
     used = 0
-    rounded = 0
-    while end < len(spans) and (end == start or used + spans[end].tokens <= room):
+    paragraph_end = 0
+    while end < len(spans) and (end == start or used + spans[end].tokens <= budget):
         used += spans[end].tokens
         end += 1
-        closes = end < len(spans) and "\n\n" in text[spans[end - 1].end : spans[end].start]
-        if closes and used >= room * _FULL_ENOUGH:
-            rounded = end
-    if end < len(spans) and rounded:
-        end = rounded
+        ends_paragraph = end < len(spans) and "\n\n" in text[spans[end - 1].end : spans[end].start]
+        if ends_paragraph and used >= budget * _FULL_ENOUGH:
+            paragraph_end = end
+    if end < len(spans) and paragraph_end:
+        end = paragraph_end
     while True:
-        cut = text[spans[start].start : spans[end - 1].end]
-        cut = f"{head}\n{cut}" if head else cut
-        tokens = count_tokens(cut)
+        chunk_text = text[spans[start].start : spans[end - 1].end]
+        chunk_text = f"{header}\n{chunk_text}" if header else chunk_text
+        tokens = count_tokens(chunk_text)
         if tokens <= size or end == start + 1:
-            return end, cut, tokens
+            return end, chunk_text, tokens
         end -= 1
 
 
-def _stepped_back(spans: list[_Span], start: int, end: int, overlap: int) -> int:
-    """Return the span that the next piece begins with: rows of a table are not said twice."""
-    again = end
-    while again - 1 > start and not spans[again - 1].head:
-        overlap -= spans[again - 1].tokens
+def _next_start(spans: list[_Span], start: int, end: int, overlap: int) -> int:
+    """Return the span that the next chunk begins with, so that they overlap; table rows are not repeated."""
+    first = end
+    while first - 1 > start and not spans[first - 1].header:
+        overlap -= spans[first - 1].tokens
         if overlap < 0:
             break
-        again -= 1
-    return again
+        first -= 1
+    return first
 
 
 def _spans(text: str, size: int) -> Iterator[_Span]:
-    most = max(8, size // _SPANS_A_PIECE)
-    for start, end, head in _blocks(text):
-        if head and end - start <= most * _MOST_CHARACTERS and _fits(head, size):
+    max_tokens = max(8, size // _SPANS_PER_CHUNK)
+    for start, end, header in _blocks(text):
+        if header and end - start <= max_tokens * _MAX_CHARACTERS and _fits(header, size):
             tokens = count_tokens(text[start:end]) + 1
-            if tokens <= size * (1 - _MOST_OF_HEAD):
-                yield _Span(start, end, tokens, head)
+            if tokens <= size * (1 - _MAX_HEADER_SHARE):
+                yield _Span(start, end, tokens, header)
                 continue
-        for part in _parts(text, start, end):
-            for first, last in _places(text[slice(*part)], most):
-                yield _Span(
-                    part[0] + first, part[0] + last, count_tokens(text[part[0] + first : part[0] + last])
-                )
+        for window_start, window_end in _windows(text, start, end):
+            for first, last in _ranges(text[window_start:window_end], max_tokens):
+                span = window_start + first, window_start + last
+                yield _Span(*span, count_tokens(text[slice(*span)]))
 
 
 @lru_cache(maxsize=64)
-def _fits(head: str, size: int) -> bool:
-    """Whether the head of a table is short enough to be said in each piece."""
-    return len(head) <= size * _MOST_CHARACTERS and count_tokens(head) <= size * _MOST_OF_HEAD
+def _fits(header: str, size: int) -> bool:
+    """Return whether the header of a table is short enough to be repeated in each chunk."""
+    return len(header) <= size * _MAX_CHARACTERS and count_tokens(header) <= size * _MAX_HEADER_SHARE
 
 
 def _blocks(text: str) -> Iterator[tuple[int, int, str]]:
-    """Yield the stretches of a text: rows of a table with its head, and what is between tables, with none."""
-    start = at = 0
-    head = ""
+    """Yield the ranges of a text: table rows with the table's header, and the text between tables without one."""
+    start = position = 0
+    header = ""
     before = ""
     for line in text.splitlines(keepends=True):
         stripped = line.strip()
         if not stripped.startswith("|"):
-            head = ""
-        elif head:
-            yield at, at + len(line.rstrip()), head
-            start = at + len(line)
-        elif before.startswith("|") and _SEPARATOR.fullmatch(stripped):
-            head = f"{before}\n{stripped}"
-            if text[start:at].strip():
-                yield start, at + len(line.rstrip()), ""
-            start = at + len(line)
+            header = ""
+        elif header:
+            yield position, position + len(line.rstrip()), header
+            start = position + len(line)
+        elif before.startswith("|") and _TABLE_SEPARATOR.fullmatch(stripped):
+            header = f"{before}\n{stripped}"
+            if text[start:position].strip():
+                yield start, position + len(line.rstrip()), ""
+            start = position + len(line)
         before = stripped
-        at += len(line)
+        position += len(line)
     if text[start:].strip():
         yield start, len(text), ""
 
 
-def _parts(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield a stretch in parts of bounded length, which end between paragraphs, lines or words where they can."""
-    while end - start > _AT_ONCE:
-        window = text[start + _AT_ONCE // 2 : start + _AT_ONCE]
-        found = max(window.rfind("\n\n"), 0) or max(window.rfind("\n"), 0) or max(window.rfind(" "), 0)
-        cut = start + _AT_ONCE // 2 + found if found else start + _AT_ONCE
+def _windows(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield a range in parts of bounded length, which end between paragraphs, lines or words if possible."""
+    while end - start > _WINDOW:
+        half = text[start + _WINDOW // 2 : start + _WINDOW]
+        offset = max(half.rfind("\n\n"), 0) or max(half.rfind("\n"), 0) or max(half.rfind(" "), 0)
+        cut = start + _WINDOW // 2 + offset if offset else start + _WINDOW
         yield start, cut
         start = cut
     yield start, end
 
 
-def _places(text: str, most: int) -> list[tuple[int, int]]:
-    _, places = chunk(text, most, _counter(most), memoize=False, offsets=True)
-    return places  # type: ignore[return-value] # its overloads do not tell that offsets were asked for
+def _ranges(text: str, max_tokens: int) -> list[tuple[int, int]]:
+    _, ranges = semchunk(text, max_tokens, _counter(max_tokens), memoize=False, offsets=True)
+    return ranges  # type: ignore[return-value] # its overloads ignore the argument `offsets`
 
 
-def _counter(most: int) -> Callable[[str], int]:
-    """Return what counts tokens, as far as it matters whether they are more than ``most``."""
-    return lambda text: count_tokens(text) if len(text) <= most * _MOST_CHARACTERS else most + 1
+def _counter(max_tokens: int) -> Callable[[str], int]:
+    """Return a function that counts tokens, exactly if there are at most ``max_tokens``."""
+    return lambda text: count_tokens(text) if len(text) <= max_tokens * _MAX_CHARACTERS else max_tokens + 1

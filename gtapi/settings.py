@@ -315,10 +315,16 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 1,
     "socket_keepalive": True,
 }
-#: Ingestion is slow and has a separate queue, so that it does not delay other tasks.
-CELERY_TASK_ROUTES = {"files.tasks.ingest": {"queue": "ingest"}}
+#: Ingestion is slow and has separate queues, so that it does not delay other tasks, nor OCR other files.
+CELERY_TASK_ROUTES = {"files.tasks.ingest": {"queue": "ingest"}, "files.tasks.ocr": {"queue": "ocr"}}
 CELERY_BEAT_SCHEDULE = {
-    "ingest-what-waits": {"task": "files.tasks.ingest", "schedule": 2.0, "options": {"expires": 10}},
+    "ingest": {"task": "files.tasks.ingest", "schedule": 2.0, "options": {"expires": 10}},
+    "wake-ocr": {"task": "files.tasks.wake_ocr", "schedule": 2.0, "options": {"expires": 10}},
+    "check-ocr-worker": {
+        "task": "files.tasks.check_ocr_worker",
+        "schedule": 600.0,
+        "options": {"expires": 300},
+    },
     "sweep-uploads": {"task": "files.tasks.sweep_uploads", "schedule": 600.0, "options": {"expires": 300}},
     "index-vectors": {"task": "files.tasks.index_vectors", "schedule": 60.0, "options": {"expires": 50}},
     "drain-usage": {"task": "tenants.tasks.drain_usage", "schedule": 1.0, "options": {"expires": 5}},

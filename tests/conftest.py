@@ -24,7 +24,7 @@ from xdist.scheduler import LoadScopeScheduling  # noqa: E402
 
 from files.models import DatasetFile  # noqa: E402
 from tests import answers, factories  # noqa: E402
-from tests.gateway import GatewayProcess, IngestProcess, WorkerProcess  # noqa: E402
+from tests.gateway import GatewayProcess, IngestProcess, OCRProcess, WorkerProcess  # noqa: E402
 from tests.upstream import Upstream  # noqa: E402
 
 #: Passwords of tests need no protection: half a second each. Whoever checks one goes by the number that is in its hash.
@@ -59,12 +59,13 @@ LONG = (*MODELS, "tests/stack")
 
 
 def pytest_collection_modifyitems(items) -> None:
-    def turn(item) -> tuple[bool, bool, bool]:
-        # Those that want the worker of `ingest` follow each other: it is stopped for every other one.
+    def turn(item) -> tuple[bool, bool, bool, bool]:
+        # Tests that use the workers of `ingest` and `ocr` are consecutive: other tests stop them.
         return (
             not item.nodeid.startswith(LONG),
             not item.nodeid.startswith(INGESTING),
             "ingest" not in item.fixturenames,
+            "ocr" not in item.fixturenames,
         )
 
     items.sort(key=turn)
@@ -135,21 +136,29 @@ def worker(database) -> Iterator[WorkerProcess]:
 
 @pytest.fixture(scope="session")
 def ingest_worker(worker) -> Iterator[IngestProcess]:
-    """The worker of `ingest`, started by the first test that wants it."""
-    made = IngestProcess()
-    _ingest_workers.append(made)
-    yield made
-    made.stop()
+    """The worker of the queue `ingest`, started by the first test that needs it."""
+    ingest = _file_workers["ingest"] = IngestProcess()
+    yield ingest
+    ingest.stop()
 
 
-_ingest_workers: list[IngestProcess] = []
+@pytest.fixture(scope="session")
+def ocr_worker(worker) -> Iterator[OCRProcess]:
+    """The worker of the queue `ocr`, started by the first test that needs it."""
+    ocr = _file_workers["ocr"] = OCRProcess()
+    yield ocr
+    ocr.stop()
+
+
+#: The workers that process files, by the fixture that runs them.
+_file_workers: dict[str, IngestProcess] = {}
 
 
 @pytest.fixture
 def ingest(ingest_worker) -> IngestProcess:
-    """A worker that makes uploaded files ready, kept for the tests that follow each other; beat wakes it, too."""
+    """A worker that processes uploaded files, shared by consecutive tests; beat wakes it, too."""
     if not ingest_worker.is_running():
-        # What other tests have left to be done is nothing that this one should wait for.
+        # Unfinished files of other tests would delay those of this one.
         DatasetFile.objects.filter(state__in=["uploaded", "processing"]).update(
             state="cancelled", lease=None, lease_until=None, retry_at=None
         )
@@ -158,11 +167,20 @@ def ingest(ingest_worker) -> IngestProcess:
     return ingest_worker
 
 
+@pytest.fixture
+def ocr(ingest, ocr_worker) -> OCRProcess:
+    """A worker that processes the files that need OCR, next to that of `ingest`."""
+    if not ocr_worker.is_running():
+        ocr_worker.start()
+        ocr_worker.wait_ready()
+    return ocr_worker
+
+
 @pytest.fixture(autouse=True)
-def _nobody_ingests(request) -> None:
-    """Where a test does not ask for the worker, files stay as they were uploaded."""
-    if "ingest" not in request.fixturenames:
-        for running in _ingest_workers:
+def _stop_unused_file_workers(request) -> None:
+    """Without these fixtures files stay as they were uploaded, or in the queue for OCR."""
+    for fixture, running in _file_workers.items():
+        if fixture not in request.fixturenames:
             running.stop()
 
 

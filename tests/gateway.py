@@ -87,15 +87,19 @@ class WorkerProcess(ManagedProcess):
 
 
 class IngestProcess(ManagedProcess):
-    """Celery's worker for files, with two processes; a lease is short, so that a killed one is soon replaced."""
+    """A Celery worker of the queue `ingest`; its leases are short, so that a killed one is soon replaced."""
 
-    def __init__(self, name: str = "ingest", **variables: str) -> None:
+    queue, processes = "ingest", 2
+
+    def __init__(self, name: str = "", **variables: str) -> None:
+        name = name or self.queue
         super().__init__(name, environment.LOGS / f"{name}.log")
         self.variables = variables
 
     def command(self) -> list[str]:
         return [
-            sys.executable, "-m", "celery", "--app", "gtapi", "worker", "--queues", "ingest", "--concurrency", "2",
+            sys.executable, "-m", "celery", "--app", "gtapi", "worker",
+            "--queues", self.queue, "--concurrency", str(self.processes),
             "--hostname", f"{self.name}@%h", "--without-mingle", "--without-gossip", "--loglevel", "INFO",
         ]  # fmt: skip
 
@@ -107,10 +111,16 @@ class IngestProcess(ManagedProcess):
         return "ready." in self.log_tail(10**6)
 
     def pool(self) -> list[int]:
-        """The processes that do the work."""
+        """The ids of its worker processes."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(child) for child in children.split()]
 
     def said(self) -> str:
         """What its processes wrote to their log."""
         return Path(self.log).read_text(errors="replace")
+
+
+class OCRProcess(IngestProcess):
+    """A Celery worker of the queue `ocr`."""
+
+    queue, processes = "ocr", 1

@@ -20,12 +20,13 @@ from django.conf import settings  # noqa: E402
 settings.configure(
     EXTRACTION_SECONDS=30,
     EXTRACTION_DEADLINE_SECONDS=90.0,
+    OCR_SECONDS=120,
     EXTRACTION_MEMORY_BYTES=1536 * 1024 * 1024,
     EXTRACTION_MAX_CHARACTERS=10_000_000,
     EXTRACTION_TEMP_DIR=None,
 )
 
-from files.chunking import pieces  # noqa: E402
+from files.chunking import split  # noqa: E402
 from files.extraction import extract  # noqa: E402
 from tests.files import sample_files  # noqa: E402
 
@@ -56,7 +57,7 @@ def processor_seconds() -> float:
 
 def main() -> None:
     print("| file | KiB | extraction, CPU ms | chunking, CPU ms | chunks |\n|---|---|---|---|---|")
-    pieces([])
+    split([])
     with tempfile.TemporaryDirectory() as folder:
         for name, (what, data) in FILES.items():
             path = Path(folder) / name
@@ -66,7 +67,7 @@ def main() -> None:
                 before = processor_seconds()
                 sections = extract(path, name, "").sections
                 between = processor_seconds()
-                made = pieces(sections)
+                chunks = split(sections)
                 read.append(between - before)
                 cut.append(processor_seconds() - between)
             cells = [
@@ -74,7 +75,7 @@ def main() -> None:
                 f"{len(data) / 1024:.0f}",
                 *(f"{1000 * statistics.median(m):.0f}" for m in (read, cut)),
             ]
-            print(f"| {' | '.join(cells)} | {len(made)} |", flush=True)
+            print(f"| {' | '.join(cells)} | {len(chunks)} |", flush=True)
     print(f"\nPython {sys.version.split()[0]}, {time.strftime('%Y-%m-%d')}, median of {ROUNDS}")
 
 

@@ -16,8 +16,8 @@ from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 
 from files.admin import downloads, states
 from files.admin.metrics import WORKING
-from files.ingestion.claims import ATTEMPTS, WORKER_DEATHS
-from files.ingestion.reprocess import process_again
+from files.ingestion.claims import MAX_ATTEMPTS, MAX_WORKER_DEATHS
+from files.ingestion.reprocess import reprocess
 from files.models import Chunk, Dataset, DatasetFile
 from files.uploads import deletion
 from gtapi.templatetags.amounts import ago
@@ -128,8 +128,8 @@ class DatasetFileAdmin(ReadOnlyAdmin[DatasetFile]):
             "steps": states.steps(dataset_file),
             "size": size_text(dataset_file.file.bytes),
             "took": _took(dataset_file),
-            "most_attempts": ATTEMPTS,
-            "most_deaths": WORKER_DEATHS,
+            "most_attempts": MAX_ATTEMPTS,
+            "most_deaths": MAX_WORKER_DEATHS,
             "elsewhere": list(
                 DatasetFile.objects.filter(file=dataset_file.file_id)
                 .exclude(pk=dataset_file.pk)
@@ -206,9 +206,7 @@ class DatasetFileAdmin(ReadOnlyAdmin[DatasetFile]):
 
     def _processed(self, request: HttpRequest, dataset_files: list[DatasetFile]) -> None:
         one = DatasetFile.objects.filter
-        begun = [
-            dataset_file for dataset_file in dataset_files if process_again(one(pk=dataset_file.pk), None)
-        ]
+        begun = [dataset_file for dataset_file in dataset_files if reprocess(one(pk=dataset_file.pk), None)]
         for dataset_file in begun:
             self.log_change(request, dataset_file, "Had it processed again.")
         said = f"{pluralize(len(begun), 'file')} to be processed again."

@@ -18,7 +18,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from files.admin import search, states, uploads
 from files.admin.metrics import summary, summary_of_each
-from files.ingestion.reprocess import process_again
+from files.ingestion.reprocess import reprocess
 from files.ingestion.wakeup import wake
 from files.models import ChunkVector, Dataset, DatasetFile, DatasetGrant
 from files.uploads import deletion
@@ -273,7 +273,7 @@ class DatasetAdmin(DetailAdmin[Dataset], TenantOwnedAdmin[Dataset]):
         failed = summary(dataset).failed
         if request.method == "POST":
             dataset_files = dataset.dataset_files.filter(state=DatasetFile.State.FAILED)
-            begun = process_again(dataset_files, None)
+            begun = reprocess(dataset_files, None)
             self.log_change(request, dataset, f"Had {pluralize(begun, 'failed file')} processed again.")
             said = f"{pluralize(begun, 'file')} to be processed again."
             self.message_user(request, said, "SUCCESS" if begun else "WARNING")

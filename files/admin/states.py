@@ -50,7 +50,7 @@ def note(dataset_file: DatasetFile) -> str:
     if dataset_file.retry_at and dataset_file.retry_at > timezone.now():
         return "to be tried again"
     if dataset_file.needs_ocr and dataset_file.lease is None:
-        return "waits for its turn among scans"
+        return "queued for OCR"
     return f"{STAGES.get(dataset_file.stage, 'Starting')} · {dataset_file.progress} %"
 
 

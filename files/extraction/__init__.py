@@ -1,39 +1,42 @@
-"""Text out of files that nobody vouches for.
+"""Text extraction from untrusted documents.
 
-``extract`` reads a file in a process of its own, with limits, no network and none of the gateway's secrets. What
-works there is ``files.extraction.__main__``, without Django; a format is a small module and a line in
-``files.extraction.formats``.
+``extract`` reads a document in a child process with resource limits, without network and without the gateway's
+secrets. The child runs ``files.extraction.__main__``, which does not import Django. Each format is a module and a
+row in ``files.extraction.formats``.
 """
 
 from pathlib import Path
+from threading import Event
 
-from files.extraction.detection import ending_of, sniff_file
-from files.extraction.sections import Extracted, ExtractionError, GoesOn, Interrupted, Section
+from files.extraction.detection import sniff_file, suffix_of
+from files.extraction.sections import Cancelled, Extracted, ExtractionError, NeedsOCR, Section
 
-__all__ = ["Extracted", "ExtractionError", "Interrupted", "Section", "extract", "kind"]
+__all__ = ["Cancelled", "Extracted", "ExtractionError", "NeedsOCR", "Section", "extract", "kind"]
 
 
 def kind(path: Path, filename: str, content_type: str) -> str:
-    """Say how a file is to be read: ``audio`` is transcribed, of a ``document`` the text is extracted.
+    """Return ``audio`` for a recording, which is transcribed, or ``document``, whose text is extracted.
 
-    Its content decides, then the ending of its name, then what the client declared. Only the file's beginning is
-    looked at, and the kinds of an MP4's tracks, so this is cheap and safe; ``extract`` may still find that it
-    cannot be read.
+    The content decides, then the file name's suffix, then the declared content type. Only the beginning of the file
+    and the track types of an MP4 are read, so this is cheap and safe; ``extract`` may still reject the file.
 
     Raises:
         ExtractionError: empty_file, unsupported_file.
     """
-    return "audio" if sniff_file(path, ending_of(filename), content_type) == "audio" else "document"
+    return "audio" if sniff_file(path, suffix_of(filename), content_type) == "audio" else "document"
 
 
-def extract(path: Path, filename: str, content_type: str, goes_on: GoesOn = lambda _: True) -> Extracted:
-    """Return the text of a document; blocks for seconds, and for minutes at most, so call it in a thread.
+def extract(
+    path: Path, filename: str, content_type: str, *, ocr: bool = True, cancelled: Event | None = None
+) -> Extracted:
+    """Return the text of a document. Blocks for seconds, with OCR for minutes, so call it in a thread.
 
     Raises:
-        ExtractionError: see its ``code`` and whether it is ``transient``.
-        Interrupted: ``goes_on`` said no.
+        ExtractionError: see its ``code``, and ``transient``.
+        NeedsOCR: ``ocr`` is false, and the document has pages or images that need it.
+        Cancelled: ``cancelled`` was set.
     """
-    # What starts the process is for Django's side alone, and the process imports this package, too.
+    # Imported here because the child process imports this package too, and only the parent needs this module.
     from files.extraction.subprocess_runner import read
 
-    return read(path, filename, content_type, goes_on)
+    return read(path, filename, content_type, ocr=ocr, cancelled=cancelled or Event())

@@ -1,7 +1,7 @@
-"""``python -m files.extraction``: read one file, say what is in it as JSON on stdout, and end.
+"""The child process that extracts one document: ``python -m files.extraction REQUEST``.
 
-Its only argument says in JSON which file, and the limits. Nothing here imports Django, which would cost more time
-than most files do.
+REQUEST is JSON with the document's path and the limits; the result is written to stdout as JSON. Nothing here
+imports Django, which would take longer than most documents do.
 """
 
 import os
@@ -16,76 +16,79 @@ from files.extraction.detection import detect
 from files.extraction.formats import extractor
 from files.extraction.limits import Limits
 from files.extraction.sandbox import confine
-from files.extraction.sections import ExtractionError, Omission
+from files.extraction.sections import ExtractionError, NeedsOCR, Omission, StartOCR
 from gtapi.stack.process import die_with_parent
+
+JSON = dict[str, Any]
 
 
 def main() -> None:
-    asked = orjson.loads(sys.argv[1])
-    answer = _take_stdout()
-    limits = Limits(**asked["limits"])
-    limits.impose(asked["began"])
-    os.chdir(asked["folder"])
-    confine(Path(asked["path"]), Path(asked["folder"]))
-    die_with_parent()  # after what changes its user, which would undo it
-    if os.getppid() != asked["parent"]:
+    request = orjson.loads(sys.argv[1])
+    result_descriptor = _take_stdout()
+    limits = Limits(**request["limits"])
+    limits.impose(request["started_at"])
+    os.chdir(request["folder"])
+    confine(Path(request["path"]), Path(request["folder"]))
+    die_with_parent()  # after the change of user, which would undo it
+    if os.getppid() != request["parent"]:
         return
-    with os.fdopen(answer, "wb") as out:
-        out.write(orjson.dumps(_answer(Path(asked["path"]), asked["ending"], asked["content_type"], limits)))
+    with os.fdopen(result_descriptor, "wb") as out:
+        out.write(orjson.dumps(_result(request, limits)))
 
 
 def _take_stdout() -> int:
-    """Return where the answer goes, and have everything else that is printed go nowhere."""
-    answer = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
-    return answer
+    """Return a descriptor of stdout, and send everything that libraries print to /dev/null."""
+    descriptor = os.dup(1)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+    return descriptor
 
 
-def _answer(path: Path, ending: str, content_type: str, limits: Limits) -> dict[str, Any]:
+def _result(request: JSON, limits: Limits) -> JSON:
     try:
-        found, warning = _read(path, ending, content_type, limits)
-    except ExtractionError as error:
-        refusal = error
+        return _read(request, limits)
+    except NeedsOCR:
+        return {"needs_ocr": True}
+    except ExtractionError as extraction_error:
+        error = extraction_error
     except (MemoryError, RecursionError):
-        refusal = ExtractionError("file_too_complex")
+        error = ExtractionError("file_too_complex")
     except OSError:
-        raise  # the file could not be opened, which is not its own fault
-    except Exception:  # noqa: BLE001 - whatever a parser stumbles over is the file's fault
-        refusal = ExtractionError("broken_file")
-    except BaseException as error:
-        # The library's panics, which are no Exceptions.
-        if type(error).__name__ != "PanicException":
+        raise  # the file could not be opened, which is not the document's fault
+    except Exception:  # noqa: BLE001 - any exception of a parser is the document's fault
+        error = ExtractionError("broken_file")
+    except BaseException as unknown:
+        # Panics of the Rust library do not derive from Exception.
+        if type(unknown).__name__ != "PanicException":
             raise
-        refusal = ExtractionError("broken_file")
-    else:
-        return {"sections": found, "warning": warning}
-    return {"code": refusal.code, "message": refusal.message}
+        error = ExtractionError("broken_file")
+    return {"code": error.code, "message": error.message}
 
 
-def _read(
-    path: Path, ending: str, content_type: str, limits: Limits
-) -> tuple[list[tuple[str, int | None, str]], str]:
-    name = detect(path, ending, content_type)
-    found: list[tuple[str, int | None, str]] = []
+def _read(request: JSON, limits: Limits) -> JSON:
+    path = Path(request["path"])
+    format_name = detect(path, request["suffix"], request["content_type"])
+    sections: list[tuple[str, int | None, str]] = []
     warning = ""
-    room = limits.characters
-    for section in extractor(name)(path, name):
-        if isinstance(section, Omission):
-            warning = section.warning
+    characters_left = limits.characters
+    for item in extractor(format_name)(path, format_name):
+        if isinstance(item, StartOCR):
+            if not request["ocr"]:
+                raise NeedsOCR
             continue
-        text = cleaning.clean(section.text)
+        if isinstance(item, Omission):
+            warning = item.warning
+            continue
+        text = cleaning.clean(item.text)
         if text:
-            found.append((text, section.page, cleaning.clean_line(section.heading)))
-            room -= len(text)
-        if room < 0 or len(found) > limits.sections:
-            raise ExtractionError(
-                "file_too_complex", "The file holds more text or more headings than is allowed."
-            )
-    if not found:
+            sections.append((text, item.page, cleaning.clean_line(item.heading)))
+            characters_left -= len(text)
+        if characters_left < 0 or len(sections) > limits.sections:
+            raise ExtractionError("file_too_complex", "The file has more text or headings than allowed.")
+    if not sections:
         raise ExtractionError("no_text")
-    return found, warning
+    return {"sections": sections, "warning": warning}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a file is: by its content first, then by its name's ending, then by the type that was declared."""
+"""Detects a file's format: from its content, then its name's suffix, then the declared content type."""
 
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -7,8 +7,8 @@ from typing import BinaryIO
 from files.extraction.mp4 import tracks
 from files.extraction.sections import ExtractionError
 
-#: Bytes that tell what a file is, at its very beginning.
-BEGINNINGS = {
+#: Signatures at the beginning of a file, and the format of each.
+SIGNATURES = {
     b"{\\rtf": "rtf",
     b"PK\x03\x04": "zip",
     b"PK\x05\x06": "zip",
@@ -22,8 +22,8 @@ BEGINNINGS = {
     b"ID3": "audio",
     b"fLaC": "audio",
 }
-#: What is read by the words that only text can hold, where nothing above fits.
-ENDINGS = {
+#: Formats of text by suffix, which decides if no signature matches.
+SUFFIXES = {
     ".html": "html",
     ".htm": "html",
     ".xhtml": "html",
@@ -40,7 +40,7 @@ ENDINGS = {
     ".rst": "rst",
     ".eml": "email",
 }
-TYPES = {
+CONTENT_TYPES = {
     "text/html": "html",
     "application/xhtml+xml": "html",
     "text/markdown": "markdown",
@@ -49,20 +49,20 @@ TYPES = {
     "application/json": "json",
     "message/rfc822": "email",
 }
-#: Text in Unicode's wider forms, whose NUL characters are no sign of a binary.
+#: Byte order marks of UTF-16 and UTF-32, in which NUL bytes do not mean a binary file.
 _WIDE = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 _ARCHIVES = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07")
 _PROGRAMS = (b"\x7fELF", b"MZ", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\0asm")
 _HTML = (b"<!doctype html", b"<html")
-#: Bytes of the beginning: more than a frame of AAC can have.
-_LOOKED_AT = 8192
-#: Tracks of an MP4 that say what it is; others are subtitles, chapters and the like.
-_TOLD_APART = {b"soun", b"vide"}
-#: Share of control characters from which on it is no text; compressed data has a tenth.
-_TOO_MANY_CONTROLS = 0.03
-_CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\b\x1b")) + b"\x7f"
-#: Words of an Office file's list of its parts, and what they say that it is.
-_PARTS = {
+#: Bytes that are read for detection: more than an AAC frame has.
+_SNIFFED = 8192
+#: Track types of an MP4 that decide; others are subtitles, chapters and the like.
+_AUDIO_OR_VIDEO = {b"soun", b"vide"}
+#: Share of control characters above which a file is binary; compressed data have a tenth.
+_MAX_CONTROLS = 0.03
+_CONTROLS = [bytes([code]) for code in (set(range(32)) - set(b"\t\n\v\f\r\b\x1b")) | {0x7F}]
+#: Content types of an Office file's main part, and the format that each means.
+_OFFICE_PARTS = {
     b"wordprocessingml.document.main": "docx",
     b"ms-word.document.macroEnabled.main": "docx",
     b"presentationml.presentation.main": "pptx",
@@ -71,46 +71,44 @@ _PARTS = {
     b"spreadsheetml.sheet.main": "xlsx",
     b"ms-excel.sheet.macroEnabled.main": "xlsx",
 }
-_LIST_OF_PARTS = "[Content_Types].xml"
-_LONGEST_LIST = 4 * 1024 * 1024
-#: Bytes that the members of a zip archive may have together, and how many times its own size they may be.
-MOST_UNPACKED = 1024 * 1024 * 1024
-MOST_PACKED = 100
+_PARTS_LIST = "[Content_Types].xml"
+_MAX_PARTS_LIST = 4 * 1024 * 1024
+#: Bytes that the members of a zip archive may have uncompressed, and how many times its size they may be.
+MAX_UNCOMPRESSED = 1024 * 1024 * 1024
+MAX_RATIO = 100
 _ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 
 
-def ending_of(filename: str) -> str:
+def suffix_of(filename: str) -> str:
+    """Return the suffix of a file name in lower case, such as ``.pdf``."""
     return PurePosixPath(filename).suffix.lower()[:20]
 
 
-def sniff(file: BinaryIO, ending: str, content_type: str) -> str:
-    """Return what a file says of itself at its beginning: a format, ``audio``, ``zip`` or ``ole``.
+def sniff(file: BinaryIO, suffix: str, content_type: str) -> str:
+    """Return what the beginning of a file shows: a format, ``audio``, ``zip`` or ``ole``.
 
     Raises:
         ExtractionError: empty_file, unsupported_file.
     """
-    start = file.read(_LOOKED_AT)
+    start = file.read(_SNIFFED)
     if not start:
         raise ExtractionError("empty_file")
-    found = _by_beginning(start, file, ending, content_type)
-    if found:
-        return found
-    if not start.startswith(_WIDE) and not wide(start):
+    binary = _binary_format(start, file, suffix, content_type)
+    if binary:
+        return binary
+    if not start.startswith(_WIDE) and not utf16_encoding(start):
         if start.startswith((*_ARCHIVES, *_PROGRAMS)) or start[257:262] == b"ustar":
-            raise ExtractionError("unsupported_file", "Archives and programs are not read.")
-        if sum(map(start.count, _CONTROLS_EACH)) > _TOO_MANY_CONTROLS * len(start):
+            raise ExtractionError("unsupported_file", "Archives and programs are not supported.")
+        if sum(map(start.count, _CONTROLS)) > _MAX_CONTROLS * len(start):
             raise ExtractionError("unsupported_file")
     if start.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_HTML):
         return "html"
     declared = content_type.partition(";")[0].strip().lower()
-    return ENDINGS.get(ending) or TYPES.get(declared) or "text"
+    return SUFFIXES.get(suffix) or CONTENT_TYPES.get(declared) or "text"
 
 
-_CONTROLS_EACH = [bytes([control]) for control in _CONTROLS]
-
-
-def wide(start: bytes) -> str:
-    """Return the encoding of UTF-16 without a mark, which European text shows by its zeros; empty for others."""
+def utf16_encoding(start: bytes) -> str:
+    """Return the encoding of UTF-16 text without a byte order mark, by its zero bytes; empty for other files."""
     pairs = len(start) // 2
     if pairs < 2:
         return ""
@@ -120,114 +118,126 @@ def wide(start: bytes) -> str:
     return "utf-16-be" if zeros[1] < 0.05 and zeros[0] > 0.7 else ""
 
 
-def _by_beginning(start: bytes, file: BinaryIO, ending: str, content_type: str) -> str:
-    for beginning, name in BEGINNINGS.items():
-        if start.startswith(beginning):
+def _binary_format(start: bytes, file: BinaryIO, suffix: str, content_type: str) -> str:
+    for signature, name in SIGNATURES.items():
+        if start.startswith(signature):
             return name
-    # The standard lets something stand before it, and other files may speak of it.
+    # The standard allows bytes before the signature, and text files may mention it.
     if start.lstrip().startswith(b"%PDF-"):
         return "pdf"
-    if b"%PDF-" in start[:1024] and (ending == ".pdf" or content_type == "application/pdf"):
+    if b"%PDF-" in start[:1024] and (suffix == ".pdf" or content_type == "application/pdf"):
         return "pdf"
     if start[:4] == b"RIFF":
-        found = {b"WAVE": "audio", b"WEBP": "image"}.get(start[8:12])
-        if found:
-            return found
+        riff_format = {b"WAVE": "audio", b"WEBP": "image"}.get(start[8:12])
+        if riff_format:
+            return riff_format
     if start[:2] == b"BM" and start[6:10] == b"\0\0\0\0":
         return "image"
-    return "audio" if _sounds(start, file, ending, content_type) else ""
+    return "audio" if _is_audio(start, file, suffix, content_type) else ""
 
 
-def _sounds(start: bytes, file: BinaryIO, ending: str, content_type: str) -> bool:
-    """Whether it is sound in a form that may hold pictures, too. Raises ExtractionError for films."""
+def _is_audio(start: bytes, file: BinaryIO, suffix: str, content_type: str) -> bool:
+    """Return whether a file in a format of audio or video is audio. Raises ExtractionError for video."""
     if start[:4] == b"OggS":
-        film = b"\x80theora" in start
+        video = b"\x80theora" in start
     elif start[:4] == b"\x1a\x45\xdf\xa3":
-        film = b"V_" in start or (b"A_" not in start and not content_type.startswith("audio/"))
+        video = b"V_" in start or (b"A_" not in start and not content_type.startswith("audio/"))
     elif start[4:8] == b"ftyp":
         if start[8:12] in {b"heic", b"heix", b"mif1", b"avif"}:
-            raise ExtractionError("unsupported_file", "Images of this kind are not read; PNG and JPEG are.")
-        named = start[8:11] in {b"M4A", b"M4B", b"M4P"} or ending == ".m4a"
-        film = not (named or content_type.startswith("audio/") or tracks(file) & _TOLD_APART == {b"soun"})
+            raise ExtractionError(
+                "unsupported_file",
+                "HEIC and AVIF images are not supported. Convert the image to PNG or JPEG.",
+            )
+        is_named_audio = start[8:11] in {b"M4A", b"M4B", b"M4P"} or suffix == ".m4a"
+        video = not (
+            is_named_audio or content_type.startswith("audio/") or tracks(file) & _AUDIO_OR_VIDEO == {b"soun"}
+        )
     else:
-        return _mp3(start) or _aac(start)
-    if film:
-        raise ExtractionError("unsupported_file", "Films are not read; upload their sound.")
+        return _is_mp3(start) or _is_aac(start)
+    if video:
+        raise ExtractionError("unsupported_file", "Videos are not supported. Upload the audio track.")
     return True
 
 
-def _mp3(start: bytes) -> bool:
-    """Whether a frame of MPEG sound begins here: eleven set bits, layer III, a bit rate and a sampling rate."""
+def _is_mp3(start: bytes) -> bool:
+    """Return whether an MPEG audio frame begins here: sync word, layer III, valid bit rate and sampling rate."""
     frame = len(start) > 3 and start[0] == 0xFF and start[1] & 0xE6 == 0xE2
     return frame and start[2] & 0xF0 != 0xF0 and start[2] & 0x0C != 0x0C
 
 
-def _aac(start: bytes) -> bool:
-    """Whether a frame of AAC begins here (ADTS), and another one where it ends, or nothing."""
-    if len(start) < 7 or not _begins_aac(start) or start[2] >> 2 & 15 > 12:
+def _is_aac(start: bytes) -> bool:
+    """Return whether an AAC frame (ADTS) begins here, followed by another one or by nothing."""
+    if len(start) < 7 or not _is_aac_frame(start) or start[2] >> 2 & 15 > 12:
         return False
     length = (start[3] & 3) << 11 | start[4] << 3 | start[5] >> 5
-    return length > 7 and (len(start) <= length or _begins_aac(start[length:]))
+    return length > 7 and (len(start) <= length or _is_aac_frame(start[length:]))
 
 
-def _begins_aac(data: bytes) -> bool:
+def _is_aac_frame(data: bytes) -> bool:
     return len(data) > 1 and data[0] == 0xFF and data[1] & 0xF6 == 0xF0
 
 
-def sniff_file(path: Path, ending: str, content_type: str) -> str:
+def sniff_file(path: Path, suffix: str, content_type: str) -> str:
     with path.open("rb") as file:
-        return sniff(file, ending, content_type)
+        return sniff(file, suffix, content_type)
 
 
-def detect(path: Path, ending: str, content_type: str) -> str:
-    """Return the name of a format; looks into archives, so a hostile one may take memory.
+def detect(path: Path, suffix: str, content_type: str) -> str:
+    """Return the name of a file's format. It opens archives, and a hostile one may take a lot of memory.
 
     Raises:
         ExtractionError: empty_file, unsupported_file, encrypted_file, broken_file, file_too_complex.
     """
-    found = sniff_file(path, ending, content_type)
-    if found == "zip":
-        return _zipped(path)
-    if found == "ole":
-        # What Office encrypts, it wraps in the container of its old formats.
+    name = sniff_file(path, suffix, content_type)
+    if name == "zip":
+        return _zip_format(path)
+    if name == "ole":
+        # Office wraps encrypted files in the container of its old formats.
         if _ENCRYPTED_PACKAGE in path.read_bytes():
             raise ExtractionError("encrypted_file")
         raise ExtractionError(
-            "unsupported_file", "Office files of before 2007 are not read; save them as DOCX, XLSX or PPTX."
+            "unsupported_file",
+            "Office files from before 2007 are not supported. Save the file as DOCX, XLSX or PPTX.",
         )
-    return found
+    return name
 
 
-def _zipped(path: Path) -> str:
+def _zip_format(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
-            _weigh(archive.infolist(), path.stat().st_size)
+            _check_members(archive.infolist(), path.stat().st_size)
             names = set(archive.namelist())
-            parts = _beginning(archive, _LIST_OF_PARTS) if _LIST_OF_PARTS in names else b""
-            declared = _beginning(archive, "mimetype").strip() if "mimetype" in names else b""
-            locks = _beginning(archive, "META-INF/manifest.xml") if "META-INF/manifest.xml" in names else b""
+            parts = _read_member(archive, _PARTS_LIST) if _PARTS_LIST in names else b""
+            declared = _read_member(archive, "mimetype").strip() if "mimetype" in names else b""
+            manifest = (
+                _read_member(archive, "META-INF/manifest.xml") if "META-INF/manifest.xml" in names else b""
+            )
     except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError, ValueError):
         raise ExtractionError("broken_file") from None
-    if b"encryption-data" in locks or "META-INF/rights.xml" in names or "META-INF/license.lcpl" in names:
+    if b"encryption-data" in manifest or "META-INF/rights.xml" in names or "META-INF/license.lcpl" in names:
         raise ExtractionError("encrypted_file")
-    for words, name in _PARTS.items():
-        if words in parts:
+    for content_type, name in _OFFICE_PARTS.items():
+        if content_type in parts:
             return name
     if declared == b"application/epub+zip":
         return "epub"
     if declared == b"application/vnd.oasis.opendocument.text":
         return "odt"
-    raise ExtractionError("unsupported_file", "Archives are not read; upload the files in them.")
+    raise ExtractionError(
+        "unsupported_file", "Archives are not supported. Upload the files in it one by one."
+    )
 
 
-def _weigh(members: list[zipfile.ZipInfo], size: int) -> None:
+def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
     if any(member.flag_bits & 1 for member in members):
         raise ExtractionError("encrypted_file")
-    unpacked = sum(member.file_size for member in members)
-    if unpacked > MOST_UNPACKED or unpacked > MOST_PACKED * size + 16 * 1024 * 1024:
-        raise ExtractionError("file_too_complex", "The file unpacks to more than is allowed.")
+    uncompressed = sum(member.file_size for member in members)
+    if uncompressed > MAX_UNCOMPRESSED or uncompressed > MAX_RATIO * size + 16 * 1024 * 1024:
+        raise ExtractionError(
+            "file_too_complex", "The file's content is larger than allowed once decompressed."
+        )
 
 
-def _beginning(archive: zipfile.ZipFile, name: str) -> bytes:
+def _read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     with archive.open(name) as member:
-        return member.read(_LONGEST_LIST)
+        return member.read(_MAX_PARTS_LIST)

@@ -1,4 +1,4 @@
-"""Markdown, cut where its headings stand."""
+"""Splits Markdown into sections at its headings."""
 
 import re
 from collections.abc import Iterator
@@ -7,14 +7,14 @@ from files.extraction.sections import Section
 
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t#]*")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-#: Between a heading and those that it stands under.
-BETWEEN = " > "
-#: Characters of such a path.
-LONGEST = 300
+#: Separates a heading from the headings above it in a path.
+SEPARATOR = " > "
+#: Characters of a heading path.
+MAX_LENGTH = 300
 
 
 def sections(text: str, page: int | None = None) -> Iterator[Section]:
-    """Yield the text in stretches, each with the path of headings that it stands under."""
+    """Yield the text under each heading, with the path of headings above it (``Leave > Rules``)."""
     above: list[tuple[int, str]] = []
     lines: list[str] = []
     fence = ""
@@ -36,5 +36,5 @@ def sections(text: str, page: int | None = None) -> Iterator[Section]:
 def _section(lines: list[str], above: list[tuple[int, str]], page: int | None) -> Iterator[Section]:
     text = "\n".join(lines).strip()
     if text:
-        heading = BETWEEN.join(title for _, title in above if title)
-        yield Section(text, page, heading[:LONGEST])
+        heading = SEPARATOR.join(title for _, title in above if title)
+        yield Section(text, page, heading[:MAX_LENGTH])

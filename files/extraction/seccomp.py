@@ -1,4 +1,4 @@
-"""A filter of system calls for a process that reads strangers' files: no sockets, no processes, no spying."""
+"""seccomp filter of an extraction process: refuses sockets, new processes and access to other processes."""
 
 import ctypes
 import os
@@ -12,16 +12,16 @@ _PR_SET_SECCOMP = 22
 _SECCOMP_MODE_FILTER = 2
 _CLONE_THREAD = 0x10000
 _ALLOW = 0x7FFF0000
-_REFUSE = 0x00050000  # and the error's number
+_REFUSE = 0x00050000  # combined with an errno
 _EPERM = 1
 _ENOSYS = 38
 
 
 @dataclass(frozen=True, slots=True)
-class _Machine:
-    """The kernel's name of a machine, and the numbers of the calls that matter there."""
+class _Architecture:
+    """The kernel's identifier of an architecture, and its numbers of the filtered system calls."""
 
-    name: int
+    identifier: int
     clone: int
     tgkill: int
     #: socket, connect, bind, listen
@@ -34,8 +34,8 @@ class _Machine:
     kernel: tuple[int, ...]
 
 
-_MACHINES = {
-    "x86_64": _Machine(
+_ARCHITECTURES = {
+    "x86_64": _Architecture(
         0xC000003E,
         clone=56,
         tgkill=234,
@@ -44,7 +44,7 @@ _MACHINES = {
         others=(62, 200, 101, 310, 311, 424, 438),
         kernel=(165, 166, 272, 308, 248, 249, 250, 298, 321, 323, 425, 426, 427),
     ),
-    "aarch64": _Machine(
+    "aarch64": _Architecture(
         0xC00000B7,
         clone=220,
         tgkill=131,
@@ -59,46 +59,51 @@ _CLONE3 = 435
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def filter_calls() -> bool:
-    """Have the kernel refuse sockets, new processes, and what reaches into others; threads are allowed."""
-    if platform.machine() not in _MACHINES or sys.maxsize < 1 << 32:
+def filter_system_calls() -> bool:
+    """Install the filter; threads stay allowed. Returns whether the kernel accepted it."""
+    if platform.machine() not in _ARCHITECTURES or sys.maxsize < 1 << 32:
         return False
-    program = b"".join(_instructions(_MACHINES[platform.machine()]))
+    program = b"".join(_instructions(_ARCHITECTURES[platform.machine()]))
     buffer = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
-    done: int = _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, header, 0, 0)
-    return done == 0
+    error: int = _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, header, 0, 0)
+    return error == 0
 
 
-def _instructions(machine: _Machine) -> Iterable[bytes]:
-    """Yield a program of the kernel's packet filter: 8 bytes an instruction."""
-    number, architecture, first_argument = 0, 4, 16
-    refused = _give(_REFUSE | _EPERM)
-    yield _load(architecture)
-    yield _jump_if_equal(machine.name, 1, 0)
-    yield refused
+def _instructions(architecture: _Architecture) -> Iterable[bytes]:
+    """Yield the instructions of a BPF program, 8 bytes each."""
+    number, identifier, first_argument = 0, 4, 16
+    refuse = _return(_REFUSE | _EPERM)
+    yield _load(identifier)
+    yield _jump_if_equal(architecture.identifier, 1, 0)
+    yield refuse
     yield _load(number)
-    # Above are the numbers of a second way to call the same things.
+    # Numbers above this belong to the x32 ABI, a second way to make the same calls.
     yield _instruction(0x35, 0, 1, 0x40000000)
-    yield refused
-    # Whoever asks for a new thread in the newest way is told to use the old one, whose flags can be seen.
+    yield refuse
+    # The filter cannot read the flags of clone3; with ENOSYS the C library falls back to clone.
     yield _jump_if_equal(_CLONE3, 0, 1)
-    yield _give(_REFUSE | _ENOSYS)
-    yield _jump_if_equal(machine.clone, 0, 4)
+    yield _return(_REFUSE | _ENOSYS)
+    yield _jump_if_equal(architecture.clone, 0, 4)
     yield _load(first_argument)
     yield _instruction(0x45, 0, 1, _CLONE_THREAD)
-    yield _give(_ALLOW)
-    yield refused
+    yield _return(_ALLOW)
+    yield refuse
     # A process may send signals to itself, as it does to abort.
-    yield _jump_if_equal(machine.tgkill, 0, 4)
+    yield _jump_if_equal(architecture.tgkill, 0, 4)
     yield _load(first_argument)
     yield _jump_if_equal(os.getpid(), 0, 1)
-    yield _give(_ALLOW)
-    yield refused
-    for call in (*machine.sockets, *machine.processes, *machine.others, *machine.kernel):
+    yield _return(_ALLOW)
+    yield refuse
+    for call in (
+        *architecture.sockets,
+        *architecture.processes,
+        *architecture.others,
+        *architecture.kernel,
+    ):
         yield _jump_if_equal(call, 0, 1)
-        yield refused
-    yield _give(_ALLOW)
+        yield refuse
+    yield _return(_ALLOW)
 
 
 def _instruction(code: int, if_true: int, if_false: int, value: int) -> bytes:
@@ -113,5 +118,5 @@ def _jump_if_equal(value: int, if_true: int, if_false: int) -> bytes:
     return _instruction(0x15, if_true, if_false, value)
 
 
-def _give(verdict: int) -> bytes:
+def _return(verdict: int) -> bytes:
     return _instruction(0x06, 0, 0, verdict)

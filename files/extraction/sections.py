@@ -1,15 +1,11 @@
-"""What an extraction gives back, and how it fails."""
+"""Types that extraction returns (sections of text, omissions), and its errors with their codes."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-
-#: Whether to go on with a file, asked some times a second; it is told whether letters are being recognised.
-GoesOn = Callable[[bool], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A stretch of a document's text under one heading; ``page`` counts pages or slides from 1."""
+    """Text of a document under one heading; ``page`` counts pages or slides from 1."""
 
     text: str
     page: int | None = None
@@ -18,28 +14,37 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Omission:
-    """What was left out of a document that has been read otherwise: a sentence for the client."""
+    """A part of a document that could not be read: a sentence for the client."""
 
     warning: str
 
 
 @dataclass(frozen=True, slots=True)
+class StartOCR:
+    """Yielded by an extractor before it starts OCR, which takes minutes and may not be allowed here."""
+
+
+@dataclass(frozen=True, slots=True)
 class Extracted:
-    """The text of a document in its order, and a sentence on what is missing there; mostly none."""
+    """The text of a document in order; ``warning`` says what is missing, if anything."""
 
     sections: list[Section]
     warning: str = ""
 
 
-class Interrupted(Exception):
-    """Whoever asked for a file's text did not go on with it."""
+class NeedsOCR(Exception):
+    """The document can only be read with OCR, which was not allowed."""
+
+
+class Cancelled(Exception):
+    """The caller cancelled the extraction."""
 
 
 class ExtractionError(Exception):
-    """A file gave no text.
+    """The document could not be read.
 
-    ``code`` is one of the keys of ``MESSAGES``; ``message`` is a sentence for the client. ``transient`` says that
-    the same file may well be read at another attempt: the reading process died, or got no time to work in.
+    ``code`` is a key of ``MESSAGES``; ``message`` is a sentence for the client. ``transient`` is true if another
+    attempt may succeed: the extraction process died or got too little processor time.
     """
 
     def __init__(self, code: str, message: str = "", *, transient: bool = False) -> None:
@@ -50,11 +55,11 @@ class ExtractionError(Exception):
 
 
 MESSAGES = {
-    "unsupported_file": "Files of this kind cannot be read.",
+    "unsupported_file": "This file type is not supported.",
     "empty_file": "The file is empty.",
-    "encrypted_file": "The file is encrypted or protected by a password, and has to be unlocked first.",
-    "broken_file": "The file is damaged, or is not what its name says.",
+    "encrypted_file": "The file is encrypted or password-protected. Remove the password and upload it again.",
+    "broken_file": "The file is damaged, or its content does not match its type.",
     "no_text": "No text was found in the file.",
-    "file_too_complex": "The file takes more time, memory or room to read than is allowed.",
-    "extraction_failed": "The file could not be read just now.",
+    "file_too_complex": "Reading the file takes more time, memory or space than allowed.",
+    "extraction_failed": "The file could not be read at the moment. Process it again.",
 }

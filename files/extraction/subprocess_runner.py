@@ -1,4 +1,4 @@
-"""The process that reads a file, as the one who waits for it sees it."""
+"""Parent side of the extraction process: starts it, enforces its deadline, and validates its result."""
 
 import contextlib
 import dataclasses
@@ -11,115 +11,121 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from threading import Event
 from typing import IO, Any
 
 import orjson
 from django.conf import settings
 
-from files.extraction.detection import ending_of
+from files.extraction.detection import suffix_of
 from files.extraction.limits import Limits
-from files.extraction.sections import MESSAGES, Extracted, ExtractionError, GoesOn, Interrupted, Section
+from files.extraction.sections import MESSAGES, Cancelled, Extracted, ExtractionError, NeedsOCR, Section
 
 logger = logging.getLogger(__name__)
 
 CODE = Path(__file__).resolve().parent.parent.parent
-#: What a process that reads files gets of the environment. Nothing here is a secret.
+#: Environment variables that an extraction process gets. None of them is a secret.
 PASSED_ON = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "TESSDATA_PREFIX", "TZ")
 PREFIX = "gtapi-extract-"
-#: Seconds beyond the deadline after which a folder of this prefix is nobody's, and between two looks.
-_LEFT_BEHIND = 300
-_STDERR_KEPT = 8192
-#: Seconds between two looks at a process, unless it says something.
-_LOOK = 0.2
-#: Characters of a sentence for the client.
-_SENTENCE = 500
-#: By this the system says that a library could not be loaded for want of memory.
+#: Seconds beyond the deadline after which a temporary folder is abandoned, and between two sweeps.
+_ABANDONED_AFTER = 300
+_STDERR_LIMIT = 8192
+#: Seconds between two checks of the process, unless it writes something.
+_POLL_SECONDS = 0.2
+#: Characters of a message for the client.
+_MESSAGE_LIMIT = 500
+#: How the system reports that a library could not be loaded for lack of memory.
 _NO_MEMORY = b"cannot allocate memory"
-#: The signals of a limit that was reached. Where memory is refused, the library aborts, mostly without a word.
-_LIMITS = {-signal.SIGXCPU, -signal.SIGXFSZ, -signal.SIGABRT}
+#: Signals of a reached limit. Without memory the library aborts, mostly without a message.
+_LIMIT_SIGNALS = {-signal.SIGXCPU, -signal.SIGXFSZ, -signal.SIGABRT}
 
 
-def read(path: Path, filename: str, content_type: str, goes_on: GoesOn) -> Extracted:
-    """Return what a process of its own finds in a file. Raises ExtractionError, Interrupted."""
-    limits = Limits(
-        settings.EXTRACTION_SECONDS,
-        settings.EXTRACTION_DEADLINE_SECONDS,
-        settings.EXTRACTION_MEMORY_BYTES,
-        settings.EXTRACTION_MAX_CHARACTERS,
-        recognition=settings.OCR_SECONDS,
+def read(path: Path, filename: str, content_type: str, *, ocr: bool, cancelled: Event) -> Extracted:
+    """Return what a child process extracts from a document. Raises as ``files.extraction.extract``."""
+    limits = _limits(ocr=ocr)
+    _sweep(
+        settings.EXTRACTION_TEMP_DIR,
+        _limits(ocr=True).deadline,
+        int(time.monotonic() / _ABANDONED_AFTER),
     )
-    _sweep(settings.EXTRACTION_TEMP_DIR, limits.last_deadline, int(time.monotonic() / _LEFT_BEHIND))
     with (
         tempfile.TemporaryDirectory(
             prefix=PREFIX, dir=settings.EXTRACTION_TEMP_DIR, ignore_cleanup_errors=True
         ) as folder,
-        tempfile.TemporaryFile(dir=folder) as answer,
+        tempfile.TemporaryFile(dir=folder) as output,
     ):
-        asked = {
+        request = {
             "path": str(path.resolve()),
             "folder": folder,
-            # The name itself says something about the client, and arguments can be read by everybody.
-            "ending": ending_of(filename),
+            # Not the file name, which may be confidential: every user of the machine can read arguments.
+            "suffix": suffix_of(filename),
             "content_type": content_type,
+            "ocr": ocr,
             "parent": os.getpid(),
-            "began": time.monotonic(),
+            "started_at": time.monotonic(),
             "limits": dataclasses.asdict(limits),
         }
-        _run(asked, answer, limits, goes_on)
-        answer.seek(0)
-        return _extracted(answer.read(limits.answer + 1))
+        _run(request, output, limits, cancelled)
+        output.seek(0)
+        return _extracted(output.read(limits.output + 1), ocr=ocr)
 
 
-def _run(asked: dict[str, Any], answer: IO[bytes], limits: Limits, goes_on: GoesOn) -> None:
-    command = [sys.executable, "-m", "files.extraction", orjson.dumps(asked).decode()]
-    hears, says = os.pipe()
-    with os.fdopen(hears, "rb", buffering=0) as stderr:
+def _limits(*, ocr: bool) -> Limits:
+    seconds, deadline = settings.EXTRACTION_SECONDS, settings.EXTRACTION_DEADLINE_SECONDS
+    if ocr:
+        seconds += settings.OCR_SECONDS
+        deadline = max(deadline, seconds)
+    return Limits(seconds, deadline, settings.EXTRACTION_MEMORY_BYTES, settings.EXTRACTION_MAX_CHARACTERS)
+
+
+def _run(request: dict[str, Any], output: IO[bytes], limits: Limits, cancelled: Event) -> None:
+    command = [sys.executable, "-m", "files.extraction", orjson.dumps(request).decode()]
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end, "rb", buffering=0) as stderr:
         try:
-            child = subprocess.Popen(
+            process = subprocess.Popen(
                 command,
                 cwd=CODE,
-                env=environment(asked["folder"]),
+                env=environment(request["folder"]),
                 stdin=subprocess.DEVNULL,
-                stdout=answer,
-                stderr=says,
+                stdout=output,
+                stderr=write_end,
                 start_new_session=True,
             )
         except OSError:
-            logger.exception("No process could be started to read a file")
+            logger.exception("Cannot start an extraction process.")
             raise ExtractionError("extraction_failed", transient=True) from None
         finally:
-            os.close(says)
+            os.close(write_end)
         try:
-            _attend(_Child(child, stderr), limits, asked["began"], goes_on)
+            _wait(_Child(process, stderr), limits, request["started_at"], cancelled)
         finally:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
-def _attend(child: "_Child", limits: Limits, began: float, goes_on: GoesOn) -> None:
-    """Wait for a process. Raises ExtractionError where it does not end in time, or not by itself; Interrupted."""
-    deadline, recognises = began + limits.deadline, False
-    while (left := deadline - time.monotonic()) > 0:
-        status = child.listen(min(left, _LOOK))
+def _wait(child: "_Child", limits: Limits, started_at: float, cancelled: Event) -> None:
+    """Wait for a process to end. Raises ExtractionError if it fails or exceeds its deadline; Cancelled."""
+    while (left := started_at + limits.deadline - time.monotonic()) > 0:
+        status = child.wait(min(left, _POLL_SECONDS))
         if status is not None:
-            _judge(status, child.said)
+            _check_status(status, child.stderr)
             return
-        if not recognises and limits.recognises(child.pid):
-            deadline, recognises = began + limits.last_deadline, True
-        if not goes_on(recognises):
-            raise Interrupted
-    # A file that had its time is at fault itself; one that got none may be read when there is less to do.
-    at_fault = _processor_seconds(child.pid) > limits.seconds / 2
-    raise ExtractionError("file_too_complex" if at_fault else "extraction_failed", transient=not at_fault)
+        if cancelled.is_set():
+            raise Cancelled
+    # A process that used its time has a document that takes too long; on a busy machine it may not have got any.
+    too_complex = _processor_seconds(child.pid) > limits.seconds / 2
+    raise ExtractionError(
+        "file_too_complex" if too_complex else "extraction_failed", transient=not too_complex
+    )
 
 
 def environment(folder: str) -> dict[str, str]:
-    """Return the environment of a process that reads files, whose folder for files of its own this is."""
-    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    """Return the environment of an extraction process whose temporary folder this is."""
+    inherited = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     threads = {
         "MALLOC_ARENA_MAX": "2",
         "RAYON_NUM_THREADS": "1",
@@ -127,7 +133,7 @@ def environment(folder: str) -> dict[str, str]:
         "OMP_THREAD_LIMIT": "1",
     }
     return {
-        **passed,
+        **inherited,
         **threads,
         "TMPDIR": folder,
         "HOME": folder,
@@ -137,37 +143,37 @@ def environment(folder: str) -> dict[str, str]:
 
 
 class _Child:
-    """A process, and the beginning of what it says on its stderr."""
+    """An extraction process, and the beginning of what it writes to stderr."""
 
-    def __init__(self, process: subprocess.Popen[bytes], stderr: IO[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], pipe: IO[bytes]) -> None:
         self.pid = process.pid
-        self.said = b""
+        self.stderr = b""
         self._process = process
-        self._stderr: IO[bytes] | None = stderr
+        self._pipe: IO[bytes] | None = pipe
         self._poll = select.poll()
-        self._poll.register(stderr, select.POLLIN)
+        self._poll.register(pipe, select.POLLIN)
 
-    def listen(self, seconds: float) -> int | None:
-        """Wait until it says more or ends, as long at most; return the status that it ended with."""
-        if self._stderr is not None:
-            more = self._stderr.read(65536) if self._poll.poll(seconds * 1000) else None
-            if more != b"":
-                self.said = (self.said + (more or b""))[:_STDERR_KEPT]
+    def wait(self, seconds: float) -> int | None:
+        """Wait until it writes to stderr or ends, at most so long; return its exit status if it has ended."""
+        if self._pipe is not None:
+            data = self._pipe.read(65536) if self._poll.poll(seconds * 1000) else None
+            if data != b"":
+                self.stderr = (self.stderr + (data or b""))[:_STDERR_LIMIT]
                 return None
-            self._stderr = None
+            self._pipe = None
         with contextlib.suppress(subprocess.TimeoutExpired):
             return self._process.wait(seconds)
         return None
 
 
-def _judge(status: int, said: bytes) -> None:
-    """Raise ExtractionError where a process did not end by itself."""
+def _check_status(status: int, stderr: bytes) -> None:
+    """Raise ExtractionError if a process did not exit normally."""
     if status == 0:
         return
-    # Words of the document may be part of what was said, but for an error of the system's, which ends it by itself.
-    reason = said.decode(errors="replace").strip().rpartition("\n")[2] if status == 1 else ""
-    logger.warning("A process that read a file ended with status %s %s", status, reason)
-    if status in _LIMITS or _NO_MEMORY in said:
+    # Only an uncaught OSError exits with status 1, so only then is stderr free of the document's text.
+    reason = stderr.decode(errors="replace").strip().rpartition("\n")[2] if status == 1 else ""
+    logger.warning("An extraction process ended with status %s. %s", status, reason)
+    if status in _LIMIT_SIGNALS or _NO_MEMORY in stderr:
         raise ExtractionError("file_too_complex")
     raise ExtractionError("extraction_failed", transient=True)
 
@@ -180,16 +186,18 @@ def _processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _extracted(data: bytes) -> Extracted:
-    """Return the answer of a process that a document may have got hold of: anything can be in it."""
+def _extracted(data: bytes, *, ocr: bool) -> Extracted:
+    """Validate the result of a process that a hostile document may control."""
     try:
-        answer = orjson.loads(data)
-        if "code" in answer:
-            code, message = str(answer["code"]), str(answer["message"])[:_SENTENCE]
+        result = orjson.loads(data)
+        if "needs_ocr" in result and not ocr:
+            raise NeedsOCR
+        if "code" in result:
+            code, message = str(result["code"]), str(result["message"])[:_MESSAGE_LIMIT]
             error = ExtractionError(code if code in MESSAGES else "broken_file", message)
         else:
-            sections = [_section(*fields) for fields in answer["sections"]]
-            return Extracted(sections, str(answer["warning"])[:_SENTENCE])
+            sections = [_section(*fields) for fields in result["sections"]]
+            return Extracted(sections, str(result["warning"])[:_MESSAGE_LIMIT])
     except (ValueError, TypeError, KeyError):
         error = ExtractionError("extraction_failed", transient=True)
     raise error
@@ -202,14 +210,9 @@ def _section(text: Any, page: Any, heading: Any) -> Section:
 
 
 @lru_cache(maxsize=1)
-def _sweep(directory: str | None, deadline: float, when: int) -> None:
-    """Remove folders of processes that were killed together with the one that waited for them, once a time."""
-    for folder in _folders(Path(directory or tempfile.gettempdir())):
-        with contextlib.suppress(OSError):
-            if time.time() - folder.stat().st_mtime > deadline + _LEFT_BEHIND:
+def _sweep(directory: str | None, deadline: float, period: int) -> None:
+    """Remove folders of extraction processes that were killed together with their parent, once a period."""
+    for folder in Path(directory or tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # another process may remove it first
+            if time.time() - folder.stat().st_mtime > deadline + _ABANDONED_AFTER:
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _folders(directory: Path) -> Iterator[Path]:
-    with contextlib.suppress(OSError):
-        yield from directory.glob(f"{PREFIX}*")

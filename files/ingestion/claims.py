@@ -1,9 +1,10 @@
-"""Who works on which file: leases, and the conditional updates by which nobody writes to a file that is not theirs.
+"""Claims: leases by which one worker at a time processes a dataset file, fairly between tenants.
 
-Times are the database's, so that machines whose clocks differ agree on when a lease has run out.
+Every write depends on the lease, so a worker that has lost it writes nothing. Times are the database's, so that
+machines with different clocks agree on when a lease expires.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from random import uniform
@@ -11,58 +12,57 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
+from django.db.models import QuerySet
 from django.db.models.functions import Greatest, Now
-from psycopg_pool import PoolTimeout
 
 from files.ingestion.errors import IngestionError, PermanentError, TransientError
+from files.ingestion.turns import record_turn
 from files.models import DatasetFile
 
 State = DatasetFile.State
 
-#: Times that a file may kill or exhaust what reads it.
-ATTEMPTS = 3
-#: Workers that a file may take with it. Most of them die for other reasons, so there are more.
-WORKER_DEATHS = 10
-#: Times that a provider may fail a file: with the waits below, about an hour.
-PROVIDER_ERRORS = 20
+#: Attempts at a file that kills its extraction process or fails for another reason that may pass.
+MAX_ATTEMPTS = 3
+#: Workers that may die while they process a file. Most die for other reasons, so more are allowed.
+MAX_WORKER_DEATHS = 10
+#: Failures of a provider before the file fails: with the waits below, about an hour.
+MAX_PROVIDER_ERRORS = 20
 FIRST_WAIT = 5.0
-LONGEST_WAIT = 300.0
-#: Tenants that are looked at in one claim, best first; the first one mostly has a file that is free.
+MAX_WAIT = 300.0
+#: Tenants that one claim considers; the first one usually has a file that is not locked.
 CANDIDATES = 8
 
-#: From when on a row may be claimed: at once, when its wait is over, or when the lease of its worker has run out.
+#: When a row becomes claimable: at once, after its wait, or when the lease of its worker expires.
 DUE = "COALESCE(GREATEST(retry_at, lease_until), created_at)"
-WAITING = "state IN ('uploaded', 'processing')"
-#: Those that wait for one that recognises needs_ocr, or those of which nobody knows that they would.
-LANE = f"{WAITING} AND needs_ocr = %(needs_ocr)s"
-#: Which of the two are looked through, one after the other.
-OCR_FIRST, OCR_LAST, NO_OCR = (True, False), (False, True), (False,)
+UNFINISHED = "state IN ('uploaded', 'processing')"
+#: Rows of one queue: `ocr` processes the files known to need OCR, `ingest` all others.
+QUEUED = f"{UNFINISHED} AND needs_ocr = %(ocr)s"
 
-# The tenants that have something to do and since when, hopping through the index from one to the next: ordered as
-# the index is, so that no other one serves, which would lead through all files that are done. Those come first that
-# have the fewest files in work, and of these the one whose turn was longest ago.
+# Tenants with unfinished files and when their first one is due, found by skipping through the index from tenant
+# to tenant. The order is the index's, since another one would read all finished files. The tenant with the fewest
+# files in processing comes first, and of those the one whose last turn is longest ago.
 NEXT_TENANTS = f"""
     WITH RECURSIVE waiting (tenant_id, due) AS (
-        (SELECT tenant_id, {DUE} FROM files_datasetfile WHERE {LANE} ORDER BY tenant_id, {DUE}, id LIMIT 1)
+        (SELECT tenant_id, {DUE} FROM files_datasetfile WHERE {QUEUED} ORDER BY tenant_id, {DUE}, id LIMIT 1)
         UNION ALL
         SELECT next.tenant_id, next.due FROM waiting CROSS JOIN LATERAL (
             SELECT dataset_file.tenant_id, {DUE} AS due FROM files_datasetfile dataset_file
-            WHERE {LANE} AND dataset_file.tenant_id > waiting.tenant_id
+            WHERE {QUEUED} AND dataset_file.tenant_id > waiting.tenant_id
             ORDER BY dataset_file.tenant_id, {DUE}, dataset_file.id LIMIT 1
         ) next
     ), busy AS (
         SELECT tenant_id, count(*) AS files FROM files_datasetfile
-        WHERE lease IS NOT NULL AND lease_until > now() AND {WAITING} GROUP BY tenant_id
+        WHERE lease IS NOT NULL AND lease_until > now() AND {UNFINISHED} GROUP BY tenant_id
     )
     SELECT waiting.tenant_id FROM waiting
     JOIN tenants_tenant tenant ON tenant.id = waiting.tenant_id AND tenant.active
     LEFT JOIN busy USING (tenant_id)
     LEFT JOIN files_ingestturn turn USING (tenant_id)
-    WHERE waiting.due <= now() AND waiting.tenant_id <> ALL(%(passed_over)s)
+    WHERE waiting.due <= now() AND waiting.tenant_id <> ALL(%(skipped_tenants)s)
     ORDER BY COALESCE(busy.files, 0), turn.served_at NULLS FIRST, waiting.tenant_id
     LIMIT {CANDIDATES}
-"""  # noqa: S608 - the pieces are the module's own
+"""  # noqa: S608 - the parts are constants of this module
 CLAIM = f"""
     UPDATE files_datasetfile SET
         state = 'processing', stage = '', retry_at = NULL,
@@ -71,125 +71,128 @@ CLAIM = f"""
         worker_deaths = worker_deaths + CASE WHEN lease IS NULL THEN 0 ELSE 1 END
     WHERE id = (
         SELECT id FROM files_datasetfile
-        WHERE tenant_id = %(tenant)s AND {LANE} AND {DUE} <= now()
+        WHERE tenant_id = %(tenant)s AND {QUEUED} AND {DUE} <= now()
         ORDER BY {DUE}, id LIMIT 1 FOR UPDATE SKIP LOCKED
     )
     RETURNING id, worker_deaths
 """  # noqa: S608
-TURN = """
-    INSERT INTO files_ingestturn (tenant_id, served_at) VALUES (%s, clock_timestamp())
-    ON CONFLICT (tenant_id) DO UPDATE SET served_at = excluded.served_at
-"""
 
 
-#: What it looks like when the database is away; the next attempt may fare better.
-AWAY = (OperationalError, InterfaceError, PoolTimeout)
-
-
-class Lost(Exception):
-    """The file is not ours any more: deleted, cancelled, or in another worker's hands."""
+class LeaseLost(Exception):
+    """The file was deleted or cancelled, or another worker has its lease."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A dataset file that this process works on while it holds the lease."""
+    """A dataset file that this process may work on while it holds the lease; ``ocr`` is true in the OCR queue."""
 
     dataset_file_id: int
     tenant_id: int
     lease: UUID
-    needs_ocr: bool
+    ocr: bool
 
 
-def claim(passed_over: Collection[int] = (), *, lanes: Sequence[bool] = OCR_FIRST) -> Claim | None:
-    """Take the next file of all tenants but ``passed_over``; None when there is nothing that may be taken.
+def claim(skipped_tenants: Collection[int] = (), *, ocr: bool = False) -> Claim | None:
+    """Claim the next file of a queue; None if none is due.
 
-    It is of the first of these ``lanes`` that has one. A file that has taken too many workers with it fails here,
-    and the next one is taken.
+    A file that has caused too many deaths of workers fails here, and the next one is claimed.
     """
     while True:
-        found = next(filter(None, (_claim(passed_over, needs_ocr=needs_ocr) for needs_ocr in lanes)), None)
-        if found is None:
+        claimed = _claim(skipped_tenants, ocr=ocr)
+        if claimed is None:
             return None
-        claimed, deaths = found
-        if deaths < WORKER_DEATHS:
-            return claimed
-        fail(claimed, PermanentError("worker_lost"))
+        file_claim, worker_deaths = claimed
+        if worker_deaths < MAX_WORKER_DEATHS:
+            return file_claim
+        fail(file_claim, PermanentError("worker_lost"))
 
 
-def _claim(passed_over: Collection[int], *, needs_ocr: bool) -> tuple[Claim, int] | None:
+def _claim(skipped_tenants: Collection[int], *, ocr: bool) -> tuple[Claim, int] | None:
     with connection.cursor() as cursor:
-        cursor.execute(NEXT_TENANTS, {"passed_over": list(passed_over), "needs_ocr": needs_ocr})
+        cursor.execute(NEXT_TENANTS, {"skipped_tenants": list(skipped_tenants), "ocr": ocr})
         for (tenant_id,) in cursor.fetchall():
             lease = uuid4()
             seconds = settings.INGEST_LEASE_SECONDS
-            cursor.execute(
-                CLAIM, {"lease": lease, "seconds": seconds, "tenant": tenant_id, "needs_ocr": needs_ocr}
-            )
+            cursor.execute(CLAIM, {"lease": lease, "seconds": seconds, "tenant": tenant_id, "ocr": ocr})
             if row := cursor.fetchone():
-                cursor.execute(TURN, [tenant_id])
-                return Claim(row[0], tenant_id, lease, needs_ocr), row[1]
+                record_turn(tenant_id, "served_at")
+                return Claim(row[0], tenant_id, lease, ocr), row[1]
     return None
 
 
-def alive(claims: Iterable[Claim]) -> set[Claim]:
-    """Extend the leases; returns those that are still ours."""
-    held = {claim.lease: claim for claim in claims}
-    if not held:
+def is_due(*, ocr: bool) -> bool:
+    """Return whether a queue has a file that can be claimed."""
+    with connection.cursor() as cursor:
+        cursor.execute(NEXT_TENANTS, {"skipped_tenants": [], "ocr": ocr})
+        return cursor.fetchone() is not None
+
+
+def extend(claims: Iterable[Claim]) -> set[Claim]:
+    """Extend leases; returns the claims that still hold theirs."""
+    by_lease = {claim.lease: claim for claim in claims}
+    if not by_lease:
         return set()
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE files_datasetfile SET lease_until = now() + make_interval(secs => %s)"
             " WHERE id = ANY(%s) AND lease = ANY(%s) AND state = 'processing' RETURNING lease",
-            [settings.INGEST_LEASE_SECONDS, [claim.dataset_file_id for claim in held.values()], list(held)],
+            [
+                settings.INGEST_LEASE_SECONDS,
+                [claim.dataset_file_id for claim in by_lease.values()],
+                list(by_lease),
+            ],
         )
-        return {held[lease] for (lease,) in cursor.fetchall()}
+        return {by_lease[lease] for (lease,) in cursor.fetchall()}
 
 
 def report(claim: Claim, stage: str, progress: int) -> None:
-    """Say how far the work is, in percent; what a client sees never goes back. Raises Lost."""
+    """Store stage and progress in percent, which never decreases. Raises LeaseLost."""
     term = timedelta(seconds=settings.INGEST_LEASE_SECONDS)
-    _write(claim, stage=stage, progress=Greatest("progress", progress), lease_until=Now() + term)
+    updated = _leased(claim).update(
+        stage=stage, progress=Greatest("progress", progress), lease_until=Now() + term
+    )
+    if not updated:
+        raise LeaseLost
 
 
 def release(claim: Claim, wait: float = 0.0) -> None:
-    """Give the file back with nothing counted, to be claimed at once or after so many seconds."""
-    _give_back(claim, **({"retry_at": Now() + timedelta(seconds=wait)} if wait else {}))
+    """Return the file to its queue, to be claimed at once or after so many seconds. Nothing is counted."""
+    _requeue(claim, **({"retry_at": Now() + timedelta(seconds=wait)} if wait else {}))
 
 
-def put_aside(claim: Claim) -> None:
-    """Give the file back, for whoever has room to recognise its needs_ocr."""
-    _give_back(claim, needs_ocr=True)
+def hand_to_ocr(claim: Claim) -> None:
+    """Move the file to the OCR queue. Nothing is counted."""
+    _requeue(claim, needs_ocr=True)
 
 
 def fail(claim: Claim, error: IngestionError) -> None:
-    """Put an end to it: failed, with a code and a sentence."""
-    _end(claim, error, {})
+    """Fail the file with a code and a message."""
+    _end(claim, error)
 
 
-def try_again(claim: Claim, error: TransientError) -> None:
-    """Count a failure that may pass and let the file wait, or fail it where there were too many."""
+def retry_later(claim: Claim, error: TransientError) -> None:
+    """Count a transient failure, and have the file wait, or fail it after too many."""
     dataset_file = DatasetFile.objects.filter(pk=claim.dataset_file_id, lease=claim.lease).first()
     if dataset_file is None:
         return
     if error.provider:
-        count, most, counter = dataset_file.provider_errors + 1, PROVIDER_ERRORS, "provider_errors"
+        counter, count, limit = "provider_errors", dataset_file.provider_errors + 1, MAX_PROVIDER_ERRORS
     else:
-        count, most, counter = dataset_file.attempts + 1, ATTEMPTS, "attempts"
-    if count >= most:
-        _end(claim, error, {counter: count})
+        counter, count, limit = "attempts", dataset_file.attempts + 1, MAX_ATTEMPTS
+    if count >= limit:
+        _end(claim, error, **{counter: count})
     else:
-        wait = timedelta(seconds=max(wait_before(count), min(error.after, LONGEST_WAIT)))
-        _give_back(claim, retry_at=Now() + wait, **{counter: count})
+        wait = timedelta(seconds=max(backoff(count), min(error.after, MAX_WAIT)))
+        _requeue(claim, retry_at=Now() + wait, **{counter: count})
 
 
-def wait_before(retry: int) -> float:
-    """Seconds before the ``retry``-th attempt after the first: twice as many each time, and spread."""
-    return min(FIRST_WAIT * 2.0 ** (retry - 1), LONGEST_WAIT) * uniform(0.5, 1.0)  # noqa: S311 - no secret
+def backoff(retry: int) -> float:
+    """Return the seconds before a retry, counted from 1: doubled each time, with jitter."""
+    return min(FIRST_WAIT * 2.0 ** (retry - 1), MAX_WAIT) * uniform(0.5, 1.0)  # noqa: S311 - not a secret
 
 
-def _end(claim: Claim, error: IngestionError, counted: dict[str, int]) -> None:
-    _quietly(
-        claim,
+def _end(claim: Claim, error: IngestionError, **counters: int) -> None:
+    _leased(claim).update(
         state=State.FAILED,
         stage="",
         error_code=error.code,
@@ -197,22 +200,13 @@ def _end(claim: Claim, error: IngestionError, counted: dict[str, int]) -> None:
         lease=None,
         lease_until=None,
         ended_at=Now(),
-        **counted,
+        **counters,
     )
 
 
-def _give_back(claim: Claim, **fields: Any) -> None:
-    _quietly(claim, stage="", lease=None, lease_until=None, **fields)
+def _requeue(claim: Claim, **fields: Any) -> None:
+    _leased(claim).update(stage="", lease=None, lease_until=None, **fields)
 
 
-def _quietly(claim: Claim, **fields: Any) -> None:
-    _held(claim).update(**fields)
-
-
-def _write(claim: Claim, **fields: Any) -> None:
-    if not _held(claim).update(**fields):
-        raise Lost
-
-
-def _held(claim: Claim) -> Any:
+def _leased(claim: Claim) -> QuerySet[DatasetFile]:
     return DatasetFile.objects.filter(pk=claim.dataset_file_id, lease=claim.lease, state=State.PROCESSING)

@@ -1,4 +1,4 @@
-"""Vectors of a file's pieces, made in batches, so that progress is seen and a hiccup costs one batch."""
+"""Embeds the texts of a file in batches, with progress and retries for each batch."""
 
 import asyncio
 from array import array
@@ -8,23 +8,25 @@ from files.backends import Caller, embedder
 from files.ingestion.errors import IngestionError, PermanentError, TransientError
 from gtapi.errors import APIError
 
-#: Texts of one call.
+#: Texts in one call.
 BATCH = 64
-#: Seconds in which a batch has to be there: a provider that hangs must not hold a worker's place for long.
+#: Seconds that a batch may take: a provider that hangs must not block a worker for long.
 BATCH_SECONDS = 120.0
-#: Times in a row that a batch is asked for again at once, where giving up would throw away those before it.
-RETRIES = 4
-LONGEST_PAUSE = 20.0
+#: Consecutive retries of a batch before the file is retried as a whole, which loses the batches before it.
+MAX_RETRIES = 4
+MAX_PAUSE = 20.0
 
-Progress = Callable[[float], Awaitable[None]]
+OnProgress = Callable[[float], Awaitable[None]]
 
 
-async def embed(caller: Caller, name: str, texts: Sequence[str], progress: Progress) -> "list[array[float]]":
-    """Return a vector for each text, as 32-bit floats; ``progress`` is told the share that is done.
+async def embed(
+    caller: Caller, name: str, texts: Sequence[str], on_progress: OnProgress
+) -> "list[array[float]]":
+    """Return a vector for each text, as 32-bit floats; ``on_progress`` gets the finished share.
 
     Raises:
-        PermanentError: the model refuses.
-        TransientError: it fails for now.
+        PermanentError: the model refuses the texts.
+        TransientError: the model is unavailable.
     """
     vectors: list[array[float]] = []
     failures = 0
@@ -35,29 +37,29 @@ async def embed(caller: Caller, name: str, texts: Sequence[str], progress: Progr
         except TransientError as error:
             failures += 1
             pause = max(2.0 ** (failures - 1), error.after)
-            if not vectors or failures > RETRIES or pause > LONGEST_PAUSE:
+            if not vectors or failures > MAX_RETRIES or pause > MAX_PAUSE:
                 raise
             await asyncio.sleep(pause)
         else:
             failures = 0
-            await progress(len(vectors) / len(texts))
+            await on_progress(len(vectors) / len(texts))
     return vectors
 
 
 async def embed_batch(caller: Caller, name: str, texts: Sequence[str]) -> "list[array[float]]":
     """Return a vector for each text. Raises PermanentError, TransientError."""
     try:
-        made = await embedder()(caller, name, texts, query=False, within=BATCH_SECONDS)
+        vectors = await embedder()(caller, name, texts, query=False, within=BATCH_SECONDS)
     except APIError as error:
-        raise judge(error, "embedding") from error
-    return [array("f", vector) for vector in made]
+        raise ingestion_error(error, "embedding") from error
+    return [array("f", vector) for vector in vectors]
 
 
-def judge(error: APIError, what: str) -> IngestionError:
-    """Return what a model's error means for a file; ``what`` is ``embedding`` or ``transcription``."""
+def ingestion_error(error: APIError, call: str) -> IngestionError:
+    """Translate the error of a model; ``call`` is ``embedding`` or ``transcription``."""
     if error.status < 500 and error.status not in (408, 429):
-        return PermanentError(f"{what}_failed")
+        return PermanentError(f"{call}_failed")
     after = error.headers.get("retry-after", "")
     return TransientError(
-        f"{what}_unavailable", provider=True, after=float(after) if after.isdecimal() else 0.0
+        f"{call}_unavailable", provider=True, after=float(after) if after.isdecimal() else 0.0
     )

@@ -1,27 +1,27 @@
-"""Errors of ingestion: a closed list of codes with a sentence for the client each, permanent or transient."""
+"""Errors of ingestion: a closed list of codes with a message for the client each, permanent or transient."""
 
-from files.extraction.sections import MESSAGES
+from files.extraction.sections import MESSAGES as EXTRACTION_MESSAGES
 from files.models import DatasetFile
 
-#: The sentence for the client by code: errors of extraction, and of the steps after it.
-SENTENCES = {
-    **MESSAGES,
-    "embedding_failed": "The model that embeds this dataset does not take the file's text.",
-    "embedding_unavailable": "The model that embeds this dataset could not be reached for about an hour.",
-    "transcription_failed": "The model that transcribes recordings does not take this file.",
-    "transcription_unavailable": "The model that transcribes recordings could not be reached for about an hour.",
-    "storage_failed": "The file's bytes could not be read from storage.",
-    "processing_failed": "The file could not be processed because of a fault of the server.",
-    "worker_lost": "The file could not be processed: the workers that tried were lost.",
+#: The message for the client by code: errors of extraction, and of the steps after it.
+MESSAGES = {
+    **EXTRACTION_MESSAGES,
+    "embedding_failed": "The dataset's embedding model rejected the file's text.",
+    "embedding_unavailable": "The dataset's embedding model was unavailable for about an hour.",
+    "transcription_failed": "The transcription model rejected the file.",
+    "transcription_unavailable": "The transcription model was unavailable for about an hour.",
+    "storage_failed": "The file's content could not be read from storage.",
+    "processing_failed": "The file could not be processed because of an internal error.",
+    "worker_lost": "The file could not be processed: each worker that tried was terminated.",
 }
 
 
 class IngestionError(Exception):
-    """A file could not be processed: ``code``, and a sentence for the client."""
+    """A file could not be processed: ``code``, and a message for the client."""
 
     def __init__(self, code: str, message: str = "") -> None:
         self.code = code
-        self.message = message or SENTENCES[code]
+        self.message = message or MESSAGES[code]
         super().__init__(self.message)
 
 
@@ -30,7 +30,7 @@ class PermanentError(IngestionError):
 
 
 class TransientError(IngestionError):
-    """The file may succeed at another attempt; the code and the sentence are stored when there are no more.
+    """Another attempt may succeed; code and message are stored when there are no attempts left.
 
     ``provider``: a provider failed, which allows more attempts than a document that kills its extraction process.
     ``after``: seconds that the provider asks to wait.

@@ -1,4 +1,4 @@
-"""The thread that keeps the leases of a process alive while its event loop is at work."""
+"""Heartbeat: a thread that extends a process's leases while its event loop is busy."""
 
 import logging
 import threading
@@ -11,51 +11,51 @@ from django.db import connections
 
 logger = logging.getLogger(__name__)
 
-#: Beats in the time of a lease: some may be missed.
-BEATS = 4
+#: Extensions in the term of a lease, so that some may fail.
+BEATS_PER_LEASE = 4
 
-Held = TypeVar("Held")
+Lease = TypeVar("Lease")
 
 
-class Heartbeat(Generic[Held]):
-    """Extends what is held, and calls ``lost`` (in its own thread) for each of it that is not ours any more.
+class Heartbeat(Generic[Lease]):
+    """Extends leases with ``extend``, which returns those that are still held.
 
-    ``alive`` extends leases in the database, and returns those that are still ours.
+    ``on_lost`` is called, in the heartbeat's thread, with each lease that is not.
     """
 
-    def __init__(self, alive: Callable[[set[Held]], set[Held]], lost: Callable[[Held], None]) -> None:
-        self._alive = alive
-        self._lost = lost
-        self._held: set[Held] = set()
+    def __init__(self, extend: Callable[[set[Lease]], set[Lease]], on_lost: Callable[[Lease], None]) -> None:
+        self._extend = extend
+        self._on_lost = on_lost
+        self._leases: set[Lease] = set()
         self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beat_for_ever, name="heartbeat", daemon=True)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
-    def hold(self, one: Held) -> None:
+    def add(self, lease: Lease) -> None:
         with self._lock:
-            self._held.add(one)
+            self._leases.add(lease)
 
-    def drop(self, one: Held) -> None:
+    def remove(self, lease: Lease) -> None:
         with self._lock:
-            self._held.discard(one)
+            self._leases.discard(lease)
 
-    def _beat_for_ever(self) -> None:
-        while not self._over.wait(settings.INGEST_LEASE_SECONDS / BEATS):
+    def _run(self) -> None:
+        while not self._stopped.wait(settings.INGEST_LEASE_SECONDS / BEATS_PER_LEASE):
             try:
                 self._beat()
-            except Exception as error:  # noqa: BLE001 - without the database nobody else can claim, either
-                logger.warning("leases are not extended: %s", type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - without the database no other worker can claim either
+                logger.warning("Leases could not be extended: %s.", type(error).__name__)
             finally:
                 connections.close_all()
 
     def _beat(self) -> None:
         with self._lock:
-            held = set(self._held)
-        for gone in held - self._alive(held):
+            leases = set(self._leases)
+        for lost in leases - self._extend(leases):
             with self._lock:
-                still_held = gone in self._held
-            if still_held:
-                self._lost(gone)
+                is_held = lost in self._leases
+            if is_held:
+                self._on_lost(lost)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -64,5 +64,5 @@ class Heartbeat(Generic[Held]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._over.set()
+        self._stopped.set()
         self._thread.join()

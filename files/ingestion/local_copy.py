@@ -1,4 +1,4 @@
-"""A file's bytes as a path, and threads that nobody has to wait for."""
+"""Local copies of stored files, and threads that a stopping process does not wait for."""
 
 import asyncio
 import logging
@@ -20,54 +20,53 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PREFIX = "gtapi-ingest-"
-#: Bytes that are copied at once.
-PIECE = 8 * 1024 * 1024
+#: Bytes that are copied at a time; each read of a bucket is a request.
+COPY_BYTES = 8 * 1024 * 1024
 
 
 @asynccontextmanager
-async def fetched(name: str) -> AsyncIterator[Path]:
-    """Give the path of a file in storage: its own where storage is a folder, else that of a copy.
+async def local_path(name: str) -> AsyncIterator[Path]:
+    """Yield the path of a stored file: in the storage folder, or of a temporary copy from the bucket.
 
-    Raises TransientError where the bytes cannot be had.
+    Raises TransientError if the file cannot be read.
     """
     try:
         path = Path(default_storage.path(name))
     except NotImplementedError:
-        async with _copied(name) as copy:
+        async with _copy(name) as copy:
             yield copy
         return
     if not await in_own_thread(path.is_file):
-        logger.warning("there is no file %s in storage", name)
+        logger.warning("File %s is missing from storage.", name)
         raise TransientError("storage_failed")
     yield path
 
 
 @asynccontextmanager
-async def _copied(name: str) -> AsyncIterator[Path]:
+async def _copy(name: str) -> AsyncIterator[Path]:
     with tempdirs.temporary_directory(PREFIX) as folder:
         try:
-            path = await in_own_thread(_copy, name, folder / "file")
+            path = await in_own_thread(_download, name, folder / "file")
         except Exception as error:
-            # Each kind of storage has errors of its own.
-            logger.warning("the file %s cannot be fetched: %s", name, type(error).__name__)
+            # Each storage backend raises different errors.
+            logger.warning("File %s cannot be read from storage: %s.", name, type(error).__name__)
             raise TransientError("storage_failed") from error
         yield path
 
 
-def _copy(name: str, path: Path) -> Path:
+def _download(name: str, path: Path) -> Path:
     with default_storage.open(name) as source, path.open("wb") as target:
-        # Of a bucket each piece takes a request of its own.
-        shutil.copyfileobj(source, target, PIECE)
+        shutil.copyfileobj(source, target, COPY_BYTES)
     return path
 
 
 def sweep() -> None:
-    """Remove the copies of processes that were killed."""
+    """Remove copies that killed processes left."""
     tempdirs.remove_abandoned(PREFIX)
 
 
 async def in_own_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run ``function`` in a thread that the process may leave behind when it stops."""
+    """Run ``function`` in a daemon thread: a process that stops does not wait for it."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
@@ -77,7 +76,7 @@ async def in_own_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwa
         if error is not None:
             done.set_exception(error)
         else:
-            done.set_result(result)  # type: ignore[arg-type] # there is one where there is no error
+            done.set_result(result)  # type: ignore[arg-type] # there is a result if there is no error
 
     def call() -> None:
         result, failure = None, None
@@ -85,7 +84,7 @@ async def in_own_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwa
             result = function(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - raised where it is awaited
             failure = error
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed, so the result is not needed
             loop.call_soon_threadsafe(settle, result, failure)
 
     threading.Thread(target=call, name="ingest", daemon=True).start()

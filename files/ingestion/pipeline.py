@@ -1,4 +1,4 @@
-"""The steps of one file: bytes, text, pieces, vectors, rows."""
+"""Processes one dataset file: reads its bytes, extracts text, splits it into chunks, embeds and stores them."""
 
 import asyncio
 import logging
@@ -11,230 +11,226 @@ from pathlib import Path
 from django.db import DatabaseError
 
 from files.backends import Caller, Spoken, transcriber
-from files.chunking import Piece, pieces
-from files.extraction import Extracted, ExtractionError, Interrupted, Section, extract, kind
+from files.chunking import TextChunk, split
+from files.extraction import Extracted, ExtractionError, NeedsOCR, Section, extract, kind
 from files.ingestion import claims, embedding
-from files.ingestion.claims import AWAY, Claim, Lost
-from files.ingestion.commit import Outdated, store
+from files.ingestion.claims import Claim, LeaseLost
+from files.ingestion.commit import GenerationChanged, store
 from files.ingestion.errors import PermanentError, TransientError
-from files.ingestion.local_copy import fetched, in_own_thread
+from files.ingestion.local_copy import in_own_thread, local_path
+from files.ingestion.wakeup import OCR_QUEUE, wake
 from files.models import Dataset, DatasetFile
-from gtapi.database import in_thread
+from gtapi.database import DATABASE_UNAVAILABLE, in_thread, storable
 from gtapi.errors import APIError
 from tenants.models import NO_KEY
 
 logger = logging.getLogger(__name__)
 
 Stage = DatasetFile.Stage
-#: Progress at the beginning of each stage, in percent; while a file is embedded, it moves from there to the next.
-READING, CHUNKING, EMBEDDING, STORING = 5, 30, 35, 95
-#: Times that a file is embedded anew since its dataset got another index meanwhile, before it waits again.
-INDEXES = 3
-#: Seconds of a recording that make one section.
-STRETCH = 120.0
-#: Seconds that a file waits when it was the database that failed.
+#: Progress in percent at the start of each stage; embedding moves from its own to the next.
+EXTRACTING_PROGRESS, CHUNKING_PROGRESS, EMBEDDING_PROGRESS, STORING_PROGRESS = 5, 30, 35, 95
+#: Times that a file is embedded again at once because its dataset changed its vector generation meanwhile.
+MAX_GENERATION_CHANGES = 3
+#: Seconds of a recording in one section.
+RECORDING_SECTION_SECONDS = 120.0
+#: Seconds that a file waits after a failure of the database.
 DATABASE_WAIT = 5.0
-#: Seconds between attempts to store what is ready to be stored.
+#: Seconds between attempts to store finished chunks.
 STORE_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 
-Read = Callable[[], None]
-MayRecognise = Callable[[], bool]
+OnExtracted = Callable[[], None]
 
 
-async def process(claim: Claim, read: Read, may_recognise: MayRecognise) -> None:
-    """Bring a file to its end, or give it back; ``read`` is called once its text is out.
+async def process(claim: Claim, on_extracted: OnExtracted) -> None:
+    """Process a file until it is ready or failed, or return it to a queue.
 
-    ``may_recognise`` is called by another thread, again and again while letters are recognised, and says whether
-    there is room for that.
-
-    Nothing is raised but CancelledError: the worker stops, or the file is not ours any more.
+    ``on_extracted`` is called when the file needs no more processor time: its chunks only have to be embedded, or a
+    model transcribes it. Raises only CancelledError, when the worker stops or the lease is lost.
     """
     try:
-        await _Work(claim, read, may_recognise).run()
-    except Lost:
-        logger.info("file %s is in other hands", claim.dataset_file_id)
-    except Interrupted:
-        logger.info("file %s has to wait until there is room to recognise its letters", claim.dataset_file_id)
-        await _note(claims.put_aside, claim)
+        await _Pipeline(claim, on_extracted).run()
+    except LeaseLost:
+        logger.info("The lease of file %s was lost.", claim.dataset_file_id)
+    except NeedsOCR:
+        logger.info("File %s needs OCR.", claim.dataset_file_id)
+        await _write(claims.hand_to_ocr, claim)
+        wake(OCR_QUEUE)
     except TransientError as error:
-        logger.info("file %s has to wait: %s", claim.dataset_file_id, error.code)
-        await _note(claims.try_again, claim, error)
+        logger.info("File %s will be retried: %s.", claim.dataset_file_id, error.code)
+        await _write(claims.retry_later, claim, error)
     except PermanentError as error:
-        await _note(claims.fail, claim, error)
+        await _write(claims.fail, claim, error)
     except asyncio.CancelledError:
-        await _note(claims.release, claim)
+        await _write(claims.release, claim)
         raise
-    except AWAY as error:
-        logger.warning("file %s has to wait: %s", claim.dataset_file_id, type(error).__name__)
-        await _note(claims.release, claim, DATABASE_WAIT)
+    except DATABASE_UNAVAILABLE as error:
+        logger.warning("File %s will be retried: %s.", claim.dataset_file_id, type(error).__name__)
+        await _write(claims.release, claim, DATABASE_WAIT)
     except DatabaseError as error:
-        # The database's own words would quote the document.
-        logger.error("file %s could not be stored: %s", claim.dataset_file_id, type(error).__name__)  # noqa: TRY400
-        await _note(claims.try_again, claim, TransientError("processing_failed"))
+        # Not the database's message, which would quote the document.
+        logger.error("File %s could not be stored: %s.", claim.dataset_file_id, type(error).__name__)  # noqa: TRY400
+        await _write(claims.retry_later, claim, TransientError("processing_failed"))
     except Exception:
-        logger.exception("file %s could not be processed", claim.dataset_file_id)
-        await _note(claims.try_again, claim, TransientError("processing_failed"))
+        logger.exception("File %s could not be processed.", claim.dataset_file_id)
+        await _write(claims.retry_later, claim, TransientError("processing_failed"))
 
 
-async def _note(write: Callable[..., None], *args: object) -> None:
+async def _write(write: Callable[..., None], *args: object) -> None:
     try:
         await asyncio.shield(in_thread(write, *args))
-    except AWAY as error:
-        # The lease runs out by itself.
-        logger.warning("the database does not take a file's state: %s", type(error).__name__)
+    except DATABASE_UNAVAILABLE as error:
+        # The lease will expire.
+        logger.warning("The state of a file could not be stored: %s.", type(error).__name__)
 
 
-class _Work:
-    """One file in one worker's hands."""
+class _Pipeline:
+    """The steps of one claimed file."""
 
-    def __init__(self, claim: Claim, read: Read, may_recognise: MayRecognise) -> None:
+    def __init__(self, claim: Claim, on_extracted: OnExtracted) -> None:
         self.claim = claim
-        self.read = read
-        self.may_recognise = may_recognise
+        self.on_extracted = on_extracted
 
     async def run(self) -> None:
         dataset_file = await in_thread(self._load)
         caller = Caller(self.claim.tenant_id, dataset_file.requested_by_id or NO_KEY, dataset_file.file_id)
-        found = await self._text(dataset_file, caller)
-        await self._report(Stage.CHUNKING, CHUNKING)
-        made = await in_own_thread(cut, found.sections, dataset_file)
-        self.read()
-        if not made:
+        extracted = await self._extract(dataset_file, caller)
+        await self._report(Stage.CHUNKING, CHUNKING_PROGRESS)
+        chunks = await in_own_thread(split_sections, extracted.sections, dataset_file)
+        self.on_extracted()
+        if not chunks:
             raise PermanentError("no_text")
         dataset = dataset_file.dataset
-        for _ in range(INDEXES):
-            vectors = await self._vectors(caller, dataset, made)
-            await self._report(Stage.STORING, STORING)
+        for _ in range(MAX_GENERATION_CHANGES):
+            vectors = await self._embed(caller, dataset, chunks)
+            await self._report(Stage.STORING, STORING_PROGRESS)
             try:
-                await self._store(dataset, made, vectors, found.warning)
-            except Outdated:
-                dataset = await in_thread(self._dataset, dataset.pk)
+                await self._store(dataset, chunks, vectors, extracted.warning)
+            except GenerationChanged:
+                dataset = await in_thread(self._reload, dataset.pk)
             else:
                 return
         raise TransientError("processing_failed")
 
-    async def _store(
-        self, dataset: Dataset, made: Sequence[Piece], vectors: "list[array[float]]", warning: str
-    ) -> None:
-        for pause in (*STORE_PAUSES, None):
-            try:
-                await in_thread(store, self.claim, dataset, made, vectors, warning)
-            except AWAY as error:
-                if pause is None:
-                    raise
-                # What has been embedded has been paid for.
-                logger.warning(
-                    "file %s is not stored yet: %s", self.claim.dataset_file_id, type(error).__name__
-                )
-                await asyncio.sleep(pause)
-            else:
-                return
-
     def _load(self) -> DatasetFile:
-        dataset_files = DatasetFile.objects.select_related("dataset", "file", "tenant")
-        dataset_file = dataset_files.filter(pk=self.claim.dataset_file_id, lease=self.claim.lease).first()
+        rows = DatasetFile.objects.select_related("dataset", "file", "tenant")
+        dataset_file = rows.filter(pk=self.claim.dataset_file_id, lease=self.claim.lease).first()
         if dataset_file is None:
-            raise Lost
+            raise LeaseLost
         return dataset_file
 
-    def _dataset(self, dataset_id: str) -> Dataset:
+    def _reload(self, dataset_id: str) -> Dataset:
         dataset = Dataset.objects.filter(pk=dataset_id).first()
         if dataset is None:
-            raise Lost
+            raise LeaseLost
         return dataset
 
     async def _report(self, stage: str, progress: float) -> None:
         try:
             await in_thread(claims.report, self.claim, stage, int(progress))
-        except AWAY as error:
-            # How far it is can wait; what has been made is not thrown away for it.
+        except DATABASE_UNAVAILABLE as error:
+            # Progress is not worth throwing away finished work.
             logger.warning(
-                "progress of file %s is not kept: %s", self.claim.dataset_file_id, type(error).__name__
+                "Progress of file %s was not stored: %s.", self.claim.dataset_file_id, type(error).__name__
             )
 
-    async def _text(self, dataset_file: DatasetFile, caller: Caller) -> Extracted:
+    async def _extract(self, dataset_file: DatasetFile, caller: Caller) -> Extracted:
         file = dataset_file.file
-        described = (file.filename, file.content_type)
+        description = (file.filename, file.content_type)
         await self._report(Stage.EXTRACTING, 0)
         try:
-            async with fetched(file.path) as path:
-                if await in_own_thread(kind, path, *described) == "audio":
-                    await self._report(Stage.TRANSCRIBING, READING)
-                    # Somebody else does the work, so the next document can be read meanwhile.
-                    self.read()
-                    return Extracted(await self._transcribed(dataset_file, caller, path))
-                await self._report(Stage.EXTRACTING, READING)
-                return await self._extracted(path, *described)
+            async with local_path(file.path) as path:
+                if await in_own_thread(kind, path, *description) == "audio":
+                    await self._report(Stage.TRANSCRIBING, EXTRACTING_PROGRESS)
+                    self.on_extracted()
+                    return Extracted(await self._transcribe(dataset_file, caller, path))
+                await self._report(Stage.EXTRACTING, EXTRACTING_PROGRESS)
+                return await self._extract_document(path, *description)
         except ExtractionError as error:
-            why = TransientError if error.transient else PermanentError
-            raise why(error.code, error.message) from error
+            error_type = TransientError if error.transient else PermanentError
+            raise error_type(error.code, error.message) from error
 
-    async def _extracted(self, path: Path, filename: str, content_type: str) -> Extracted:
-        given_up = threading.Event()
-
-        def goes_on(recognises: bool) -> bool:
-            return not given_up.is_set() and (not recognises or self.may_recognise())
-
+    async def _extract_document(self, path: Path, filename: str, content_type: str) -> Extracted:
+        cancelled = threading.Event()
         try:
-            return await in_own_thread(extract, path, filename, content_type, goes_on)
+            return await in_own_thread(
+                extract, path, filename, content_type, ocr=self.claim.ocr, cancelled=cancelled
+            )
         finally:
-            # The reading process would go on without us, beside the next one.
-            given_up.set()
+            # Otherwise the extraction process would continue alongside the next one.
+            cancelled.set()
 
-    async def _transcribed(self, dataset_file: DatasetFile, caller: Caller, path: Path) -> list[Section]:
+    async def _transcribe(self, dataset_file: DatasetFile, caller: Caller, path: Path) -> list[Section]:
         file = dataset_file.file
         entry = dataset_file.tenant.transcription
         try:
-            return stretches(await transcriber()(caller, entry, path, file.filename, file.content_type))
+            return recording_sections(
+                await transcriber()(caller, entry, path, file.filename, file.content_type)
+            )
         except APIError as error:
-            raise embedding.judge(error, "transcription") from error
+            raise embedding.ingestion_error(error, "transcription") from error
 
-    async def _vectors(self, caller: Caller, dataset: Dataset, made: Sequence[Piece]) -> "list[array[float]]":
+    async def _embed(
+        self, caller: Caller, dataset: Dataset, chunks: Sequence[TextChunk]
+    ) -> "list[array[float]]":
         if not dataset.indexed_embedding:
             return []
 
-        async def progress(share: float) -> None:
-            await self._report(Stage.EMBEDDING, EMBEDDING + share * (STORING - EMBEDDING))
+        async def on_progress(share: float) -> None:
+            await self._report(
+                Stage.EMBEDDING, EMBEDDING_PROGRESS + share * (STORING_PROGRESS - EMBEDDING_PROGRESS)
+            )
 
-        await progress(0)
-        texts = [piece.text for piece in made]
-        return await embedding.embed(caller, dataset.indexed_embedding, texts, progress)
+        await on_progress(0)
+        texts = [chunk.text for chunk in chunks]
+        return await embedding.embed(caller, dataset.indexed_embedding, texts, on_progress)
+
+    async def _store(
+        self, dataset: Dataset, chunks: Sequence[TextChunk], vectors: "list[array[float]]", warning: str
+    ) -> None:
+        for pause in (*STORE_PAUSES, None):
+            try:
+                await in_thread(store, self.claim, dataset, chunks, vectors, warning)
+            except DATABASE_UNAVAILABLE as error:
+                if pause is None:
+                    raise
+                # The embeddings have been paid for.
+                logger.warning(
+                    "File %s is not stored yet: %s.", self.claim.dataset_file_id, type(error).__name__
+                )
+                await asyncio.sleep(pause)
+            else:
+                return
 
 
-def cut(sections: Sequence[Section], dataset_file: DatasetFile) -> list[Piece]:
-    """Return the pieces of a file's text, of the size that it was uploaded with, and fit for the database."""
-    storable = [replace(part, text=_scrub(part.text), heading=_scrub(part.heading)) for part in sections]
-    return pieces(storable, **sizes(dataset_file.chunking))
+def split_sections(sections: Sequence[Section], dataset_file: DatasetFile) -> list[TextChunk]:
+    """Return the storable chunks of a file's text, of the size that its upload asked for."""
+    clean = [replace(part, text=storable(part.text), heading=storable(part.heading)) for part in sections]
+    return split(clean, **chunk_sizes(dataset_file.chunking))
 
 
-def _scrub(text: str) -> str:
-    # PostgreSQL stores no NUL, and UTF-8 has no half of a surrogate pair.
-    return text.replace("\0", " ").encode("utf-8", "replace").decode()
-
-
-def sizes(chunking: object) -> dict[str, int]:
-    """Return size and overlap of OpenAI's ``chunking_strategy``; empty where it leaves them to us."""
+def chunk_sizes(chunking: object) -> dict[str, int]:
+    """Return size and overlap from OpenAI's ``chunking_strategy``; empty if it leaves them to the gateway."""
     static = chunking.get("static") if isinstance(chunking, dict) else None
     if not isinstance(static, dict):
         return {}
     return {"size": static["max_chunk_size_tokens"], "overlap": static["chunk_overlap_tokens"]}
 
 
-def stretches(spoken: Sequence[Spoken]) -> list[Section]:
-    """Gather what is said into sections of about two minutes, headed by where in the recording they begin."""
-    made: list[Section] = []
-    began = 0.0
+def recording_sections(segments: Sequence[Spoken]) -> list[Section]:
+    """Group a transcript into sections of about two minutes, each with its start time as heading."""
+    sections: list[Section] = []
+    start = 0.0
     texts: list[str] = []
-    for said in spoken:
-        if texts and said.start - began >= STRETCH:
-            made.append(Section(" ".join(texts), heading=_clock(began)))
+    for segment in segments:
+        if texts and segment.start - start >= RECORDING_SECTION_SECONDS:
+            sections.append(Section(" ".join(texts), heading=_clock(start)))
             texts = []
         if not texts:
-            began = said.start
-        texts.append(said.text)
+            start = segment.start
+        texts.append(segment.text)
     if texts:
-        made.append(Section(" ".join(texts), heading=_clock(began)))
-    return made
+        sections.append(Section(" ".join(texts), heading=_clock(start)))
+    return sections
 
 
 def _clock(seconds: float) -> str:

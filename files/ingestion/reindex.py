@@ -1,8 +1,7 @@
-"""Another model for a dataset's search: its next generation of vectors, made beside the one that is shown.
+"""Builds a dataset's next vector generation, while searches use the current one.
 
-It is made in batches, and a batch that is there is kept, whoever made it. Searches go on in the generation that the
-dataset shows, until the next one has a vector for every chunk that can be found; then one statement shows it, and
-the old vectors go in batches.
+Vectors are made in batches, and each stored batch is kept, whichever worker made it. When every chunk of a ready
+file has a vector, one statement switches searches to the new generation; then old vectors are deleted in batches.
 """
 
 import asyncio
@@ -15,88 +14,88 @@ from django.db import DatabaseError
 
 from files.backends import Caller
 from files.ingestion import vector_generations
-from files.ingestion.claims import AWAY, Lost
+from files.ingestion.claims import LeaseLost
 from files.ingestion.embedding import BATCH, embed_batch
 from files.ingestion.errors import IngestionError
 from files.ingestion.vector_generations import IndexLease
 from files.models import Dataset
-from gtapi.database import in_thread
+from gtapi.database import DATABASE_UNAVAILABLE, in_thread
 from gtapi.errors import APIError
 from tenants.models import NO_KEY
 
 logger = logging.getLogger(__name__)
 
 
-async def index(held: IndexLease, until: float) -> bool:
-    """Bring a dataset's vectors to what its settings say, or give it back at the moment ``until``.
+async def reindex(lease: IndexLease, deadline: float) -> bool:
+    """Make a dataset's vectors match its settings, or release it at ``deadline``, by the monotonic clock.
 
-    Says whether it did the former. Nothing is raised but CancelledError: the worker stops, or the dataset is not
-    ours any more.
+    Returns whether it is complete. Raises only CancelledError, when the worker stops or the lease is lost.
     """
     try:
-        whole = await _index(held, until)
-        await in_thread(vector_generations.release, held, whole=whole)
-    except Lost:
-        logger.info("dataset %s is in other hands", held.dataset_id)
+        complete = await _reindex(lease, deadline)
+        await in_thread(vector_generations.release, lease, complete=complete)
+    except LeaseLost:
+        logger.info("The lease of dataset %s was lost.", lease.dataset_id)
     except IngestionError as error:
         cause = error.__cause__
-        why = cause.message if isinstance(cause, APIError) else error.message
-        logger.warning("dataset %s is not indexed: %s", held.dataset_id, error.code)
-        await _note(held, why)
+        message = cause.message if isinstance(cause, APIError) else error.message
+        logger.warning("Dataset %s could not be indexed: %s.", lease.dataset_id, error.code)
+        await _fail(lease, message)
     except asyncio.CancelledError:
-        await asyncio.shield(in_thread(vector_generations.release, held, whole=False))
+        await asyncio.shield(in_thread(vector_generations.release, lease, complete=False))
         raise
-    except AWAY as error:
-        # The lease runs out by itself.
-        logger.warning("dataset %s is not indexed: %s", held.dataset_id, type(error).__name__)
+    except DATABASE_UNAVAILABLE as error:
+        # The lease will expire.
+        logger.warning("Dataset %s could not be indexed: %s.", lease.dataset_id, type(error).__name__)
     except DatabaseError as error:
-        # The database's own words would quote what it refuses.
-        logger.error("dataset %s could not be indexed: %s", held.dataset_id, type(error).__name__)  # noqa: TRY400
-        await _note(held, "The database does not take the model's vectors.")
+        # Not the database's message, which would quote what it refuses.
+        logger.error("Dataset %s could not be indexed: %s.", lease.dataset_id, type(error).__name__)  # noqa: TRY400
+        await _fail(lease, "The database rejected the model's vectors.")
     except Exception:
-        logger.exception("dataset %s could not be indexed", held.dataset_id)
-        await _note(held, "There was a fault of the server.")
+        logger.exception("Dataset %s could not be indexed.", lease.dataset_id)
+        await _fail(lease, "An internal error occurred.")
     else:
-        return whole
+        return complete
     return False
 
 
-async def _note(held: IndexLease, why: str) -> None:
+async def _fail(lease: IndexLease, message: str) -> None:
     try:
-        await in_thread(vector_generations.fail, held, why)
-    except AWAY as error:
-        logger.warning("the database does not take a dataset's state: %s", type(error).__name__)
+        await in_thread(vector_generations.fail, lease, message)
+    except DATABASE_UNAVAILABLE as error:
+        logger.warning("The state of a dataset could not be stored: %s.", type(error).__name__)
 
 
-async def _index(held: IndexLease, until: float) -> bool:
-    """Do what there is to do; says whether it came to the end of it."""
+async def _reindex(lease: IndexLease, deadline: float) -> bool:
+    """Build, switch and delete; returns whether nothing is left to do."""
     while True:
-        dataset = await in_thread(vector_generations.begin, held)
+        dataset = await in_thread(vector_generations.begin, lease)
         if not dataset.next_embedding:
             break
-        if not await _fill(held, dataset, until):
+        if not await _add_vectors(lease, dataset, deadline):
             return False
-        if await in_thread(vector_generations.show, held):
+        if await in_thread(vector_generations.switch, lease):
             break
-    while await in_thread(vector_generations.sweep, held):
-        if monotonic() > until:
+    while await in_thread(vector_generations.delete_stale, lease):
+        if monotonic() > deadline:
             return False
     return True
 
 
-async def _fill(held: IndexLease, dataset: Dataset, until: float) -> bool:
-    """Make the vectors that the next generation lacks; says whether it came to the end of them."""
-    caller = Caller(held.tenant_id, dataset.embedding_requested_by_id or NO_KEY, dataset.pk)
-    for ids in _batches(await in_thread(vector_generations.missing, held, dataset.next_generation)):
-        if monotonic() > until:
+async def _add_vectors(lease: IndexLease, dataset: Dataset, deadline: float) -> bool:
+    """Make the vectors that the next generation lacks; returns whether there was time for all of them."""
+    caller = Caller(lease.tenant_id, dataset.embedding_requested_by_id or NO_KEY, dataset.pk)
+    missing = await in_thread(vector_generations.missing_chunks, lease, dataset.next_generation)
+    for batch in _batches(missing):
+        if monotonic() > deadline:
             return False
-        found = await in_thread(vector_generations.texts, ids)
-        if found:
+        texts = await in_thread(vector_generations.chunk_texts, batch)
+        if texts:
             vectors: list[array[float]] = await embed_batch(
-                caller, dataset.next_embedding, [text for _, text in found]
+                caller, dataset.next_embedding, [text for _, text in texts]
             )
-            chunk_ids = [chunk_id for chunk_id, _ in found]
-            if not await in_thread(vector_generations.add, held, dataset, chunk_ids, vectors):
+            chunk_ids = [chunk_id for chunk_id, _ in texts]
+            if not await in_thread(vector_generations.add_vectors, lease, dataset, chunk_ids, vectors):
                 break
     return True
 

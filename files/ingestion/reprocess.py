@@ -1,6 +1,6 @@
-"""What people order: a file once more, or no more of a batch.
+"""Reprocessing of dataset files, and cancelling of file batches.
 
-Whoever orders a file is booked for it: a key by its id, or an operator, who is None.
+Processing is booked to the key that requests it, by its id; None stands for an operator.
 """
 
 from django.db import transaction
@@ -13,8 +13,8 @@ from files.models import DatasetFile, FileBatch
 
 State = DatasetFile.State
 
-#: What a file begins with.
-AFRESH = {
+#: The fields of a file that is to be processed from the beginning.
+INITIAL_STATE = {
     "state": State.UPLOADED,
     "stage": "",
     "progress": 0,
@@ -32,44 +32,44 @@ AFRESH = {
 }
 
 
-def hold(dataset_files: QuerySet[DatasetFile]) -> list[int]:
-    """Lock places until the transaction ends, and return their ids.
+def lock(dataset_files: QuerySet[DatasetFile]) -> list[int]:
+    """Lock dataset files until the transaction ends, and return their ids.
 
-    In one order for everybody who changes several: they would wait for each other for ever.
+    Always in the order of ids, so that two transactions that lock several do not deadlock.
     """
     return list(dataset_files.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
 
 
 @transaction.atomic
-def process_again(dataset_files: QuerySet[DatasetFile], key_id: int | None) -> int:
-    """Have those files that came to their end processed once more, and say how many that are; none that is in work.
+def reprocess(dataset_files: QuerySet[DatasetFile], key_id: int | None) -> int:
+    """Process those files again that are ready, failed or cancelled; returns their number.
 
-    What one was found by stays until there is something new, but it is not searched before it is ready again.
+    A file keeps its chunks until it has new ones, but searches skip it until it is ready again.
     """
-    ended = hold(dataset_files.filter(state__in=TERMINAL))
-    return start_over(DatasetFile.objects.filter(pk__in=ended), key_id)
+    ended = lock(dataset_files.filter(state__in=TERMINAL))
+    return restart(DatasetFile.objects.filter(pk__in=ended), key_id)
 
 
-def start_over(held: QuerySet[DatasetFile], key_id: int | None) -> int:
-    """Have files that are held processed from the beginning, also those that are in work; say how many that are.
+def restart(locked: QuerySet[DatasetFile], key_id: int | None) -> int:
+    """Process locked files from the beginning, including those being processed; returns their number.
 
-    Whoever works on one loses its lease by it, so that it stops and can store nothing.
+    A worker that processes one of them loses its lease, so it stops and stores nothing.
     """
-    begun = held.update(requested_by=key_id, **AFRESH)
-    if begun:
+    restarted = locked.update(requested_by=key_id, **INITIAL_STATE)
+    if restarted:
         wake()
-    return begun
+    return restarted
 
 
 @transaction.atomic
 def cancel(batch: FileBatch) -> int:
-    """Cancel what is left to do of a batch, and say how many files that were.
+    """Cancel the unfinished files of a batch; returns their number.
 
-    A file in work loses its lease by it, so whoever works on it stops and can store nothing.
+    A worker that processes one of them loses its lease, so it stops and stores nothing.
     """
     FileBatch.objects.filter(pk=batch.pk).update(cancelled=True)
     batch.cancelled = True
-    left = DatasetFile.objects.filter(batch=batch, state__in=(State.UPLOADED, State.PROCESSING))
-    return DatasetFile.objects.filter(pk__in=hold(left)).update(
+    unfinished = DatasetFile.objects.filter(batch=batch, state__in=(State.UPLOADED, State.PROCESSING))
+    return DatasetFile.objects.filter(pk__in=lock(unfinished)).update(
         state=State.CANCELLED, lease=None, lease_until=None, retry_at=None, stage="", ended_at=timezone.now()
     )

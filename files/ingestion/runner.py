@@ -1,16 +1,14 @@
-"""One run of a worker's process: it works until nothing is left to claim, for some minutes at most.
+"""One run of a worker process: processes the files of a queue until none is left, for some minutes at most.
 
-Reading a document takes a core and memory, so a process reads one at a time, and claims the next one only when it
-can begin with it. One whose letters have to be recognised takes minutes, so the next ones are read beside it; of
-such files it has one at a time, and gives back a further one for whoever has room. Waiting for models takes neither
-core nor memory: files are embedded meanwhile, and a dataset gets another index beside them.
+A process extracts one document at a time, since that takes a core and memory, and claims the next file only when it
+can start on it. Waiting for models takes neither, so files are embedded, and one dataset is reindexed, at the same
+time. Files that need OCR have a separate queue, so that the minutes that OCR takes delay no other file.
 """
 
 import asyncio
 import logging
-import threading
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
 from time import monotonic
 from typing import Any
@@ -20,181 +18,163 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from files.ingestion import claims, local_copy, pipeline, reindex, vector_generations
-from files.ingestion.claims import AWAY, Claim
+from files.ingestion.claims import Claim
 from files.ingestion.heartbeat import Heartbeat
 from files.ingestion.shutdown import when_stopping
 from files.ingestion.vector_generations import IndexLease
-from files.ingestion.wakeup import wake
-from gtapi.database import in_thread
+from files.ingestion.wakeup import INGEST_QUEUE, OCR_QUEUE, wake
+from gtapi.database import DATABASE_UNAVAILABLE, in_thread
 
 logger = logging.getLogger(__name__)
 
-#: Files that a process has in its hands, and those of them that may be of one tenant.
-AT_ONCE = 4
-OF_ONE_TENANT = 3
-#: Seconds after which a run begins with nothing more, but for what is read beside the letters that are recognised
-#: then; the next message makes another one.
+#: Files that a process works on at the same time, and of those the ones of one tenant.
+MAX_FILES = 4
+MAX_FILES_OF_TENANT = 3
+#: Seconds after which a run claims nothing more; the next message starts another run.
 RUN_SECONDS = 300.0
-#: Seconds between two looks for files while others are still in work, and for datasets to index where the last look
-#: was for none, or in vain.
-LOOK_SECONDS = 0.5
-INDEX_SECONDS = 2.0
+#: Seconds between two attempts to claim a file while others are processed, and to claim a dataset to reindex.
+CLAIM_SECONDS = 0.5
+INDEX_CLAIM_SECONDS = 2.0
 
 
-def run() -> None:
-    """Work on what there is; returns when nothing is left, or when the worker is to stop.
+def run(*, ocr: bool = False) -> None:
+    """Process what is due; returns when nothing is left, or when the worker is to stop.
 
-    Raises what the database raises where it is away.
+    With ``ocr`` it processes the files that need OCR; otherwise all others, and datasets to reindex.
+
+    Raises:
+        DATABASE_UNAVAILABLE: one of these.
     """
     try:
-        claim = claims.claim()
-        index = vector_generations.claim()
+        claim = claims.claim(ocr=ocr)
+        index_lease = None if ocr else vector_generations.claim()
     finally:
         connections.close_all()
     if claim is not None:
-        # Where there is one file there may be more, for others too.
-        wake()
-    if claim is not None or index is not None:
-        asyncio.run(_work_from(claim, index))
+        # There may be more files, for other processes.
+        wake(OCR_QUEUE if ocr else INGEST_QUEUE)
+    if claim is not None or index_lease is not None:
+        asyncio.run(_run(claim, index_lease, ocr=ocr))
 
 
-async def _work_from(claim: Claim | None, index: IndexLease | None) -> None:
+async def _run(claim: Claim | None, index_lease: IndexLease | None, *, ocr: bool) -> None:
     async with AsyncExitStack() as services:
         for path in settings.INGEST_SERVICES:
             await services.enter_async_context(import_string(path)())
-        run = _Run()
-        services.callback(when_stopping(run.stop))
-        with run.files, run.indexes:
-            run.begin(claim, index)
+        runner = _Runner(ocr=ocr)
+        services.callback(when_stopping(runner.stop))
+        with runner.file_heartbeat, runner.index_heartbeat:
+            runner.start(claim, index_lease)
             await asyncio.to_thread(local_copy.sweep)
-            await run.work()
+            await runner.work()
 
 
-class _Run:
-    def __init__(self) -> None:
+class _Runner:
+    def __init__(self, *, ocr: bool) -> None:
+        self._ocr = ocr
         self._tasks: dict[Claim | IndexLease, asyncio.Task[bool | None]] = {}
-        self._reading: set[Claim] = set()
-        self._recognising: Claim | None = None
-        self._ocr_first = True
-        self._lane = threading.Lock()
+        self._extracting: Claim | None = None
         self._changed = asyncio.Event()
         self._stopping = False
-        self._until = monotonic() + RUN_SECONDS
-        self._next_index = monotonic() + INDEX_SECONDS
+        self._end = monotonic() + RUN_SECONDS
+        self._next_index_claim = monotonic() + INDEX_CLAIM_SECONDS
         self._loop = asyncio.get_running_loop()
-        self.files = Heartbeat(claims.alive, self._lost)
-        self.indexes = Heartbeat(vector_generations.alive, self._lost)
+        self.file_heartbeat = Heartbeat(claims.extend, self._on_lost)
+        self.index_heartbeat = Heartbeat(vector_generations.extend, self._on_lost)
 
     async def work(self) -> None:
-        """Begin with whatever there is, until there is nothing left in work."""
+        """Claim and process until nothing is left."""
         while True:
-            claim, index = await self._found()
-            self.begin(claim, index)
+            claim, index_lease = await self._claim()
+            self.start(claim, index_lease)
             if not self._tasks:
                 return
             if claim is None:
-                await self._change()
+                await self._wait_for_change()
 
-    async def _found(self) -> tuple[Claim | None, IndexLease | None]:
-        if self._over():
+    async def _claim(self) -> tuple[Claim | None, IndexLease | None]:
+        if self._is_over():
             return None, None
-        claim = index = None
+        claim = index_lease = None
         try:
-            if not self._reading and len(self._claims()) < AT_ONCE:
-                claim = await in_thread(claims.claim, self._crowding(), lanes=self._lanes())
-            if not self._indexing() and self._until >= monotonic() >= self._next_index:
-                self._next_index = monotonic() + INDEX_SECONDS
-                index = await in_thread(vector_generations.claim)
-        except AWAY as error:
-            logger.warning("nothing can be claimed: %s", type(error).__name__)
-        if self._over():
-            # The worker is to stop: a task that is cancelled before its first step could give nothing back.
+            if self._extracting is None and len(self._claims()) < MAX_FILES:
+                claim = await in_thread(claims.claim, self._tenants_at_limit(), ocr=self._ocr)
+            if not self._ocr and not self._is_indexing() and monotonic() >= self._next_index_claim:
+                self._next_index_claim = monotonic() + INDEX_CLAIM_SECONDS
+                index_lease = await in_thread(vector_generations.claim)
+        except DATABASE_UNAVAILABLE as error:
+            logger.warning("No file can be claimed: %s.", type(error).__name__)
+        if self._is_over():
+            # The worker is to stop. A task that is cancelled before its first step could not release its lease.
             if claim is not None:
                 await in_thread(claims.release, claim)
-            if index is not None:
-                await in_thread(vector_generations.release, index, whole=False)
+            if index_lease is not None:
+                await in_thread(vector_generations.release, index_lease, complete=False)
             return None, None
-        return claim, index
+        return claim, index_lease
 
-    def _over(self) -> bool:
-        return self._stopping or (monotonic() > self._until and self._recognising is None)
+    def _is_over(self) -> bool:
+        return self._stopping or monotonic() > self._end
 
-    async def _change(self) -> None:
-        """Wait until something has come to its end; with room for more, until it is time to look again."""
+    async def _wait_for_change(self) -> None:
+        """Wait until a task ends or an extraction does, or until it is time for another claim."""
         self._changed.clear()
         with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_SECONDS):
+            async with asyncio.timeout(CLAIM_SECONDS):
                 await self._changed.wait()
 
     def _claims(self) -> list[Claim]:
-        return [held for held in self._tasks if isinstance(held, Claim)]
+        return [lease for lease in self._tasks if isinstance(lease, Claim)]
 
-    def _indexing(self) -> bool:
+    def _is_indexing(self) -> bool:
         return len(self._tasks) > len(self._claims())
 
-    def _crowding(self) -> list[int]:
-        """Tenants that have as much of this process as one may have."""
-        held = Counter(claim.tenant_id for claim in self._claims())
-        return [tenant for tenant, files in held.items() if files >= OF_ONE_TENANT]
+    def _tenants_at_limit(self) -> list[int]:
+        """Return the tenants that already have as many files in this process as one may have."""
+        counts = Counter(claim.tenant_id for claim in self._claims())
+        return [tenant_id for tenant_id, files in counts.items() if files >= MAX_FILES_OF_TENANT]
 
-    def _lanes(self) -> Sequence[bool]:
-        """Where to look for a file: by turns, since letters that are recognised at once never leave the place."""
-        if self._recognising is not None:
-            return claims.NO_OCR
-        return claims.OCR_FIRST if self._ocr_first else claims.OCR_LAST
-
-    def begin(self, claim: Claim | None, index: IndexLease | None) -> None:
-        """Begin with a file and with a dataset, where there are such."""
+    def start(self, claim: Claim | None, index_lease: IndexLease | None) -> None:
+        """Start to process a file and to reindex a dataset, if there are any."""
         if claim is not None:
-            self._reading.add(claim)
-            self._ocr_first = not claim.needs_ocr
-            doing = pipeline.process(claim, lambda: self._has_read(claim), lambda: self._may_recognise(claim))
-            self._begin(claim, self.files, doing)
-        if index is not None:
-            self._begin(index, self.indexes, reindex.index(index, self._until))
+            self._extracting = claim
+            self._start(
+                claim, self.file_heartbeat, pipeline.process(claim, lambda: self._extraction_ended(claim))
+            )
+        if index_lease is not None:
+            self._start(index_lease, self.index_heartbeat, reindex.reindex(index_lease, self._end))
 
-    def _begin(self, held: Any, heartbeat: Heartbeat[Any], doing: Coroutine[Any, Any, bool | None]) -> None:
-        def end(task: asyncio.Task[bool | None]) -> None:
-            heartbeat.drop(held)
-            self._tasks.pop(held, None)
-            if isinstance(held, IndexLease) and not task.cancelled() and task.result():
-                # Where there was one there may be more: a tenant that changes its model has all its conversations.
-                self._next_index = monotonic()
-            self._has_read(held)
+    def _start(
+        self, lease: Any, heartbeat: Heartbeat[Any], coroutine: Coroutine[Any, Any, bool | None]
+    ) -> None:
+        def on_done(task: asyncio.Task[bool | None]) -> None:
+            heartbeat.remove(lease)
+            self._tasks.pop(lease, None)
+            if isinstance(lease, IndexLease) and not task.cancelled() and task.result():
+                # There may be more at once: a tenant that changes its model has the datasets of its conversations.
+                self._next_index_claim = monotonic()
+            self._extraction_ended(lease)
 
-        heartbeat.hold(held)
-        self._tasks[held] = self._loop.create_task(doing)
-        self._tasks[held].add_done_callback(end)
+        heartbeat.add(lease)
+        self._tasks[lease] = self._loop.create_task(coroutine)
+        self._tasks[lease].add_done_callback(on_done)
 
-    def _has_read(self, held: Any) -> None:
-        with self._lane:
-            if self._recognising == held:
-                self._recognising = None
-        self._read_beside(held)
-
-    def _may_recognise(self, claim: Claim) -> bool:
-        """Take the room for letters, called by the thread that reads; the next file is read beside it."""
-        with self._lane:
-            if self._recognising is None and claim in self._tasks and monotonic() <= self._until:
-                self._recognising = claim
-                self._loop.call_soon_threadsafe(self._read_beside, claim)
-            return self._recognising == claim
-
-    def _read_beside(self, held: Any) -> None:
-        self._reading.discard(held)
+    def _extraction_ended(self, lease: Claim | IndexLease) -> None:
+        if self._extracting == lease:
+            self._extracting = None
         self._changed.set()
 
-    def _lost(self, held: Claim | IndexLease) -> None:
-        """Called by a heartbeat's thread."""
-        self._loop.call_soon_threadsafe(self._cancel, held)
+    def _on_lost(self, lease: Claim | IndexLease) -> None:
+        """Called in a heartbeat's thread."""
+        self._loop.call_soon_threadsafe(self._cancel, lease)
 
-    def _cancel(self, held: Claim | IndexLease) -> None:
-        if task := self._tasks.get(held):
+    def _cancel(self, lease: Claim | IndexLease) -> None:
+        if task := self._tasks.get(lease):
             task.cancel()
 
     def stop(self) -> None:
-        """Give back what is in work, and begin with nothing more."""
-        logger.info("the worker stops: %d files and datasets are given back", len(self._tasks))
+        """Release everything, and claim nothing more."""
+        logger.info("The worker stops and releases %d files and datasets.", len(self._tasks))
         self._stopping = True
         for task in self._tasks.values():
             task.cancel()

@@ -1,4 +1,4 @@
-"""Generations of a dataset's vectors in the database, and the lease on the dataset of who makes the next one."""
+"""Vector generations of datasets in the database, and the leases of workers that build them."""
 
 from array import array
 from collections.abc import Iterable, Sequence
@@ -12,20 +12,23 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from files.ingestion.claims import Lost, wait_before
+from files.ingestion.claims import LeaseLost, backoff
+from files.ingestion.turns import record_turn
 from files.models import Chunk, Dataset
 from files.models.chunks import vector_text
 
-#: Vectors that are deleted in one statement.
-SWEPT = 5000
+#: Vectors that one statement deletes.
+DELETE_BATCH = 5000
+#: The fields of a dataset without an indexing error.
+NO_ERROR: dict[str, Any] = {"index_error": "", "index_failures": 0, "index_retry_at": None}
 
-# Datasets whose vectors are not what their settings say, or not all of use.
-WANTING = """
+# Datasets whose vectors do not match their settings, or that have vectors to delete.
+NEEDS_INDEXING = """
     (NOT dataset.embedding = dataset.indexed_embedding OR NOT dataset.next_embedding = '' OR dataset.stale_vectors)
 """
-# As with files, those tenants come first that have the fewest datasets in work, and of these the one whose turn was
-# longest ago. The datasets of a tenant's conversations come after its others, since there may be any number of them
-# at once. A failure is waited for only as long as the wanted model is still the one that failed.
+# As with files, the tenant with the fewest datasets being indexed comes first, and of those the one whose last turn
+# is longest ago. Datasets of conversations come after a tenant's others, since there may be any number of them at
+# once. The wait after a failure ends early when another model is chosen.
 CLAIM = f"""
     UPDATE files_dataset SET index_lease = %s, index_lease_until = now() + make_interval(secs => %s)
     WHERE id = (
@@ -33,10 +36,10 @@ CLAIM = f"""
         JOIN tenants_tenant tenant ON tenant.id = dataset.tenant_id AND tenant.active
         LEFT JOIN (
             SELECT tenant_id, count(*) AS datasets FROM files_dataset dataset
-            WHERE {WANTING} AND index_lease_until > now() GROUP BY tenant_id
+            WHERE {NEEDS_INDEXING} AND index_lease_until > now() GROUP BY tenant_id
         ) busy ON busy.tenant_id = dataset.tenant_id
         LEFT JOIN files_ingestturn turn ON turn.tenant_id = dataset.tenant_id
-        WHERE {WANTING}
+        WHERE {NEEDS_INDEXING}
         AND (dataset.index_lease IS NULL OR dataset.index_lease_until <= now())
         AND (dataset.index_retry_at IS NULL OR dataset.index_retry_at <= now()
              OR dataset.next_embedding <> dataset.embedding)
@@ -45,16 +48,12 @@ CLAIM = f"""
         LIMIT 1 FOR NO KEY UPDATE OF dataset SKIP LOCKED
     )
     RETURNING id, tenant_id
-"""  # noqa: S608 - the pieces are the module's own
-TURN = """
-    INSERT INTO files_ingestturn (tenant_id, indexed_at) VALUES (%s, clock_timestamp())
-    ON CONFLICT (tenant_id) DO UPDATE SET indexed_at = excluded.indexed_at
-"""
-ALIVE = """
+"""  # noqa: S608 - the parts are constants of this module
+EXTEND = """
     UPDATE files_dataset SET index_lease_until = now() + make_interval(secs => %s)
     WHERE id = ANY(%s) AND index_lease = ANY(%s) RETURNING index_lease
 """
-# Chunks that a search can find and that have no vector in a generation.
+# Chunks of files that are ready, without a vector in a generation.
 MISSING = """
     FROM files_chunk chunk
     JOIN files_datasetfile dataset_file ON dataset_file.id = chunk.dataset_file_id AND dataset_file.state = 'ready'
@@ -62,15 +61,15 @@ MISSING = """
         SELECT 1 FROM files_chunkvector vector WHERE vector.chunk_id = chunk.id AND vector.generation = %s
     )
 """
-# Chunks may be gone by now, and vectors may be there.
+# Chunks may have been deleted meanwhile, and vectors may exist already.
 ADD = """
-    WITH living AS (SELECT id FROM files_chunk WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE)
+    WITH existing AS (SELECT id FROM files_chunk WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE)
     INSERT INTO files_chunkvector (chunk_id, tenant_id, dataset_id, generation, dimensions, vector)
-    SELECT made.id, %s, %s, %s, %s, made.vector::halfvec
-    FROM unnest(%s::bigint[], %s::text[]) made (id, vector) JOIN living USING (id)
+    SELECT new.id, %s, %s, %s, %s, new.vector::halfvec
+    FROM unnest(%s::bigint[], %s::text[]) new (id, vector) JOIN existing USING (id)
     ON CONFLICT (chunk_id, generation) DO NOTHING
 """
-SWEEP = """
+DELETE_STALE = """
     DELETE FROM files_chunkvector WHERE id IN (
         SELECT id FROM files_chunkvector
         WHERE tenant_id = %s AND dataset_id = %s AND (generation < %s OR generation > %s) AND generation <> %s
@@ -81,7 +80,7 @@ SWEEP = """
 
 @dataclass(frozen=True, slots=True)
 class IndexLease:
-    """A dataset whose vectors are ours to change, for as long as its lease is."""
+    """A dataset whose vectors this process may change while it holds the lease."""
 
     dataset_id: str
     tenant_id: int
@@ -89,171 +88,179 @@ class IndexLease:
 
 
 def claim() -> IndexLease | None:
-    """Take the next dataset whose vectors are not what its settings say; None when there is none."""
+    """Claim the next dataset whose vectors do not match its settings; None if there is none."""
     lease = uuid4()
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, [lease, settings.INGEST_LEASE_SECONDS])
-        found = cursor.fetchone()
-        if found is None:
+        row = cursor.fetchone()
+        if row is None:
             return None
-        dataset_id, tenant_id = found
-        cursor.execute(TURN, [tenant_id])
+        dataset_id, tenant_id = row
+        record_turn(tenant_id, "indexed_at")
     return IndexLease(dataset_id, tenant_id, lease)
 
 
-def alive(indexes: Iterable[IndexLease]) -> set[IndexLease]:
-    """Extend the leases; returns those that are still ours."""
-    held = {index.lease: index for index in indexes}
-    if not held:
+def extend(leases: Iterable[IndexLease]) -> set[IndexLease]:
+    """Extend leases; returns those that are still held."""
+    by_id = {index_lease.lease: index_lease for index_lease in leases}
+    if not by_id:
         return set()
     with connection.cursor() as cursor:
-        ids = [index.dataset_id for index in held.values()]
-        cursor.execute(ALIVE, [settings.INGEST_LEASE_SECONDS, ids, list(held)])
-        return {held[lease] for (lease,) in cursor.fetchall()}
+        ids = [index_lease.dataset_id for index_lease in by_id.values()]
+        cursor.execute(EXTEND, [settings.INGEST_LEASE_SECONDS, ids, list(by_id)])
+        return {by_id[lease] for (lease,) in cursor.fetchall()}
 
 
 @transaction.atomic
-def begin(index: IndexLease) -> Dataset:
-    """Return the dataset with the next generation that is to be made, none of it where that is no use (any more).
+def begin(index_lease: IndexLease) -> Dataset:
+    """Start, continue or drop the dataset's next generation as its settings demand; returns the dataset.
 
-    To search by words alone takes no vectors, so that is shown at once. Raises Lost.
+    Full-text search only needs no vectors, so that takes effect at once. Raises LeaseLost.
     """
-    dataset = _locked(index)
+    dataset = _lock(index_lease)
     if dataset.embedding == dataset.indexed_embedding:
         if dataset.next_embedding:
-            _save(index, dataset, next_embedding="", stale_vectors=True, **CLEAN)
+            _save(index_lease, dataset, next_embedding="", stale_vectors=True, **NO_ERROR)
     elif not dataset.embedding:
         _save(
-            index,
+            index_lease,
             dataset,
             indexed_embedding="",
             generation=dataset.next_generation + 1,
             next_generation=dataset.next_generation + 1,
             next_embedding="",
             stale_vectors=True,
-            **CLEAN,
+            **NO_ERROR,
         )
     elif dataset.embedding != dataset.next_embedding:
         _save(
-            index,
+            index_lease,
             dataset,
             next_embedding=dataset.embedding,
             next_generation=dataset.next_generation + 1,
             stale_vectors=dataset.stale_vectors or bool(dataset.next_embedding),
-            **CLEAN,
+            **NO_ERROR,
         )
     return dataset
 
 
-def missing(index: IndexLease, generation: int) -> list[int]:
-    """Return the chunks that a generation has to have a vector for and has not."""
+def missing_chunks(index_lease: IndexLease, generation: int) -> list[int]:
+    """Return the ids of chunks that lack a vector in a generation."""
     with connection.cursor() as cursor:
-        of = (index.tenant_id, index.dataset_id, generation)
-        cursor.execute(f"SELECT chunk.id {MISSING} ORDER BY chunk.id", of)
+        scope = (index_lease.tenant_id, index_lease.dataset_id, generation)
+        cursor.execute(f"SELECT chunk.id {MISSING} ORDER BY chunk.id", scope)
         return [chunk_id for (chunk_id,) in cursor.fetchall()]
 
 
-def texts(chunk_ids: Sequence[int]) -> list[tuple[int, str]]:
-    """Return the texts of those chunks that are there."""
+def chunk_texts(chunk_ids: Sequence[int]) -> list[tuple[int, str]]:
+    """Return ids and texts of those chunks that still exist."""
     return list(Chunk.objects.filter(pk__in=chunk_ids).order_by("pk").values_list("pk", "text"))
 
 
 @transaction.atomic
-def add(
-    index: IndexLease, dataset: Dataset, chunk_ids: Sequence[int], vectors: "Sequence[array[float]]"
+def add_vectors(
+    index_lease: IndexLease, dataset: Dataset, chunk_ids: Sequence[int], vectors: "Sequence[array[float]]"
 ) -> bool:
-    """Store vectors of the next generation; False where by now another one is wanted. Raises Lost."""
+    """Store vectors of the next generation; returns False if another one has been requested. Raises LeaseLost."""
     with connection.cursor() as cursor:
-        # Shared with the files that become ready, and waited for by whoever shows or drops a generation.
+        # A shared lock, as for files that become ready; a switch or drop of a generation waits for all of them.
         cursor.execute(
             "SELECT embedding, next_generation FROM files_dataset WHERE id = %s AND index_lease = %s FOR SHARE",
-            [index.dataset_id, index.lease],
+            [index_lease.dataset_id, index_lease.lease],
         )
-        found = cursor.fetchone()
-        if found is None:
-            raise Lost
-        if found != (dataset.next_embedding, dataset.next_generation):
+        row = cursor.fetchone()
+        if row is None:
+            raise LeaseLost
+        if row != (dataset.next_embedding, dataset.next_generation):
             return False
-        whose = (index.tenant_id, index.dataset_id, dataset.next_generation, len(vectors[0]))
-        made = [vector_text(vector.tolist()) for vector in vectors]
-        cursor.execute(ADD, [list(chunk_ids), *whose, list(chunk_ids), made])
+        fixed = (index_lease.tenant_id, index_lease.dataset_id, dataset.next_generation, len(vectors[0]))
+        values = [vector_text(vector.tolist()) for vector in vectors]
+        cursor.execute(ADD, [list(chunk_ids), *fixed, list(chunk_ids), values])
     return True
 
 
 @transaction.atomic
-def show(index: IndexLease) -> bool:
-    """Show the next generation if it is whole and still wanted, and say whether it was. Raises Lost."""
-    dataset = _locked(index)
+def switch(index_lease: IndexLease) -> bool:
+    """Switch searches to the next generation if it is complete and still requested; returns whether it was.
+
+    Raises LeaseLost.
+    """
+    dataset = _lock(index_lease)
     if not dataset.next_embedding or dataset.next_embedding != dataset.embedding:
         return False
-    # Nothing becomes ready while the dataset is locked.
+    # No file becomes ready while the dataset is locked.
     with connection.cursor() as cursor:
-        of = (index.tenant_id, index.dataset_id, dataset.next_generation)
-        cursor.execute(f"SELECT EXISTS (SELECT 1 {MISSING})", of)
+        scope = (index_lease.tenant_id, index_lease.dataset_id, dataset.next_generation)
+        cursor.execute(f"SELECT EXISTS (SELECT 1 {MISSING})", scope)
         if cursor.fetchone() != (False,):
             return False
     _save(
-        index,
+        index_lease,
         dataset,
         generation=dataset.next_generation,
         indexed_embedding=dataset.next_embedding,
         next_embedding="",
         stale_vectors=True,
-        **CLEAN,
+        **NO_ERROR,
     )
     return True
 
 
 @transaction.atomic
-def sweep(index: IndexLease) -> bool:
-    """Delete some of the vectors that no generation needs; says whether there may be more. Raises Lost."""
-    dataset = _locked(index)
+def delete_stale(index_lease: IndexLease) -> bool:
+    """Delete some vectors that no generation needs; returns whether there may be more. Raises LeaseLost."""
+    dataset = _lock(index_lease)
     if not dataset.stale_vectors:
         return False
-    made = dataset.next_generation if dataset.next_embedding else dataset.generation
-    of = (index.tenant_id, index.dataset_id, dataset.generation, dataset.generation, made, SWEPT)
+    building = dataset.next_generation if dataset.next_embedding else dataset.generation
+    scope = (
+        index_lease.tenant_id,
+        index_lease.dataset_id,
+        dataset.generation,
+        dataset.generation,
+        building,
+        DELETE_BATCH,
+    )
     with connection.cursor() as cursor:
-        cursor.execute(SWEEP, of)
-        if cursor.rowcount == SWEPT:
+        cursor.execute(DELETE_STALE, scope)
+        if cursor.rowcount == DELETE_BATCH:
             return True
-    _save(index, dataset, stale_vectors=False)
+    _save(index_lease, dataset, stale_vectors=False)
     return False
 
 
-def release(index: IndexLease, *, whole: bool) -> None:
-    """Give the dataset back at once; where it is not whole, it queues behind the others."""
-    _held(index).update(index_lease=None, index_lease_until=None, index_retry_at=None if whole else Now())
+def release(index_lease: IndexLease, *, complete: bool) -> None:
+    """Give up the lease; an incomplete dataset queues behind the others."""
+    _leased(index_lease).update(
+        index_lease=None, index_lease_until=None, index_retry_at=None if complete else Now()
+    )
 
 
-def fail(index: IndexLease, why: str) -> None:
-    """Say why the dataset is not indexed, and give it back until it is worth another attempt."""
-    failures = _held(index).values_list("index_failures", flat=True).first() or 0
-    _held(index).update(
-        index_error=why,
-        # Beyond these the wait does not grow any more.
+def fail(index_lease: IndexLease, message: str) -> None:
+    """Store why the dataset could not be indexed, and give up the lease until the next attempt."""
+    failures = _leased(index_lease).values_list("index_failures", flat=True).first() or 0
+    _leased(index_lease).update(
+        index_error=message,
+        # Beyond this the wait no longer grows.
         index_failures=min(failures + 1, 100),
-        index_retry_at=Now() + timedelta(seconds=wait_before(min(failures + 1, 100))),
+        index_retry_at=Now() + timedelta(seconds=backoff(min(failures + 1, 100))),
         index_lease=None,
         index_lease_until=None,
     )
 
 
-#: What a dataset has whose index gives no trouble.
-CLEAN: dict[str, Any] = {"index_error": "", "index_failures": 0, "index_retry_at": None}
+def _leased(index_lease: IndexLease) -> QuerySet[Dataset]:
+    return Dataset.objects.filter(pk=index_lease.dataset_id, index_lease=index_lease.lease)
 
 
-def _held(index: IndexLease) -> QuerySet[Dataset]:
-    return Dataset.objects.filter(pk=index.dataset_id, index_lease=index.lease)
-
-
-def _locked(index: IndexLease) -> Dataset:
-    dataset = _held(index).select_for_update(no_key=True).first()
+def _lock(index_lease: IndexLease) -> Dataset:
+    dataset = _leased(index_lease).select_for_update(no_key=True).first()
     if dataset is None:
-        raise Lost
+        raise LeaseLost
     return dataset
 
 
-def _save(index: IndexLease, dataset: Dataset, **fields: Any) -> None:
+def _save(index_lease: IndexLease, dataset: Dataset, **fields: Any) -> None:
     for name, value in fields.items():
         setattr(dataset, name, value)
-    _held(index).update(**fields)
+    _leased(index_lease).update(**fields)

@@ -1,13 +1,18 @@
 """Files, and their places in datasets: the rows by which ingestion knows what is left to do."""
 
+from datetime import timedelta
+
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, Q
 from django.db.models.functions import Coalesce, Greatest, Now
 from django.utils import timezone
 
 from files.models.datasets import Dataset
 from gtapi.ids import object_id
 from tenants.models import InferenceKey, Tenant
+
+#: How long a file may wait for OCR before a missing worker is suspected.
+OCR_WAIT = timedelta(minutes=10)
 
 
 def file_id() -> str:
@@ -93,6 +98,19 @@ class DatasetFileQuerySet(models.QuerySet["DatasetFile"]):
         return self.alias(dataset_ends=F("dataset__last_active_at") + F("dataset__expires_after")).filter(
             Q(file__expires_at=None) | Q(file__expires_at__gt=now),
             Q(dataset_ends=None) | Q(dataset_ends__gt=now),
+        )
+
+    def stuck_before_ocr(self) -> "DatasetFileQuerySet":
+        """Files that have waited for OCR for minutes while no worker did any: probably none serves that queue."""
+        unfinished = Q(state__in=[DatasetFile.State.UPLOADED, DatasetFile.State.PROCESSING], needs_ocr=True)
+        in_progress = DatasetFile.objects.filter(unfinished, lease_until__gt=Now())
+        waiting_since = Coalesce("started_at", "created_at", output_field=models.DateTimeField())
+        return self.alias(waiting_since=waiting_since).filter(
+            unfinished,
+            ~Exists(in_progress),
+            Q(retry_at=None) | Q(retry_at__lte=Now()),
+            waiting_since__lt=Now() - OCR_WAIT,
+            tenant__active=True,
         )
 
 

@@ -19,7 +19,7 @@ from files.search.filters import condition
 from files.search.relevance import relevance
 from files.search.sql import SQL, joined, sql
 from files.search.statements import Probe, Scope
-from gtapi.database import in_thread
+from gtapi.database import in_thread, storable
 from gtapi.errors import APIError
 from gtapi.validation import integer, one_of
 
@@ -100,8 +100,8 @@ async def search(
     """
     one_of(MODES)("mode", mode)
     integer(1)("limit", limit)
-    scope = Scope(caller.tenant_id, tuple(map(_clean, dataset_ids)), _files(file_ids, filters))
-    wanted = _Wanted(scope, plain(_clean(query))[:MAX_READ].strip(), min(limit, MAX_LIMIT), mode)
+    scope = Scope(caller.tenant_id, tuple(map(storable, dataset_ids)), _files(file_ids, filters))
+    wanted = _Wanted(scope, plain(storable(query))[:MAX_READ].strip(), min(limit, MAX_LIMIT), mode)
     if not wanted.query or not dataset_ids:
         return []
     for _ in range(ATTEMPTS):
@@ -138,13 +138,8 @@ def _files(file_ids: Sequence[str] | None, filters: dict[str, Any] | None) -> SQ
     attributes = condition(filters, SQL("p.attributes"))
     if file_ids is None:
         return attributes
-    known = [_clean(file_id) for file_id in file_ids if len(file_id) <= LONGEST_ID]
+    known = [storable(file_id) for file_id in file_ids if len(file_id) <= LONGEST_ID]
     return sql("p.file_id = ANY({}) AND {}", known, attributes)
-
-
-def _clean(text: str) -> str:
-    """Return a text that PostgreSQL takes: without NUL and halves of surrogate pairs."""
-    return text.replace("\0", " ").encode("utf-8", "replace").decode()
 
 
 def _searched(scope: Scope) -> list[_Searched]:

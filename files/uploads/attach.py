@@ -127,14 +127,14 @@ def _change(changes: Sequence[tuple[DatasetFile, Attachment]], key_id: int, batc
         changed = [dataset_file for dataset_file, _ in changes]
     if not changed:
         return
-    locked = DatasetFile.objects.filter(pk__in=reprocess.hold(_rows(changed)))
+    locked = DatasetFile.objects.filter(pk__in=reprocess.lock(_rows(changed)))
     if batch is not None:
         locked.update(batch=batch)
     DatasetFile.objects.bulk_update(new_attributes, ["attributes"])
     DatasetFile.objects.bulk_update(new_chunking, ["chunking"])
     # A worker that is processing one of these would finish it with the old chunking.
-    reprocess.start_over(_rows(new_chunking), key_id)
-    reprocess.process_again(_rows(failed), key_id)
+    reprocess.restart(_rows(new_chunking), key_id)
+    reprocess.reprocess(_rows(failed), key_id)
 
 
 def _rows(dataset_files: Iterable[DatasetFile]) -> QuerySet[DatasetFile]:

@@ -17,7 +17,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from files import storage
-from files.ingestion.reprocess import process_again
+from files.ingestion.reprocess import reprocess
 from files.ingestion.wakeup import wake
 from files.models import Dataset, DatasetFile, File, OrphanedBlob, UploadKey
 from files.uploads.access import WRITE_SCOPE, check_not_expired, dataset_not_found, lock_for_adding
@@ -242,7 +242,7 @@ def _by_content(upload: FileUpload, digest: str) -> StoredUpload | None:
 def _retry_failed(dataset_file: DatasetFile, key_id: int | None) -> None:
     """Process a failed or cancelled file again, on behalf of a key or an operator."""
     failed = dataset_file.state in (State.FAILED, State.CANCELLED)
-    if failed and process_again(DatasetFile.objects.filter(pk=dataset_file.pk), key_id):
+    if failed and reprocess(DatasetFile.objects.filter(pk=dataset_file.pk), key_id):
         dataset_file.refresh_from_db()
 
 

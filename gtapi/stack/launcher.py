@@ -21,6 +21,7 @@ from gtapi.stack.services import (
     DefaultWorker,
     IngestWorker,
     LocalModelServer,
+    OCRWorker,
     WebServer,
     listen_on,
 )
@@ -94,6 +95,7 @@ class Launcher:
             self._fill_database()
             self._start(DefaultWorker(self.data_dir, self.alive, self.signals.pause))
             self._start(IngestWorker(self.data_dir, self.alive, self.signals.pause))
+            self._start(OCRWorker(self.data_dir, self.alive, self.signals.pause))
             self._start(BeatScheduler(self.data_dir, self.alive, self.signals.pause))
             self._start(web)
             demo = DemoTenant(self.data_dir, web.url, self.console)

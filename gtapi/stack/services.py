@@ -104,27 +104,28 @@ class WebServer(Service):
         return _is_healthy(f"{self.url}/healthz")
 
 
+#: A process that uses more memory, in KiB, is replaced when it is idle.
+MEMORY_LIMIT = ("--max-memory-per-child", "400000")
+
+
 class CeleryWorker(Service):
-    """A worker of Celery's on one queue, with two processes."""
+    """A Celery worker of one queue."""
 
     stop_signals = ((signal.SIGTERM, 10.0), (signal.SIGQUIT, 3.0))
 
     def __init__(
-        self, name: str, queue: str, data_dir: DataDir, alive: FileLock, pause: Pause, *more: str
+        self,
+        name: str,
+        queue: str,
+        data_dir: DataDir,
+        alive: FileLock,
+        pause: Pause,
+        *options: str,
+        processes: int = 2,
     ) -> None:
         super().__init__(name, data_dir, alive, pause)
-        # A name of its own among those that may share one Redis.
+        # Gateways that share a Redis need different names.
         self.node = f"{name.lower()}-{hashlib.sha256(os.fsencode(data_dir.root)).hexdigest()[:8]}@gtapi"
-        options = (
-            "--queues",
-            queue,
-            "--concurrency",
-            "2",
-            "--loglevel",
-            "WARNING",
-            "--without-mingle",
-            *more,
-        )
         self.arguments = (
             "celery",
             "-A",
@@ -132,6 +133,13 @@ class CeleryWorker(Service):
             "worker",
             "--hostname",
             self.node,
+            "--queues",
+            queue,
+            "--concurrency",
+            str(processes),
+            "--loglevel",
+            "WARNING",
+            "--without-mingle",
             "--without-gossip",
             *options,
         )
@@ -149,17 +157,24 @@ class CeleryWorker(Service):
 
 
 class DefaultWorker(CeleryWorker):
-    """Writes usage records into the database, and does what else is short."""
+    """Stores usage records in the database, and runs all other short tasks."""
 
     def __init__(self, data_dir: DataDir, alive: FileLock, pause: Pause) -> None:
         super().__init__("Worker", "celery", data_dir, alive, pause)
 
 
 class IngestWorker(CeleryWorker):
-    """Makes uploaded files ready. A process that has grown is replaced when it is idle."""
+    """Processes uploaded files."""
 
     def __init__(self, data_dir: DataDir, alive: FileLock, pause: Pause) -> None:
-        super().__init__("Ingest", "ingest", data_dir, alive, pause, "--max-memory-per-child", "400000")
+        super().__init__("Ingest", "ingest", data_dir, alive, pause, *MEMORY_LIMIT)
+
+
+class OCRWorker(CeleryWorker):
+    """Processes uploaded files that need OCR, one at a time."""
+
+    def __init__(self, data_dir: DataDir, alive: FileLock, pause: Pause) -> None:
+        super().__init__("OCR", "ocr", data_dir, alive, pause, *MEMORY_LIMIT, processes=1)
 
 
 class BeatScheduler(Service):

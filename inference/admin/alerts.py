@@ -88,6 +88,12 @@ def _files(tenant: Tenant | None) -> Iterator[Alert]:
             "info", "hourglass_top", f"{pluralize(working, 'file')} in work", "waiting for a worker, or with one",
             _changelist("files_datasetfile", tenant, state="work"), "files.view_datasetfile",
         )  # fmt: skip
+    if stuck := dataset_files.stuck_before_ocr().count():
+        yield Alert(
+            "danger", "document_scanner", f"{pluralize(stuck, 'file waits,files wait')} for OCR",
+            "no worker processes them: start one for the queue ocr",
+            _changelist("files_datasetfile", tenant, state="work"), "files.view_datasetfile",
+        )  # fmt: skip
     broken = Dataset.objects.exclude(index_error="")
     for dataset in broken.filter(tenant=tenant)[:3] if tenant else broken[:3]:
         yield Alert(

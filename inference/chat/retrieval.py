@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import InterfaceError, OperationalError
-from psycopg_pool import PoolTimeout
-
 from files.backends import Caller
 from files.search import SearchResult, search
 from files.search.query_terms import CHARACTER
+from gtapi.database import DATABASE_UNAVAILABLE
 from gtapi.errors import Unavailable
 from inference.routing import Target
 
@@ -180,7 +178,7 @@ async def retrieve(
         limit = max(FEWEST_FOUND, min(2 * target.passages, MOST_FOUND))
         try:
             found = await search(caller, dataset_ids, query, limit=limit)
-        except (OperationalError, InterfaceError, PoolTimeout) as error:
+        except DATABASE_UNAVAILABLE as error:
             raise Unavailable(detail=f"the data cannot be searched: {type(error).__name__}") from error
     given = choose(found, target, room)
     return Evidence(query, found, given, _mark(given))

@@ -108,7 +108,7 @@ class TestPage:
             dataset, **waits, lease=uuid4(), lease_until=timezone.now(), stage="extracting"
         )
         dataset_files = operator.get(url("files_dataset_progress", dataset.pk)).json()["dataset_files"]
-        expected = ["waits for its turn among scans", "to be tried again", "Extracting text · 5 %"]
+        expected = ["queued for OCR", "to be tried again", "Extracting text · 5 %"]
         assert [row["note"] for row in sorted(dataset_files, key=lambda row: row["id"])] == expected
         DatasetFile.objects.filter(pk=scan.pk).update(lease=uuid4())
         assert "among scans" not in text(page(operator, dataset))

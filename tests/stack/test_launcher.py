@@ -92,6 +92,7 @@ def test_no_models_are_said_in_a_sentence(run):
         ("Web", "gunicorn"),
         ("Worker", "--hostname worker-"),
         ("Ingest", "--hostname ingest-"),
+        ("OCR", "--hostname ocr-"),
         ("Beat", "celery -A gtapi beat"),
         ("Redis", "redis-server"),
         ("PostgreSQL", "/postgres -D"),
@@ -124,7 +125,7 @@ def test_sigterm_stops_all_parts_the_web_server_first(run, home):
     assert run.end(signal.SIGTERM) == 0
     stopped = [line.split("] ")[1] for line in run.lines if line.endswith(" stopped")]
     assert stopped == [
-        f"{part} stopped" for part in ("Web", "Beat", "Ingest", "Worker", "PostgreSQL", "Redis")
+        f"{part} stopped" for part in ("Web", "Beat", "OCR", "Ingest", "Worker", "PostgreSQL", "Redis")
     ]
     assert processes(home) == {}
 

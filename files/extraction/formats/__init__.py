@@ -1,18 +1,19 @@
-"""The formats that are read: each a module with a function ``sections(path, name)``.
+"""Registry of extractors: which module reads which format.
 
-They get a file and its format's name and give sections, and what they had to leave out, in a process of its own
-whose limits are not their concern.
+An extractor is a module with a function ``sections(path, name)``. It gets a file and the name of its format, and
+yields sections, omissions, and ``StartOCR`` before it starts OCR. It runs in the extraction process, whose limits
+it can ignore.
 """
 
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 
-from files.extraction.sections import Omission, Section
+from files.extraction.sections import Omission, Section, StartOCR
 
-Extractor = Callable[[Path, str], Iterable[Section | Omission]]
+Extractor = Callable[[Path, str], Iterable[Section | Omission | StartOCR]]
 
-#: What detection calls a format, and the module that reads it, imported when a file of it comes.
+#: Names of formats as detection returns them, and the module that reads each, imported on demand.
 FORMATS = {
     "csv": "csv_table",
     "docx": "office",
@@ -34,5 +35,6 @@ FORMATS = {
 
 
 def extractor(name: str) -> Extractor:
-    found: Extractor = import_module(f"{__name__}.{FORMATS[name]}").sections
-    return found
+    """Return the function that extracts a format's sections."""
+    sections: Extractor = import_module(f"{__name__}.{FORMATS[name]}").sections
+    return sections

@@ -1,4 +1,4 @@
-"""Comma-separated values, as a table that names its columns."""
+"""CSV and TSV extractor: one Markdown table, whose first row names the columns."""
 
 import csv
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def sections(path: Path, name: str) -> Iterator[Section]:
 
 
 def lines(rows: list[list[str]]) -> Iterator[str]:
-    """Yield a table in Markdown; its first row names the columns."""
+    """Yield the lines of a Markdown table; the first row names the columns."""
     yield _line(rows[0])
     yield _line(["---"] * len(rows[0]))
     yield from map(_line, rows[1:])

@@ -1,4 +1,4 @@
-"""HTML. What pages say of themselves to machines is left out; the title heads what no heading does."""
+"""HTML extractor: text without metadata, scripts and styles; the page's title heads text before any heading."""
 
 import html
 import re
@@ -7,27 +7,27 @@ from pathlib import Path
 
 from files.extraction import headings
 from files.extraction.formats import kreuzberg_adapter
-from files.extraction.formats.html_flatten import flattened
+from files.extraction.formats.html_flatten import flatten
 from files.extraction.formats.text import decode
 from files.extraction.sections import Section
 
 _CHARSET = re.compile(rb"<meta[^<>]{0,200}?charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([\w-]{2,40})", re.IGNORECASE)
 _TITLE = re.compile(r"<title>([^<>]{1,1000})</title", re.IGNORECASE)
-#: Where a page says its encoding, in bytes, and its title.
-_BEGINNING = 4096
-_HEAD = 65536
+#: Bytes in which a page declares its encoding, and characters in which its title must be.
+_ENCODING_BYTES = 4096
+_TITLE_CHARACTERS = 65536
 
 
 def sections(path: Path, name: str) -> Iterator[Section]:
     data = path.read_bytes()
-    declared = _CHARSET.search(data[:_BEGINNING])
+    declared = _CHARSET.search(data[:_ENCODING_BYTES])
     text = decode(data, declared[1].decode() if declared else "")
-    title = _TITLE.search(text[:_HEAD])
+    title = _TITLE.search(text[:_TITLE_CHARACTERS])
     heading = " ".join(html.unescape(title[1]).split()) if title else ""
     for section in headings.sections(markdown(text)):
         yield Section(section.text, None, section.heading or heading)
 
 
 def markdown(text: str) -> str:
-    """Return a page as Markdown."""
-    return kreuzberg_adapter.markdown(flattened(text).encode(errors="replace"), "text/html")
+    """Return an HTML page as Markdown."""
+    return kreuzberg_adapter.markdown(flatten(text).encode(errors="replace"), "text/html")

@@ -1,28 +1,28 @@
-"""HTML made flat: the same text and structure, with nothing nested that need not be and nothing left open.
+"""Flattens HTML: keeps its text and structure, removes nesting and closes open tags.
 
-Pages leave tags open and nest their boxes a hundred deep; the library takes the first for nesting, too, and leaves
-out what is below a certain depth. Whatever the page, this takes time by its length alone.
+Kreuzberg drops text below a certain depth, and mistakes unclosed tags for nesting. The time that this takes depends
+on the page's length alone.
 """
 
 import re
 from collections.abc import Callable
 from html import escape
 
-#: A tag with its attributes, or the beginning of a comment or declaration. Quotes may hold angle brackets.
-_MARK = re.compile(
+#: A tag with its attributes, or the beginning of a comment or declaration. Quotes may contain angle brackets.
+_TAG = re.compile(
     r"""<(?:(?P<end>/?)(?P<name>[A-Za-z][\w:-]{0,30})(?P<rest>(?:[^<>"']|"[^"]{0,4000}"|'[^']{0,4000}')*+)>|!--|[!?][^<>]*>)"""
 )
 _ATTRIBUTE = re.compile(
     r"""\b(href|alt)\s{0,9}=\s{0,9}(?:"([^"]{0,2000})"|'([^']{0,2000})'|([^\s"'>]{1,2000}))""", re.IGNORECASE
 )
-_TAGS = re.compile(r"<[^<>]*>")
-#: What holds no text for people.
-_UNREAD = {"script", "style", "noscript", "template", "svg", "math", "head", "title", "iframe", "object"}
+_ANY_TAG = re.compile(r"<[^<>]*>")
+#: Elements without visible text.
+_INVISIBLE = {"script", "style", "noscript", "template", "svg", "math", "head", "title", "iframe", "object"}
 _HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 _CELLS = {"td", "th"}
 _LISTS = {"ul", "ol"}
-#: What stands in a line; every other tag ends one.
-_IN_LINE = {
+#: Inline elements; every other tag ends a line.
+_INLINE = {
     "b",
     "strong",
     "i",
@@ -39,16 +39,16 @@ _IN_LINE = {
     "samp",
     "var",
 }
-_IN_LINE |= {"sub", "sup", "mark", "abbr", "cite", "q", "time", "label", "ins", "del", "wbr"}
-_DEEPEST_LIST = 10
+_INLINE |= {"sub", "sup", "mark", "abbr", "cite", "q", "time", "label", "ins", "del", "wbr"}
+_MAX_LIST_DEPTH = 10
 
 
-def flattened(text: str) -> str:
-    """Return HTML that says the same in headings, paragraphs, lists, tables, links and preformatted text."""
-    return _Flat(text).made()
+def flatten(text: str) -> str:
+    """Return equivalent HTML of headings, paragraphs, lists, tables, links and preformatted text only."""
+    return _Flattener(text).result()
 
 
-class _Flat:
+class _Flattener:
     def __init__(self, text: str) -> None:
         self.text = text
         self.lowered = text.lower() if len(text.lower()) == len(text) else text
@@ -58,41 +58,41 @@ class _Flat:
         self.tables = 0
         self.lists: list[str] = []
 
-    def made(self) -> str:
+    def result(self) -> str:
         at = 0
-        while found := _MARK.search(self.text, at):
-            self._say(self.text[at : found.start()])
-            at = found.end()
-            if found["name"]:
-                at = self._tag(found["name"].lower(), bool(found["end"]), found["rest"], at)
-            elif found[0] == "<!--":
+        while match := _TAG.search(self.text, at):
+            self._text(self.text[at : match.start()])
+            at = match.end()
+            if match["name"]:
+                at = self._tag(match["name"].lower(), bool(match["end"]), match["rest"], at)
+            elif match[0] == "<!--":
                 at = self._after("-->", at)
-        self._say(self.text[at:])
+        self._text(self.text[at:])
         self._close()
         self.out += [f"</{name}>" for name in reversed(self.lists)]
         if self.tables:
             self.out.append("</table>")
         return "".join(self.out)
 
-    def _say(self, text: str) -> None:
+    def _text(self, text: str) -> None:
         self.out.append(text.replace("<", "&lt;"))
 
     def _after(self, mark: str, at: int) -> int:
-        found = self.lowered.find(mark, at)
-        return len(self.text) if found < 0 else found + len(mark)
+        position = self.lowered.find(mark, at)
+        return len(self.text) if position < 0 else position + len(mark)
 
     def _tag(self, name: str, end: bool, rest: str, at: int) -> int:
-        """Say what a tag means, and return where to go on."""
-        if name in _UNREAD:
+        """Handle a tag, and return the position to continue from."""
+        if name in _INVISIBLE:
             return at if end or rest.endswith("/") else self._after(">", self._after(f"</{name}", at))
         if name == "pre" and not end:
             return self._preformatted(at)
-        if name in _IN_LINE:
+        if name in _INLINE:
             return at
         if name == "a":
             self._link(end, rest)
         elif name == "img":
-            self._say(_attribute(rest, "alt"))
+            self._text(_attribute(rest, "alt"))
         elif name == "br":
             self.out.append(" " if self.tables else "<br>")
         else:
@@ -100,14 +100,14 @@ class _Flat:
         return at
 
     def _structure(self, name: str, end: bool) -> None:
-        known: dict[str, Callable[[str, bool], None]] = {
+        handlers: dict[str, Callable[[str, bool], None]] = {
             "table": self._table,
             "tr": self._row,
             "li": self._item,
         }
-        known |= dict.fromkeys(_CELLS, self._cell) | dict.fromkeys(_LISTS, self._list)
-        if name in known:
-            known[name](name, end)
+        handlers |= dict.fromkeys(_CELLS, self._cell) | dict.fromkeys(_LISTS, self._list)
+        if name in handlers:
+            handlers[name](name, end)
         elif self.tables:
             self.out.append(" ")
         else:
@@ -138,14 +138,14 @@ class _Flat:
         close = self.lowered.find("</pre", at)
         inside = self.text[at : len(self.text) if close < 0 else close]
         self._close()
-        self.out.append(f"<pre>{_TAGS.sub('', inside).replace('<', '&lt;')}</pre>")
+        self.out.append(f"<pre>{_ANY_TAG.sub('', inside).replace('<', '&lt;')}</pre>")
         return len(self.text) if close < 0 else self._after(">", close)
 
     def _table(self, name: str, end: bool) -> None:
         self._close()
         if end and self.tables:
             self.tables -= 1
-        # Of tables in tables, the outer one stays.
+        # Only the outer one of nested tables is kept.
         if not self.tables:
             self.out.append(f"<{'/' if end else ''}table>")
         if not end:
@@ -172,7 +172,7 @@ class _Flat:
         self._close()
         if end and self.lists:
             self.out.append(f"</{self.lists.pop()}>")
-        elif not end and len(self.lists) < _DEEPEST_LIST:
+        elif not end and len(self.lists) < _MAX_LIST_DEPTH:
             self.lists.append(name)
             self.out.append(f"<{name}>")
 

@@ -1,4 +1,4 @@
-"""JSON, as one line a value, which says where it stands: ``users[0].name: Ann``."""
+"""JSON extractor: one line a value with its path, such as ``users[0].name: Ann``."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def sections(path: Path, name: str) -> Iterator[Section]:
 
 
 def _values(text: str) -> list[Any]:
-    """Return the value of a text, or one of each line."""
+    """Parse a JSON text, or JSON lines."""
     try:
         return [json.loads(text)]
     except ValueError:
@@ -31,13 +31,13 @@ def _values(text: str) -> list[Any]:
         return [json.loads(line) for line in lines]
 
 
-def _lines(value: Any, place: str) -> Iterator[str]:
+def _lines(value: Any, path: str) -> Iterator[str]:
     if isinstance(value, dict) and value:
         for key, item in value.items():
-            yield from _lines(item, f"{place}.{key}" if place else key)
+            yield from _lines(item, f"{path}.{key}" if path else key)
     elif isinstance(value, list) and value:
-        for at, item in enumerate(value):
-            yield from _lines(item, f"{place}[{at}]")
+        for index, item in enumerate(value):
+            yield from _lines(item, f"{path}[{index}]")
     else:
-        said = value if isinstance(value, str) else json.dumps(value)
-        yield f"{place}: {said}" if place else said
+        text = value if isinstance(value, str) else json.dumps(value)
+        yield f"{path}: {text}" if path else text

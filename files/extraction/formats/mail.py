@@ -1,4 +1,4 @@
-"""Mail: who writes to whom, when and what. Attachments are named and not read."""
+"""E-mail extractor: headers, text, and the names of attachments, which are not read."""
 
 from collections.abc import Iterator
 from email import policy
@@ -11,23 +11,23 @@ from files.extraction.formats.html import markdown
 from files.extraction.formats.text import decode
 from files.extraction.sections import ExtractionError, Section
 
-_SAID = ("Subject", "From", "To", "Cc", "Date")
+_HEADERS = ("Subject", "From", "To", "Cc", "Date")
 
 
 def sections(path: Path, name: str) -> Iterator[Section]:
     with path.open("rb") as file:
         message = BytesParser(EmailMessage, policy=policy.default).parse(file)
     try:
-        said = [f"{name}: {message[name]}" for name in _SAID if message[name]]
+        header = [f"{name}: {message[name]}" for name in _HEADERS if message[name]]
         body = message.get_body(("plain", "html"))
-        attached = [part.get_filename() or "" for part in message.iter_attachments()]
+        attachments = [part.get_filename() or "" for part in message.iter_attachments()]
     except (MessageError, LookupError, ValueError, TypeError, AttributeError):
         raise ExtractionError("broken_file") from None
-    if any(attached):
-        said.append(f"Attachments: {', '.join(filter(None, attached))}")
+    if any(attachments):
+        header.append(f"Attachments: {', '.join(filter(None, attachments))}")
     text = _text(body) if isinstance(body, EmailMessage) else ""
     subject = str(message["Subject"] or "")
-    yield Section("\n".join(said) + "\n\n" + text, None, subject)
+    yield Section("\n".join(header) + "\n\n" + text, None, subject)
 
 
 def _text(part: EmailMessage) -> str:

@@ -1,4 +1,4 @@
-"""Markdown, section by section."""
+"""Markdown extractor: a section a heading."""
 
 from collections.abc import Iterator
 from pathlib import Path

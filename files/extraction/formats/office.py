@@ -1,4 +1,4 @@
-"""Documents whose headings the library finds: Word, OpenDocument, books, RTF, notebooks, workbooks."""
+"""Extractor of formats that Kreuzberg turns into Markdown: Word, OpenDocument, EPUB, RTF, notebooks, Excel."""
 
 from collections.abc import Iterator
 from pathlib import Path

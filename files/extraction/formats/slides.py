@@ -1,4 +1,4 @@
-"""Presentations, slide by slide."""
+"""PowerPoint extractor: a section a slide, with its title as heading."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,5 +11,5 @@ TYPE = "application/vnd.openxmlformats-officedocument.presentationml.presentatio
 
 
 def sections(path: Path, name: str) -> Iterator[Section]:
-    for number, text in kreuzberg_adapter.marked(path, TYPE):
+    for number, text in kreuzberg_adapter.marked_pages(path, TYPE):
         yield from headings.sections(text, number)

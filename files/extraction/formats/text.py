@@ -1,4 +1,4 @@
-"""Plain text and source code, in whatever encoding."""
+"""Plain text extractor, and the detection of text encodings."""
 
 import codecs
 import re
@@ -7,22 +7,22 @@ from pathlib import Path
 
 import charset_normalizer
 
-from files.extraction.detection import wide
+from files.extraction.detection import utf16_encoding
 from files.extraction.sections import Section
 
-#: The longest first, since UTF-32's mark begins as UTF-16's does.
-_MARKS = {
+#: Byte order marks, the longer ones first: that of UTF-32 begins like that of UTF-16.
+_BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF32_LE: "utf-32-le",
     codecs.BOM_UTF32_BE: "utf-32-be",
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
-#: Bytes of a text of no known encoding by which one is guessed.
+#: Bytes by which an unknown encoding is guessed.
 _SAMPLE = 32768
-_LETTERS_BEYOND_ASCII = re.compile(r"[^\0-\x7f]+")
+_NON_ASCII = re.compile(r"[^\0-\x7f]+")
 
-#: What texts of Western Europe have beyond ASCII: letters, and the marks of their typographers.
+#: Non-ASCII characters of Western European texts: letters and typographic punctuation.
 _WESTERN = frozenset(
     "àáâãäåæçèéêëíîïñóôõöøùúûüÀÁÂÃÄÅÆÇÈÉÊËÍÎÏÑÓÔÕÖØÙÚÛÜßŒœ¡£§©ª«®°²·º»½¿•…€™"
     "\u00a0\u2013\u2014\u2018\u2019\u201a\u201c\u201d\u201e"
@@ -34,13 +34,13 @@ def sections(path: Path, name: str) -> Iterator[Section]:
 
 
 def decode(data: bytes, declared: str = "") -> str:
-    """Return text: by its mark, as UTF-8, as it was ``declared``, or in the encoding that it looks like."""
-    for mark, encoding in _MARKS.items():
+    """Decode text by its byte order mark, as UTF-8, by the ``declared`` encoding, or by a guess."""
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, errors="replace")
-    unmarked = wide(data[:_SAMPLE])
-    if unmarked:
-        return data.decode(unmarked, errors="replace")
+    utf16 = utf16_encoding(data[:_SAMPLE])
+    if utf16:
+        return data.decode(utf16, errors="replace")
     try:
         return data.decode(errors="surrogatepass")
     except UnicodeDecodeError:
@@ -48,25 +48,25 @@ def decode(data: bytes, declared: str = "") -> str:
 
 
 def _damaged(data: bytes) -> str:
-    """Return a text that is UTF-8 but for a few bytes, as where it was cut; empty for others."""
+    """Return text that is UTF-8 except for a few bytes, as after a cut; empty otherwise."""
     text = data.decode(errors="replace")
-    wrong = text.count("\ufffd")
-    right = sum(map(len, _LETTERS_BEYOND_ASCII.findall(text))) - wrong
-    return text if right > 10 * wrong or (wrong == 1 and text.endswith("\ufffd")) else ""
+    invalid = text.count("\ufffd")
+    valid = sum(map(len, _NON_ASCII.findall(text))) - invalid
+    return text if valid > 10 * invalid or (invalid == 1 and text.endswith("\ufffd")) else ""
 
 
 def _known(encoding: str) -> str:
-    """Return the name of an encoding of text; empty where there is none of that name."""
+    """Return Python's name of a text encoding; empty if there is no such encoding."""
     try:
-        found = codecs.lookup(encoding)
+        codec = codecs.lookup(encoding)
     except (LookupError, ValueError):
         return ""
-    # Some codecs of Python's make something other than text of bytes.
-    return found.name if getattr(found, "_is_text_encoding", False) else ""
+    # Some of Python's codecs do not decode bytes to text.
+    return codec.name if getattr(codec, "_is_text_encoding", False) else ""
 
 
 def _guessed(data: bytes) -> str:
-    """Return an encoding, guessed where the first letters are that ASCII does not have."""
+    """Guess an encoding around the first non-ASCII characters."""
     first = next((at for at, byte in enumerate(data[: 64 * _SAMPLE]) if byte > 127), 0)
     start = max(0, first - _SAMPLE // 2)
     sample = data[start : start + _SAMPLE]
@@ -77,9 +77,9 @@ def _guessed(data: bytes) -> str:
 
 
 def _is_western(sample: bytes) -> bool:
-    """Whether it reads well in the encoding of Western Europe, between whose neighbours short texts hardly tell."""
+    """Return whether it looks like Windows-1252. The library confuses it with others in short texts."""
     try:
-        runs = _LETTERS_BEYOND_ASCII.findall(sample.decode("cp1252"))
+        runs = _NON_ASCII.findall(sample.decode("cp1252"))
     except UnicodeDecodeError:
         return False
     return all(len(run) < 4 and _WESTERN.issuperset(run) for run in runs)

@@ -1,4 +1,4 @@
-"""The pages of a TIFF, as a fax or a scanner makes it: the library reads the first alone."""
+"""Splits a multi-page TIFF into pages: the library reads only the first."""
 
 import struct
 from collections.abc import Iterator
@@ -6,79 +6,79 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-#: The beginning of a TIFF in either order of bytes, and how ``struct`` calls that order.
-_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
-#: Pages that are looked for: a file may say that one follows another in a circle.
-_MOST = 10_000
+#: Signatures of a TIFF, and the byte order that each declares, as in ``struct``.
+_BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+#: Pages that are read at most.
+_MAX_PAGES = 10_000
 _ENTRY = 12
-#: The entries that say where the strips or tiles of a picture begin, and how ``struct`` calls such numbers.
-_STRIPS = (273, 324)
-_NUMBERS = {3: "H", 4: "I"}
+#: Tags with the offsets of an image's strips or tiles, and the formats of such numbers, as in ``struct``.
+_OFFSET_TAGS = (273, 324)
+_NUMBER_FORMATS = {3: "H", 4: "I"}
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page, counted from 1, and where in the file it is described."""
+    """A page, counted from 1, and the offset of its directory in the file."""
 
     number: int
-    at: int
+    offset: int
 
 
 def pages(path: Path) -> list[Page]:
-    """Return the pages in their order; nothing where it is no TIFF.
+    """Return the pages in order; empty if the file is not a TIFF.
 
-    A page that shows a part of a picture of one before it is left out: it says nothing new, and by such a small
-    file could say that it has thousands of pages.
+    A page that shares image data with an earlier one is left out: it has nothing new, and a small file
+    could declare thousands of such pages.
     """
-    found: list[Page] = []
-    shown: set[int] = set()
+    pages: list[Page] = []
+    known: set[int] = set()
     with path.open("rb") as file:
-        for number, (at, strips) in enumerate(_described(file), 1):
-            if shown.isdisjoint(strips):
-                found.append(Page(number, at))
-            shown.update(strips)
-            shown.discard(0)  # a piece that is not there
-    return found
+        for number, (offset, strips) in enumerate(_directories(file), 1):
+            if known.isdisjoint(strips):
+                pages.append(Page(number, offset))
+            known.update(strips)
+            known.discard(0)  # a missing strip
+    return pages
 
 
-def _described(file: IO[bytes]) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Yield where each page is described, and where the pieces of its picture begin."""
-    order = _ORDERS.get(file.read(4))
+def _directories(file: IO[bytes]) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Yield the offset of each page's directory, and the offsets of its strips or tiles."""
+    order = _BYTE_ORDERS.get(file.read(4))
     seen: set[int] = set()
-    while order is not None and len(seen) < _MOST:
-        said = file.read(4)
-        at = struct.unpack(f"{order}I", said)[0] if len(said) == 4 else 0
-        if not at or at in seen:
+    while order is not None and len(seen) < _MAX_PAGES:
+        data = file.read(4)
+        offset = struct.unpack(f"{order}I", data)[0] if len(data) == 4 else 0
+        if not offset or offset in seen:
             return
-        seen.add(at)
-        file.seek(at)
+        seen.add(offset)
+        file.seek(offset)
         count = file.read(2)
         if len(count) < 2:
             return
         size = struct.unpack(f"{order}H", count)[0] * _ENTRY
         entries = file.read(size)
-        yield at, _strips(file, order, entries)
-        file.seek(at + 2 + size)
+        yield offset, _strips(file, order, entries)
+        file.seek(offset + 2 + size)
 
 
 def _strips(file: IO[bytes], order: str, entries: bytes) -> tuple[int, ...]:
     for start in range(0, len(entries) - _ENTRY + 1, _ENTRY):
-        tag, kind, count, place = struct.unpack_from(f"{order}HHII", entries, start)
-        if tag not in _STRIPS or kind not in _NUMBERS:
+        tag, number_type, count, offset = struct.unpack_from(f"{order}HHII", entries, start)
+        if tag not in _OFFSET_TAGS or number_type not in _NUMBER_FORMATS:
             continue
-        width = struct.calcsize(_NUMBERS[kind])
-        said = entries[start + 8 : start + 8 + count * width]
+        width = struct.calcsize(_NUMBER_FORMATS[number_type])
+        data = entries[start + 8 : start + 8 + count * width]
         if count * width > 4:
-            file.seek(place)
-            said = file.read(count * width)
+            file.seek(offset)
+            data = file.read(count * width)
         return struct.unpack(
-            f"{order}{len(said) // width}{_NUMBERS[kind]}", said[: len(said) // width * width]
+            f"{order}{len(data) // width}{_NUMBER_FORMATS[number_type]}", data[: len(data) // width * width]
         )
     return ()
 
 
 def single_page(path: Path, page: Page) -> bytes:
-    """Return a TIFF that begins with a page."""
+    """Return a TIFF whose first page this is."""
     content = path.read_bytes()
-    order = _ORDERS[content[:4]]
-    return content[:4] + struct.pack(f"{order}I", page.at) + content[8:]
+    order = _BYTE_ORDERS[content[:4]]
+    return content[:4] + struct.pack(f"{order}I", page.offset) + content[8:]

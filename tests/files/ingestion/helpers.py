@@ -29,14 +29,14 @@ def ended(*dataset_files: DatasetFile, woken: bool = True) -> list[DatasetFile]:
     return [state(dataset_file) for dataset_file in dataset_files]
 
 
-def readers(ingest: IngestProcess) -> Iterator[int]:
-    """The processes that read a document for a worker at this moment."""
+def extractions(ingest: IngestProcess) -> Iterator[int]:
+    """The extraction processes of a worker at this moment."""
     for parent in ingest.pool():
-        yield from readers_of(parent)
+        yield from extractions_of(parent)
 
 
-def readers_of(parent: int) -> Iterator[int]:
-    """Those of one of its processes."""
+def extractions_of(parent: int) -> Iterator[int]:
+    """The extraction processes of one of its processes."""
     with suppress(OSError):  # threads and processes come and go
         for thread in Path(f"/proc/{parent}/task").iterdir():
             for child in (thread / "children").read_text().split():

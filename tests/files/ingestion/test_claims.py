@@ -1,6 +1,5 @@
 """Who gets which file, and what somebody can still write who has lost it. All rows are rolled back."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 from uuid import uuid4
 
@@ -8,10 +7,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from files.chunking import Piece
+from files.chunking import TextChunk
 from files.extraction import Section
 from files.ingestion import claims, commit, pipeline, vector_generations
-from files.ingestion.claims import Claim, Lost
+from files.ingestion.claims import Claim, LeaseLost
 from files.ingestion.errors import PermanentError, TransientError
 from files.ingestion.vector_generations import IndexLease
 from files.models import Chunk, Dataset, DatasetFile, File
@@ -33,10 +32,10 @@ def waiting(dataset: Dataset, files: int) -> list[DatasetFile]:
     ]
 
 
-def claim(*tenants: Tenant, lanes: Sequence[bool] = claims.OCR_FIRST) -> Claim | None:
+def claim(*tenants: Tenant, ocr: bool = False) -> Claim | None:
     """The next claim among these tenants."""
     others = Tenant.objects.exclude(pk__in=[tenant.pk for tenant in tenants])
-    return claims.claim(list(others.values_list("pk", flat=True)), lanes=lanes)
+    return claims.claim(list(others.values_list("pk", flat=True)), ocr=ocr)
 
 
 def to_index(tenant: Tenant, *ids: str, **fields) -> None:
@@ -69,7 +68,7 @@ def dataset_file(tenant):
     return waiting(factories.dataset(tenant), 1)[0]
 
 
-def test_oldest_file_comes_first_and_each_is_given_once(tenant):
+def test_oldest_file_is_claimed_first_and_each_once(tenant):
     dataset_files = waiting(factories.dataset(tenant), 3)
     claimed = [claim(tenant) for _ in range(4)]
     assert [one and one.dataset_file_id for one in claimed] == [
@@ -78,7 +77,7 @@ def test_oldest_file_comes_first_and_each_is_given_once(tenant):
     ]
 
 
-def test_tenant_with_many_files_does_not_keep_others_waiting():
+def test_tenant_with_many_files_does_not_delay_others():
     crowded, small, third = (factories.tenant() for _ in range(3))
     waiting(factories.dataset(crowded), 10)
     order = []
@@ -97,7 +96,7 @@ def test_tenant_with_many_files_does_not_keep_others_waiting():
     assert order[4:] == [small.pk, crowded.pk]
 
 
-def test_tenants_with_as_much_in_work_take_turns():
+def test_tenants_with_equally_many_files_in_processing_take_turns():
     tenants = [factories.tenant() for _ in range(3)]
     for tenant in tenants:
         waiting(factories.dataset(tenant), 3)
@@ -110,7 +109,7 @@ def test_tenants_with_as_much_in_work_take_turns():
     assert len(set(order[:3])) == 3
 
 
-def test_tenant_with_many_datasets_to_index_does_not_keep_others_waiting():
+def test_tenant_with_many_datasets_to_index_does_not_delay_others():
     crowded, small, third = (factories.tenant() for _ in range(3))
     to_index(crowded, *(f"ds_a{n}" for n in range(9)))
     assert [claim_index(crowded).dataset_id for _ in range(2)] == ["ds_a0", "ds_a1"]
@@ -125,7 +124,7 @@ def test_tenant_with_many_datasets_to_index_does_not_keep_others_waiting():
     assert set(order[4:]) == {"ds_a2", "ds_c2"}
 
 
-def test_tenants_with_as_many_datasets_in_work_take_turns():
+def test_tenants_with_equally_many_datasets_in_processing_take_turns():
     tenants = [factories.tenant() for _ in range(3)]
     for tenant in tenants:
         to_index(tenant, *(f"ds_{tenant.pk}{n}" for n in range(3)))
@@ -133,83 +132,75 @@ def test_tenants_with_as_many_datasets_in_work_take_turns():
     for _ in range(6):
         index = claim_index(*tenants)
         order.append(index.tenant_id)
-        vector_generations.release(index, whole=True)
+        vector_generations.release(index, complete=True)
     assert order[:3] == order[3:]
     assert len(set(order[:3])) == 3
 
 
-def test_turns_with_files_and_with_datasets_are_apart():
+def test_turns_with_files_and_with_datasets_are_separate():
     """Who uploads all the time would never get another index."""
     uploading, other = factories.tenant(), factories.tenant()
     to_index(other, "ds_a")
-    vector_generations.release(claim_index(other), whole=True)
+    vector_generations.release(claim_index(other), complete=True)
     to_index(uploading, "ds_b")
     waiting(factories.dataset(uploading), 1)
     claims.fail(claim(uploading), PermanentError("no_text"))
     assert claim_index(uploading, other).dataset_id == "ds_b"
 
 
-def test_file_that_was_put_aside_is_for_those_who_recognise_letters(tenant):
+def test_file_that_needs_ocr_is_claimed_from_the_ocr_queue_only(tenant):
     scan, text = waiting(factories.dataset(tenant), 2)
-    claims.put_aside(claim(tenant))
-    assert claim(tenant, lanes=claims.NO_OCR).dataset_file_id == text.pk
-    assert claim(tenant, lanes=claims.NO_OCR) is None
-    assert claim(tenant, lanes=claims.OCR_LAST).dataset_file_id == scan.pk
+    claims.hand_to_ocr(claim(tenant))
+    assert claims.is_due(ocr=True)
+    assert claim(tenant).dataset_file_id == text.pk
+    assert claim(tenant) is None
+    claimed = claim(tenant, ocr=True)
+    assert (claimed.dataset_file_id, claimed.ocr) == (scan.pk, True)
+    assert claim(tenant, ocr=True) is None
     assert (state(scan).attempts, state(scan).worker_deaths) == (0, 0)
 
 
-def test_files_that_were_put_aside_come_first_or_last(tenant):
-    first, second, third, fourth = waiting(factories.dataset(tenant), 4)
-    aside = [claim(tenant), claim(tenant)]
-    for scan in aside:
-        claims.put_aside(scan)
-    taken = [claim(tenant, lanes=claims.OCR_LAST), claim(tenant, lanes=claims.OCR_FIRST)]
-    assert [(one.dataset_file_id, one.needs_ocr) for one in taken] == [(third.pk, False), (first.pk, True)]
-    taken = [claim(tenant, lanes=claims.OCR_LAST) for _ in range(2)]
-    assert [(one.dataset_file_id, one.needs_ocr) for one in taken] == [(fourth.pk, False), (second.pk, True)]
-
-
-def test_files_that_were_put_aside_keep_others_waiting_no_longer_than_one_does():
+def test_tenants_take_turns_in_the_ocr_queue():
     crowded, small = factories.tenant(), factories.tenant()
     waiting(factories.dataset(crowded), 4)
     for _ in range(4):
-        claims.put_aside(claim(crowded, lanes=claims.NO_OCR))
+        claims.hand_to_ocr(claim(crowded))
     waiting(factories.dataset(small), 1)
-    claims.put_aside(claim(small, lanes=claims.NO_OCR))
-    assert {claim(crowded, small).tenant_id for _ in range(2)} == {crowded.pk, small.pk}
+    claims.hand_to_ocr(claim(small))
+    assert {claim(crowded, small, ocr=True).tenant_id for _ in range(2)} == {crowded.pk, small.pk}
 
 
-def test_tenant_that_is_switched_off_waits(tenant, dataset_file):
+def test_files_of_an_inactive_tenant_wait(tenant, dataset_file):
     Tenant.objects.filter(pk=tenant.pk).update(active=False)
     assert claim(tenant) is None
     Tenant.objects.filter(pk=tenant.pk).update(active=True)
     assert claim(tenant).dataset_file_id == dataset_file.pk
 
 
-def test_who_lost_the_lease_writes_nothing(tenant, dataset_file):
+def test_worker_that_lost_its_lease_writes_nothing(tenant, dataset_file):
     late = claim(tenant)
     pass_time(dataset_file)
     current = claim(tenant)
     before = state(dataset_file)
     assert (before.worker_deaths, before.lease) == (1, current.lease)
-    assert claims.alive([late, current]) == {current}
+    assert claims.extend([late, current]) == {current}
     before = state(dataset_file)
     claims.fail(late, PermanentError("no_text"))
-    claims.try_again(late, TransientError("extraction_failed"))
+    claims.retry_later(late, TransientError("extraction_failed"))
     claims.release(late)
-    with pytest.raises(Lost):
+    with pytest.raises(LeaseLost):
         claims.report(late, "embedding", 50)
-    with pytest.raises(Lost):
-        commit.store(late, dataset_file.dataset, [Piece("text", 1, None, "")], [])
+    with pytest.raises(LeaseLost):
+        commit.store(late, dataset_file.dataset, [TextChunk("text", 1, None, "")], [])
     after = state(dataset_file)
     assert vars(after) | {"_state": None} == vars(before) | {"_state": None}
     assert not Chunk.objects.filter(dataset_file=dataset_file).exists()
 
 
-def test_child_that_dies_three_times_fails_the_file(tenant, dataset_file):
+def test_three_failed_attempts_fail_the_file(tenant, dataset_file):
     for attempt in (1, 2, 3):
         assert state(dataset_file).state != "failed"
-        claims.try_again(claim(tenant), TransientError("file_too_complex", "It takes too long."))
+        claims.retry_later(claim(tenant), TransientError("file_too_complex", "It takes too long."))
         assert claim(tenant) is None  # not before its time
         assert state(dataset_file).attempts == attempt
         pass_time(dataset_file)
@@ -232,32 +223,32 @@ def test_ten_dead_workers_fail_the_file(tenant, dataset_file):
     assert failed.error_message
 
 
-def test_provider_that_fails_is_waited_for_about_an_hour(tenant, dataset_file):
+def test_failing_provider_is_retried_for_about_an_hour(tenant, dataset_file):
     waited = timedelta()
-    for count in range(1, claims.PROVIDER_ERRORS):
-        claims.try_again(claim(tenant), TransientError("embedding_unavailable", provider=True))
+    for count in range(1, claims.MAX_PROVIDER_ERRORS):
+        claims.retry_later(claim(tenant), TransientError("embedding_unavailable", provider=True))
         waiting_now = state(dataset_file)
         assert (waiting_now.provider_errors, waiting_now.attempts, waiting_now.lease) == (count, 0, None)
         waited += waiting_now.retry_at - timezone.now()
         pass_time(dataset_file)
     assert timedelta(minutes=35) < waited < timedelta(minutes=80)
-    claims.try_again(claim(tenant), TransientError("embedding_unavailable", provider=True))
+    claims.retry_later(claim(tenant), TransientError("embedding_unavailable", provider=True))
     assert (state(dataset_file).state, state(dataset_file).error_code) == ("failed", "embedding_unavailable")
 
 
-def test_provider_says_how_long_to_wait(tenant, dataset_file):
-    claims.try_again(claim(tenant), TransientError("embedding_unavailable", provider=True, after=200))
+def test_retry_waits_as_long_as_the_provider_asks(tenant, dataset_file):
+    claims.retry_later(claim(tenant), TransientError("embedding_unavailable", provider=True, after=200))
     assert state(dataset_file).retry_at - timezone.now() > timedelta(seconds=150)
 
 
-def test_progress_does_not_go_back(tenant, dataset_file):
+def test_progress_does_not_decrease(tenant, dataset_file):
     held = claim(tenant)
     for progress in (40, 60, 5):
         claims.report(held, "embedding", progress)
     assert state(dataset_file).progress == 60
 
 
-def test_look_for_datasets_to_index_can_read_only_those():
+def test_claim_of_a_dataset_uses_its_partial_index():
     with connection.cursor() as cursor:
         # Of the ways to read the table that are left, that by the smallest index that serves.
         for way in ("seqscan", "nestloop", "mergejoin"):
@@ -267,15 +258,17 @@ def test_look_for_datasets_to_index_can_read_only_those():
     assert "files_dataset_to_index" in plan
 
 
-def test_text_that_no_column_takes_is_stored_as_far_as_it_can_be(tenant, dataset_file):
+def test_characters_that_cannot_be_stored_are_replaced(tenant, dataset_file):
     held = claim(tenant)
-    cut = pipeline.cut([Section("A NUL \0 and half a pair \ud800.", heading="\0" * 400)], dataset_file)
+    cut = pipeline.split_sections(
+        [Section("A NUL \0 and half a pair \ud800.", heading="\0" * 400)], dataset_file
+    )
     commit.store(held, dataset_file.dataset, cut, [])
     assert "and half a pair" in Chunk.objects.get(dataset_file=dataset_file).text
     assert state(dataset_file).state == "ready"
 
 
-def test_claim_reads_only_what_waits(tenant):
+def test_claim_uses_the_index_of_unfinished_files(tenant):
     """Neither what is done nor the order takes a look at more than the first row of each tenant."""
     dataset = factories.dataset(tenant)
     waiting(dataset, 3)
@@ -289,8 +282,8 @@ def test_claim_reads_only_what_waits(tenant):
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE files_datasetfile")
         for statement, values in (
-            (claims.NEXT_TENANTS, {"passed_over": [], "needs_ocr": False}),
-            (claims.CLAIM, {"lease": uuid4(), "seconds": 30, "tenant": tenant.pk, "needs_ocr": True}),
+            (claims.NEXT_TENANTS, {"skipped_tenants": [], "ocr": False}),
+            (claims.CLAIM, {"lease": uuid4(), "seconds": 30, "tenant": tenant.pk, "ocr": True}),
         ):
             cursor.execute(f"EXPLAIN {statement}", values)
             plan = "\n".join(line for (line,) in cursor.fetchall())

@@ -1,4 +1,4 @@
-"""A file's bytes on the disk: in place where storage is a folder, else a copy that goes away."""
+"""Local copies of stored files: none if storage is a folder, else a temporary one."""
 
 import os
 import tempfile
@@ -17,24 +17,24 @@ from tests import factories
 
 
 class Remote(Storage):
-    """A storage whose files have no path, as a store that speaks S3 has none."""
+    """A storage whose files have no local path, like a bucket."""
 
-    held: ClassVar[dict[str, bytes]] = {}
+    files: ClassVar[dict[str, bytes]] = {}
 
     def exists(self, name):
-        return name in self.held
+        return name in self.files
 
     def _save(self, name, content):
-        self.held[name] = content.read()
+        self.files[name] = content.read()
         return name
 
     def _open(self, name, mode="rb"):
-        return ContentFile(self.held[name])
+        return ContentFile(self.files[name])
 
 
 @pytest.fixture
 def remote(settings, tmp_path):
-    """Files are elsewhere, and copies of them go into the folder that is given."""
+    """Store files remotely; returns the folder for temporary copies."""
     settings.STORAGES = {
         **settings.STORAGES,
         "default": {"BACKEND": f"{__name__}.Remote"},
@@ -43,17 +43,17 @@ def remote(settings, tmp_path):
     return tmp_path
 
 
-async def test_file_in_a_folder_is_read_where_it_is():
-    name = default_storage.save(factories.unique("files/scratch"), ContentFile(b"Here."))
-    async with local_copy.fetched(name) as path:
+async def test_file_in_a_folder_is_not_copied():
+    name = default_storage.save(factories.unique("files/local"), ContentFile(b"Here."))
+    async with local_copy.local_path(name) as path:
         assert path == Path(default_storage.path(name))
 
 
-async def test_file_elsewhere_is_copied_and_the_copy_goes_away(remote):
+async def test_remote_file_is_copied_and_the_copy_is_removed(remote):
     name = default_storage.save("files/one", ContentFile(b"There." * 1000))
-    async with local_copy.fetched(name) as path:
+    async with local_copy.local_path(name) as path:
         assert path.read_bytes() == b"There." * 1000
-        # Somebody who tidies up meanwhile leaves it alone.
+        # A sweep does not remove a copy in use.
         os.utime(path.parent, (0, 0))
         local_copy.sweep()
         assert path.exists()
@@ -61,11 +61,11 @@ async def test_file_elsewhere_is_copied_and_the_copy_goes_away(remote):
 
 
 @pytest.mark.parametrize("kind", ["folder", "remote"])
-async def test_file_that_is_not_there_may_come_back(kind, request):
+async def test_missing_file_is_a_transient_error(kind, request):
     if kind == "remote":
         request.getfixturevalue("remote")
     with pytest.raises(TransientError) as raised:
-        async with local_copy.fetched("files/nowhere"):
+        async with local_copy.local_path("files/nowhere"):
             pass
     assert (raised.value.code, raised.value.provider) == ("storage_failed", False)
 

@@ -1,32 +1,31 @@
-"""Scans that take minutes, and what is read beside them."""
+"""The queue of files that need OCR: its worker processes one at a time, and no other file waits for them."""
+
+from datetime import timedelta
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
 from files.ingestion.wakeup import wake
 from files.models import DatasetFile
+from files.models.files import OCR_WAIT
 from tests import factories
-from tests.files import hostile_files
-from tests.files.ingestion.helpers import ended, readers, readers_of, state
+from tests.files import hostile_files, sample_files
+from tests.files.ingestion.helpers import ended, extractions, state
 from tests.waiting import eventually
 
 
 @pytest.fixture
-def scans(ingest):
-    """Three scans of one tenant that nobody has time for: each of two processes reads one, and one waits."""
-    theirs = factories.dataset(factories.tenant())
+def scans(ocr):
+    """Three scans of one tenant that take longer than any test: one is being processed, two wait."""
+    dataset = factories.dataset(factories.tenant())
     data = hostile_files.make("endless-scan.pdf")
-    made = [factories.upload(theirs, data, filename=f"{number}.pdf") for number in range(3)]
+    scans = [factories.upload(dataset, data, filename=f"{number}.pdf") for number in range(3)]
     wake()
-
-    def begun() -> bool:
-        each = [len(list(readers_of(process))) for process in ingest.pool()]
-        return each == [1, 1] and any(scan.needs_ocr and scan.lease is None for scan in map(state, made))
-
-    eventually(begun)
-    yield made
-    cancel(*made)
-    eventually(lambda: not list(readers(ingest)))
+    eventually(lambda: all(scan.needs_ocr for scan in map(state, scans)) and len(list(extractions(ocr))) == 1)
+    yield scans
+    cancel(*scans)
+    eventually(lambda: not list(extractions(ocr)))
 
 
 def cancel(*dataset_files: DatasetFile) -> None:
@@ -35,48 +34,62 @@ def cancel(*dataset_files: DatasetFile) -> None:
     )
 
 
-def in_work(scans: list[DatasetFile]) -> list[DatasetFile]:
+def leased(scans: list[DatasetFile]) -> list[DatasetFile]:
     return [scan for scan in map(state, scans) if scan.lease is not None]
 
 
-def test_files_of_others_are_read_beside_scans(scans, ingest):
+def test_other_files_are_processed_during_ocr(scans, ingest, ocr):
     ours = factories.dataset(factories.tenant())
     [dataset_file] = ended(factories.upload(ours, b"Ropes lie in the shed."))
     assert dataset_file.state == "ready"
-    assert len(in_work(scans)) == 2
-    # That of the same tenant, too.
+    assert len(leased(scans)) == 1
+    # Files of the same tenant, too.
     [dataset_file] = ended(factories.upload(scans[0].dataset, b"Kettles stand in the kitchen."))
     assert dataset_file.state == "ready"
     assert [scan.state for scan in map(state, scans)] == ["processing"] * 3
-    assert len(in_work(scans)) == 2
-    assert len(list(readers(ingest))) == 2
+    assert len(leased(scans)) == 1
+    assert len(list(extractions(ocr))) == 1
+    assert not list(extractions(ingest))
 
 
-def test_scan_waits_for_another_one_and_is_read_then(scans):
-    [waiting] = [scan for scan in map(state, scans) if scan.lease is None]
-    assert (waiting.state, waiting.attempts, waiting.worker_deaths, waiting.retry_at) == (
-        "processing",
-        0,
-        0,
-        None,
-    )
-    cancel(in_work(scans)[0])
-    eventually(lambda: waiting.pk in [scan.pk for scan in in_work(scans)])
+def test_scan_waits_for_another_one_and_is_processed_then(scans):
+    waiting = [scan for scan in map(state, scans) if scan.lease is None]
+    assert [(scan.state, scan.attempts, scan.worker_deaths, scan.retry_at) for scan in waiting] == [
+        ("processing", 0, 0, None)
+    ] * 2
+    cancel(leased(scans)[0])
+    eventually(lambda: leased(waiting))
 
 
-def test_process_that_reads_a_file_ends_with_the_work_on_it(scans, ingest):
+def test_extraction_process_ends_when_its_file_is_cancelled(scans, ocr):
     cancel(*scans)
-    eventually(lambda: not list(readers(ingest)))
+    eventually(lambda: not list(extractions(ocr)))
     assert all(state(scan).state == "cancelled" for scan in scans)
 
 
-def test_scans_that_are_read_at_once_keep_no_other_file_waiting(ingest):
-    """Nobody sees that such a one is recognised, so it holds the place where the others are read, too."""
+def test_files_known_to_need_ocr_delay_no_other_file(ingest, ocr):
     theirs, ours = (factories.dataset(factories.tenant()) for _ in range(2))
     with transaction.atomic():
         scans = [factories.upload(theirs, b"A picture of a lantern.", needs_ocr=True) for _ in range(8)]
         other = factories.upload(ours, b"Ropes lie in the shed.")
     [other, *scans] = ended(other, *scans)
     before = [scan for scan in scans if scan.started_at < other.started_at]
-    # Each of the two processes may have begun with one.
-    assert len(before) <= 2
+    assert len(before) <= 1
+
+
+def test_file_that_needs_ocr_waits_without_a_worker_and_is_reported(ingest, caplog):
+    from files.tasks import check_ocr_worker
+
+    dataset = factories.dataset(factories.tenant())
+    scan = factories.upload(dataset, sample_files.image(["The lantern"]), filename="scan.png")
+    text = factories.upload(dataset, b"Ropes lie in the shed.")
+    assert ended(text)[0].state == "ready"
+    eventually(lambda: state(scan).needs_ocr and state(scan).lease is None)
+    stuck = DatasetFile.objects.filter(pk=scan.pk).stuck_before_ocr()
+    assert not stuck.exists()
+    DatasetFile.objects.filter(pk=scan.pk).update(started_at=timezone.now() - OCR_WAIT - timedelta(seconds=1))
+    assert stuck.exists()
+    check_ocr_worker()
+    assert "no worker processes them" in caplog.text
+    assert (state(scan).state, state(scan).attempts) == ("processing", 0)
+    cancel(scan)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from files.ingestion.reprocess import process_again
+from files.ingestion.reprocess import reprocess
 from files.models import Dataset, DatasetFile
 from tests import factories
 from tests.files import hostile_files, sample_files
@@ -94,6 +94,6 @@ def test_a_file_says_which_pages_were_not_read_for_want_of_data(worker, http, st
     assert found["status_details"] == found["warning"]
     file = http.get(f"/vector_stores/{store.pk}/files/{found['id']}").json()
     assert (file["status"], file["last_error"], file["warning"]) == ("completed", None, found["warning"])
-    process_again(DatasetFile.objects.filter(file=found["id"]), None)
+    reprocess(DatasetFile.objects.filter(file=found["id"]), None)
     waiting = http.get(f"/files/{found['id']}").json()
     assert (waiting["status"], waiting["warning"], waiting["status_details"]) == ("uploaded", None, None)

@@ -1,14 +1,15 @@
-"""What people order: a file once more, no more of a batch; and how workers are woken."""
+"""Reprocessing of files, cancelling of batches, and wake-up messages."""
 
 import signal
 import threading
 
 import pytest
+import redis as redis_client
 from django.db import transaction
 
 from files.ingestion import wakeup
-from files.ingestion.errors import SENTENCES
-from files.ingestion.reprocess import cancel, process_again
+from files.ingestion.errors import MESSAGES
+from files.ingestion.reprocess import cancel, reprocess
 from files.models import Chunk, DatasetFile, FileBatch
 from files.uploads import attach
 from files.uploads.attach import Attachment
@@ -20,10 +21,10 @@ from tests.waiting import eventually
 
 
 def again(dataset_file):
-    return process_again(DatasetFile.objects.filter(pk=dataset_file.pk), None)
+    return reprocess(DatasetFile.objects.filter(pk=dataset_file.pk), None)
 
 
-def test_file_that_failed_is_processed_again(ingest, dataset, embedder, upstream):
+def test_failed_file_is_reprocessed(ingest, dataset, embedder, upstream):
     upstream.script(embedder.model, answer(error_body(), 400))
     [dataset_file] = ended(factories.upload(dataset, b"A passage."))
     assert dataset_file.state == "failed"
@@ -33,7 +34,7 @@ def test_file_that_failed_is_processed_again(ingest, dataset, embedder, upstream
     assert (dataset_file.state, dataset_file.error_code, dataset_file.error_message) == ("ready", "", "")
 
 
-def test_file_that_is_ready_gets_its_chunks_anew(ingest, dataset):
+def test_reprocessed_file_gets_new_chunks(ingest, dataset):
     [dataset_file] = ended(factories.upload(dataset, b"A passage."))
     before = set(Chunk.objects.filter(dataset_file=dataset_file).values_list("pk", flat=True))
     assert again(dataset_file)
@@ -44,7 +45,7 @@ def test_file_that_is_ready_gets_its_chunks_anew(ingest, dataset):
     assert not after & before
 
 
-def test_file_in_work_is_left_alone(ingest, dataset, gate):
+def test_file_being_processed_is_not_reprocessed(ingest, dataset, gate):
     dataset_file = factories.upload(dataset, b"A passage.")
     gate.reached()
     before = state(dataset_file).lease
@@ -54,7 +55,7 @@ def test_file_in_work_is_left_alone(ingest, dataset, gate):
     assert ended(dataset_file)[0].state == "ready"
 
 
-def test_file_in_work_that_is_to_be_cut_in_another_way_is_cut_so(ingest, dataset, gate, world):
+def test_file_being_processed_restarts_with_a_new_chunking_strategy(ingest, dataset, gate, world):
     dataset_file = factories.upload(dataset, b"The office opens at nine. " * 60, attributes={"a": 1})
     dataset.grants.create(key=world.key.row)
     gate.reached()
@@ -69,7 +70,7 @@ def test_file_in_work_that_is_to_be_cut_in_another_way_is_cut_so(ingest, dataset
     assert max(Chunk.objects.filter(dataset_file=dataset_file).values_list("tokens", flat=True)) <= 100
 
 
-def test_cancelled_batch_stops_what_is_in_work_too(ingest, dataset, gate):
+def test_cancelled_batch_stops_files_being_processed(ingest, dataset, gate):
     batch = FileBatch.objects.create(tenant=dataset.tenant, dataset=dataset)
     [done] = ended(factories.dataset_file(dataset, batch=batch))
     dataset_files = [factories.upload(dataset, f"Passage {n}.".encode(), batch=batch) for n in range(6)]
@@ -87,7 +88,7 @@ def test_cancelled_batch_stops_what_is_in_work_too(ingest, dataset, gate):
 
 @pytest.fixture
 def broker(tmp_path_factory, settings):
-    """A Redis of the test's own."""
+    """A separate Redis."""
     folder = environment.ROOT / factories.unique("b")
     folder.mkdir(mode=0o700)
     with Redis(folder / "redis", folder) as server:
@@ -98,7 +99,7 @@ def broker(tmp_path_factory, settings):
 
 
 @pytest.mark.parametrize("how", ["stopped", "silent"])
-def test_waking_does_not_wait_for_a_broker_that_is_away(broker, how):
+def test_publishing_fails_soon_if_the_broker_is_unavailable(broker, how):
     wakeup.publish()
     if how == "stopped":
         broker.stop()
@@ -109,7 +110,7 @@ def test_waking_does_not_wait_for_a_broker_that_is_away(broker, how):
     def publish() -> None:
         try:
             wakeup.publish()
-        except Exception as error:  # noqa: BLE001 - what it is, is the client's business
+        except Exception as error:  # noqa: BLE001 - the client library decides which
             failures.append(error)
 
     publishing = threading.Thread(target=publish)
@@ -126,22 +127,30 @@ def test_wake_returns_while_the_broker_is_silent(broker, caplog):
     broker.process.send_signal(signal.SIGSTOP)
     try:
         for _ in range(1000):
-            waker.wake()
-        eventually(lambda: "ingestion is not woken" in caplog.text)
+            waker.wake(wakeup.INGEST_QUEUE)
+        eventually(lambda: "Workers cannot be woken" in caplog.text)
     finally:
         broker.process.send_signal(signal.SIGCONT)
-    assert caplog.text.count("ingestion is not woken") == 1
+    assert caplog.text.count("Workers cannot be woken") == 1
 
 
-def test_nobody_is_woken_for_what_is_not_committed(monkeypatch):
+def test_messages_that_no_worker_takes_do_not_pile_up(broker, monkeypatch):
+    monkeypatch.setattr(wakeup, "MAX_MESSAGES", 2)
+    for _ in range(4):
+        wakeup.publish(wakeup.OCR_QUEUE)
+    with redis_client.Redis.from_url(broker.url) as client:
+        assert client.llen(wakeup.OCR_QUEUE) == 2
+
+
+def test_workers_are_woken_after_the_commit(monkeypatch):
     woken = []
-    monkeypatch.setattr(wakeup._waker, "wake", lambda: woken.append(True))
+    monkeypatch.setattr(wakeup._waker, "wake", woken.append)
     with transaction.atomic():
         wakeup.wake()
         assert woken == []
-    assert woken == [True]
+    assert woken == [wakeup.INGEST_QUEUE]
 
 
-def test_every_reason_to_fail_is_explained():
+def test_every_error_code_is_documented():
     guide = (environment.CHECKOUT / "docs" / "files.md").read_text()
-    assert {code for code in SENTENCES if f"`{code}`" not in guide} == set()
+    assert {code for code in MESSAGES if f"`{code}`" not in guide} == set()
