@@ -1,4 +1,4 @@
-"""What is read out of each kind of file."""
+"""Detection and extraction of each format."""
 
 import json
 import struct
@@ -116,25 +116,25 @@ READ = {
 
 
 @pytest.mark.parametrize("name", READ)
-def test_text_pages_and_headings_of_each_format_come_out(tmp_path, name):
+def test_text_pages_and_headings_of_each_format(tmp_path, name):
     content, expected = READ[name]
     assert read(tmp_path, name, content) == expected
 
 
 @pytest.mark.parametrize("name", ["a.pdf", "a.docx", "a.html", "a.rtf"])
-def test_the_content_tells_what_a_file_is_whatever_it_is_called(tmp_path, name):
+def test_content_decides_over_name_and_declared_type(tmp_path, name):
     content, expected = READ[name]
     assert read(tmp_path, "wrong.json", content, "text/csv") == expected
 
 
-def test_a_text_that_speaks_of_a_format_is_none_of_it(tmp_path):
+def test_text_that_mentions_a_signature_is_text(tmp_path):
     said = b"A PDF begins with %PDF-1.7, a page with <html>, an archive with PK\x03\x04."
     assert read(tmp_path, "a.txt", said) == [(None, "", said.decode().replace("\x03\x04", ""))]
     junk = b"#!/junk\n" + READ["a.pdf"][0]
     assert read(tmp_path, "a.pdf", junk) == READ["a.pdf"][1]
 
 
-def test_a_type_that_was_declared_counts_where_nothing_else_tells(tmp_path):
+def test_declared_type_decides_last(tmp_path):
     assert read(tmp_path, "upload", b"Name,Days\nAnn,30\n", "text/csv; charset=utf-8") == [(None, "", TABLE)]
     assert read(tmp_path, "upload", b"Name,Days\nAnn,30\n") == [(None, "", "Name,Days\nAnn,30")]
 
@@ -159,11 +159,11 @@ def test_a_type_that_was_declared_counts_where_nothing_else_tells(tmp_path):
         ("\u3053\u308c\u306f\u65e5\u672c\u8a9e\u306e\u30c6\u30ad\u30b9\u30c8\u3067\u3059\u3002", "shift_jis"),
     ],
 )
-def test_text_is_read_in_the_encoding_that_it_is_in(tmp_path, text, encoding):
+def test_text_encodings_are_detected(tmp_path, text, encoding):
     assert read(tmp_path, "a.txt", text.encode(encoding)) == [(None, "", text)]
 
 
-def test_html_is_read_in_the_encoding_that_it_names(tmp_path):
+def test_html_is_read_in_its_declared_encoding(tmp_path):
     page = '<html><head><meta charset="iso-8859-2"></head><body><p>\u017dlu\u0165ou\u010dk\u00fd k\u016f\u0148</p></body></html>'
     assert read(tmp_path, "a.html", page.encode("iso-8859-2")) == [
         (None, "", "\u017dlu\u0165ou\u010dk\u00fd k\u016f\u0148")
@@ -173,26 +173,26 @@ def test_html_is_read_in_the_encoding_that_it_names(tmp_path):
 @pytest.mark.parametrize(
     "page", ["<div>" * 500 + "{}", "<p>" * 500 + "{}", "<table><tr><td>" * 90 + "{}", "<b><i>" * 500 + "{}"]
 )
-def test_no_nesting_hides_what_a_page_says(tmp_path, page):
+def test_deeply_nested_html_is_read(tmp_path, page):
     [(_, _, text)] = read(tmp_path, "a.html", page.format("deep down").encode())
     assert "deep down" in text
 
 
-def test_tags_that_are_left_open_end_where_the_next_begins(tmp_path):
+def test_unclosed_tags_end_at_the_next_tag(tmp_path):
     page = "<h1>Leave<p>One.<p>Two, if a < b.<ul><li>first<li>second</ul><pre>if a &lt; b:\n    stop</pre>"
     [(_, heading, text)] = read(tmp_path, "a.html", page.encode())
     assert heading == "Leave"
     assert text == "# Leave\n\nOne.\n\nTwo, if a < b.\n\n- first\n- second\n\n```\nif a < b:\n    stop\n```"
 
 
-def test_nothing_that_the_database_refuses_comes_out(tmp_path):
+def test_characters_that_cannot_be_stored_are_removed(tmp_path):
     [(_, _, text)] = read(tmp_path, "a.txt", b"be\0fore \xed\xa0\x80after\x07" + b" and more of it" * 20)
     assert text.startswith("before after and")
     [(_, _, text)] = read(tmp_path, "a.json", rb'{"a": "x\u0000y\ud800z"}')
     assert text == "a: xyz"
 
 
-def test_a_text_that_was_cut_in_a_letter_is_still_unicode(tmp_path):
+def test_text_truncated_within_a_character_is_still_utf8(tmp_path):
     [(_, _, text)] = read(tmp_path, "a.txt", ("\u4e2d\u6587" * 50).encode()[:-1])
     assert text == "\u4e2d\u6587" * 49 + "\u4e2d\ufffd"
 
@@ -209,7 +209,7 @@ def test_a_text_that_was_cut_in_a_letter_is_still_unicode(tmp_path):
         ("song.webm", b"\x1a\x45\xdf\xa3\x42\x82\x84webm\x86\x86A_OPUS"),
     ],
 )
-def test_sound_is_known_by_its_content(tmp_path, name, content):
+def test_audio_is_detected_by_content(tmp_path, name, content):
     file = tmp_path / "upload"
     if content is None:
         with wave.open(str(file), "wb") as sound:
@@ -224,13 +224,13 @@ def test_sound_is_known_by_its_content(tmp_path, name, content):
 
 
 @pytest.mark.parametrize("container", ["adts", "mp4", "ismv", "mov", "ipod", "3gp"])
-def test_recordings_of_an_encoder_are_sound_whatever_they_are_called(tmp_path, container):
+def test_encoded_recordings_are_audio(tmp_path, container):
     file = tmp_path / "upload"
     file.write_bytes(encoded(container, "aac", 0.2))
     assert kind(file, "upload", "application/octet-stream") == "audio"
 
 
-def test_a_recording_of_one_frame_is_sound(tmp_path):
+def test_recording_of_one_frame_is_audio(tmp_path):
     whole = encoded("adts", "aac", 0.2)
     file = tmp_path / "upload"
     file.write_bytes(whole[: (whole[3] & 3) << 11 | whole[4] << 3 | whole[5] >> 5])
@@ -238,9 +238,9 @@ def test_a_recording_of_one_frame_is_sound(tmp_path):
 
 
 @pytest.mark.parametrize("container", ["mp4", "mov"])
-def test_a_film_is_none(tmp_path, container):
+def test_video_is_not_supported(tmp_path, container):
     error = refusal(tmp_path, "a.mp4", film(container), "application/octet-stream")
-    assert (error.code, error.message) == ("unsupported_file", "Films are not read; upload their sound.")
+    assert (error.code, error.message) == ("unsupported_file", "Videos are not supported. Upload the audio track.")
 
 
 def box(name, content=b"", length=None):
@@ -261,7 +261,7 @@ def box(name, content=b"", length=None):
     ],
     ids=range(8),
 )
-def test_an_mp4_that_lies_about_its_boxes_is_refused_like_a_film(tmp_path, lie):
+def test_mp4_with_false_lengths_is_not_supported(tmp_path, lie):
     assert refusal(tmp_path, "a.mp4", box(b"ftyp", b"isom\0\0\0\0") + lie).code == "unsupported_file"
 
 
@@ -273,22 +273,22 @@ def test_an_mp4_that_lies_about_its_boxes_is_refused_like_a_film(tmp_path, lie):
         ("a.exe", b"MZ\x90\0" + b"\0" * 60, "unsupported_file", "programs"),
         ("a.tar.gz", b"\x1f\x8b\x08\0" + b"\0" * 60, "unsupported_file", "Archives"),
         ("a.zip", sample_files.zipped({"a.txt": "inside"}), "unsupported_file", "Archives"),
-        ("a.mp4", b"\0\0\0\x20ftypisom\0\0\0\0", "unsupported_file", "sound"),
-        ("a.webm", b"\x1a\x45\xdf\xa3\x42\x82\x84webm\x86\x86V_VP9", "unsupported_file", "sound"),
+        ("a.mp4", b"\0\0\0\x20ftypisom\0\0\0\0", "unsupported_file", "audio track"),
+        ("a.webm", b"\x1a\x45\xdf\xa3\x42\x82\x84webm\x86\x86V_VP9", "unsupported_file", "audio track"),
         ("a.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "unsupported_file", "DOCX"),
-        ("a.bin", bytes(range(256)) * 10, "unsupported_file", "kind"),
+        ("a.bin", bytes(range(256)) * 10, "unsupported_file", "file type"),
         ("a.json", b'{"a": ', "broken_file", "JSON"),
         ("a.pdf", sample_files.pdf([[""]]), "no_text", "No text"),
     ],
 )
-def test_what_cannot_be_read_says_why(tmp_path, name, content, code, words):
+def test_unreadable_file_has_a_code_and_a_message(tmp_path, name, content, code, words):
     error = refusal(tmp_path, name, content)
     assert error.code == code
     assert words in error.message
     assert str(tmp_path) not in error.message
 
 
-def test_an_unlocked_pdf_with_an_owner_is_read_and_a_locked_one_is_not(tmp_path):
+def test_pdf_with_an_owner_password_is_read_and_with_a_user_password_is_not(tmp_path):
     assert (
         refusal(tmp_path, "a.pdf", sample_files.encrypted_pdf("secret", ["Hidden"])).code == "encrypted_file"
     )

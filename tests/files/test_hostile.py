@@ -1,22 +1,23 @@
-"""What becomes of files that mean harm."""
+"""Hostile files are refused or read within the limits, and reach nothing outside the sandbox."""
 
 import socket
 from pathlib import Path
 
 import pytest
 
-from files.extraction import ExtractionError, extract, kind
+from files.extraction import ExtractionError, kind
 from tests.files import hostile_files
+from tests.files.extracting import extract_as_workers_do
 
 
 def outcome(path, name):
-    """Return ``text`` or the code of the refusal, and what was read."""
+    """Return ``text`` or the error code, and what was read."""
     try:
         kind(path, name, "")
-        found = extract(path, name, "")
+        extracted = extract_as_workers_do(path, name)
     except ExtractionError as error:
         return error.code, ""
-    return hostile_files.TEXT, "\n".join(section.text for section in found.sections)
+    return hostile_files.TEXT, "\n".join(section.text for section in extracted.sections)
 
 
 def test_there_are_forty_two():
@@ -24,7 +25,7 @@ def test_there_are_forty_two():
 
 
 @pytest.mark.parametrize("name", hostile_files.QUICK)
-def test_a_hostile_file_is_refused_or_gives_what_is_in_it(tmp_path, name):
+def test_hostile_file_is_refused_or_read(tmp_path, name):
     path = tmp_path / "upload"
     path.write_bytes(hostile_files.make(name))
     code, text = outcome(path, name)
@@ -35,7 +36,7 @@ def test_a_hostile_file_is_refused_or_gives_what_is_in_it(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["fetches.docx", "fetches.html"])
-def test_no_document_has_anything_fetched(tmp_path, monkeypatch, name):
+def test_documents_cannot_fetch_addresses(tmp_path, monkeypatch, name):
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         monkeypatch.setattr(hostile_files, "ADDRESS", f"http://127.0.0.1:{server.getsockname()[1]}/fetched")

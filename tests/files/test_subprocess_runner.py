@@ -1,4 +1,4 @@
-"""The process that reads strangers' files: what it cannot do, and how it ends."""
+"""The extraction process: what its sandbox forbids, how it ends, and that its result is not trusted."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from files.extraction import ExtractionError, Interrupted, extract
+from files.extraction import Cancelled, ExtractionError, NeedsOCR, extract
 from files.extraction.subprocess_runner import CODE, PREFIX, environment
 from tests.files import hostile_files, sample_files
 from tests.waiting import eventually
@@ -21,7 +21,7 @@ from tests.waiting import eventually
 
 @pytest.fixture
 def folder(tmp_path, settings):
-    """Where the processes of this test have their folders."""
+    """The folder for temporary folders of extraction processes."""
     dataset_file = tmp_path / "work"
     dataset_file.mkdir()
     settings.EXTRACTION_TEMP_DIR = str(dataset_file)
@@ -30,7 +30,7 @@ def folder(tmp_path, settings):
 
 @pytest.fixture
 def stuck(tmp_path):
-    """A file that never answers to being opened."""
+    """A file that blocks the process that opens it."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
     return path
@@ -44,7 +44,7 @@ def listener():
 
 
 def confined(tmp_path, code, *arguments):
-    """Run code where files are read, with a document and a folder, and return what it prints."""
+    """Run code in the sandbox, with a document and a folder, and return the words that it prints."""
     document = tmp_path / "document"
     document.write_text("the document")
     folder = tmp_path / "own"
@@ -53,7 +53,7 @@ def confined(tmp_path, code, *arguments):
         "import os, sys, time; from pathlib import Path; from files.extraction.sandbox import confine;"
         "from files.extraction.limits import Limits;"
         f"Limits(seconds=10, deadline=20, memory={1 << 30}, characters=100_000).impose(time.monotonic());"
-        f"held = confine(Path({str(document)!r}), Path({str(folder)!r}))\n"
+        f"applied = confine(Path({str(document)!r}), Path({str(folder)!r}))\n"
         "def attempt(call, *arguments):\n"
         "    try: return repr(call(*arguments))\n"
         "    except OSError as error: return type(error).__name__\n"
@@ -66,8 +66,8 @@ def confined(tmp_path, code, *arguments):
     return done.stdout.split()
 
 
-def readers(path):
-    """The processes that are at work on this file."""
+def extractions(path):
+    """The ids of the extraction processes of this file."""
     found = []
     for line in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -79,14 +79,14 @@ def readers(path):
     return found
 
 
-def in_thread(path):
-    """Begin to read a file, and return what will hold the error, and the thread."""
+def in_thread(path, **options):
+    """Extract a file in a thread; returns a list that will hold the error, and the thread."""
     errors = []
 
     def work():
         try:
-            extract(path, "a.txt", "")
-        except ExtractionError as error:
+            extract(path, "a.txt", "", **options)
+        except (ExtractionError, Cancelled) as error:
             errors.append(error)
 
     thread = threading.Thread(target=work)
@@ -94,7 +94,7 @@ def in_thread(path):
     return errors, thread
 
 
-def test_no_secret_is_in_the_environment(tmp_path, monkeypatch):
+def test_environment_has_no_secret(tmp_path, monkeypatch):
     for name in (
         "DATABASE_URL",
         "SECRET_KEY",
@@ -109,27 +109,29 @@ def test_no_secret_is_in_the_environment(tmp_path, monkeypatch):
     assert set(names) <= {*environment(""), "LC_CTYPE", "PWD"}
 
 
-def test_calls_are_filtered_on_every_machine_that_the_filter_knows(tmp_path):
-    held = confined(tmp_path, "print(*held)")
-    assert set(held) <= {"network", "files", "calls"}
-    assert ("calls" in held) is (sys.platform == "linux" and platform.machine() in {"x86_64", "aarch64"})
+def test_system_calls_are_filtered_on_supported_architectures(tmp_path):
+    held = confined(tmp_path, "print(*(name.replace(' ', '_') for name in applied))")
+    assert set(held) <= {"network", "files", "system_calls"}
+    assert ("system_calls" in held) is (
+        sys.platform == "linux" and platform.machine() in {"x86_64", "aarch64"}
+    )
 
 
-def test_no_network_is_reached(tmp_path, listener):
+def test_network_is_unreachable(tmp_path, listener):
     code = "import socket; print(attempt(socket.create_connection, ('127.0.0.1', int(sys.argv[1])), 2))"
     assert confined(tmp_path, code, str(listener.getsockname()[1])) == ["PermissionError"]
     with pytest.raises(BlockingIOError):
         listener.accept()
 
 
-def test_no_process_is_started_and_none_is_reached(tmp_path):
+def test_other_processes_are_unreachable_and_none_can_be_started(tmp_path):
     code = (
         "print(attempt(os.fork), attempt(os.execv, '/bin/true', ['true']), attempt(os.kill, os.getppid(), 0))"
     )
     assert confined(tmp_path, code) == ["PermissionError"] * 3
 
 
-def test_threads_are_started_and_confined_too(tmp_path):
+def test_threads_are_sandboxed_too(tmp_path):
     code = (
         "import socket, threading; found = []; work = lambda: found.append(attempt(socket.socket));"
         "thread = threading.Thread(target=work); thread.start(); thread.join(); print(*found)"
@@ -137,10 +139,10 @@ def test_threads_are_started_and_confined_too(tmp_path):
     assert confined(tmp_path, code) == ["PermissionError"]
 
 
-def test_only_the_document_is_read_and_only_its_own_folder_is_written(tmp_path):
+def test_only_the_document_is_readable_and_only_the_temporary_folder_writable(tmp_path):
     (tmp_path / "another").write_text("another's")
     code = (
-        "print('files' in held, attempt(os.listdir, '/etc'), attempt(open, '/etc/passwd'), attempt(open, sys.argv[1]),"
+        "print('files' in applied, attempt(os.listdir, '/etc'), attempt(open, '/etc/passwd'), attempt(open, sys.argv[1]),"
         "attempt(open, f'/proc/{os.getppid()}/environ'), attempt(open, os.environ['TMPDIR'] + '/../document', 'w'))\n"
         "print(Path(os.environ['TMPDIR'], 'new').write_text('mine'), Path(sys.argv[2]).exists())"
     )
@@ -153,50 +155,54 @@ def test_only_the_document_is_read_and_only_its_own_folder_is_written(tmp_path):
     assert attempts == ["PermissionError"] * 5
 
 
-def test_nothing_of_it_stays(folder, tmp_path):
+def test_process_and_folder_are_gone_afterwards(folder, tmp_path):
     path = tmp_path / "a.pdf"
     path.write_bytes(sample_files.pdf([["Read"]]))
     assert extract(path, "a.pdf", "").sections[0].text == "Read"
     assert list(folder.iterdir()) == []
-    assert readers(path) == []
+    assert extractions(path) == []
 
 
-def test_a_file_that_takes_too_long_is_given_up_and_may_be_tried_again(folder, settings, stuck):
+def test_deadline_without_processor_time_is_a_transient_error(folder, settings, stuck):
     settings.EXTRACTION_DEADLINE_SECONDS = 1.0
     with pytest.raises(ExtractionError) as caught:
-        extract(stuck, "a.txt", "")
+        extract(stuck, "a.txt", "", ocr=False)
     assert (caught.value.code, caught.value.transient) == ("extraction_failed", True)
     assert list(folder.iterdir()) == []
-    assert readers(stuck) == []
+    assert extractions(stuck) == []
 
 
-def test_a_file_that_is_not_gone_on_with_is_given_up_at_once(folder, stuck):
-    with pytest.raises(Interrupted):
-        extract(stuck, "a.txt", "", lambda _: not readers(stuck))
+def test_cancelled_extraction_ends_at_once(folder, stuck):
+    cancelled = threading.Event()
+    errors, thread = in_thread(stuck, cancelled=cancelled)
+    eventually(lambda: extractions(stuck))
+    cancelled.set()
+    thread.join(30)
+    assert [type(error) for error in errors] == [Cancelled]
     assert list(folder.iterdir()) == []
-    assert readers(stuck) == []
+    assert extractions(stuck) == []
 
 
-def test_a_file_that_takes_too_much_of_the_processor_is_refused_for_good(folder, settings, tmp_path):
+def test_processor_limit_is_a_permanent_error(folder, settings, tmp_path):
     settings.EXTRACTION_SECONDS = 1
     path = tmp_path / "upload"
     path.write_bytes(hostile_files.make("draws-itself.pdf"))
     with pytest.raises(ExtractionError) as caught:
-        extract(path, "a.pdf", "")
+        extract(path, "a.pdf", "", ocr=False)
     assert (caught.value.code, caught.value.transient) == ("file_too_complex", False)
     assert list(folder.iterdir()) == []
 
 
-def test_a_file_that_takes_too_much_memory_is_refused_for_good(settings, tmp_path):
+def test_memory_limit_is_a_permanent_error(settings, tmp_path):
     settings.EXTRACTION_MEMORY_BYTES = 1 << 30
     path = tmp_path / "upload"
     path.write_bytes(hostile_files.make("bomb.pdf"))
     with pytest.raises(ExtractionError) as caught:
-        extract(path, "a.pdf", "")
+        extract(path, "a.pdf", "", ocr=False)
     assert (caught.value.code, caught.value.transient) == ("file_too_complex", False)
 
 
-def test_a_file_with_too_much_text_is_refused_for_good(settings, tmp_path):
+def test_text_limit_is_a_permanent_error(settings, tmp_path):
     settings.EXTRACTION_MAX_CHARACTERS = 1000
     path = tmp_path / "upload"
     path.write_text("word " * 200)
@@ -207,17 +213,17 @@ def test_a_file_with_too_much_text_is_refused_for_good(settings, tmp_path):
     assert (caught.value.code, caught.value.transient) == ("file_too_complex", False)
 
 
-def test_a_process_that_is_killed_leaves_its_file_to_another_attempt(folder, stuck):
+def test_killed_process_is_a_transient_error(folder, stuck):
     errors, thread = in_thread(stuck)
-    eventually(lambda: readers(stuck))
-    for pid in readers(stuck):
+    eventually(lambda: extractions(stuck))
+    for pid in extractions(stuck):
         os.kill(pid, signal.SIGKILL)
     thread.join(30)
     assert [(error.code, error.transient) for error in errors] == [("extraction_failed", True)]
     assert list(folder.iterdir()) == []
 
 
-def test_it_dies_with_the_one_who_waits_for_it(tmp_path, stuck):
+def test_process_dies_with_its_parent(tmp_path, stuck):
     code = (
         "import sys; from pathlib import Path; from django.conf import settings;"
         "settings.configure(EXTRACTION_SECONDS=60, OCR_SECONDS=60, EXTRACTION_DEADLINE_SECONDS=60.0, EXTRACTION_MEMORY_BYTES=1 << 30,"
@@ -226,18 +232,18 @@ def test_it_dies_with_the_one_who_waits_for_it(tmp_path, stuck):
     )
     waiting = subprocess.Popen([sys.executable, "-c", code, str(stuck), str(tmp_path)], cwd=CODE)
     try:
-        eventually(lambda: readers(stuck))
+        eventually(lambda: extractions(stuck))
     finally:
         waiting.kill()
         waiting.wait()
-    eventually(lambda: not readers(stuck))
+    eventually(lambda: not extractions(stuck))
 
 
-def test_folders_that_a_killed_worker_left_are_removed(folder, tmp_path):
+def test_abandoned_folders_are_removed(folder, tmp_path):
     old, new = (folder / f"{PREFIX}{name}" for name in ("old", "new"))
-    for dataset_file in (old, new):
-        dataset_file.mkdir()
-        (dataset_file / "answer").write_text("left")
+    for abandoned in (old, new):
+        abandoned.mkdir()
+        (abandoned / "output").write_text("left")
     os.utime(old, (time.time() - 7200,) * 2)
     path = tmp_path / "a.txt"
     path.write_text("words")
@@ -245,27 +251,36 @@ def test_folders_that_a_killed_worker_left_are_removed(folder, tmp_path):
     assert list(folder.iterdir()) == [new]
 
 
-def test_an_answer_is_not_trusted(monkeypatch, tmp_path):
+def test_invalid_output_is_an_error(monkeypatch, tmp_path):
     from files.extraction import subprocess_runner
 
-    for said in (
+    for output in (
         b"",
         b"[]",
         b'{"sections": [[1, null, ""]]}',
         b'{"sections": [["a"]]}',
         b'{"sections": []}',
         b'{"a": 1}',
+        b'{"needs_ocr": true}',
     ):
         with pytest.raises(ExtractionError) as caught:
-            subprocess_runner._extracted(said)
+            subprocess_runner._extracted(output, ocr=True)
         assert (caught.value.code, caught.value.transient) == ("extraction_failed", True)
     with pytest.raises(ExtractionError) as caught:
-        subprocess_runner._extracted(orjson.dumps({"code": "invented", "message": "x" * 9000}))
+        subprocess_runner._extracted(orjson.dumps({"code": "invented", "message": "x" * 9000}), ocr=True)
     assert caught.value.code == "broken_file"
     assert len(caught.value.message) == 500
 
 
-def test_a_file_that_the_system_does_not_give_is_not_called_broken(tmp_path, caplog):
+def test_file_that_needs_ocr_is_only_read_where_ocr_is_allowed(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(sample_files.image(["The lantern hangs in the hall"], size=(720, 260)))
+    with pytest.raises(NeedsOCR):
+        extract(path, "a.png", "", ocr=False)
+    assert extract(path, "a.png", "").sections[0].text == "The lantern hangs in the hall"
+
+
+def test_file_that_cannot_be_opened_is_a_transient_error(tmp_path, caplog):
     with pytest.raises(ExtractionError) as caught:
         extract(tmp_path / "gone.pdf", "a.pdf", "")
     assert (caught.value.code, caught.value.transient) == ("extraction_failed", True)

@@ -120,7 +120,7 @@ def unread_pages(pages: int, *, installed: bool) -> Omission:
         else "OCR is not installed on this gateway"
     )
     return Omission(
-        f"{pluralize(pages, 'page was,pages were')} not read as images and may be missing text: {reason}."
+        f"The images on {pluralize(pages, 'page')} were not read, so text may be missing: {reason}."
     )
 
 

@@ -19,7 +19,7 @@ def store(world) -> Dataset:
 
 
 @pytest.fixture
-def send(ingest, upload):
+def send(ocr, upload):
     """Uploads a file, and returns what the API says of it in the end."""
     return upload
 
@@ -88,8 +88,7 @@ def test_a_file_says_which_pages_were_not_read_for_want_of_data(worker, http, st
         found = upload("house.pdf", sample_files.pdf(pages, scans=scans))
     assert (found["status"], found["error"]) == ("ready", None)
     assert found["warning"] == (
-        "1 page has little or no text but what may be in a picture, which was not read: this gateway has no data for"
-        " that."
+        "The images on 1 page were not read, so text may be missing: OCR is not installed on this gateway."
     )
     assert found["status_details"] == found["warning"]
     file = http.get(f"/vector_stores/{store.pk}/files/{found['id']}").json()
