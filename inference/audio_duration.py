@@ -1,18 +1,19 @@
-"""How long the sound in a file is, by the file's own headers: what is metered where a provider does not say.
+"""The duration of audio files, read from their headers; metered if a provider does not report one.
 
-Nothing is decoded. Formats: WAV, FLAC, Ogg (Opus, Vorbis), MP3, AAC in ADTS frames, MP4 and its kin; any other
-one is taken for sound of ``UNKNOWN_BYTES_PER_MS``.
+Nothing is decoded, and only the two ends of a file are read, so that the size of an upload does not matter.
+Formats: WAV, FLAC, Ogg (Opus, Vorbis), MP3, AAC in ADTS frames, and MP4. The duration of any other format is
+estimated from the size.
 """
 
 import struct
 from collections.abc import Callable
 from pathlib import Path
 
-#: How much of the beginning and of the end of a file is looked at, in bytes.
-LOOK_BYTES = 256 * 1024
-#: 64 kbit/s, which is usual for speech.
+#: How much of the beginning and of the end of a file is read, in bytes.
+READ_BYTES = 256 * 1024
+#: The bitrate of unknown formats: 64 kbit/s, which is usual for speech.
 UNKNOWN_BYTES_PER_MS = 8
-#: Kilobits a second of MP3 by the index in a frame's header, for MPEG 1 and for MPEG 2 and 2.5.
+#: Kilobits per second of MP3, by the index in a frame's header: for MPEG 1, and for MPEG 2 and 2.5.
 _MP3_KBITS = (
     (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
@@ -22,16 +23,16 @@ _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 120
 
 
 def length_ms(path: Path) -> int:
-    """Return about how many milliseconds of sound a file holds; at least 1."""
+    """Return the approximate duration of an audio file in milliseconds, at least 1, whatever its content."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(LOOK_BYTES)
-        file.seek(max(0, size - LOOK_BYTES))
-        tail = file.read(LOOK_BYTES)
+        head = file.read(READ_BYTES)
+        file.seek(max(0, size - READ_BYTES))
+        tail = file.read(READ_BYTES)
     try:
         seconds = _reader(head)(head, tail, size)
     except (struct.error, ValueError, IndexError, ZeroDivisionError):
-        # Whatever the headers say makes no sense.
+        # The headers are invalid.
         seconds = _unknown(head, tail, size)
     return max(1, int(seconds * 1000))
 
@@ -62,7 +63,7 @@ def _wav(head: bytes, tail: bytes, size: int) -> float:
         if name == b"fmt ":
             (rate,) = struct.unpack_from("<I", head, at + 8)
         if name == b"data":
-            # Who writes a stream cannot know its length in advance, and says 0 or the largest number.
+            # A file that was written as a stream has the length 0, or the largest number.
             left = max(0, size - at)
             return float(min(length or left, left) / rate)
         at += length + length % 2
@@ -72,7 +73,7 @@ def _flac(head: bytes, tail: bytes, size: int) -> float:
     packed = int.from_bytes(head[18:26], "big")
     rate, samples = packed >> 44, packed & (1 << 36) - 1
     if not samples:
-        raise ValueError("the length is not said")
+        raise ValueError("the header has no length")
     return samples / rate
 
 
@@ -100,7 +101,7 @@ def _frames(head: bytes, tail: bytes, size: int) -> float:
         at = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
     header = int.from_bytes(head[at : at + 4], "big")
     if header >> 21 != 0x7FF:
-        raise ValueError("no frame")
+        raise ValueError("not a frame")
     # The two bits that name MPEG's layer are 0 in AAC.
     return _mp3(head, header, at, size) if header >> 17 & 3 else _aac(head, at, size)
 
@@ -110,7 +111,7 @@ def _mp3(head: bytes, header: int, at: int, size: int) -> float:
     kbits = _MP3_KBITS[0 if version == 3 else 1][header >> 12 & 15]
     rate = _MP3_RATES[version][header >> 10 & 3] if version in _MP3_RATES else 0
     for name in (b"Xing", b"Info"):
-        # The first frame of a file with a changing rate says how many there are.
+        # The first frame of a file with a variable bitrate has the number of frames.
         found = head.find(name, at, at + 200)
         if found >= 0 and head[found + 7] & 1:
             (frames,) = struct.unpack_from(">I", head, found + 8)
@@ -119,7 +120,7 @@ def _mp3(head: bytes, header: int, at: int, size: int) -> float:
 
 
 def _aac(head: bytes, at: int, size: int) -> float:
-    """Count the frames at hand, which have 1024 samples each, and take the other ones to be as long."""
+    """Count the frames in ``head``, of 1024 samples each, and extrapolate to the whole file."""
     rate = _AAC_RATES[head[at + 2] >> 2 & 15]
     first, frames = at, 0
     while at + 6 < len(head) and (length := (head[at + 3] & 3) << 11 | head[at + 4] << 3 | head[at + 5] >> 5):

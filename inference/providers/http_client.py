@@ -1,4 +1,4 @@
-"""The HTTP client of the inference path: one session a process, tuned for many streams at once."""
+"""The HTTP client for calls to providers: one session per process, tuned for many concurrent streams."""
 
 import asyncio
 import errno
@@ -12,15 +12,15 @@ from aiohttp.abc import AbstractStreamWriter
 
 from inference.providers.base import Form, Upload
 
-#: Seconds that the bytes after a stream's own end may take, for the connection to be used again.
+#: How long to wait for the end of a body after a stream's end mark, in seconds, to reuse the connection.
 END_SECONDS = 1.0
-#: Bytes of a file that are read at a time.
-PIECE_BYTES = 256 * 1024
+#: Size of one read of an uploaded file, in bytes.
+READ_BYTES = 256 * 1024
 _sessions: list[aiohttp.ClientSession] = []
 _ending: dict[aiohttp.ClientResponse, asyncio.Task[None]] = {}
-#: Whether the running request was sent over a connection made for it.
+#: Whether the current request was sent over a new connection.
 _fresh: ContextVar[bool] = ContextVar("fresh_connection")
-#: Whether the pool is passed over: where one of its connections has died, others may have died with it.
+#: Whether to bypass the pool: if one of its connections has died, others may have died with it.
 _pass_pool: ContextVar[bool] = ContextVar("pass_pool", default=False)
 
 
@@ -35,7 +35,7 @@ class _Connector(aiohttp.TCPConnector):
 
 @asynccontextmanager
 async def connected() -> AsyncIterator[None]:
-    """Keep the process's session open; one of the services of the web process."""
+    """Open the session of the process; one of the services of the web process."""
     session = aiohttp.ClientSession(
         # The default of 100 connections would starve hundreds of streams.
         connector=_Connector(limit=0, ttl_dns_cache=60, keepalive_timeout=30),
@@ -44,10 +44,10 @@ async def connected() -> AsyncIterator[None]:
         skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
         timeout=aiohttp.ClientTimeout(total=None),
         trust_env=False,
-        # A few bytes can unpack to more than there is room for: whoever reads an answer does it with a limit.
+        # A few bytes can decompress to more than fits into memory: ``decompression`` has a limit.
         auto_decompress=False,
         read_bufsize=2**18,
-        # Providers name themselves in long headers of their own, which nobody reads here.
+        # Some providers send long headers, which are ignored.
         max_line_size=2**15,
         max_field_size=2**15,
     )
@@ -60,54 +60,52 @@ async def connected() -> AsyncIterator[None]:
 
 
 async def post(
-    url: str, body: bytes | Form, headers: Mapping[str, str], patience: aiohttp.ClientTimeout
+    url: str, body: bytes | Form, headers: Mapping[str, str], limits: aiohttp.ClientTimeout
 ) -> aiohttp.ClientResponse:
-    """Send a request and return the answer once its headers are there; the caller closes it.
+    """Send a request and return the response once its headers are there. The caller closes it.
 
-    A form's files go straight from the disk.
-
-    A connection out of the pool may have died while it was idle. Where it ends before any byte of an answer,
-    the request is sent once more, over a new one; over a connection made for the request it is not, since the
-    provider may be at work on it.
+    Files of a form are streamed from disk. A pooled connection may have died while it was idle: if it ends before
+    any byte of the response, the request is sent again, over a new connection. A request over a new connection is
+    never repeated, since the provider may be processing it.
 
     Raises:
         aiohttp.ClientError: the provider cannot be reached, or ended the connection.
-        TimeoutError: a time-out of ``patience`` has passed.
+        TimeoutError: one of the timeouts has passed.
     """
     _fresh.set(False)
     try:
-        return await _send(url, body, headers, patience)
+        return await _send(url, body, headers, limits)
     except aiohttp.ClientError as error:
         if _fresh.get() or not _ended_by_peer(error):
             raise
     passed = _pass_pool.set(True)
     try:
-        return await _send(url, body, headers, patience)
+        return await _send(url, body, headers, limits)
     finally:
         _pass_pool.reset(passed)
 
 
 async def _send(
-    url: str, body: bytes | Form, headers: Mapping[str, str], patience: aiohttp.ClientTimeout
+    url: str, body: bytes | Form, headers: Mapping[str, str], limits: aiohttp.ClientTimeout
 ) -> aiohttp.ClientResponse:
     data = _multipart(body) if isinstance(body, Form) else body
-    return await _sessions[-1].post(url, data=data, headers=headers, timeout=patience, allow_redirects=False)
+    return await _sessions[-1].post(url, data=data, headers=headers, timeout=limits, allow_redirects=False)
 
 
 def _multipart(form: Form) -> aiohttp.FormData:
-    # Names are sent in UTF-8, as browsers do: with quoted ones aiohttp fails at every name that is not ASCII.
+    # Names are sent in UTF-8, as browsers do: aiohttp cannot quote names that are not ASCII.
     data = aiohttp.FormData(default_to_multipart=True, quote_fields=False)
     for name, value in form.fields:
         data.add_field(name, value)
     for upload in form.files:
-        data.add_field(upload.field, _Stored(upload), filename=upload.filename)
+        data.add_field(upload.field, _FilePayload(upload), filename=upload.filename)
     return data
 
 
-class _Stored(aiohttp.Payload):
-    """A file that is opened when its turn comes and read as the provider takes it.
+class _FilePayload(aiohttp.Payload):
+    """A file that is opened when it is sent, and read as fast as the provider accepts it.
 
-    An answer may come before all has been sent, so the file is closed here and not by whoever sent it.
+    It is closed here, since the response may arrive before all of it was sent.
     """
 
     _autoclose = True
@@ -117,12 +115,12 @@ class _Stored(aiohttp.Payload):
         self._size = upload.path.stat().st_size
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        raise TypeError("a file is sent as it is")
+        raise TypeError("a file is sent as bytes")
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         loop = asyncio.get_running_loop()
         with self._value.open("rb", buffering=0) as file:
-            while data := await loop.run_in_executor(None, file.read, PIECE_BYTES):
+            while data := await loop.run_in_executor(None, file.read, READ_BYTES):
                 await writer.write(data)
 
 
@@ -133,10 +131,9 @@ def _ended_by_peer(error: aiohttp.ClientError) -> bool:
 
 
 def let_end(response: aiohttp.ClientResponse) -> None:
-    """Wait in the background for the bytes that end an answer which has said all; then it can be closed.
+    """Read the end of a body in the background, after its end mark, so that the connection can be reused.
 
-    Most servers send them in a packet of their own. With them the connection can serve again, and the client
-    need not wait for them.
+    Most servers send it in a separate packet, for which the client need not wait.
     """
     if not response.content.at_eof():
         _ending[response] = asyncio.get_running_loop().create_task(_await_end(response))
@@ -154,6 +151,6 @@ async def _await_end(response: aiohttp.ClientResponse) -> None:
 
 
 def finish(response: aiohttp.ClientResponse) -> None:
-    """Be done with an answer: one that was read to its end gives its connection back, any other is closed."""
+    """Close a response, unless ``let_end`` still reads it. After its end this does nothing."""
     if response not in _ending:
         response.close()

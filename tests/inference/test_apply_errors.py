@@ -5,9 +5,11 @@ from django.core.management.base import CommandError
 
 from files.models import Dataset
 from inference.models import Agent, Provider
+from inference.providers import ADAPTERS
 from tenants.models import Tenant
 from tests import factories
 from tests.inference.commands import manage, run
+from tests.providers.sample.tiny import Tiny
 
 SOUND = """\
     tenants:
@@ -49,6 +51,11 @@ def refused(configuration, slug):
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
+        (
+            '            base_url: "https://llm.example.com/v1"\n',
+            "",
+            "tenants[0].providers[0].base_url: A provider of this kind needs a base URL.",
+        ),
         ("tenants:", "tenant:", "tenant: unknown field; did you mean tenants?"),
         ("datasets:", "dataset:", "tenants[0].dataset: unknown field; did you mean datasets?"),
         ("base_url:", "url:", "tenants[0].providers[0].url: unknown field; did you mean base_url?"),
@@ -460,3 +467,10 @@ def test_a_dataset_that_a_client_made_is_not_taken_for_the_operators(configurati
     Dataset.objects.filter(pk=dataset.pk).update(by_client=False)
     configuration.apply(SOUND.format(slug=slug))
     assert list(Agent.objects.get(tenant=tenant).datasets.all()) == [dataset]
+
+
+def test_capability_that_the_adapter_does_not_serve_is_refused(refused, monkeypatch):
+    monkeypatch.setitem(ADAPTERS, "tiny", Tiny())
+    lines = refused('base_url: "https', 'kind: tiny\n            base_url: "https')
+    expected = "tenants[0].catalog[1].capabilities: Providers of the kind 'Tiny' do not support: embed."
+    assert expected in lines

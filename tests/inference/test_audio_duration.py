@@ -1,4 +1,4 @@
-"""The length of sound, read from the headers of files that a real encoder has written."""
+"""The duration of audio, read from the headers of files that a real encoder has written."""
 
 import struct
 from pathlib import Path
@@ -17,7 +17,7 @@ FORMATS = [
     ("mp3", "libmp3lame", 0, 60),
     ("ipod", "aac", 0, 30),
     ("adts", "aac", 0.05, 60),
-    # Whatever is not known is guessed by its size.
+    # Unknown formats are estimated by their size.
     ("webm", "libopus", 1, 0),
 ]
 
@@ -30,12 +30,12 @@ def length_of(data: bytes, folder: Path) -> int:
 
 @pytest.mark.parametrize("seconds", [0.5, 7.25])
 @pytest.mark.parametrize(("container", "codec", "part", "more"), FORMATS)
-def test_the_length_is_read_from_the_file(tmp_path, container, codec, part, more, seconds):
+def test_duration_is_read_from_the_headers(tmp_path, container, codec, part, more, seconds):
     found = length_of(encoded(container, codec, seconds), tmp_path)
     assert abs(found - seconds * 1000) <= seconds * 1000 * part + more
 
 
-def test_a_file_that_was_written_as_a_stream_is_as_long_as_it_is(tmp_path):
+def test_wav_written_as_a_stream_is_measured_by_its_size(tmp_path):
     whole = wav(2)
     for unknown in (0, 0xFFFFFFFF):
         streamed = whole[:40] + struct.pack("<I", unknown) + whole[44:]
@@ -49,6 +49,6 @@ def test_a_file_that_was_written_as_a_stream_is_as_long_as_it_is(tmp_path):
      b"\xff\xf1\xff\xff" + bytes(9), b"\xff\xfb\x0f\xff" + bytes(500), b"\x1aE\xdf\xa3", b"no sound at all"],
 )  # fmt: skip
 @pytest.mark.parametrize("size", [0, 8000])
-def test_headers_that_make_no_sense_cost_a_guess(tmp_path, head, size):
+def test_invalid_headers_give_an_estimate(tmp_path, head, size):
     data = head + bytes(size)
     assert 1 <= length_of(data, tmp_path) <= max(1, len(data))

@@ -242,6 +242,20 @@ def test_defaults_are_left_out_and_text_stays_readable(slug):
     )  # fmt: skip
 
 
+def test_fake_provider_needs_neither_address_nor_credential(configuration, slug):
+    text = f"""\
+        tenants:
+          - slug: {slug}
+            name: Acme
+            providers: [{{name: fake, kind: fake}}]
+            catalog: [{{name: fast, provider: fake, model: "fake-chat?delay=1", capabilities: [chat, embed]}}]
+    """
+    configuration.apply(text)
+    (exported,) = yaml.safe_load(run("export", "--tenant", slug))["tenants"]
+    assert exported["providers"] == [{"name": "fake", "kind": "fake"}]
+    assert "~" not in configuration.apply(text)
+
+
 def test_tenants_can_be_chosen(slug):
     other = factories.unique("other")
     factories.tenant(slug=slug)
