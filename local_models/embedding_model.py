@@ -1,4 +1,4 @@
-"""The embedding model: multilingual E5 small, in four bits."""
+"""The embedding model: multilingual E5 small, with 4-bit weights."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,26 +7,26 @@ from typing import Any, ClassVar
 
 from local_models import EMBEDDING_MODEL
 from local_models.errors import ContextTooLongError
-from local_models.local_model import LocalModel, Settings
+from local_models.local_model import LocalModel, ModelSettings
 
-#: Numbers in a vector.
+#: Length of a vector.
 DIMENSIONS = 384
-#: Tokens of one text. The engine itself reads windows of 512 tokens and takes the mean of their vectors.
+#: Maximum tokens of a text. The engine averages the vectors of windows of 512 tokens.
 CONTEXT = 8192
-#: Texts between two looks at whether the client is still there, and the turn that others get.
+#: Texts per call of the engine; between calls, cancellation is noticed and other requests take turns.
 BATCH = 4
 
 
-class Embedder(LocalModel):
-    """Turns texts into vectors of length 1, near each other where the texts mean the same."""
+class EmbeddingModel(LocalModel):
+    """Turns texts into unit vectors that are close for texts with similar meaning."""
 
     capability: ClassVar[str] = "embed"
     id: ClassVar[str] = EMBEDDING_MODEL
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ModelSettings) -> None:
         super().__init__(settings)
         self._engine: Any = None
-        # One thread: a batch uses all the cores it may by itself.
+        # A single thread, since a batch already uses all the allowed cores.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="embed")
 
     def load(self) -> None:
@@ -34,15 +34,18 @@ class Embedder(LocalModel):
 
         self._engine = E5(num_threads=self.settings.threads)
 
-    async def embed(self, texts: Sequence[str], *, queries: bool) -> tuple[list[bytes], int]:
+    async def embed(
+        self, texts: Sequence[str], *, queries: bool, param: str = "input"
+    ) -> tuple[list[bytes], int]:
         """Return a vector for each text (little-endian float32), and the number of tokens read.
 
         Args:
-            texts: none of them empty.
-            queries: whether they are searched with, rather than searched for.
+            texts: non-empty strings.
+            queries: use the prefix of search queries rather than of passages.
+            param: the request field that an error names.
 
         Raises:
-            ContextTooLongError: one of the texts has too many tokens.
+            ContextTooLongError: a text has too many tokens.
         """
         await self.ready()
         loop = asyncio.get_running_loop()
@@ -50,9 +53,9 @@ class Embedder(LocalModel):
         for index, count in enumerate(counts):
             if count > CONTEXT:
                 raise ContextTooLongError(
-                    f"This model's maximum context length is {CONTEXT} tokens, and text {index} of the input"
-                    f" has {count} tokens. Please shorten it.",
-                    param="input",
+                    f"This model's maximum context length is {CONTEXT} tokens, and text {index} of '{param}'"
+                    f" has {count} tokens. Shorten it and retry.",
+                    param=param,
                 )
         vectors: list[bytes] = []
         for start in range(0, len(texts), BATCH):
@@ -60,18 +63,18 @@ class Embedder(LocalModel):
             vectors += await loop.run_in_executor(self._pool, self._encode, batch, queries)
         return vectors, sum(counts)
 
-    def embed_now(self, texts: Sequence[str]) -> list[bytes]:
-        """Return a vector for each query, to a caller in a thread; the model has to be loaded."""
+    def embed_blocking(self, texts: Sequence[str]) -> list[bytes]:
+        """Return a vector for each query, blocking; the model must be loaded."""
         return self._pool.submit(self._encode, texts, True).result()
 
     def _count(self, texts: Sequence[str], queries: bool) -> list[int]:
-        return [self._engine.token_count(_plain(text), queries) for text in texts]
+        return [self._engine.token_count(_without_nul(text), queries) for text in texts]
 
     def _encode(self, texts: Sequence[str], queries: bool) -> list[bytes]:
-        vectors = self._engine.encode([_plain(text) for text in texts], queries)
+        vectors = self._engine.encode([_without_nul(text) for text in texts], queries)
         return [vector.astype("<f4").tobytes() for vector in vectors]
 
 
-def _plain(text: str) -> str:
-    """The engine takes C strings, which end at the first NUL."""
+def _without_nul(text: str) -> str:
+    """Replace NUL characters, at which the engine's C strings would end."""
     return text.replace("\0", " ")

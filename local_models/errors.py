@@ -1,12 +1,12 @@
-"""What can go wrong, and the envelope that tells a client.
+"""Errors of the local model server, and OpenAI's error envelope.
 
-All of it is a ``LocalModelError``: ``InvalidRequestError`` (400; ``ContextTooLongError`` is one),
+All are ``LocalModelError``: ``InvalidRequestError`` (400; ``ContextTooLongError`` is one),
 ``UnknownModelError`` (404), ``ModelFailedError`` (500), ``ModelUnavailableError`` (503).
 """
 
 
 class LocalModelError(Exception):
-    """An error answer in OpenAI's envelope."""
+    """An error response in OpenAI's envelope."""
 
     status = 500
     type = "server_error"
@@ -39,15 +39,15 @@ class UnknownModelError(LocalModelError):
     code = "model_not_found"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"There is no model '{name}' that could answer here.", param="model")
+        super().__init__(f"The model '{name}' does not exist or does not serve this route.", param="model")
 
 
 class ModelFailedError(LocalModelError):
-    """The engine gave up on a request that looked right."""
+    """The engine failed on a valid request."""
 
 
 class ModelUnavailableError(LocalModelError):
-    """The model could not be loaded; the message says why, in a sentence that an operator can act on."""
+    """The model could not be loaded; the message tells the operator why."""
 
     status = 503
     code = "model_unavailable"

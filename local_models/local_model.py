@@ -1,4 +1,4 @@
-"""What every local model is: an id, a way to load once, and the settings it is loaded with."""
+"""Base class of the local models: loading on first use, and settings."""
 
 import asyncio
 import logging
@@ -15,12 +15,12 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What the command line decides.
+class ModelSettings:
+    """Settings from the command line.
 
     Attributes:
-        data: the folder for files that are made once, such as the chat model's weights.
-        threads: CPU threads for one model.
+        data: directory for generated files such as the chat model's weights.
+        threads: CPU threads per model.
     """
 
     data: Path
@@ -28,34 +28,33 @@ class Settings:
 
 
 class LocalModel(ABC):
-    """A model that is loaded at most once, at the first use or at the start, and then kept."""
+    """A model that is loaded at most once, at startup or at its first use."""
 
-    #: What it can do, as in ``PACKAGES``.
+    #: A key of ``MODELS`` and ``PACKAGES``.
     capability: ClassVar[str]
     id: ClassVar[str]
-    #: Loaded in the background as soon as the server listens; otherwise at the first request.
+    #: Load at startup rather than at the first request.
     eager: ClassVar[bool] = False
-
-    #: Models that it uses itself; instances of them follow the settings as arguments.
+    #: Models it depends on; their instances are passed to the constructor after the settings.
     uses: ClassVar[tuple[type["LocalModel"], ...]] = ()
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ModelSettings) -> None:
         self.settings = settings
         self.loaded = False
         self._loading = asyncio.Lock()
 
     async def ready(self) -> None:
-        """Return when the model is loaded.
+        """Load the model unless it is loaded.
 
         Raises:
-            ModelUnavailableError: it cannot be; the next call tries again.
+            ModelUnavailableError: it cannot be loaded; the next call retries.
         """
         async with self._loading:
             if self.loaded:
                 return
-            if lacking := missing(self.capability):
+            if missing_packages := missing(self.capability):
                 raise ModelUnavailableError(
-                    f"The model {self.id} is not installed (missing: {', '.join(lacking)})."
+                    f"The model {self.id} is not installed (missing: {', '.join(missing_packages)})."
                 )
             started = time.monotonic()
             logger.info("loading %s", self.id)
@@ -71,4 +70,4 @@ class LocalModel(ABC):
 
     @abstractmethod
     def load(self) -> None:
-        """Load the model; called in a thread, once at a time."""
+        """Load the model; called in a thread, never concurrently."""

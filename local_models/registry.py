@@ -1,11 +1,20 @@
-"""What the server offers: a new endpoint is one module and one line here."""
+"""The server's routes: a new endpoint is one module and one line here."""
 
 from typing import Any
 
-from local_models.endpoints import chat, completions, embeddings, images, moderations, speech, transcriptions
-from local_models.endpoints.base import Endpoint
+from local_models.endpoints import (
+    chat,
+    completions,
+    embeddings,
+    images,
+    moderations,
+    rerank,
+    speech,
+    transcriptions,
+)
+from local_models.endpoints.base import ModelEndpoint
 
-ENDPOINTS: dict[str, Endpoint[Any]] = {
+ENDPOINTS: dict[str, ModelEndpoint[Any]] = {
     "/v1/chat/completions": chat.ENDPOINT,
     "/v1/completions": completions.ENDPOINT,
     "/v1/embeddings": embeddings.ENDPOINT,
@@ -16,4 +25,5 @@ ENDPOINTS: dict[str, Endpoint[Any]] = {
     "/v1/images/edits": images.EDITS,
     "/v1/images/variations": images.VARIATIONS,
     "/v1/moderations": moderations.ENDPOINT,
+    "/v1/rerank": rerank.ENDPOINT,
 }

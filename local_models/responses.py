@@ -1,4 +1,4 @@
-"""Answers that are one JSON document."""
+"""JSON responses."""
 
 from typing import Any
 
@@ -7,5 +7,5 @@ from aiohttp import web
 
 
 def json_response(data: Any, status: int = 200) -> web.Response:
-    """Return ``data`` as an answer."""
+    """Return ``data`` as a JSON response."""
     return web.Response(body=orjson.dumps(data), status=status, content_type="application/json")

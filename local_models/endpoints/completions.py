@@ -1,4 +1,4 @@
-"""``POST /v1/completions``: the text goes to the model as it is."""
+"""``POST /v1/completions``: text completion without a chat prompt."""
 
 import os
 import time
@@ -9,28 +9,28 @@ from typing import Any
 from aiohttp import web
 
 from local_models import sse
-from local_models.chat import options
-from local_models.chat.generation import Answers
-from local_models.chat.model import Gemma
-from local_models.endpoints.base import Endpoint
+from local_models.chat.generation import Generations
+from local_models.chat.model import ChatModel
+from local_models.chat.options import read_options
+from local_models.endpoints.base import ModelEndpoint
 from local_models.errors import InvalidRequestError
 from local_models.fields import Body, boolean, integer, json_body
 from local_models.responses import json_response
 
-#: OpenAI's own default for this route.
+#: OpenAI's default for this route.
 DEFAULT_MAX_TOKENS = 16
 MAX_LOGPROBS = 5
 
 
-async def answer(request: web.Request, model: Gemma) -> web.StreamResponse:
-    """Continue a text, whole or as a stream."""
+async def complete(request: web.Request, model: ChatModel) -> web.StreamResponse:
+    """Complete a text, as one response or as a stream."""
     body = await json_body(request, model)
     prompt = _prompt(body)
-    wanted = options.read(
+    generation_options = read_options(
         {"max_tokens": DEFAULT_MAX_TOKENS, **body},
         top_logprobs=integer(body, "logprobs", 0, MAX_LOGPROBS) or 0,
     )
-    answers = Answers(model, prompt, wanted)
+    generations = Generations(model, prompt, generation_options)
     echo = prompt if boolean(body, "echo") else ""
     head = {
         "id": f"cmpl-{os.urandom(12).hex()}",
@@ -38,50 +38,54 @@ async def answer(request: web.Request, model: Gemma) -> web.StreamResponse:
         "created": int(time.time()),
         "model": model.id,
     }
-    if wanted.stream:
-        return await sse.stream(request, _events(head, answers, echo))
-    return json_response(await _whole(head, answers, echo))
+    if generation_options.stream:
+        return await sse.stream(request, _events(head, generations, echo))
+    return json_response(await _body(head, generations, echo))
 
 
-ENDPOINT = Endpoint(Gemma, answer)
+ENDPOINT = ModelEndpoint(ChatModel, complete)
 
 
-async def _whole(head: dict[str, Any], answers: Answers, echo: str) -> dict[str, Any]:
-    choices = [_choice(index, echo) for index in range(answers.options.n)]
-    async for index, piece in answers.pieces():
+async def _body(head: dict[str, Any], generations: Generations, echo: str) -> dict[str, Any]:
+    choices = [_choice(index, echo) for index in range(generations.options.n)]
+    async for index, delta in generations.deltas():
         choice = choices[index]
-        choice["text"] += piece.text
-        choice["finish_reason"] = piece.finish_reason
-        choice["logprobs"] = _with_logprobs(choice["logprobs"], piece.logprobs)
-    return {**head, "choices": choices, "usage": answers.usage.body()}
+        choice["text"] += delta.text
+        choice["finish_reason"] = delta.finish_reason
+        choice["logprobs"] = _with_logprobs(choice["logprobs"], delta.logprobs)
+    return {**head, "choices": choices, "usage": generations.usage.body()}
 
 
-async def _events(head: dict[str, Any], answers: Answers, echo: str) -> AsyncGenerator[dict[str, Any], None]:
-    usage = {"usage": None} if answers.options.include_usage else {}
-    begun: set[int] = set()
-    async with aclosing(answers.pieces()) as pieces:
-        async for index, piece in pieces:
-            if index not in begun:
-                begun.add(index)
+async def _events(
+    head: dict[str, Any], generations: Generations, echo: str
+) -> AsyncGenerator[dict[str, Any], None]:
+    usage = {"usage": None} if generations.options.include_usage else {}
+    started: set[int] = set()
+    async with aclosing(generations.deltas()) as deltas:
+        async for index, delta in deltas:
+            if index not in started:
+                started.add(index)
                 yield {**head, "choices": [_choice(index, echo)], **usage}
-            if piece.text or piece.finish_reason or piece.logprobs:
-                choice = _choice(index, piece.text)
-                choice["finish_reason"] = piece.finish_reason
-                choice["logprobs"] = _with_logprobs(None, piece.logprobs)
+            if delta.text or delta.finish_reason or delta.logprobs:
+                choice = _choice(index, delta.text)
+                choice["finish_reason"] = delta.finish_reason
+                choice["logprobs"] = _with_logprobs(None, delta.logprobs)
                 yield {**head, "choices": [choice], **usage}
-    if answers.options.include_usage:
-        yield {**head, "choices": [], "usage": answers.usage.body()}
+    if generations.options.include_usage:
+        yield {**head, "choices": [], "usage": generations.usage.body()}
 
 
 def _choice(index: int, text: str) -> dict[str, Any]:
     return {"index": index, "text": text, "logprobs": None, "finish_reason": None}
 
 
-def _with_logprobs(so_far: dict[str, Any] | None, more: list[dict[str, Any]] | None) -> dict[str, Any] | None:
-    """Return the lists of log probabilities of this route, with ``more`` of the engine at their end."""
+def _with_logprobs(
+    logprobs: dict[str, Any] | None, more: list[dict[str, Any]] | None
+) -> dict[str, Any] | None:
+    """Append the engine's log probabilities ``more`` in this route's format."""
     if not more:
-        return so_far
-    lists = so_far or {"tokens": [], "token_logprobs": [], "top_logprobs": []}
+        return logprobs
+    lists = logprobs or {"tokens": [], "token_logprobs": [], "top_logprobs": []}
     for entry in more:
         lists["tokens"].append(entry["token"])
         lists["token_logprobs"].append(entry["logprob"])
@@ -94,5 +98,5 @@ def _prompt(body: Body) -> str:
     if isinstance(prompt, list) and len(prompt) == 1:
         prompt = prompt[0]
     if not isinstance(prompt, str) or not prompt:
-        raise InvalidRequestError("'prompt' has to be one string that is not empty.", param="prompt")
+        raise InvalidRequestError("'prompt' must be a single non-empty string.", param="prompt")
     return prompt

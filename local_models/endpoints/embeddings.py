@@ -6,37 +6,39 @@ from typing import Any
 
 from aiohttp import web
 
-from local_models.embedding_model import DIMENSIONS, Embedder
-from local_models.endpoints.base import Endpoint
+from local_models.embedding_model import DIMENSIONS, EmbeddingModel
+from local_models.endpoints.base import ModelEndpoint
 from local_models.errors import InvalidRequestError
-from local_models.fields import Body, absent, integer, json_body
+from local_models.fields import Body, integer, json_body, missing_parameter
 from local_models.responses import json_response
 
 MAX_TEXTS = 2048
-#: E5 wants to know which side of a search a text is on. OpenAI's API has no word for it, and for texts that
-#: are compared with each other E5's authors recommend the prefix of queries, so that is the default.
-SIDES = {"query": True, "passage": False, "document": False}
+#: E5 distinguishes queries from passages, OpenAI's API does not. For texts that are compared with each other E5's
+#: authors recommend the prefix of queries, so that is the default.
+INPUT_TYPES = {"query": True, "passage": False, "document": False}
 
 
-async def answer(request: web.Request, model: Embedder) -> web.StreamResponse:
+async def embed(request: web.Request, model: EmbeddingModel) -> web.StreamResponse:
     """Return a vector for each text, as floats or in base64.
 
-    Beside OpenAI's fields, ``input_type`` may be ``query`` (the default), ``passage`` or ``document``.
+    In addition to OpenAI's fields, ``input_type`` may be ``query`` (the default), ``passage`` or ``document``.
     """
     body = await json_body(request, model)
     texts = _texts(body)
     encoding = body.get("encoding_format") or "float"
     if encoding not in ("float", "base64"):
-        raise InvalidRequestError("'encoding_format' has to be 'float' or 'base64'.", param="encoding_format")
+        raise InvalidRequestError("'encoding_format' must be 'float' or 'base64'.", param="encoding_format")
     if (integer(body, "dimensions", 1, 2**31) or DIMENSIONS) != DIMENSIONS:
         raise InvalidRequestError(f"This model's vectors have {DIMENSIONS} dimensions.", param="dimensions")
-    side = body.get("input_type") or "query"
-    if not isinstance(side, str) or side not in SIDES:
-        raise InvalidRequestError(f"'input_type' has to be one of: {', '.join(SIDES)}.", param="input_type")
+    input_type = body.get("input_type") or "query"
+    if not isinstance(input_type, str) or input_type not in INPUT_TYPES:
+        raise InvalidRequestError(
+            f"'input_type' must be one of: {', '.join(INPUT_TYPES)}.", param="input_type"
+        )
 
-    vectors, tokens = await model.embed(texts, queries=SIDES[side])
+    vectors, tokens = await model.embed(texts, queries=INPUT_TYPES[input_type])
     data = [
-        {"object": "embedding", "index": index, "embedding": _written(vector, encoding)}
+        {"object": "embedding", "index": index, "embedding": _encode(vector, encoding)}
         for index, vector in enumerate(vectors)
     ]
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
@@ -46,26 +48,26 @@ async def answer(request: web.Request, model: Embedder) -> web.StreamResponse:
 def _texts(body: Body) -> list[str]:
     value: Any = body.get("input")
     if value is None:
-        raise absent("input")
+        raise missing_parameter("input")
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not texts or len(texts) > MAX_TEXTS:
         raise InvalidRequestError(
-            f"'input' has to be a string or a list of 1 to {MAX_TEXTS} strings.", param="input"
+            f"'input' must be a string or a list of 1 to {MAX_TEXTS} strings.", param="input"
         )
     if any(isinstance(text, int | list) for text in texts):
         raise InvalidRequestError(
-            "This model takes text, not token ids, which mean something else to each model. Send strings.",
+            "This model does not accept token ids. Send strings.",
             param="input",
         )
     if not all(isinstance(text, str) and text for text in texts):
-        raise InvalidRequestError("'input' has to hold strings that are not empty.", param="input")
+        raise InvalidRequestError("'input' must contain non-empty strings.", param="input")
     return texts
 
 
-def _written(vector: bytes, encoding: str) -> str | list[float]:
+def _encode(vector: bytes, encoding: str) -> str | list[float]:
     if encoding == "base64":
         return base64.b64encode(vector).decode()
     return list(struct.unpack(f"<{DIMENSIONS}f", vector))
 
 
-ENDPOINT = Endpoint(Embedder, answer)
+ENDPOINT = ModelEndpoint(EmbeddingModel, embed)

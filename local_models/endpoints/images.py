@@ -10,13 +10,13 @@ from typing import Any
 from aiohttp import web
 
 from local_models import sse
-from local_models.endpoints.base import Endpoint
+from local_models.endpoints.base import ModelEndpoint
 from local_models.errors import InvalidRequestError
-from local_models.fields import Body, absent, boolean, choice, integer, json_body, text
-from local_models.images.model import Painter, Picture, Wish, tokens
-from local_models.multipart import received
+from local_models.fields import Body, boolean, choice, integer, json_body, missing_parameter, text
+from local_models.images.model import GeneratedImage, ImageModel, ImageRequest, image_tokens
+from local_models.multipart import receive_form
 from local_models.responses import json_response
-from local_models.usage import usage, words
+from local_models.usage import count_words, usage
 
 MAX_PROMPT = 32_000
 MAX_IMAGES = 10
@@ -24,134 +24,135 @@ MAX_SOURCES = 16
 MAX_PARTIALS = 3
 SIZE = re.compile(r"([0-9]{2,4})x([0-9]{2,4})")
 MIN_SIDE, MAX_SIDE = 64, 2048
-FORMS = ("png", "jpeg", "webp")
-#: Fields that a form writes as text.
+OUTPUT_FORMATS = ("png", "jpeg", "webp")
+#: Numeric fields, which a form sends as text.
 NUMBERS = ("n", "output_compression", "partial_images", "seed")
 SEEDS = 2**63
-#: Qualities that a streamed event may name. All of them look the same here.
+#: Qualities that a streamed event may name. The images do not differ.
 QUALITIES = ("low", "medium", "high")
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What a client orders: ``count`` pictures like ``wish``, each with a seed of its own."""
+class ImageJob:
+    """The images of one request: ``count`` images that differ by their seed."""
 
-    wish: Wish
+    image: ImageRequest
     count: int
     partials: int
     quality: str
 
-    def wishes(self) -> list[Wish]:
-        return [replace(self.wish, seed=self.wish.seed + number) for number in range(self.count)]
+    def images(self) -> list[ImageRequest]:
+        return [replace(self.image, seed=self.image.seed + index) for index in range(self.count)]
 
-    def described(self, picture: Picture) -> dict[str, str]:
-        """Return what the answer says of a picture beside the picture itself."""
+    def describe(self, image: GeneratedImage) -> dict[str, str]:
+        """Return the fields that describe an image."""
         return {
-            "background": "transparent" if self.wish.transparent else "opaque",
-            "output_format": self.wish.form,
+            "background": "transparent" if self.image.transparent else "opaque",
+            "output_format": self.image.output_format,
             "quality": self.quality,
-            "size": "{}x{}".format(*picture.size),
+            "size": "{}x{}".format(*image.size),
         }
 
-    def usage(self, pictures: Sequence[Picture]) -> dict[str, Any]:
-        """Return the usage: words of the prompt, and patches of pictures that were read and drawn."""
-        seen = pictures[0].tokens_read
-        said = words(self.wish.prompt) if self.wish.prompt else 0
-        drawn = sum(tokens(picture.size) for picture in pictures)
-        details = {"text_tokens": said, "image_tokens": seen}
-        return {**usage(said + seen, drawn), "input_tokens_details": details}
+    def usage(self, images: Sequence[GeneratedImage]) -> dict[str, Any]:
+        """Return the usage: words of the prompt, and patches of the source and output images."""
+        source_tokens = images[0].source_tokens
+        text_tokens = count_words(self.image.prompt) if self.image.prompt else 0
+        output_tokens = sum(image_tokens(image.size) for image in images)
+        details = {"text_tokens": text_tokens, "image_tokens": source_tokens}
+        return {**usage(text_tokens + source_tokens, output_tokens), "input_tokens_details": details}
 
 
-async def generate(request: web.Request, model: Painter) -> web.StreamResponse:
-    """Draw a prompt."""
+async def generate(request: web.Request, model: ImageModel) -> web.StreamResponse:
+    """Generate images for a prompt."""
     body = await json_body(request, model)
-    order = _order(body, text(body, "prompt", MAX_PROMPT))
+    job = _job(body, text(body, "prompt", MAX_PROMPT))
     if boolean(body, "stream"):
-        return await sse.stream(request, _events("image_generation", order, model), typed=True)
-    return await _whole(order, model)
+        return await sse.stream(request, _events("image_generation", job, model), typed=True)
+    return await _response(job, model)
 
 
-async def edit(request: web.Request, model: Painter) -> web.StreamResponse:
-    """Draw a prompt over pictures, or into the part of one that a mask lets go."""
-    async with received(request, model, files=("image", "mask")) as form:
+async def edit(request: web.Request, model: ImageModel) -> web.StreamResponse:
+    """Draw a prompt over images, or into the area that a mask leaves transparent."""
+    async with receive_form(request, model, files=("image", "mask")) as form:
         body = form.body(numbers=NUMBERS, booleans=("stream",))
-        order = _order(body, text(body, "prompt", MAX_PROMPT))
+        job = _job(body, text(body, "prompt", MAX_PROMPT))
         sources = form.files.get("image", [])
         if not sources:
-            raise absent("image")
+            raise missing_parameter("image")
         if len(sources) > MAX_SOURCES:
-            raise InvalidRequestError(f"'image' may be at most {MAX_SOURCES} files.", param="image")
+            raise InvalidRequestError(f"'image' must be at most {MAX_SOURCES} files.", param="image")
         mask = form.file("mask") if "mask" in form.files else None
-        order = replace(order, wish=replace(order.wish, sources=sources, mask=mask))
+        job = replace(job, image=replace(job.image, sources=sources, mask=mask))
         if boolean(body, "stream"):
-            return await sse.stream(request, _events("image_edit", order, model), typed=True)
-        return await _whole(order, model)
+            return await sse.stream(request, _events("image_edit", job, model), typed=True)
+        return await _response(job, model)
 
 
-async def vary(request: web.Request, model: Painter) -> web.StreamResponse:
-    """Draw a picture in other ways."""
-    async with received(request, model, files=("image",)) as form:
-        order = _order(form.body(numbers=NUMBERS), None)
-        return await _whole(replace(order, wish=replace(order.wish, sources=[form.file("image")])), model)
+async def vary(request: web.Request, model: ImageModel) -> web.StreamResponse:
+    """Generate variations of an image."""
+    async with receive_form(request, model, files=("image",)) as form:
+        job = _job(form.body(numbers=NUMBERS), None)
+        return await _response(replace(job, image=replace(job.image, sources=[form.file("image")])), model)
 
 
-GENERATIONS = Endpoint(Painter, generate)
-EDITS = Endpoint(Painter, edit)
-VARIATIONS = Endpoint(Painter, vary)
+GENERATIONS = ModelEndpoint(ImageModel, generate)
+EDITS = ModelEndpoint(ImageModel, edit)
+VARIATIONS = ModelEndpoint(ImageModel, vary)
 
 
-async def _whole(order: Order, model: Painter) -> web.Response:
-    pictures = [await model.draw(wish) for wish in order.wishes()]
+async def _response(job: ImageJob, model: ImageModel) -> web.Response:
+    images = [await model.generate(image) for image in job.images()]
     return json_response(
         {
             "created": int(time.time()),
-            "data": [{"b64_json": _encoded(picture)} for picture in pictures],
-            **order.described(pictures[0]),
-            "usage": order.usage(pictures),
+            "data": [{"b64_json": _base64(image)} for image in images],
+            **job.describe(images[0]),
+            "usage": job.usage(images),
         }
     )
 
 
-async def _events(kind: str, order: Order, model: Painter) -> AsyncGenerator[dict[str, Any], None]:
-    for wish in order.wishes():
-        for index in range(order.partials):
-            picture = await model.draw(wish, (index + 1) / (order.partials + 1))
-            event = _event(f"{kind}.partial_image", order, picture)
+async def _events(kind: str, job: ImageJob, model: ImageModel) -> AsyncGenerator[dict[str, Any], None]:
+    for requested in job.images():
+        for index in range(job.partials):
+            partial = await model.generate(requested, (index + 1) / (job.partials + 1))
+            event = _event(f"{kind}.partial_image", job, partial)
             yield {**event, "partial_image_index": index}
-        picture = await model.draw(wish)
-        yield {**_event(f"{kind}.completed", order, picture), "usage": order.usage([picture])}
+        image = await model.generate(requested)
+        yield {**_event(f"{kind}.completed", job, image), "usage": job.usage([image])}
 
 
-def _event(kind: str, order: Order, picture: Picture) -> dict[str, Any]:
+def _event(kind: str, job: ImageJob, image: GeneratedImage) -> dict[str, Any]:
     return {
         "type": kind,
-        "b64_json": _encoded(picture),
+        "b64_json": _base64(image),
         "created_at": int(time.time()),
-        **order.described(picture),
+        **job.describe(image),
     }
 
 
-def _encoded(picture: Picture) -> str:
-    return base64.b64encode(picture.data).decode()
+def _base64(image: GeneratedImage) -> str:
+    return base64.b64encode(image.data).decode()
 
 
-def _order(body: Body, prompt: str | None) -> Order:
+def _job(body: Body, prompt: str | None) -> ImageJob:
     if choice(body, "response_format", ("b64_json", "url"), "b64_json") == "url":
         raise InvalidRequestError(
-            "This server keeps no pictures: 'response_format' has to be 'b64_json'.", param="response_format"
+            "This server does not store images: 'response_format' must be 'b64_json'.",
+            param="response_format",
         )
-    form = choice(body, "output_format", FORMS, "png")
+    output_format = choice(body, "output_format", OUTPUT_FORMATS, "png")
     background = choice(body, "background", ("auto", "opaque", "transparent"), "auto")
-    if background == "transparent" and form == "jpeg":
-        raise InvalidRequestError("A jpeg cannot be transparent.", param="background")
+    if background == "transparent" and output_format == "jpeg":
+        raise InvalidRequestError("A jpeg cannot have a transparent 'background'.", param="background")
     compression = integer(body, "output_compression", 0, 100)
     quality = body.get("quality")
-    return Order(
-        wish=Wish(
+    return ImageJob(
+        image=ImageRequest(
             prompt=prompt,
             size=_size(body),
             seed=integer(body, "seed", -SEEDS, SEEDS - 1) or 0,
-            form=form,
+            output_format=output_format,
             compression=90 if compression is None else compression,
             transparent=background == "transparent",
         ),
@@ -171,6 +172,6 @@ def _size(body: Body) -> tuple[int, int] | None:
         if min(width, height) >= MIN_SIDE and max(width, height) <= MAX_SIDE:
             return width, height
     raise InvalidRequestError(
-        f"'size' has to be 'auto' or such as '1024x1024', each side from {MIN_SIDE} to {MAX_SIDE}.",
+        f"'size' must be 'auto' or a size such as '1024x1024', each side from {MIN_SIDE} to {MAX_SIDE}.",
         param="size",
     )

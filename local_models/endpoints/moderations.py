@@ -5,48 +5,48 @@ from typing import Any
 
 from aiohttp import web
 
-from local_models.endpoints.base import Endpoint
+from local_models.endpoints.base import ModelEndpoint
 from local_models.errors import InvalidRequestError
-from local_models.fields import Body, absent, json_body
-from local_models.moderation.model import Moderator, Verdict
+from local_models.fields import Body, json_body, missing_parameter
+from local_models.moderation.model import ModerationModel, ModerationScores
 from local_models.responses import json_response
 
 MAX_TEXTS = 256
 
 
-async def answer(request: web.Request, model: Moderator) -> web.StreamResponse:
-    """Judge texts: a result for each string, or one for all parts together."""
+async def moderate(request: web.Request, model: ModerationModel) -> web.StreamResponse:
+    """Score texts: a result per string, or one for all content parts together."""
     body = await json_body(request, model)
-    verdicts = [await model.judge(text) for text in _texts(body)]
+    scores = [await model.score(text) for text in _texts(body)]
     return json_response(
         {
             "id": f"modr-{os.urandom(12).hex()}",
             "model": model.id,
-            "results": [_result(verdict) for verdict in verdicts],
+            "results": [_result(score) for score in scores],
         }
     )
 
 
-ENDPOINT = Endpoint(Moderator, answer)
+ENDPOINT = ModelEndpoint(ModerationModel, moderate)
 
 
-def _result(verdict: Verdict) -> dict[str, Any]:
+def _result(moderation: ModerationScores) -> dict[str, Any]:
     return {
-        "flagged": verdict.flagged,
-        "categories": verdict.categories,
-        "category_scores": dict(verdict.scores),
-        "category_applied_input_types": {name: ["text"] for name in verdict.scores},
+        "flagged": moderation.flagged,
+        "categories": moderation.categories,
+        "category_scores": dict(moderation.scores),
+        "category_applied_input_types": {name: ["text"] for name in moderation.scores},
     }
 
 
 def _texts(body: Body) -> list[str]:
     value: Any = body.get("input")
     if value is None:
-        raise absent("input")
+        raise missing_parameter("input")
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list) or not 1 <= len(items) <= MAX_TEXTS:
         raise InvalidRequestError(
-            f"'input' has to be a string, or a list of 1 to {MAX_TEXTS} strings or parts.", param="input"
+            f"'input' must be a string, or a list of 1 to {MAX_TEXTS} strings or parts.", param="input"
         )
     if all(isinstance(item, str) for item in items):
         return items
@@ -56,7 +56,7 @@ def _texts(body: Body) -> list[str]:
 def _part(part: Any, where: str) -> str:
     if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
         raise InvalidRequestError(
-            "This model reads text only: every part has to be of type 'text'.", param=where
+            "This model reads text only: every part must be of type 'text'.", param=where
         )
     text: str = part["text"]
     return text

@@ -8,17 +8,15 @@ from typing import Any
 from aiohttp import web
 
 from local_models import sse
-from local_models.endpoints.base import Endpoint
+from local_models.endpoints.base import ModelEndpoint
 from local_models.errors import InvalidRequestError
-from local_models.fields import Body, absent, choice, json_body, number, text
-from local_models.speech.model import Speaker, Speech
-from local_models.usage import usage, words
+from local_models.fields import Body, choice, json_body, missing_parameter, number, text
+from local_models.speech.model import SpeechModel, SpeechRequest
+from local_models.usage import AUDIO_TOKENS_PER_SECOND, count_words, usage
 
 MAX_INPUT = 4096
-#: What counts as a token of sound: a fiftieth of a second, as for the transcription model.
-TOKENS_A_SECOND = 50
 #: Format -> media type.
-TYPES = {
+MEDIA_TYPES = {
     "mp3": "audio/mpeg",
     "opus": "audio/ogg",
     "aac": "audio/aac",
@@ -28,57 +26,57 @@ TYPES = {
 }
 
 
-async def answer(request: web.Request, model: Speaker) -> web.StreamResponse:
-    """Say a text, as a file or as events."""
+async def speak(request: web.Request, model: SpeechModel) -> web.StreamResponse:
+    """Speak a text, as a file or as events."""
     body = await json_body(request, model)
-    speech = Speech(
+    speech = SpeechRequest(
         text=text(body, "input", MAX_INPUT),
         voice=_voice(body),
-        form=choice(body, "response_format", TYPES, "mp3"),
+        response_format=choice(body, "response_format", MEDIA_TYPES, "mp3"),
         speed=number(body, "speed", 0.25, 4) or 1.0,
     )
     stream_format = choice(body, "stream_format", ("audio", "sse"), "audio")
-    pieces = model.speak(speech)
+    parts = model.speak(speech)
     if stream_format == "sse":
-        return await sse.stream(request, _events(speech, pieces), typed=True)
-    return await _file(request, pieces, TYPES[speech.form])
+        return await sse.stream(request, _events(speech, parts), typed=True)
+    return await _file(request, parts, MEDIA_TYPES[speech.response_format])
 
 
-ENDPOINT = Endpoint(Speaker, answer)
+ENDPOINT = ModelEndpoint(SpeechModel, speak)
 
 
 async def _file(
-    request: web.Request, pieces: AsyncGenerator[bytes, None], content_type: str
+    request: web.Request, parts: AsyncGenerator[bytes, None], content_type: str
 ) -> web.StreamResponse:
-    """Send a file as it is made. The status waits for its first piece."""
-    async with aclosing(pieces):
-        first = await anext(pieces)
+    """Send a file as it is made. The status waits for its first part."""
+    async with aclosing(parts):
+        first = await anext(parts)
         response = web.StreamResponse(headers={"content-type": content_type})
         await response.prepare(request)
         await response.write(first)
-        async for piece in pieces:
-            await response.write(piece)
+        async for part in parts:
+            await response.write(part)
     await response.write_eof()
     return response
 
 
 async def _events(
-    speech: Speech, pieces: AsyncGenerator[bytes, None]
+    speech: SpeechRequest, parts: AsyncGenerator[bytes, None]
 ) -> AsyncGenerator[dict[str, Any], None]:
-    async with aclosing(pieces):
-        async for piece in pieces:
-            yield {"type": "speech.audio.delta", "audio": base64.b64encode(piece).decode()}
-    heard = round(speech.seconds * TOKENS_A_SECOND)
-    yield {"type": "speech.audio.done", "usage": usage(words(speech.text), heard)}
+    async with aclosing(parts):
+        async for part in parts:
+            yield {"type": "speech.audio.delta", "audio": base64.b64encode(part).decode()}
+    tokens = round(speech.seconds * AUDIO_TOKENS_PER_SECOND)
+    yield {"type": "speech.audio.done", "usage": usage(count_words(speech.text), tokens)}
 
 
 def _voice(body: Body) -> str:
-    """Return the name of a voice: OpenAI also takes an object with an ``id``."""
+    """Return the name of a voice: OpenAI also accepts an object with an ``id``."""
     voice = body.get("voice")
     if isinstance(voice, dict):
         voice = voice.get("id")
     if voice is None:
-        raise absent("voice")
+        raise missing_parameter("voice")
     if not isinstance(voice, str):
-        raise InvalidRequestError("'voice' has to be a string, or an object with an 'id'.", param="voice")
+        raise InvalidRequestError("'voice' must be a string, or an object with an 'id'.", param="voice")
     return voice

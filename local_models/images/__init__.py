@@ -1,0 +1,1 @@
+"""Image generation: a placeholder drawn with Pillow, and marked as one."""

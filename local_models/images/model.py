@@ -1,4 +1,4 @@
-"""The image model's stand-in: no small one installs like a package, so pictures are drawn from the prompt."""
+"""The image model's placeholder: pictures drawn from the prompt, since no small image model is on PyPI."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -7,28 +7,31 @@ from dataclasses import dataclass
 from typing import BinaryIO, ClassVar
 
 from local_models import IMAGE_MODEL
-from local_models.local_model import LocalModel, Settings
+from local_models.local_model import LocalModel, ModelSettings
+
+#: Side in pixels of the square that counts as one token.
+PATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """A picture that a client wants.
+class ImageRequest:
+    """One image to generate.
 
     Attributes:
-        prompt: what it shows; None wants a variation of the sources.
-        size: width and height in pixels; None leaves it to the painter.
-        seed: another one makes another picture.
-        form: png, jpeg or webp.
+        prompt: None requests a variation of the source.
+        size: width and height in pixels; None means that of the source, or 1024x1024.
+        seed: selects one of the possible images.
+        output_format: png, jpeg or webp.
         compression: quality of jpeg and webp, from 0 to 100.
-        transparent: without a background.
-        sources: files of pictures to change.
-        mask: the file of a picture whose transparent parts may be changed.
+        transparent: omit the background.
+        sources: image files to edit.
+        mask: an image file whose transparent area may be edited.
     """
 
     prompt: str | None
     size: tuple[int, int] | None = None
     seed: int = 0
-    form: str = "png"
+    output_format: str = "png"
     compression: int = 90
     transparent: bool = False
     sources: Sequence[BinaryIO] = ()
@@ -36,50 +39,41 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture that was drawn: its file, its width and height, and tokens of the pictures that it was made of."""
+class GeneratedImage:
+    """An image file, its width and height, and the tokens of the source images."""
 
     data: bytes
     size: tuple[int, int]
-    tokens_read: int
+    source_tokens: int
 
 
-#: Draws a wish; a number below 1 is how far the picture has got.
-Draw = Callable[[Wish, float], Picture]
-
-
-class Painter(LocalModel):
-    """Draws pictures."""
+class ImageModel(LocalModel):
+    """Generates images."""
 
     capability: ClassVar[str] = "image"
     id: ClassVar[str] = IMAGE_MODEL
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ModelSettings) -> None:
         super().__init__(settings)
-        self._draw: Draw | None = None
-        # One thread, in which the pictures of all clients take turns.
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="draw")
+        self._generate: Callable[[ImageRequest, float], GeneratedImage] | None = None
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="image")
 
     def load(self) -> None:
-        from local_models.images.edits import draw
+        from local_models.images.generator import generate
 
-        self._draw = draw
+        self._generate = generate
 
-    async def draw(self, wish: Wish, done: float = 1.0) -> Picture:
-        """Return a picture; ``done`` below 1 is a look at it before it is ready.
+    async def generate(self, request: ImageRequest, progress: float = 1.0) -> GeneratedImage:
+        """Return an image; a ``progress`` below 1 returns a partial image.
 
         Raises:
-            InvalidRequestError: a source or the mask is no picture.
+            InvalidRequestError: a source or the mask is not an image.
         """
         await self.ready()
-        assert self._draw is not None  # noqa: S101  # it is loaded
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._draw, wish, done)
+        assert self._generate is not None  # noqa: S101  # loaded by ready()
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._generate, request, progress)
 
 
-#: Pixels of the square that counts as one token of a picture, each way.
-PATCH = 32
-
-
-def tokens(size: tuple[int, int]) -> int:
-    """Return the usage of a picture: one token for each patch, begun ones counted whole."""
+def image_tokens(size: tuple[int, int]) -> int:
+    """Return the usage of an image: one token per patch, partial patches included."""
     return -(-size[0] // PATCH) * -(-size[1] // PATCH)

@@ -1,0 +1,1 @@
+"""Moderation: phrases and embedding similarity to examples of each category."""

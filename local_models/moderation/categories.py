@@ -1,25 +1,25 @@
-"""OpenAI's categories of moderation: for each, phrases that give it away, and sentences that are typical of it."""
+"""OpenAI's moderation categories, with example sentences and phrases for each."""
 
 import re
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Category:
-    """What falls under a category.
+class ModerationCategory:
+    """How texts of a category are recognised.
 
     Attributes:
-        examples: a text that means much the same falls under it.
-        phrases: so does a text with one of these, whatever else it says.
+        examples: a text of similar meaning belongs to the category.
+        phrases: a text that contains one belongs to the category.
     """
 
     examples: tuple[str, ...]
     phrases: re.Pattern[str]
 
 
-def _category(examples: tuple[str, ...], *phrases: str) -> Category:
-    # A pattern without phrases matches nowhere.
-    return Category(
+def _category(examples: tuple[str, ...], *phrases: str) -> ModerationCategory:
+    # Without phrases, the pattern never matches.
+    return ModerationCategory(
         examples, re.compile(rf"\b(?:{'|'.join(phrases)})\b" if phrases else r"(?!)", re.IGNORECASE)
     )
 
@@ -126,7 +126,7 @@ CATEGORIES = {
     ),
 }
 
-#: What people say all day. A text falls under a category only if it is nearer to that than to these.
+#: Everyday sentences. A text belongs to a category only if it is more similar to that than to these.
 HARMLESS = (
     "How do I stop a program on my computer?",
     "What is the capital of Japan?",

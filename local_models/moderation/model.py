@@ -1,4 +1,4 @@
-"""The moderation model: phrases, and likeness to examples. It is small and honest, and no judge of hard cases."""
+"""The moderation model: phrases, and embedding similarity to examples of each category."""
 
 import asyncio
 import math
@@ -8,29 +8,28 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from local_models import MODERATION_MODEL
-from local_models.embedding_model import Embedder
-from local_models.local_model import LocalModel, Settings
+from local_models.embedding_model import EmbeddingModel
+from local_models.local_model import LocalModel, ModelSettings
 from local_models.moderation.categories import CATEGORIES, HARMLESS
 
-#: From this score on a text is flagged.
+#: A text is flagged from this score on.
 THRESHOLD = 0.5
-#: The score of a text with a phrase that gives it away.
-GIVEN_AWAY = 0.95
-#: How much nearer to an example of a category than to harmless ones a text has to be for a score of 0.5, and how
-#: fast the score grows from there: both found by trying sentences of either kind.
+#: Score of a text that contains a phrase of the category.
+PHRASE_SCORE = 0.95
+#: The score is a logistic function of how much more similar a text is to a category's examples than to harmless
+#: ones: 0.5 at the margin. Both values were tuned on harmful and harmless sentences.
 MARGIN = 0.05
 STEEPNESS = 100.0
-#: Harmless examples that count, the nearest ones.
+#: The most similar harmless examples that are averaged.
 NEAREST = 2
-#: A long text is judged by its worst sentence. This many characters make a piece at least, and this many
-#: pieces a text at most.
-PIECE = 120
-MAX_PIECES = 64
+#: A text is scored by its worst chunk of whole sentences.
+MIN_CHUNK_CHARACTERS = 120
+MAX_CHUNKS = 64
 SENTENCE_END = re.compile(r"(?<=[.!?\n])\s+")
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ModerationScores:
     """The score of each category, from 0 to 1."""
 
     scores: Mapping[str, float]
@@ -44,21 +43,21 @@ class Verdict:
         return any(self.categories.values())
 
 
-class Moderator(LocalModel):
-    """Tells which categories of harm a text falls under."""
+class ModerationModel(LocalModel):
+    """Scores texts for each category of harmful content."""
 
     capability: ClassVar[str] = "moderate"
     id: ClassVar[str] = MODERATION_MODEL
-    uses: ClassVar[tuple[type[LocalModel], ...]] = (Embedder,)
+    uses: ClassVar[tuple[type[LocalModel], ...]] = (EmbeddingModel,)
 
-    def __init__(self, settings: Settings, embedder: Embedder) -> None:
+    def __init__(self, settings: ModelSettings, embedding_model: EmbeddingModel) -> None:
         super().__init__(settings)
-        self._embedder = embedder
+        self._embedding_model = embedding_model
         self._harmless: Any = None
         self._examples: dict[str, Any] = {}
 
     async def ready(self) -> None:
-        await self._embedder.ready()
+        await self._embedding_model.ready()
         await super().ready()
 
     def load(self) -> None:
@@ -66,33 +65,33 @@ class Moderator(LocalModel):
         self._examples = {name: self._matrix(category.examples) for name, category in CATEGORIES.items()}
 
     def _matrix(self, texts: Sequence[str]) -> Any:
-        return _matrix(self._embedder.embed_now(texts))
+        return _matrix(self._embedding_model.embed_blocking(texts))
 
-    async def judge(self, text: str) -> Verdict:
-        """Return the verdict on a text.
+    async def score(self, text: str) -> ModerationScores:
+        """Return the scores of a text.
 
         Raises:
-            ContextTooLongError: it is far too long.
+            ContextTooLongError: a sentence has too many tokens.
         """
         await self.ready()
         scores = {
-            name: GIVEN_AWAY if category.phrases.search(text) else 0.0
+            name: PHRASE_SCORE if category.phrases.search(text) else 0.0
             for name, category in CATEGORIES.items()
         }
-        if pieces := _pieces(text):
-            vectors, _ = await self._embedder.embed(pieces, queries=True)
-            likely = await asyncio.to_thread(self._likely, vectors)
-            scores = {name: round(max(score, likely[name]), 6) for name, score in scores.items()}
-        return Verdict(scores)
+        if chunks := _chunks(text):
+            vectors, _ = await self._embedding_model.embed(chunks, queries=True)
+            similar = await asyncio.to_thread(self._similarity_scores, vectors)
+            scores = {name: round(max(score, similar[name]), 6) for name, score in scores.items()}
+        return ModerationScores(scores)
 
-    def _likely(self, vectors: Sequence[bytes]) -> dict[str, float]:
-        """Return the score of each category for the worst of some pieces."""
-        pieces = _matrix(vectors)
-        likeness = pieces @ self._harmless.T
-        likeness.sort(axis=1)
-        harmless = likeness[:, -NEAREST:].mean(axis=1)
+    def _similarity_scores(self, vectors: Sequence[bytes]) -> dict[str, float]:
+        """Return the score of each category for the worst chunk."""
+        chunks = _matrix(vectors)
+        similarity = chunks @ self._harmless.T
+        similarity.sort(axis=1)
+        harmless = similarity[:, -NEAREST:].mean(axis=1)
         return {
-            name: _score(float(((pieces @ examples.T).max(axis=1) - harmless).max()))
+            name: _logistic(float(((chunks @ examples.T).max(axis=1) - harmless).max()))
             for name, examples in self._examples.items()
         }
 
@@ -103,19 +102,19 @@ def _matrix(vectors: Sequence[bytes]) -> Any:
     return np.stack([np.frombuffer(vector, "<f4") for vector in vectors])
 
 
-def _score(nearer: float) -> float:
-    return 1 / (1 + math.exp(-STEEPNESS * (nearer - MARGIN)))
+def _logistic(advantage: float) -> float:
+    return 1 / (1 + math.exp(-STEEPNESS * (advantage - MARGIN)))
 
 
-def _pieces(text: str) -> list[str]:
-    """Return a text in pieces of whole sentences."""
-    shortest = max(PIECE, len(text) // MAX_PIECES + 1)
-    pieces: list[str] = []
+def _chunks(text: str) -> list[str]:
+    """Split a text into chunks of whole sentences."""
+    min_length = max(MIN_CHUNK_CHARACTERS, len(text) // MAX_CHUNKS + 1)
+    chunks: list[str] = []
     for sentence in SENTENCE_END.split(text):
         if not sentence.strip():
             continue
-        if pieces and len(pieces[-1]) + len(sentence) < shortest:
-            pieces[-1] += " " + sentence
+        if chunks and len(chunks[-1]) + len(sentence) < min_length:
+            chunks[-1] += " " + sentence
         else:
-            pieces.append(sentence)
-    return pieces
+            chunks.append(sentence)
+    return chunks

@@ -1,0 +1,1 @@
+"""Speech synthesis: eSpeak NG, and encoding of its samples by FFmpeg."""

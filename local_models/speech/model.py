@@ -1,4 +1,4 @@
-"""The speech model: eSpeak NG, which has rules and no network of neurons. It is clear, quick and robotic."""
+"""The speech model: eSpeak NG, a rule-based synthesizer. It is clear, fast and robotic."""
 
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,42 +8,42 @@ from typing import Any, ClassVar
 
 from local_models import SPEECH_MODEL, thread_stream
 from local_models.errors import InvalidRequestError
-from local_models.local_model import LocalModel, Settings
+from local_models.local_model import LocalModel, ModelSettings
 from local_models.speech.voices import VOICES, espeak_name
 
-#: At speed 1. Words that run into each other are what listeners, machines above all, understand least.
-WORDS_A_MINUTE = 150
+#: At speed 1. Gaps between words make the speech easier to understand, for speech recognition above all.
+WORDS_PER_MINUTE = 150
 GAP_MS = 80
 
 
 @dataclass(slots=True)
-class Speech:
-    """What is to be said, and how.
+class SpeechRequest:
+    """A text to speak.
 
     Attributes:
-        voice: a name of OpenAI's or eSpeak's.
-        form: mp3, opus, aac, flac, wav or pcm.
+        voice: a voice of OpenAI's or eSpeak's.
+        response_format: mp3, opus, aac, flac, wav or pcm.
         speed: from 0.25 to 4.
-        seconds: how long it has become until now.
+        seconds: duration of the speech until now.
     """
 
     text: str
     voice: str
-    form: str
+    response_format: str
     speed: float = 1.0
     seconds: float = 0.0
 
 
-class Speaker(LocalModel):
-    """Says texts."""
+class SpeechModel(LocalModel):
+    """Turns text into speech."""
 
     capability: ClassVar[str] = "speech"
     id: ClassVar[str] = SPEECH_MODEL
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ModelSettings) -> None:
         super().__init__(settings)
         self._engine: Any = None
-        # The library has one state for all, so all of it happens in one thread.
+        # The library has global state, so a single thread makes all calls.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="speak")
 
     def load(self) -> None:
@@ -51,48 +51,50 @@ class Speaker(LocalModel):
 
         self._engine = self._pool.submit(Espeak).result()
 
-    async def speak(self, speech: Speech) -> AsyncGenerator[bytes, None]:
-        """Generate a sound file, a piece at a time; closing the generator ends the speech.
+    async def speak(self, speech: SpeechRequest) -> AsyncGenerator[bytes, None]:
+        """Generate an audio file in parts; closing the generator stops the speech.
 
         Raises:
-            InvalidRequestError: there is no such voice.
+            InvalidRequestError: the voice is unknown.
         """
         voice = espeak_name(speech.voice)
         if voice is None:
             raise _unknown_voice()
         await self.ready()
 
-        def work(arrive: Callable[[bytes], bool]) -> None:
-            self._work(speech, voice, arrive)
+        def work(emit: Callable[[bytes], bool]) -> None:
+            self._speak(speech, voice, emit)
 
-        async with aclosing(thread_stream.results(self._pool, work)) as pieces:
-            async for piece in pieces:
-                yield piece
+        async with aclosing(thread_stream.results(self._pool, work)) as parts:
+            async for part in parts:
+                yield part
 
-    def _work(self, speech: Speech, voice: str, arrive: Callable[[bytes], bool]) -> None:
-        from local_models.speech.encoder import encoder
+    def _speak(self, speech: SpeechRequest, voice: str, emit: Callable[[bytes], bool]) -> None:
+        from local_models.speech.encoder import SpeechEncoder
         from local_models.speech.espeak import UnknownVoice
 
-        # The engine's own rate is far from proportional, so that speech is made at one rate and stretched.
-        file = encoder(speech.form, self._engine.rate, tempo=speech.speed)
-        left = False
+        # eSpeak's own rate is far from proportional, so it speaks at one rate and the encoder changes the tempo.
+        encoder = SpeechEncoder(speech.response_format, self._engine.rate, tempo=speech.speed)
+        stopped = False
 
         def sink(samples: bytes) -> bool:
-            nonlocal left
+            nonlocal stopped
             speech.seconds += len(samples) / (2 * self._engine.rate * speech.speed)
-            if samples and (piece := file.write(samples)):
-                left = arrive(piece)
-            return left
+            if samples and (part := encoder.write(samples)):
+                stopped = emit(part)
+            return stopped
 
         try:
-            self._engine.speak(speech.text, voice, words_a_minute=WORDS_A_MINUTE, gap_ms=GAP_MS, sink=sink)
+            self._engine.speak(
+                speech.text, voice, words_per_minute=WORDS_PER_MINUTE, gap_ms=GAP_MS, sink=sink
+            )
         except UnknownVoice as error:
             raise _unknown_voice() from error
-        if not left:
-            arrive(file.end())
+        if not stopped:
+            emit(encoder.end())
 
 
 def _unknown_voice() -> InvalidRequestError:
     return InvalidRequestError(
-        f"'voice' has to be one of: {', '.join(VOICES)}; or a voice of eSpeak NG.", param="voice"
+        f"'voice' must be one of: {', '.join(VOICES)}; or a voice of eSpeak NG.", param="voice"
     )

@@ -1,8 +1,8 @@
-"""OpenAI's voices, each played by a voice of eSpeak NG, which has languages and variants of one speaker."""
+"""Maps OpenAI's voices to languages and speaker variants of eSpeak NG."""
 
 import re
 
-#: OpenAI's name -> eSpeak's language and variant. Of all variants, transcriptions of alloy have the fewest errors.
+#: OpenAI's name -> eSpeak's language and variant. Of all variants, alloy is transcribed with the fewest errors.
 VOICES = {
     "alloy": "en-us+m6",
     "ash": "en-us+m5",
@@ -18,12 +18,12 @@ VOICES = {
     "shimmer": "en-us+aunty",
     "verse": "en-us+Gene",
 }
-#: eSpeak's own names are welcome, too: ``de``, ``fr``, ``en-us+f2``. No other letter gets to its file names.
-OWN_NAME = re.compile(r"[A-Za-z0-9-]{2,20}(\+[A-Za-z0-9]{1,20})?")
+#: eSpeak's own names, such as ``de`` and ``en-us+f2``. They become file names, so the characters are limited.
+ESPEAK_NAME = re.compile(r"[A-Za-z0-9-]{2,20}(\+[A-Za-z0-9]{1,20})?")
 
 
 def espeak_name(voice: str) -> str | None:
-    """Return eSpeak's name for a voice, or None for what can be no name; eSpeak may still not know it."""
+    """Return eSpeak's name for a voice, which may not exist, or None if the name is malformed."""
     if voice in VOICES:
         return VOICES[voice]
-    return voice if OWN_NAME.fullmatch(voice) else None
+    return voice if ESPEAK_NAME.fullmatch(voice) else None

@@ -1,0 +1,1 @@
+"""Transcription: decoding a recording, running Whisper on it, and formatting the transcript."""

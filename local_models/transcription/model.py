@@ -6,55 +6,52 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO, ClassVar
 
 from local_models import TRANSCRIBE_MODEL
-from local_models.local_model import LocalModel, Settings
-from local_models.transcription.transcript import Segment, Transcript
+from local_models.local_model import LocalModel, ModelSettings
+from local_models.transcription.transcript import Transcript, TranscriptSegment
 
 
-class Whisper(LocalModel):
-    """Writes down what is said in a recording."""
+class TranscriptionModel(LocalModel):
+    """Transcribes recordings."""
 
     capability: ClassVar[str] = "transcribe"
     id: ClassVar[str] = TRANSCRIBE_MODEL
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ModelSettings) -> None:
         super().__init__(settings)
         self._engine: Any = None
-        # One thread, in which the windows of all recordings take turns.
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="listen")
+        # A single thread, in which concurrent transcriptions take turns segment by segment.
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="transcribe")
 
     def load(self) -> None:
-        from local_models.transcription.engine import Engine
+        from local_models.transcription.engine import WhisperEngine
 
-        self._engine = Engine(self.settings.threads)
+        self._engine = WhisperEngine(self.settings.threads)
 
     async def segments(
         self, file: BinaryIO, transcript: Transcript, **options: Any
-    ) -> AsyncGenerator[Segment, None]:
-        """Generate what is said in ``file``, as it is understood; ``transcript`` is whole at the end.
+    ) -> AsyncGenerator[TranscriptSegment, None]:
+        """Generate the segments of a recording as they are recognised; ``transcript`` is complete at the end.
 
-        Closing the generator ends the work after the window that is being heard.
+        Closing the generator stops the work after the current 30-second window.
 
         Args:
-            file: open for reading from its beginning; it is kept open.
+            file: positioned at its beginning; not closed.
             transcript: an empty one.
-            options: see ``transcription.engine.Options``.
+            options: see ``transcription.engine.TranscriptionOptions``.
 
         Raises:
-            InvalidRequestError: the file is no sound that could be decoded.
+            InvalidRequestError: the file cannot be decoded as audio.
         """
         await self.ready()
-        from local_models.transcription.engine import Listening, Options
+        from local_models.transcription.engine import TranscriptionOptions
 
         loop = asyncio.get_running_loop()
-        wanted = Options(**options)
-        listening: Listening = await loop.run_in_executor(
-            self._pool, self._engine.listen, file, wanted, transcript
-        )
+        segments = self._engine.transcribe(file, TranscriptionOptions(**options), transcript)
         try:
-            while (found := await loop.run_in_executor(self._pool, listening.step)) is not None:
-                for segment in found:
+            while (batch := await loop.run_in_executor(self._pool, next, segments, None)) is not None:
+                for segment in batch:
                     yield segment
         finally:
-            # In its turn, since the thread may still be in the middle of a window.
-            closing = self._pool.submit(listening.close)
+            # In the same pool, since its thread may still be processing a window.
+            closing = self._pool.submit(segments.close)
             await asyncio.shield(asyncio.wrap_future(closing))

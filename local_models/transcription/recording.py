@@ -1,4 +1,4 @@
-"""Recordings of any common format, read as samples for Whisper, a window at a time."""
+"""Decodes audio files of any common format into samples for Whisper, one window at a time."""
 
 import errno
 from collections.abc import Iterator
@@ -12,92 +12,94 @@ from av.error import FFmpegError
 
 from local_models.errors import InvalidRequestError
 
-#: Samples a second, in one channel.
-RATE = 16_000
+#: Samples per second, mono.
+SAMPLE_RATE = 16_000
 MIN_SECONDS = 0.1
-#: A file of a few megabytes can unpack to months of silence.
+#: A file of a few megabytes can decode to months of silence.
 MAX_SECONDS = 6 * 3600
-#: What decoding raises, all of it, where a file is not what it says.
-DAMAGED = (FFmpegError, ValueError, LookupError, OSError)
-#: What may be in a file. Above all there are no playlists, which would make the decoder open other files.
+#: All that PyAV raises for damaged or mislabelled files.
+DECODING_ERRORS = (FFmpegError, ValueError, LookupError, OSError)
+#: Allowed containers. Playlists are excluded, since they make FFmpeg open other files.
 CONTAINERS = "aac,aiff,amr,asf,au,avi,caf,flac,matroska,webm,mov,mp4,m4a,mp3,mpeg,mpegts,ogg,w64,wav"
 
 
 class Recording:
-    """The sound in a file, in the order of time; what has been left behind is forgotten.
+    """The audio of a file, read forwards only, so that memory does not grow with its duration.
 
     Raises:
-        InvalidRequestError: there is no sound in the file that could be decoded, or too little or too much.
+        InvalidRequestError: the file cannot be decoded as audio, or is too short or too long.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         try:
             self._container = av.open(
-                _File(file),
+                _SafeSeekFile(file),
                 "r",
                 metadata_errors="ignore",
                 options={"format_whitelist": CONTAINERS, "protocol_whitelist": "none"},
             )
-        except DAMAGED as error:
+        except DECODING_ERRORS as error:
             raise _undecodable() from error
         self._chunks = self._decoded()
-        self._held = np.zeros(0, np.float32)
+        self._samples = np.zeros(0, np.float32)
         self._first = 0
-        self._known_end = 0
+        self._end = 0
 
     @property
     def seconds(self) -> float:
-        """The length of what has been read until now."""
-        return self._known_end / RATE
+        """Seconds of audio read until now."""
+        return self._end / SAMPLE_RATE
 
     def window(self, start: int, length: int) -> np.ndarray:
-        """Return the samples from ``start`` on, at most ``length``, as float32 from -1 to 1.
+        """Return up to ``length`` samples from ``start`` on, as float32 from -1 to 1.
 
-        Starts must not go back. The window is shorter at the end of the recording, and empty after it.
+        ``start`` must not decrease. The window is shorter at the end of the recording, and empty after it.
         """
-        self._forget(start)
-        parts = [self._held]
-        while self._known_end < start + length and (chunk := next(self._chunks, None)) is not None:
+        self._discard_before(start)
+        parts = [self._samples]
+        while self._end < start + length and (chunk := next(self._chunks, None)) is not None:
             parts.append(chunk)
-            self._known_end += len(chunk)
-            if self._known_end > MAX_SECONDS * RATE:
+            self._end += len(chunk)
+            if self._end > MAX_SECONDS * SAMPLE_RATE:
                 hours = MAX_SECONDS // 3600
-                raise InvalidRequestError(f"The recording is longer than {hours} hours.", param="file")
+                raise InvalidRequestError(
+                    f"The recording is longer than {hours} hours. Split it and retry.", param="file"
+                )
         if self.seconds < MIN_SECONDS:
             raise InvalidRequestError(
-                f"The recording is too short: it has to last {MIN_SECONDS} seconds at least.",
+                f"The recording is too short: it must last at least {MIN_SECONDS} seconds.",
                 param="file",
                 code="audio_too_short",
             )
-        self._held = np.concatenate(parts)
-        self._forget(start)
-        return self._held[:length]
+        self._samples = np.concatenate(parts)
+        self._discard_before(start)
+        return self._samples[:length]
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the decoder; the file stays open."""
         self._container.close()
 
-    def _forget(self, start: int) -> None:
-        gone = min(start - self._first, len(self._held))
-        self._held = self._held[gone:]
-        self._first += gone
+    def _discard_before(self, start: int) -> None:
+        discarded = min(start - self._first, len(self._samples))
+        self._samples = self._samples[discarded:]
+        self._first += discarded
 
     def _decoded(self) -> Iterator[np.ndarray]:
-        """Generate samples. Damaged packets are left out, unless nothing else is there."""
+        """Generate samples. Damaged packets are skipped; a file with nothing else is refused."""
         if not self._container.streams.audio:
             raise _undecodable()
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)
-        heard = False
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+        decoded = False
         try:
             for frame in self._frames(self._container.streams.audio[0]):
-                heard = True
+                decoded = True
                 for resampled in resampler.resample(frame):
                     yield resampled.to_ndarray()[0]
-            for resampled in resampler.resample(None) if heard else ():
+            for resampled in resampler.resample(None) if decoded else ():
                 yield resampled.to_ndarray()[0]
-        except DAMAGED as error:
+        except DECODING_ERRORS as error:
             raise _undecodable() from error
-        if not heard:
+        if not decoded:
             raise _undecodable()
 
     def _frames(self, stream: AudioStream) -> Iterator[av.AudioFrame]:
@@ -105,18 +107,17 @@ class Recording:
         while True:
             try:
                 packet = next(packets, None)
-            except DAMAGED:
-                # The rest of the file is cut off; the decoder still holds what came before.
+            except DECODING_ERRORS:
+                # The rest of the file cannot be read; flush the decoder.
                 packet = None
-            # A damaged packet is left out.
-            with suppress(*DAMAGED):
+            with suppress(*DECODING_ERRORS):
                 yield from stream.decode(packet)
             if packet is None:
                 return
 
 
-class _File:
-    """A file to a decoder that is misled by what is in it."""
+class _SafeSeekFile:
+    """A file for a decoder that may seek to impossible offsets in damaged files."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.read = file.read
@@ -124,7 +125,7 @@ class _File:
         self._seek = file.seek
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a place. One that cannot be there is an error of the decoder's, and not of Python's."""
+        """Seek; an impossible offset is a decoding error rather than a Python exception."""
         try:
             return self._seek(offset, whence)
         except (OSError, ValueError, OverflowError):
@@ -133,7 +134,8 @@ class _File:
 
 def _undecodable() -> InvalidRequestError:
     return InvalidRequestError(
-        "The file could not be decoded as audio. Supported are flac, m4a, mp3, mp4, mpeg, mpga, ogg, wav and webm.",
+        "The file could not be decoded as audio."
+        " Supported formats: flac, m4a, mp3, mp4, mpeg, mpga, ogg, wav and webm.",
         param="file",
         code="unsupported_format",
     )

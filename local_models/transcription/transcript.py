@@ -1,15 +1,15 @@
-"""What a transcription is made of, and the formats in which clients want it."""
+"""A transcript and the response formats that clients can choose."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from local_models.usage import usage
+from local_models.usage import AUDIO_TOKENS_PER_SECOND, usage
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """A word without the punctuation around it; times in seconds from the beginning of the recording."""
+class TranscriptWord:
+    """A word without surrounding punctuation; times in seconds from the start of the recording."""
 
     word: str
     start: float
@@ -17,20 +17,20 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """What was said in one breath, in OpenAI's words.
+class TranscriptSegment:
+    """A segment, with the field names of OpenAI's ``verbose_json``.
 
     Attributes:
-        id: its number, from 0.
-        seek: where the window in which it was heard begins, in hundredths of a second.
-        start, end: in seconds from the beginning of the recording.
-        text: begins with the space that parts it from the one before.
-        tokens: as the model wrote them, with the stamps at both ends.
-        temperature: at which they were drawn; 0 where they are the likeliest.
-        avg_logprob: mean over the window.
-        compression_ratio: of the window's text; far above 2 for a model that repeats itself.
-        no_speech_prob: the model's own guess that nobody speaks in the window.
-        words: only where they were asked for.
+        id: its index, from 0.
+        seek: start of the 30-second window that contains it, in hundredths of a second.
+        start, end: seconds from the start of the recording.
+        text: starts with a space.
+        tokens: text and timestamp tokens.
+        temperature: sampling temperature of the text.
+        avg_logprob: mean log probability of the window's tokens.
+        compression_ratio: of the window's text; far above 2 for text that repeats itself.
+        no_speech_prob: probability that the window contains no speech.
+        words: empty unless requested.
     """
 
     id: int
@@ -43,57 +43,43 @@ class Segment:
     avg_logprob: float
     compression_ratio: float
     no_speech_prob: float
-    words: list[Word] = field(default_factory=list)
-
-    def moved(self, *, seconds: float, seek: int, number: int) -> "Segment":
-        """Return it as a part of the whole recording, in which its window begins at ``seconds``."""
-        return replace(
-            self,
-            id=number,
-            seek=seek,
-            start=round(self.start + seconds, 2),
-            end=round(self.end + seconds, 2),
-            words=[
-                Word(word.word, round(word.start + seconds, 2), round(word.end + seconds, 2))
-                for word in self.words
-            ],
-        )
+    words: list[TranscriptWord] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Transcript:
-    """A whole transcription, or as much of it as there is yet.
+    """A transcript, partial until the transcription has ended.
 
     Attributes:
-        seconds: the length of the recording.
-        tokens_read: one for each fiftieth of a second that the model heard, and those of the client's prompt.
-        tokens_written: by the model.
+        seconds: duration of the recording, as far as it has been read.
+        prompt_tokens: tokens of the client's prompt.
     """
 
-    segments: list[Segment] = field(default_factory=list)
+    segments: list[TranscriptSegment] = field(default_factory=list)
     seconds: float = 0.0
-    tokens_read: int = 0
-    tokens_written: int = 0
+    prompt_tokens: int = 0
 
     @property
     def text(self) -> str:
         return "".join(segment.text for segment in self.segments).strip()
 
     @property
-    def words(self) -> list[Word]:
+    def words(self) -> list[TranscriptWord]:
         return [word for segment in self.segments for word in segment.words]
 
     def duration(self) -> dict[str, Any]:
-        """Return the usage of a whole answer: seconds of sound, begun ones counted whole."""
+        """Return the usage of a complete response: seconds of audio, rounded up."""
         return {"type": "duration", "seconds": max(1, -int(-self.seconds // 1))}
 
     def tokens(self) -> dict[str, Any]:
         """Return the usage of a stream, which OpenAI counts in tokens."""
-        return {"type": "tokens", **usage(self.tokens_read, self.tokens_written)}
+        audio = round(self.seconds * AUDIO_TOKENS_PER_SECOND)
+        written = sum(len(segment.tokens) for segment in self.segments)
+        return {"type": "tokens", **usage(self.prompt_tokens + audio, written)}
 
 
 def plain(transcript: Transcript) -> str:
-    """Return the text alone."""
+    """Return the format ``text``."""
     return transcript.text + "\n"
 
 
@@ -114,15 +100,16 @@ def vtt(transcript: Transcript) -> str:
     return "\n".join(["WEBVTT\n", *cues])
 
 
+#: Formats that are plain text.
 TEXTS: dict[str, Callable[[Transcript], str]] = {"text": plain, "srt": srt, "vtt": vtt}
 
 
-def brief(transcript: Transcript) -> dict[str, Any]:
+def json_format(transcript: Transcript) -> dict[str, Any]:
     """Return the format ``json``."""
     return {"text": transcript.text, "usage": transcript.duration()}
 
 
-def verbose(transcript: Transcript, task: str, granularities: Sequence[str]) -> dict[str, Any]:
+def verbose_json_format(transcript: Transcript, task: str, granularities: Sequence[str]) -> dict[str, Any]:
     """Return the format ``verbose_json``."""
     body: dict[str, Any] = {
         "task": task,
@@ -137,7 +124,7 @@ def verbose(transcript: Transcript, task: str, granularities: Sequence[str]) -> 
     return {**body, "usage": transcript.duration()}
 
 
-def _segment(segment: Segment) -> dict[str, Any]:
+def _segment(segment: TranscriptSegment) -> dict[str, Any]:
     fields = asdict(segment)
     del fields["words"]
     return fields

@@ -20,7 +20,7 @@ def assert_envelope(answer, status, code, param=None):
 
 PATHS = [
     *("/v1/chat/completions", "/v1/completions", "/v1/embeddings"),
-    *("/v1/audio/speech", "/v1/images/generations", "/v1/moderations"),
+    *("/v1/audio/speech", "/v1/images/generations", "/v1/moderations", "/v1/rerank"),
 ]
 
 

@@ -39,7 +39,7 @@ def test_a_client_that_leaves_frees_its_place(models, http, stream):
     started = time.monotonic()
     assert http.post("/v1/completions", json=HELLO).status_code == 200
     assert time.monotonic() - started < SOON
-    assert models.log.read_text().count("client left") >= 6
+    assert models.log.read_text().count("client disconnected") >= 6
 
 
 def test_a_client_that_leaves_while_its_prompt_is_read_frees_its_place(models, http):
