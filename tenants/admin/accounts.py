@@ -1,4 +1,4 @@
-"""Operators' accounts, in the theme's dress."""
+"""The admin of operators' accounts and groups, styled by the theme."""
 
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 else:
 
     class _UserAdmin(StockUserAdmin, RowLockingAdmin):
-        """The stock account pages with the theme's widgets."""
+        """Django's account pages with the theme's widgets."""
 
     class _GroupAdmin(StockGroupAdmin, RowLockingAdmin):
-        """The stock group pages with the theme's widgets."""
+        """Django's group pages with the theme's widgets."""
 
 
 admin.site.unregister(User)

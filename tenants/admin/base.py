@@ -1,4 +1,4 @@
-"""What every page of the admin has in common: confirmations, and objects that belong to one tenant."""
+"""Base classes of the admin: row locking, confirmation pages, read-only objects and objects of a tenant."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, TypeVar
@@ -31,28 +31,28 @@ def badge(text: str, variant: str = "default", hint: str = "") -> str:
 
 
 def _without(nested: Iterable[Any], prefixes: tuple[str, ...]) -> list[Any]:
-    """Return a nested list of lines without those that begin like this; what hangs under them moves up."""
-    kept: list[Any] = []
+    """Return a nested list of lines without those that have a prefix; their children move up a level."""
+    remaining: list[Any] = []
     dropped = False
     for line in nested:
         if isinstance(line, list):
-            below = _without(line, prefixes)
+            children = _without(line, prefixes)
             if dropped:
-                kept.extend(below)
-            elif below:
-                kept.append(below)
+                remaining.extend(children)
+            elif children:
+                remaining.append(children)
             continue
         dropped = str(line).startswith(prefixes)
         if not dropped:
-            kept.append(line)
-    return kept
+            remaining.append(line)
+    return remaining
 
 
 class RowLockingAdmin(ModelAdmin[M]):
-    """Holds a row from before its form reads it until it is saved.
+    """Locks a row before its form reads it and until it is saved.
 
-    Saving writes every column: what a client or a worker wrote in between would be undone, and a row that they
-    deleted would be back.
+    Saving writes every column. Without the lock, it would overwrite concurrent changes of clients and workers, and
+    restore a row that they deleted.
     """
 
     def changeform_view(
@@ -65,35 +65,35 @@ class RowLockingAdmin(ModelAdmin[M]):
         if request.method != "POST" or object_id is None:
             return super().changeform_view(request, object_id, form_url, extra_context)
         with transaction.atomic():
-            if found := self.get_object(request, unquote(object_id)):
-                # Rows that refer to it may come meanwhile, such as files into a dataset.
-                rows = type(found)._base_manager.order_by().select_for_update(no_key=True)  # noqa: SLF001 - documented
-                rows.filter(pk=found.pk).first()
+            if obj := self.get_object(request, unquote(object_id)):
+                # FOR NO KEY UPDATE still permits inserting rows that reference it, such as files of a dataset.
+                rows = type(obj)._base_manager.order_by().select_for_update(no_key=True)  # noqa: SLF001 - documented
+                rows.filter(pk=obj.pk).first()
             return super().changeform_view(request, object_id, form_url, extra_context)
 
 
 class GatewayAdmin(RowLockingAdmin[M]):
-    """The base of every admin: it can show pages of its own in the theme's frame."""
+    """The base of every admin: additional pages in the theme's layout, and texts for empty lists."""
 
-    #: Whether a page that deletes what these rows hang under says their number alone.
+    #: Whether a confirmation of a cascading deletion only counts these rows.
     count_only = False
-    #: What an empty list says of where its rows come from; the list that leads there, with what its link says.
+    #: The text of an empty list, and the admin page with the link text that it refers to.
     empty_text = ""
     empty_link: tuple[str, str] | None = None
     list_filter_submit = True
     warn_unsaved_form = True
     list_per_page = 50
-    # Counts beside each filter cost a query each, on the ledger one over all of it.
+    # Each facet count is a query, for usage over the whole table.
     show_facets = ShowFacets.NEVER
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        found: Any = super().get_changelist_instance(request)
-        # The theme gives the part for an empty list nothing but the list.
-        found.next_page = self._next_page(request)
-        return found
+        changelist: Any = super().get_changelist_instance(request)
+        # The theme's template for empty lists only has access to the changelist.
+        changelist.next_page = self._next_page(request)
+        return changelist
 
     def _next_page(self, request: HttpRequest) -> tuple[str, str] | None:
-        """Return where an operator who finds the list empty may go on, and what the link says."""
+        """Return the URL and text of the link on an empty list, if the operator may follow it."""
         if self.empty_link is None:
             return None
         page, label = self.empty_link
@@ -103,28 +103,28 @@ class GatewayAdmin(RowLockingAdmin[M]):
         return reverse(f"admin:{page}_changelist"), label
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> M | None:
-        # Ids such as ds_25… stand as they are in the theme's links, and Django takes their _25 for an escape.
-        whole = object_id if "_" in object_id else quote(object_id)
-        return super().get_object(request, whole, from_field)
+        # The theme's links contain ids such as ds_25… unquoted, and Django would decode _25 as an escape.
+        quoted = object_id if "_" in object_id else quote(object_id)
+        return super().get_object(request, quoted, from_field)
 
     def fetch(self, request: HttpRequest, object_id: str, permission: str = "change") -> M:
         """Return the object of a page.
 
         Raises:
-            Http404: there is none.
+            Http404: it does not exist.
             PermissionDenied: the user lacks ``permission`` on it.
         """
-        found = self.get_object(request, unquote(object_id))
-        if found is None:
-            raise Http404(f"There is no such {self.opts.verbose_name}.")
-        if not getattr(self, f"has_{permission}_permission")(request, found):
+        obj = self.get_object(request, unquote(object_id))
+        if obj is None:
+            raise Http404(f"This {self.opts.verbose_name} does not exist.")
+        if not getattr(self, f"has_{permission}_permission")(request, obj):
             raise PermissionDenied
-        return found
+        return obj
 
     def page(
         self, request: HttpRequest, template: str, title: str, obj: M | None = None, **context: Any
     ) -> TemplateResponse:
-        """Return a page of this admin, under the object's heading where there is one."""
+        """Return a page of this admin, with the object's heading if there is one."""
         request.current_app = self.admin_site.name
         return TemplateResponse(
             request,
@@ -153,7 +153,7 @@ class GatewayAdmin(RowLockingAdmin[M]):
         hidden: Sequence[tuple[str, str]] = (),
         **context: Any,
     ) -> TemplateResponse:
-        """Ask before something is done: a form that posts to this same address."""
+        """Return a confirmation page, whose form posts to the same address."""
         back = self.url_of(obj) if obj else self.list_url()
         return self.page(
             request,
@@ -170,26 +170,26 @@ class GatewayAdmin(RowLockingAdmin[M]):
         )
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Leave out rows that have no page of their own, such as grants: they say nothing to an operator.
+        """Omit rows without an admin page, such as grants, from the confirmation of a deletion.
 
-        Of rows that there may be thousands of, only the number is said, unless they are what is deleted.
+        Rows of admins with ``count_only`` are counted but not listed, unless they are the ones to delete.
         """
-        deleted, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        deleted, counts, missing, protected = super().get_deleted_objects(objs, request)
         pages = self.admin_site._registry  # noqa: SLF001 - as the stock method does
         names = {
-            model: model._meta  # noqa: SLF001 - Django's documented door to a model's names
+            model: model._meta  # noqa: SLF001 - Django's documented model API
             for model in apps.get_models(include_auto_created=True)
             if model is not self.model
         }
-        told = {str(meta.verbose_name_plural) for model, meta in names.items() if model in pages}
-        plurals = {str(meta.verbose_name_plural) for meta in names.values()} - told
-        kept = {plural: count for plural, count in dict(counts).items() if str(plural) not in plurals}
+        listed = {str(meta.verbose_name_plural) for model, meta in names.items() if model in pages}
+        plurals = {str(meta.verbose_name_plural) for meta in names.values()} - listed
+        shown = {plural: count for plural, count in dict(counts).items() if str(plural) not in plurals}
         prefixes = tuple(
             f"{capfirst(meta.verbose_name)}: "
             for model, meta in names.items()
             if model not in pages or getattr(pages[model], "count_only", False)
         )
-        return _without(deleted, prefixes), kept, lacking, protected
+        return _without(deleted, prefixes), shown, missing, protected
 
     def url_of(self, obj: Model, page: str = "change") -> str:
         return reverse(self._route(page), args=[quote(obj.pk)])
@@ -205,7 +205,7 @@ class GatewayAdmin(RowLockingAdmin[M]):
 
 
 class DetailAdmin(GatewayAdmin[M]):
-    """Objects whose page shows more of them than a form could."""
+    """An admin whose change page shows more than a form."""
 
     def change_view(
         self,
@@ -219,12 +219,12 @@ class DetailAdmin(GatewayAdmin[M]):
         return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
 
     def detail_context(self, request: HttpRequest, obj: M) -> dict[str, Any]:
-        """Return what the templates of the object's page show beside its form."""
+        """Return the context for the templates of the change page."""
         raise NotImplementedError
 
 
 class ReadOnlyAdmin(DetailAdmin[M]):
-    """Rows that nobody types: their page shows them in its own way, and they can be deleted."""
+    """An admin of rows that cannot be added or edited, only viewed and deleted."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -237,11 +237,11 @@ class ReadOnlyAdmin(DetailAdmin[M]):
 
 
 class TenantOwnedForm(ModelForm[M]):
-    """A form for an object whose tenant is fixed before the form is shown."""
+    """A form for an object whose tenant is chosen before the form is displayed."""
 
-    #: The tenant of a new object; set on the class that is made for a request.
+    #: The tenant of a new object, set on the form class of each request.
     for_tenant: ClassVar[Tenant | None] = None
-    #: No fields of the form, but parts of the rules that names are unique.
+    #: Model fields that are not in the form but are part of unique constraints.
     unique_fields: ClassVar[frozenset[str]] = frozenset({"tenant"})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -250,17 +250,17 @@ class TenantOwnedForm(ModelForm[M]):
             self.owned.tenant = self.for_tenant
         for field in self.fields.values():
             if isinstance(field.widget, RelatedFieldWidgetWrapper):
-                # Its pop-ups know nothing of the tenant.
+                # Its pop-ups are not limited to the tenant.
                 field.widget = field.widget.widget
 
     @property
     def owned(self) -> Any:
-        """The object, of whichever kind."""
+        """The instance, without its static type."""
         return self.instance
 
     @property
     def tenant(self) -> Tenant:
-        """The tenant of the object, new or old."""
+        """The tenant of the instance."""
         tenant: Tenant = self.owned.tenant
         return tenant
 
@@ -270,7 +270,7 @@ class TenantOwnedForm(ModelForm[M]):
 
 
 class TenantOwnedAdmin(GatewayAdmin[M]):
-    """Objects of one tenant: it is chosen first, and then stays."""
+    """An admin of objects of one tenant, which is chosen before the form and cannot be changed."""
 
     list_select_related: ClassVar[bool | list[str] | tuple[str, ...]] = ("tenant",)
 
@@ -285,11 +285,11 @@ class TenantOwnedAdmin(GatewayAdmin[M]):
         return form
 
     def chosen_tenant(self, request: HttpRequest) -> Tenant | None:
-        """Return the tenant for a new object: the one in the address, the one of the list, or the only one."""
+        """Return the tenant of a new object: from the address, from the list's filter, or the only tenant."""
         filters = parse_qs(request.GET.get("_changelist_filters", ""))
-        chosen = request.GET.get("tenant") or filters.get("tenant__id__exact", [""])[0]
-        if chosen.isdecimal():
-            return Tenant.objects.filter(pk=chosen).first()
+        tenant_id = request.GET.get("tenant") or filters.get("tenant__id__exact", [""])[0]
+        if tenant_id.isdecimal():
+            return Tenant.objects.filter(pk=tenant_id).first()
         tenants = list(Tenant.objects.all()[:2])
         return tenants[0] if len(tenants) == 1 else None
 

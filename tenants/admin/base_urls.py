@@ -1,4 +1,4 @@
-"""Where a tenant's clients send their requests."""
+"""The base URLs of a tenant, as clients are configured with them."""
 
 from django.http import HttpRequest
 
@@ -8,14 +8,14 @@ PREFIX = "/api/tenant"
 
 
 def base_urls(tenant: Tenant, request: HttpRequest) -> list[str]:
-    """Return the base URL on each of the tenant's hosts; on the host of ``request`` where it has none.
+    """Return the base URL on each of the tenant's hosts, or on the host of ``request`` if it has none.
 
-    Scheme and port are those under which the operator reaches the admin, as both are served by one process.
+    Scheme and port are those of the operator's request, since one process serves the API and the admin.
     """
     current = request.get_host()
     _, _, port = current.rpartition("]")[2].partition(":")
     suffix = f":{port}" if port else ""
     hosts = [host + suffix for host in tenant.hosts] or [current]
-    # The host that the operator is on comes first: it is the one that is known to work.
+    # The operator's current host comes first: it is known to work.
     hosts.sort(key=lambda host: normalise_host(host) != normalise_host(current))
     return [f"{request.scheme}://{host}{PREFIX}" for host in hosts]

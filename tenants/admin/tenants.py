@@ -1,4 +1,4 @@
-"""Tenants: who they are, where their clients connect, and what they have."""
+"""The admin of tenants: names, hosts, limits and base URLs."""
 
 import re
 from decimal import Decimal
@@ -14,12 +14,13 @@ from unfold.contrib.filters.admin import BooleanRadioFilter
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from gtapi.templatetags.amounts import size as size_text
+from gtapi.text import pluralize
 from tenants.admin.base import DetailAdmin, badge
 from tenants.admin.base_urls import base_urls
 from tenants.admin.theme import ModelForm, display
 from tenants.models import HOST, InferenceKey, Tenant, normalise_host
 
-#: What concerns a tenant's files.
+#: The form fields about files.
 FILES = (
     "embedding", "transcription",
     "max_file_bytes", "max_files", "max_stored_bytes", "max_dataset_files", "max_datasets",
@@ -27,7 +28,7 @@ FILES = (
 
 
 class HostsField(forms.CharField):
-    """Hosts, one a line or separated by commas."""
+    """A list of hosts, one per line or separated by commas."""
 
     widget = UnfoldAdminTextareaWidget({"rows": 3, "placeholder": "ai.example.com"})
 
@@ -37,9 +38,9 @@ class HostsField(forms.CharField):
     def clean(self, value: Any) -> list[str]:
         text: str = super().clean(value)
         hosts = []
-        for typed in text.replace(",", " ").split():
-            # A URL would lose all but its scheme where the port is cut off.
-            host = typed if "/" in typed else normalise_host(typed)
+        for entered in text.replace(",", " ").split():
+            # Removing the port from a URL would leave only its scheme.
+            host = entered if "/" in entered else normalise_host(entered)
             HOST(host)
             hosts.append(host)
         return list(dict.fromkeys(hosts))
@@ -49,19 +50,19 @@ class HostsField(forms.CharField):
 
 
 class SizeField(forms.CharField):
-    """A number of bytes, typed as people write it: ``25 MB``, ``1.5 GB`` or ``1000000``."""
+    """A number of bytes with an optional unit: ``25 MB``, ``1.5 GB`` or ``1000000``."""
 
     units: ClassVar[dict[str, int]] = {
         "": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
         "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
     }  # fmt: skip
-    written = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kmgt]?i?b)?", re.IGNORECASE)
+    pattern = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kmgt]?i?b)?", re.IGNORECASE)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(required=False, widget=UnfoldAdminTextInputWidget, **kwargs)
 
     def prepare_value(self, value: Any) -> Any:
-        """Return a size in the largest unit that gives it whole."""
+        """Return a size in the largest unit that represents it exactly."""
         if not isinstance(value, int):
             return value
         for unit in ("TiB", "TB", "GiB", "GB", "MiB", "MB", "KiB", "KB"):
@@ -74,12 +75,12 @@ class SizeField(forms.CharField):
         text: str = super().clean(value)
         if not text:
             return None
-        typed = self.written.fullmatch(text.replace(",", ""))
-        if typed is None:
-            raise forms.ValidationError("Write a size such as 25 MB, 1.5 GB or 1000000.")
-        size = Decimal(typed[1]) * self.units[(typed[2] or "").lower()]
+        match = self.pattern.fullmatch(text.replace(",", ""))
+        if match is None:
+            raise forms.ValidationError("Enter a size such as 25 MB, 1.5 GB or 1000000.")
+        size = Decimal(match[1]) * self.units[(match[2] or "").lower()]
         if size > BigIntegerField.MAX_BIGINT:
-            raise forms.ValidationError("This is more than can be stored.")
+            raise forms.ValidationError("This size is too large.")
         return int(size)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
@@ -91,92 +92,96 @@ class TenantForm(ModelForm[Tenant]):
         required=False,
         widget=UnfoldAdminSelectWidget,
         label="Embedding",
-        help_text="A catalog entry that can embed: for the files of conversations, and for datasets that clients "
-        "make without naming one. Without it words alone are searched.",
+        help_text="Catalog entry that embeds the files of conversations, and of datasets that clients create "
+        "without naming one.",
     )
     transcription = forms.ChoiceField(
         required=False,
         widget=UnfoldAdminSelectWidget,
-        help_text="A catalog entry that turns uploaded recordings into text.",
+        help_text="Catalog entry that transcribes uploaded recordings.",
     )
-    max_file_bytes = SizeField(label="Largest file")
-    max_stored_bytes = SizeField(label="All files together")
+    max_file_bytes = SizeField(label="Maximum file size")
+    max_stored_bytes = SizeField(label="Maximum storage")
     hosts = HostsField(
         required=False,
-        help_text="One a line. The tenant's keys are accepted on these hosts alone; empty: on any host.",
+        help_text="One per line. The tenant's keys are accepted only on these hosts. Empty: on any host.",
     )
 
     class Meta:
         model = Tenant
         fields = ("name", "slug", "hosts", "active", *FILES, "record_answers")
         labels = {
-            "max_files": "Most files",
-            "max_dataset_files": "Most files in datasets",
-            "max_datasets": "Most datasets",
+            "max_files": "Maximum files",
+            "max_dataset_files": "Maximum dataset files",
+            "max_datasets": "Maximum datasets",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for field, capability, without in (
-            ("embedding", "embed", "Words alone"),
-            ("transcription", "transcribe", "The only one that can, if there is one"),
+        for field, capability, empty_label in (
+            ("embedding", "embed", "None (full-text search only)"),
+            ("transcription", "transcribe", "Automatic (the only entry with the capability)"),
         ):
             if field in self.fields:
-                offered: Any = self.fields[field]
-                offered.choices = self._entries(capability, getattr(self.instance, field), without)
-        for field, most in (
+                choice_field: Any = self.fields[field]
+                choice_field.choices = self._entries(capability, getattr(self.instance, field), empty_label)
+        for field, limit in (
             ("max_file_bytes", size_text(settings.FILES_MAX_BYTES)),
             ("max_stored_bytes", size_text(settings.FILES_MAX_STORED_BYTES)),
             ("max_files", f"{settings.FILES_MAX_COUNT:,}"),
             (
                 "max_dataset_files",
-                f"{settings.FILES_MAX_DATASET_FILES:,}; one that is in several is counted in each",
+                f"{settings.FILES_MAX_DATASET_FILES:,}; a file in several datasets counts once for each",
             ),
             ("max_datasets", f"{settings.FILES_MAX_DATASETS:,}"),
         ):
             if field in self.fields:
-                self.fields[field].help_text = f"Empty: the installation's limit, {most}."
+                self.fields[field].help_text = f"Empty: the installation's limit, {limit}."
 
-    def _entries(self, capability: str, chosen: str, without: str) -> list[tuple[str, str]]:
+    def _entries(self, capability: str, selected: str, empty_label: str) -> list[tuple[str, str]]:
         names: list[str] = []
         if not self.instance._state.adding:  # noqa: SLF001 - Django's documented flag
-            # The catalog is of an app above this one: it is reached by name.
-            able = self.instance.targets.filter(catalogentry__capabilities__contains=[capability])
-            names += able.values_list("name", flat=True)
-        if chosen and chosen not in names:
-            names.append(chosen)
-        return [("", without), *((name, name) for name in names)]
+            # A relation of a higher app, listed in tests/test_house.py.
+            capable = self.instance.targets.filter(catalogentry__capabilities__contains=[capability])
+            names += capable.values_list("name", flat=True)
+        if selected and selected not in names:
+            names.append(selected)
+        return [("", empty_label), *((name, name) for name in names)]
 
 
-def _counted(relation: str, only: Q | None = None) -> Subquery:
-    """Count the rows at the other end of a relation, each count in a query of its own."""
-    one = Tenant.objects.filter(pk=OuterRef("pk")).order_by()
-    return Subquery(one.annotate(n=Count(relation, filter=only)).values("n"), output_field=IntegerField())
+def _count(relation: str, condition: Q | None = None) -> Subquery:
+    """Count related rows in a subquery."""
+    tenant = Tenant.objects.filter(pk=OuterRef("pk")).order_by()
+    return Subquery(
+        tenant.annotate(n=Count(relation, filter=condition)).values("n"), output_field=IntegerField()
+    )
 
 
 @admin.register(Tenant)
 class TenantAdmin(DetailAdmin[Tenant]):
     form = TenantForm
-    list_display = ("heading", "state", "shown_hosts", "live_keys", "agents", "entries", "created_at")
+    list_display = ("heading", "state", "host_list", "active_keys", "agents", "entries", "created_at")
     list_filter = (("active", BooleanRadioFilter),)
     search_fields = ("name", "slug", "hosts")
     search_help_text = "Name, slug or host"
     empty_text = (
-        "A tenant is an organisation whose clients you serve. Providers, models, keys and data belong to one."
+        "A tenant is an isolated customer of the gateway, with its own providers, models, keys and data."
     )
     prepopulated_fields = {"slug": ("name",)}
     readonly_fields = ("created_at",)
     change_form_before_template = "admin/tenants/tenant/summary.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tenant]:
-        live = Q(keys__revoked_at=None) & (Q(keys__expires_at=None) | Q(keys__expires_at__gt=timezone.now()))
+        active = Q(keys__revoked_at=None) & (
+            Q(keys__expires_at=None) | Q(keys__expires_at__gt=timezone.now())
+        )
         return (
             super()
             .get_queryset(request)
             .annotate(
-                key_count=_counted("keys", live),
-                agent_count=_counted("targets__agent"),
-                entry_count=_counted("targets__catalogentry"),
+                key_count=_count("keys", active),
+                agent_count=_count("targets__agent"),
+                entry_count=_count("targets__catalogentry"),
             )
         )
 
@@ -188,7 +193,7 @@ class TenantAdmin(DetailAdmin[Tenant]):
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Tenant | None = None) -> Any:
-        # The slug is what a configuration file knows the tenant by.
+        # Configuration files identify the tenant by its slug.
         return ("slug", *self.readonly_fields) if obj else self.readonly_fields
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Tenant | None = None) -> Any:
@@ -199,10 +204,10 @@ class TenantAdmin(DetailAdmin[Tenant]):
     ) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
         if obj and "active" in form.base_fields:
-            live = InferenceKey.objects.filter(tenant=obj).live().count()
+            active = InferenceKey.objects.filter(tenant=obj).live().count()
             form.base_fields["active"].help_text = (
-                f"Off: within a second every request with one of this tenant's keys is refused ({live} live). "
-                "Nothing is deleted, and turning it on again brings everything back."
+                f"Off: within a second, every request with the tenant's keys is refused "
+                f"({pluralize(active, 'active key')}). Nothing is deleted; turn it on to accept the keys again."
             )
         return form
 
@@ -218,13 +223,13 @@ class TenantAdmin(DetailAdmin[Tenant]):
         return badge("active", "success") if tenant.active else badge("off", "danger")
 
     @display(description="Hosts", empty_value="any host")
-    def shown_hosts(self, tenant: Tenant) -> str | None:
+    def host_list(self, tenant: Tenant) -> str | None:
         if len(tenant.hosts) > 2:
             return f"{tenant.hosts[0]} and {len(tenant.hosts) - 1} more"
         return ", ".join(tenant.hosts) or None
 
-    @display(description="Live keys", ordering="key_count")
-    def live_keys(self, tenant: Any) -> int:
+    @display(description="Active keys", ordering="key_count")
+    def active_keys(self, tenant: Any) -> int:
         count: int = tenant.key_count
         return count
 

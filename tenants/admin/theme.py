@@ -1,4 +1,4 @@
-"""The parts of the admin's theme that are used here, with types: the theme itself has none."""
+"""Typed wrappers of the parts of the admin theme (django-unfold) that are used; the theme has no types."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,20 +14,20 @@ else:
     from unfold.admin import ModelAdmin as UnfoldModelAdmin
 
     class ModelForm(DjangoModelForm):
-        """Django's class, with the type parameter that the checker knows."""
+        """Django's class, which accepts a type parameter at run time."""
 
         def __class_getitem__(cls, model: Any) -> type:
             return cls
 
     class ModelAdmin(UnfoldModelAdmin):
-        """The theme's class, with the type parameter that the checker knows."""
+        """The theme's class, which accepts a type parameter at run time."""
 
         def __class_getitem__(cls, model: Any) -> type:
             return cls
 
 
 F = TypeVar("F", bound=Callable[..., Any])
-#: How a badge looks, by its text.
+#: Badge variants by text.
 Badges = Mapping[str, str]
 
 
@@ -40,7 +40,7 @@ def display(
     header: bool | None = None,
     empty_value: str | None = None,
 ) -> Callable[[F], F]:
-    """Describe a column; ``label`` shows its text as a badge, ``header`` a list of two lines."""
+    """Describe a column; ``label`` renders its text as a badge, ``header`` renders a list of two lines."""
     decorate: Callable[[F], F] = decorators.display(
         description=description,
         ordering=ordering,
@@ -60,7 +60,7 @@ def page_action(
     permissions: Iterable[str],
     variant: ActionVariant = ActionVariant.DEFAULT,
 ) -> Callable[[F], F]:
-    """Make a method a page of one object: ``<id>/<url_path>/``, with a button on the object's own page."""
+    """Turn a method into a page ``<id>/<url_path>/`` of an object, with a button on the object's change page."""
     decorate: Callable[[F], F] = decorators.action(
         description=description,
         url_path=url_path,

@@ -1,4 +1,4 @@
-"""The ledger, to look at: lists that stay cheap on a table of any size, and nothing that changes it."""
+"""The read-only admin of usage, whose queries stay fast on a table of any size."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -27,27 +27,27 @@ if TYPE_CHECKING:
 else:
     _Dropdown, _Text = DropdownFilter, TextFilter
 
-#: At most so many keys are offered in the filter.
-MOST_KEYS = 300
+#: Maximum number of keys in the filter.
+MAX_KEYS = 300
 CLIENT_LEFT = 499
-#: Whose work it was where no key asked for it.
+#: The label of usage without a key.
 OPERATOR = "an operator, without a key"
-#: Routes whose answers may be given passages of files.
-ANSWERING = ("/chat/completions",)
+#: Routes whose answers may be based on files.
+ANSWER_ROUTES = ("/chat/completions",)
 
-#: What calls of models are recorded with the id of, in place of a request's: how the list of files is asked for it,
-#: and what was done. The list of datasets has none of those that hold a conversation's files.
-PROCESSED = {
+#: Background work has the id of a file or dataset as its request id: by prefix, the query parameter of the file
+#: list that shows it and a description. The dataset list does not include the datasets of conversations.
+BACKGROUND_WORK = {
     "file-": ("q", "was processed"),
-    "ds_": ("dataset", "was given a new index"),
+    "ds_": ("dataset", "was indexed"),
 }
 
 STATUSES: dict[str, tuple[str, Q]] = {
     "ok": ("Succeeded", Q(status__lt=400)),
     "failed": ("All failures", Q(status__gte=400) & ~Q(status=CLIENT_LEFT)),
     "client": ("Refused (4xx)", Q(status__gte=400, status__lt=CLIENT_LEFT)),
-    "server": ("Faults (5xx)", Q(status__gte=500)),
-    "left": ("Client left (499)", Q(status=CLIENT_LEFT)),
+    "server": ("Failed (5xx)", Q(status__gte=500)),
+    "left": ("Client disconnected (499)", Q(status=CLIENT_LEFT)),
 }
 PERIODS = {
     "1h": ("Last hour", timedelta(hours=1)),
@@ -59,7 +59,7 @@ DEFAULT_PERIOD = "7d"
 
 
 def since(period: timedelta) -> Q:
-    """Limit usage to a period that ends now, on the id: it is what the table is partitioned on."""
+    """Return the condition for a period until now, on the id, since the table is partitioned by it."""
     return Q(id__gte=uuid7_floor((timezone.now() - period).timestamp()))
 
 
@@ -74,7 +74,7 @@ class PeriodFilter(_Dropdown):
 
     def queryset(self, request: HttpRequest, queryset: "_Usage") -> "_Usage":
         value = self.value() or DEFAULT_PERIOD
-        # A request id is unique and has an index: it is found however old it is.
+        # Request ids are indexed, so a search for one covers all time.
         if request.GET.get("q") or value not in PERIODS:
             return queryset
         return queryset.filter(since(PERIODS[value][1]))
@@ -119,7 +119,7 @@ class KeyFilter(_IdFilter):
         tenant = request.GET.get("tenant", "")
         if tenant.isdecimal():
             offered = offered.filter(tenant=int(tenant))
-        return [(str(key.pk), f"{key.tenant.name}: {key.name}") for key in offered[:MOST_KEYS]]
+        return [(str(key.pk), f"{key.tenant.name}: {key.name}") for key in offered[:MAX_KEYS]]
 
 
 class BookedToFilter(KeyFilter):
@@ -139,11 +139,11 @@ class ModelFilter(_Text):
 def status_badge(status: int) -> str:
     """Return an HTTP status as a badge."""
     if status == CLIENT_LEFT:
-        return badge("client left", "info")
-    word, variant = {2: ("ok", "success"), 4: ("refused", "warning"), 5: ("fault", "danger")}.get(
+        return badge("client disconnected", "info")
+    label, variant = {2: ("ok", "success"), 4: ("refused", "warning"), 5: ("failed", "danger")}.get(
         status // 100, ("", "default")
     )
-    return badge(f"{status} {word}", variant)
+    return badge(f"{status} {label}", variant)
 
 
 @admin.register(UsageRecord)
@@ -155,11 +155,11 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
     search_fields = ("request_id",)
     search_help_text = "Request id, file id or the start of a key"
     empty_text = (
-        "Each request with a key is recorded here, answered or not. The list shows the last 7 days; its filters "
-        "look further back."
+        "Every authenticated request is recorded here, successful or not. The list shows the last 7 days; use the "
+        "filters for longer periods."
     )
     empty_link = ("tenants_inferencekey", "Open the keys")
-    # Nothing is counted, and nothing is sorted but by the index.
+    # No counts, and no ordering except by the primary key.
     paginator = InfinitePaginator
     show_full_result_count = False
     sortable_by = ()
@@ -177,10 +177,10 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
         ),
         ("Outcome", {"fields": ("outcome", "error_detail")}),
         (
-            "Behind the name",
+            "Provider",
             {
                 "fields": ("agent_version", "provider", "raw_model"),
-                "description": "For operators' eyes: clients see none of this.",
+                "description": "Visible to operators only, never to clients.",
             },
         ),
         (
@@ -196,7 +196,7 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> "_Usage":
-        # Records have no foreign keys; the names are looked up for the rows of one page alone.
+        # Records have no foreign keys; these subqueries run only for the rows of one page.
         return (
             super()
             .get_queryset(request)
@@ -263,11 +263,11 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
 
     @display(description="Request id")
     def request_link(self, record: UsageRecord) -> str:
-        for prefix, (parameter, done) in PROCESSED.items():
+        for prefix, (parameter, description) in BACKGROUND_WORK.items():
             if record.request_id.startswith(prefix):
                 address = f"{reverse('admin:files_datasetfile_changelist')}?{parameter}={record.request_id}"
                 return format_html(
-                    '<a class="text-link" href="{}">{}</a> {}', address, record.request_id, done
+                    '<a class="text-link" href="{}">{}</a> {}', address, record.request_id, description
                 )
         return record.request_id
 
@@ -275,30 +275,30 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
     def exact_time(self, record: UsageRecord) -> str:
         return f"{record.created_at:%Y-%m-%d %H:%M:%S.%f} UTC"
 
-    @display(description="Answer")
+    @display(description="Response")
     def answer(self, record: UsageRecord) -> str:
-        return "streamed" if record.streamed else "whole"
+        return "streamed" if record.streamed else "not streamed"
 
     @display(description="Why this answer", empty_value="-")
     def why(self, record: UsageRecord) -> str | None:
-        if record.route not in ANSWERING:
+        if record.route not in ANSWER_ROUTES:
             return None
-        # The page is of an app above this one: it is reached by name.
+        # A page of a higher app, so it is reversed by name.
         address = reverse("admin:inference_explanation_why", args=[record.request_id])
-        return format_html('<a class="text-link" href="{}">The passages that it was given</a>', address)
+        return format_html('<a class="text-link" href="{}">Its context chunks</a>', address)
 
     @display(description="Counted by", empty_value="-")
     def counted_by(self, record: UsageRecord) -> str | None:
         if not record.provider:
             return None
-        return "the gateway: the provider reported none" if record.estimated else "the provider"
+        return "the gateway (the provider reported none)" if record.estimated else "the provider"
 
-    @display(description="Also metered", empty_value="-")
+    @display(description="Other units", empty_value="-")
     def other_units(self, record: UsageRecord) -> str | None:
         units = [
-            (record.characters, f"{pluralize(record.characters, 'character')} spoken"),
-            (record.audio_ms, f"{record.audio_ms / 1000:,.1f} s of sound heard"),
-            (record.images, f"{pluralize(record.images, 'image')} made"),
+            (record.characters, f"{pluralize(record.characters, 'character')} converted to speech"),
+            (record.audio_ms, f"{record.audio_ms / 1000:,.1f} s of audio transcribed"),
+            (record.images, f"{pluralize(record.images, 'image')} generated"),
         ]
         return ", ".join(text for amount, text in units if amount) or None
 
@@ -306,7 +306,7 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
     def time_taken(self, record: UsageRecord) -> str:
         return f"{record.latency_ms:,} ms"
 
-    @display(description="First token after", empty_value="-")
+    @display(description="Time to first token", empty_value="-")
     def first_token(self, record: UsageRecord) -> str | None:
         return f"{record.first_token_ms:,} ms" if record.first_token_ms is not None else None
 

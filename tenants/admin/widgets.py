@@ -1,4 +1,4 @@
-"""Choices as rows that one can read: a box, a name and a sentence. They work without scripts."""
+"""Checkbox and radio widgets that show choices as rows with descriptions. They work without JavaScript."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,8 +9,8 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 from unfold.widgets import CHECKBOX_CLASSES, RADIO_CLASSES
 
-#: With more options than this there is a box to filter them.
-MANY = 8
+#: With more options than this, the widget has a filter box.
+FILTER_THRESHOLD = 8
 TEMPLATE = "admin/gateway/choices.html"
 
 
@@ -21,9 +21,9 @@ else:
 
 
 class _Rows(_Widget):
-    #: A sentence for each value.
+    #: A description for each value.
     descriptions: Mapping[str, str] = {}
-    #: What is said where there is nothing to choose from.
+    #: The text if there are no choices.
     empty = ""
     columns = 1
 
@@ -41,17 +41,17 @@ class _Rows(_Widget):
             columns=self.columns,
             grouped=any(name for name, _, _ in groups),
             count=count,
-            many=count > MANY and self.columns == 1,
+            many=count > FILTER_THRESHOLD and self.columns == 1,
         )
         return context
 
     def _render(self, template_name: str, context: dict[str, Any], renderer: Any = None) -> SafeString:
-        # Forms look for templates in the apps alone; this one is with the admin's others.
+        # Django renders form widgets only from templates of apps; this one is in the project's templates.
         return mark_safe(render_to_string(template_name, context))  # noqa: S308 - a rendered template
 
 
 class CheckRows(_Rows, CheckboxSelectMultiple):
-    """Any number of choices."""
+    """Checkboxes: any number of choices."""
 
     template_name = TEMPLATE
 
@@ -62,7 +62,7 @@ class CheckRows(_Rows, CheckboxSelectMultiple):
 
 
 class RadioRows(_Rows, RadioSelect):
-    """One choice."""
+    """Radio buttons: one choice."""
 
     template_name = TEMPLATE
 

@@ -1,4 +1,4 @@
-"""Nothing of the admin is there without a log-in, and nothing of it without the permission."""
+"""Every admin page requires a login and the permission for it."""
 
 import uuid
 
@@ -11,14 +11,14 @@ from tests import answers, factories
 from tests.admin.conftest import url
 from tests.browsing import Client
 
-#: Pages that anybody may see, and the one that only ends a session.
+#: Pages without a login, and logout.
 OPEN = {"login", "logout"}
-#: Of no model, for everybody who is staff.
+#: Pages for all staff, which belong to no model.
 FOR_ALL_STAFF = {"index", "search", "password_change", "password_change_done", "jsi18n", "autocomplete"}
 
 
 def routes() -> list[tuple[str, int]]:
-    """The names of the admin's addresses, with how many arguments each takes."""
+    """The names of the admin's URLs and the number of their arguments."""
     found = []
 
     def walk(patterns: list[URLPattern | URLResolver]) -> None:
@@ -63,7 +63,7 @@ def world(upstream) -> factories.World:
 
 
 def address(name: str, world: factories.World) -> str:
-    """The address of one of the pages of an object."""
+    """The URL of a page of an object."""
     model = name.split("_")[1]
     if model in ("dataset", "datasetfile"):
         dataset_file = factories.dataset_file(factories.dataset(world.tenant))
@@ -72,13 +72,13 @@ def address(name: str, world: factories.World) -> str:
     return url(name, row.pk)
 
 
-def test_every_page_of_an_action_is_checked_here():
+def test_all_action_pages_are_listed():
     named = {name for name, _ in ROUTES if name.endswith("_page")}
     assert named == set(ACTIONS)
 
 
 @pytest.mark.parametrize(("name", "arguments"), ROUTES, ids=[name for name, _ in ROUTES])
-def test_a_stranger_is_sent_to_the_log_in(name, arguments):
+def test_anonymous_user_is_redirected_to_login(name, arguments):
     values = [str(uuid.uuid4())] * arguments
     response = Client().get(reverse(f"admin:{name}", args=values))
     assert response.status_code == 302
@@ -87,7 +87,7 @@ def test_a_stranger_is_sent_to_the_log_in(name, arguments):
 
 @pytest.mark.parametrize("name", ACTIONS)
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_a_stranger_cannot_act(name, method, world):
+def test_anonymous_user_cannot_use_actions(name, method, world):
     response = getattr(Client(), method)(address(name, world))
     assert response.status_code == 302
     assert response["location"].startswith(reverse("admin:login"))
@@ -95,7 +95,7 @@ def test_a_stranger_cannot_act(name, method, world):
     assert world.key.row.state == "active"
 
 
-def test_a_user_who_is_no_staff_is_sent_to_the_log_in(world):
+def test_user_who_is_not_staff_is_redirected_to_login(world):
     client = Client()
     client.force_login(User.objects.create_user(factories.unique("user")))
     response = client.get(address("tenants_inferencekey_sees_page", world))
@@ -104,13 +104,13 @@ def test_a_user_who_is_no_staff_is_sent_to_the_log_in(world):
 
 @pytest.mark.parametrize("name", ACTIONS)
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_staff_without_the_permission_is_refused(name, method, staff, world):
+def test_staff_without_permission_is_refused(name, method, staff, world):
     assert getattr(staff(), method)(address(name, world)).status_code == 403
 
 
 @pytest.mark.parametrize("name", CHANGING)
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_staff_who_may_only_look_cannot_act(name, method, staff, world):
+def test_staff_with_view_permission_cannot_use_actions(name, method, staff, world):
     client = staff(*(f"{app}.view_{model}" for app, model, *_ in [name.split("_")]))
     assert getattr(client, method)(address(name, world)).status_code == 403
 
@@ -120,12 +120,12 @@ def test_staff_who_may_only_look_cannot_act(name, method, staff, world):
     [route for route in ROUTES if route[0] not in FOR_ALL_STAFF and route[1] == 0],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_staff_without_permissions_gets_no_list_and_no_form(name, arguments, staff):
+def test_staff_without_permissions_cannot_open_lists_and_forms(name, arguments, staff):
     assert staff().get(url(name)).status_code == 403
 
 
 @pytest.mark.parametrize("name", CHANGING)
-def test_a_form_from_elsewhere_is_refused(name, world):
+def test_form_without_csrf_token_is_refused(name, world):
     client = Client(enforce_csrf_checks=True)
     client.force_login(User.objects.create_superuser(factories.unique("operator")))
     assert client.post(address(name, world), {"confirm": "yes"}).status_code == 403
@@ -134,7 +134,7 @@ def test_a_form_from_elsewhere_is_refused(name, world):
 
 
 @pytest.mark.parametrize("name", CHANGING)
-def test_looking_at_a_confirmation_changes_nothing(name, operator, world):
+def test_confirmation_page_changes_nothing(name, operator, world):
     before = (world.key.row.digest, world.support.live_id)
     assert operator.get(address(name, world)).status_code == 200
     world.key.row.refresh_from_db()
@@ -144,17 +144,17 @@ def test_looking_at_a_confirmation_changes_nothing(name, operator, world):
 
 
 @pytest.mark.parametrize("name", ACTIONS)
-def test_an_object_that_is_not_there_is_not_found(name, operator):
+def test_missing_object_is_404(name, operator):
     assert operator.get(url(name, 999_999_999)).status_code == 404
 
 
-def test_the_log_in_page_has_the_name_of_the_product():
+def test_login_page_names_the_product():
     response = Client().get(reverse("admin:login"))
     assert response.status_code == 200
     assert b"GT API" in response.content
 
 
-def test_the_search_finds_what_one_may_view(operator, staff, world):
+def test_search_respects_permissions(operator, staff, world):
     def found(client) -> str:
         return client.get(url("search"), {"s": world.tenant.slug, "extended": "1"}).content.decode()
 
@@ -163,15 +163,15 @@ def test_the_search_finds_what_one_may_view(operator, staff, world):
 
 
 @pytest.mark.parametrize(
-    ("address", "status", "said"),
+    ("address", "status", "message"),
     [("/admin/nothing/here/", 404, "There is no such page"), ("/nothing", 404, "There is no such page")],
 )
-def test_a_wrong_address_is_said_so(operator, address, status, said):
+def test_unknown_address_is_404(operator, address, status, message):
     response = operator.get(address)
     assert response.status_code == status
-    assert said in response.content.decode()
+    assert message in response.content.decode()
 
 
-def test_staff_without_the_permission_is_told_so(staff, world):
+def test_missing_permission_is_explained(staff, world):
     response = staff().get(address("inference_provider_test_page", world))
     assert "Your account lacks the permission" in response.content.decode()

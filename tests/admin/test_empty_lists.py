@@ -1,4 +1,4 @@
-"""Lists without rows say where rows come from, and lead there."""
+"""Empty lists explain where their rows come from and link there."""
 
 import pytest
 from django.contrib import admin
@@ -14,39 +14,39 @@ OURS = {
     for model, made in admin.site._registry.items()
     if isinstance(made, GatewayAdmin)
 }
-#: Lists that lead on when they are empty: to which one, and what the link says.
-LEADING = {page: made.empty_link for page, made in OURS.items() if made.empty_link}
+#: The lists with a link when empty: its target and text.
+LINKED = {page: made.empty_link for page, made in OURS.items() if made.empty_link}
 
 
-def test_every_list_says_where_its_rows_come_from():
+def test_every_list_has_a_text():
     assert len(OURS) == 11
     assert [page for page, made in OURS.items() if not made.empty_text] == []
 
 
 @pytest.mark.parametrize("page", OURS)
-def test_an_empty_list_says_it(operator, page, monkeypatch):
+def test_empty_list_shows_its_text_and_link(operator, page, monkeypatch):
     made = OURS[page]
     monkeypatch.setattr(type(made), "get_queryset", lambda self, request: self.model._default_manager.none())
     response = operator.get(url(f"{page}_changelist"))
     assert made.empty_text in text(response)
     assert "yielded" not in text(response)
-    if page in LEADING:
-        leads, label = LEADING[page]
+    if page in LINKED:
+        leads, label = LINKED[page]
         assert label in text(response)
         assert f'href="{url(f"{leads}_changelist")}"' in response.content.decode()
 
 
-@pytest.mark.parametrize("page", LEADING)
-def test_it_leads_nobody_where_they_may_not_go(staff, page, monkeypatch):
+@pytest.mark.parametrize("page", LINKED)
+def test_link_requires_the_permission(staff, page, monkeypatch):
     made = OURS[page]
     monkeypatch.setattr(type(made), "get_queryset", lambda self, request: self.model._default_manager.none())
     app, _, model = page.partition("_")
     response = staff(f"{app}.view_{model}").get(url(f"{page}_changelist"))
     assert made.empty_text in text(response)
-    assert LEADING[page][1] not in text(response)
+    assert LINKED[page][1] not in text(response)
 
 
-def test_what_is_narrowed_down_to_nothing_can_be_seen_whole_again(operator, world):
+def test_filtered_list_without_rows_offers_to_show_all(operator, world):
     response = operator.get(url("tenants_tenant_changelist"), {"q": factories.unique("none")})
     assert "No tenants found" in text(response)
     assert "Show all" in text(response)

@@ -1,4 +1,4 @@
-"""Lists and figures of tables that grow without end are read from an index, and not by way of every row."""
+"""Lists and counts of large tables use an index instead of scanning all rows."""
 
 import pytest
 from django.db import connection
@@ -9,10 +9,10 @@ from tests.admin.conftest import queries, url
 
 
 def plan(sql: str) -> str:
-    """How PostgreSQL carries a statement out where anything is dearer to it than an index, as in a large table."""
+    """The query plan with index scans preferred, as on a large table."""
     with connection.cursor() as cursor:
-        for dear in ("seqscan", "sort", "bitmapscan", "hashjoin", "mergejoin"):
-            cursor.execute(f"SET LOCAL enable_{dear} = off")
+        for method in ("seqscan", "sort", "bitmapscan", "hashjoin", "mergejoin"):
+            cursor.execute(f"SET LOCAL enable_{method} = off")
         cursor.execute(f"EXPLAIN {sql}")
         return "\n".join(line for (line,) in cursor.fetchall())
 
@@ -27,7 +27,7 @@ def plan(sql: str) -> str:
         ("inference_explanation", "inference_explanation_newest"),
     ],
 )
-def test_a_list_begins_with_the_newest_without_sorting_all(operator, world, dataset, page, index):
+def test_list_reads_the_newest_rows_from_an_index(operator, world, dataset, page, index):
     factories.dataset_file(dataset)
     factories.conversation(world.key)
     factories.explanation(world.tenant)
@@ -40,7 +40,7 @@ def test_a_list_begins_with_the_newest_without_sorting_all(operator, world, data
 
 
 @pytest.mark.django_db
-def test_the_dashboard_counts_failed_files_alone(operator, dataset):
+def test_dashboard_counts_failed_files_with_an_index(operator, dataset):
     factories.dataset_file(dataset, state=DatasetFile.State.FAILED)
     with queries() as made:
         operator.get("/admin/")

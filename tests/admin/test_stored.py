@@ -1,4 +1,4 @@
-"""Stored files in the admin: what takes room, whoever holds it."""
+"""The admin of stored files."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ def listed(client, world, **query) -> list[str]:
 
 
 @pytest.mark.django_db
-def test_what_no_dataset_holds_is_found(operator, world, dataset):
+def test_filter_finds_unused_files(operator, world, dataset):
     held = factories.dataset_file(dataset).file
     loose = factories.file(world.tenant, origin=File.Origin.FILES, filename="loose.pdf")
     assert listed(operator, world) == [loose.pk, held.pk]
@@ -29,7 +29,7 @@ def test_what_no_dataset_holds_is_found(operator, world, dataset):
 
 
 @pytest.mark.django_db
-def test_more_files_cost_no_more_queries(operator, world, dataset):
+def test_list_costs_the_same_queries_for_any_number_of_rows(operator, world, dataset):
     address = url("files_file_changelist", tenant__id__exact=world.tenant.pk)
     factories.dataset_file(dataset)
     operator.get(address)
@@ -44,7 +44,7 @@ def test_more_files_cost_no_more_queries(operator, world, dataset):
 
 
 @pytest.mark.django_db
-def test_its_page_says_where_it_is(operator, world, dataset):
+def test_detail_page_lists_the_datasets_of_the_file(operator, world, dataset):
     evil = "<script>alert(1)</script>.pdf"
     held = factories.file(world.tenant, key=world.key.row, filename=evil, bytes=1_400_000)
     dataset_file = factories.dataset_file(dataset, file=held)
@@ -60,7 +60,7 @@ def test_its_page_says_where_it_is(operator, world, dataset):
 
 
 @pytest.mark.django_db
-def test_it_says_when_it_expires(operator, world):
+def test_expiry_is_shown(operator, world):
     lasting = factories.file(world.tenant)
     later = timezone.now() + timedelta(days=2, minutes=1)
     short = factories.file(world.tenant, expires_at=later)
@@ -71,7 +71,7 @@ def test_it_says_when_it_expires(operator, world):
     assert "Expires never" in text(operator.get(url("files_file_change", lasting.pk)))
 
 
-def test_deleting_it_takes_it_out_of_every_dataset_with_its_bytes(operator, dataset):
+def test_deletion_removes_the_file_from_datasets_and_storage(operator, dataset):
     dataset_file = factories.upload(dataset)
     operator.post(url("files_file_delete", dataset_file.file_id), {"post": "yes"})
     assert not File.objects.filter(pk=dataset_file.file_id).exists()
@@ -83,7 +83,7 @@ def test_deleting_it_takes_it_out_of_every_dataset_with_its_bytes(operator, data
     assert not default_storage.exists(other.file.path)
 
 
-def test_its_bytes_are_an_attachment_for_those_who_may_see_it(staff, dataset):
+def test_content_is_an_attachment_and_requires_the_permission(staff, dataset):
     dataset_file = factories.upload(dataset, b"<script>alert(1)</script>")
     address = url("files_file_content", dataset_file.file_id)
     assert staff("files.view_datasetfile").get(address).status_code == 403
@@ -94,7 +94,7 @@ def test_its_bytes_are_an_attachment_for_those_who_may_see_it(staff, dataset):
 
 
 @pytest.mark.django_db
-def test_nothing_of_it_is_typed_and_each_page_takes_its_permission(operator, staff, dataset):
+def test_file_is_read_only_and_each_page_requires_its_permission(operator, staff, dataset):
     held = factories.dataset_file(dataset).file
     assert operator.post(url("files_file_change", held.pk), {"filename": "x"}).status_code == 403
     assert operator.get(url("files_file_add")).status_code == 403

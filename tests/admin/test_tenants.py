@@ -1,4 +1,4 @@
-"""Tenants in the admin."""
+"""The admin of tenants."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def change(tenant) -> str:
     return url("tenants_tenant_change", tenant.pk)
 
 
-def test_hosts_are_typed_one_a_line_and_stored_as_they_are_compared(operator):
+def test_hosts_are_normalized(operator):
     slug = factories.unique("tenant")
     data = {
         "name": "Acme",
@@ -23,12 +23,12 @@ def test_hosts_are_typed_one_a_line_and_stored_as_they_are_compared(operator):
     assert Tenant.objects.get(slug=slug).hosts == ["ai.example.com", "b.example.com"]
 
 
-def test_a_host_that_is_none_is_refused_in_words(operator, world):
+def test_invalid_host_is_refused(operator, world):
     data = {**fields(operator.get(change(world.tenant))), "hosts": "https://ai.example.com/"}
     assert "Enter a host name in lower case" in text(operator.post(change(world.tenant), data))
 
 
-def test_saving_it_unchanged_changes_nothing(operator, world):
+def test_saving_an_unchanged_form_changes_nothing(operator, world):
     world.tenant.hosts = ["a.example.com", "b.example.com"]
     world.tenant.save()
     page = operator.get(change(world.tenant))
@@ -38,22 +38,22 @@ def test_saving_it_unchanged_changes_nothing(operator, world):
     assert (after.name, after.hosts, after.active) == (world.tenant.name, world.tenant.hosts, True)
 
 
-def test_it_is_turned_off_with_a_word_on_what_that_does(operator, world):
+def test_turning_a_tenant_off_explains_the_effect(operator, world):
     page = operator.get(change(world.tenant))
-    assert "every request with one of this tenant's keys is refused (1 live)" in text(page)
+    assert "every request with the tenant's keys is refused (1 active key)" in text(page)
     data = fields(page)
     del data["active"]
     operator.post(change(world.tenant), data)
     assert not Tenant.objects.get(pk=world.tenant.pk).active
 
 
-def test_its_slug_stays(operator, world):
+def test_slug_cannot_be_changed(operator, world):
     data = {**fields(operator.get(change(world.tenant))), "slug": "another"}
     operator.post(change(world.tenant), data)
     assert Tenant.objects.get(pk=world.tenant.pk).slug == world.tenant.slug
 
 
-def test_its_base_urls_are_there_to_copy(operator, world):
+def test_base_urls_can_be_copied(operator, world):
     assert 'data-copy="http://testserver/api/tenant"' in operator.get(change(world.tenant)).content.decode()
     world.tenant.hosts = ["a.example.com", "b.example.com"]
     world.tenant.save()
@@ -62,7 +62,7 @@ def test_its_base_urls_are_there_to_copy(operator, world):
     assert 'data-copy="https://b.example.com/api/tenant"' in html
 
 
-def test_the_list_counts_what_it_has(operator, world):
+def test_list_counts_keys_agents_and_catalog_entries(operator, world):
     factories.key(world.tenant).row.revoke()
     factories.agent(world.fast, "another")
     factories.catalog(world.provider, "second")
@@ -72,7 +72,7 @@ def test_the_list_counts_what_it_has(operator, world):
     assert (row.key_count, row.agent_count, row.entry_count) == (1, 2, 3)
 
 
-def test_a_host_finds_its_tenant(operator, world):
+def test_search_by_host(operator, world):
     host = f"{factories.unique('host')}.example.com"
     world.tenant.hosts = [host]
     world.tenant.save()
@@ -80,7 +80,7 @@ def test_a_host_finds_its_tenant(operator, world):
     assert list(response.context["cl"].result_list) == [world.tenant]
 
 
-def test_twenty_rows_cost_as_many_queries_as_one(operator):
+def test_list_costs_the_same_queries_for_any_number_of_rows(operator):
     name = factories.unique("crowd")
     factories.tenant(name=name)
     address = url("tenants_tenant_changelist", q=name)
@@ -95,7 +95,7 @@ def test_twenty_rows_cost_as_many_queries_as_one(operator):
     assert len(twenty) == len(one)
 
 
-def test_deleting_it_says_what_goes_with_it_and_takes_all_of_it(operator, world):
+def test_deletion_lists_and_deletes_all_that_belongs_to_the_tenant(operator, world):
     address = url("tenants_tenant_delete", world.tenant.pk)
     page = text(operator.get(address))
     assert world.key.row.name in page
@@ -108,27 +108,27 @@ def test_deleting_it_says_what_goes_with_it_and_takes_all_of_it(operator, world)
 
 class TestFilesAndAnswers:
     def save(self, client, tenant, **values):
-        """The tenant after its form was saved with these values, and the answer."""
-        answer = client.post(change(tenant), {**fields(client.get(change(tenant))), **values})
-        return Tenant.objects.get(pk=tenant.pk), answer
+        """The tenant after saving its form with these values, and the response."""
+        response = client.post(change(tenant), {**fields(client.get(change(tenant))), **values})
+        return Tenant.objects.get(pk=tenant.pk), response
 
-    def test_entries_that_can_embed_and_transcribe_are_offered(self, operator, world):
+    def test_entries_are_offered_by_capability(self, operator, world):
         factories.catalog(world.provider, "embedder", capabilities=["embed"])
-        factories.catalog(world.provider, "hearer", capabilities=["transcribe"])
+        factories.catalog(world.provider, "transcriber", capabilities=["transcribe"])
         form = operator.get(change(world.tenant)).context["adminform"].form
         assert [name for name, _ in form.fields["embedding"].choices] == ["", "embedder"]
-        assert [name for name, _ in form.fields["transcription"].choices] == ["", "hearer"]
-        after, _ = self.save(operator, world.tenant, embedding="embedder", transcription="hearer")
-        assert (after.embedding, after.transcription) == ("embedder", "hearer")
+        assert [name for name, _ in form.fields["transcription"].choices] == ["", "transcriber"]
+        after, _ = self.save(operator, world.tenant, embedding="embedder", transcription="transcriber")
+        assert (after.embedding, after.transcription) == ("embedder", "transcriber")
 
-    def test_one_that_is_gone_is_not_lost_by_saving(self, operator, world):
+    def test_deleted_entry_is_kept_when_saving(self, operator, world):
         world.tenant.embedding = "gone"
         world.tenant.save()
         after, _ = self.save(operator, world.tenant)
         assert after.embedding == "gone"
 
     @pytest.mark.parametrize(
-        ("typed", "stored"),
+        ("text", "size"),
         [
             ("25 MB", 25_000_000),
             ("1.5gb", 1_500_000_000),
@@ -138,23 +138,23 @@ class TestFilesAndAnswers:
             ("0", 0),
         ],
     )
-    def test_sizes_are_typed_as_people_write_them(self, operator, world, typed, stored):
+    def test_sizes_accept_units(self, operator, world, text, size):
         after, _ = self.save(
-            operator, world.tenant, max_file_bytes=typed, max_stored_bytes=typed, max_files="7",
+            operator, world.tenant, max_file_bytes=text, max_stored_bytes=text, max_files="7",
             max_dataset_files="8", max_datasets="9",
         )  # fmt: skip
-        assert (after.max_file_bytes, after.max_stored_bytes, after.max_files) == (stored, stored, 7)
+        assert (after.max_file_bytes, after.max_stored_bytes, after.max_files) == (size, size, 7)
         assert (after.max_dataset_files, after.max_datasets) == (8, 9)
         again, _ = self.save(operator, world.tenant)
-        assert again.max_file_bytes == stored
+        assert again.max_file_bytes == size
 
-    @pytest.mark.parametrize("typed", ["many", "-1", "1e9", "25 MX", "999999999 TB"])
-    def test_what_is_no_size_is_refused_in_words(self, operator, world, typed):
-        after, answer = self.save(operator, world.tenant, max_file_bytes=typed)
+    @pytest.mark.parametrize("value", ["many", "-1", "1e9", "25 MX", "999999999 TB"])
+    def test_invalid_size_is_refused(self, operator, world, value):
+        after, response = self.save(operator, world.tenant, max_file_bytes=value)
         assert after.max_file_bytes is None
-        assert "Write a size such as 25 MB" in text(answer) or "more than can be stored" in text(answer)
+        assert "Enter a size such as 25 MB" in text(response) or "This size is too large" in text(response)
 
-    def test_recording_is_turned_on_and_off(self, operator, world):
+    def test_explanations_can_be_turned_on_and_off(self, operator, world):
         after, _ = self.save(operator, world.tenant, record_answers="on")
         assert after.record_answers
         data = fields(operator.get(change(world.tenant)))
@@ -162,6 +162,6 @@ class TestFilesAndAnswers:
         operator.post(change(world.tenant), data)
         assert not Tenant.objects.get(pk=world.tenant.pk).record_answers
 
-    def test_the_installations_limits_are_named(self, operator, world, settings):
+    def test_help_text_names_the_limit_of_the_installation(self, operator, world, settings):
         settings.FILES_MAX_COUNT = 4711
         assert "Empty: the installation's limit, 4,711." in text(operator.get(change(world.tenant)))

@@ -28,7 +28,7 @@ def save(client: Client, address: str, data: dict[str, Any]) -> HttpResponse:
 
 
 def save_while(client: Client, address: str, change: Callable[[], object], **typed: Any) -> HttpResponse:
-    """Save a form with something else in it, and commit a change of somebody else's as it is about to."""
+    """Save a form with changed values while a concurrent transaction commits another change."""
     data = {**fields(client.get(address)), **typed}
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
@@ -42,7 +42,7 @@ def set_to(row: Model, **values: Any) -> Callable[[], object]:
     return lambda: type(row)._base_manager.filter(pk=row.pk).update(**values)
 
 
-def test_what_a_worker_and_a_client_change_of_a_dataset_stays(operator, world):
+def test_concurrent_changes_to_a_dataset_are_kept(operator, world):
     dataset = factories.dataset(world.tenant, "handbook", keys=[world.key.row])
     meanwhile = {"generation": 7, "next_generation": 8, "metadata": {"topic": "bikes"}}
     address = url("files_dataset_change", dataset.pk)
@@ -51,7 +51,7 @@ def test_what_a_worker_and_a_client_change_of_a_dataset_stays(operator, world):
     assert found == {"name": "manual", **meanwhile}
 
 
-def test_a_dataset_that_a_client_deletes_stays_away(operator, world):
+def test_dataset_deleted_concurrently_stays_deleted(operator, world):
     dataset = factories.dataset(world.tenant, "handbook", keys=[world.key.row])
     address = url("files_dataset_change", dataset.pk)
     answer = save_while(operator, address, lambda: deletion.delete_dataset(dataset), name="manual")
@@ -59,7 +59,7 @@ def test_a_dataset_that_a_client_deletes_stays_away(operator, world):
     assert not Dataset.objects.filter(pk=dataset.pk).exists()
 
 
-def test_files_come_into_a_dataset_while_its_form_is_saved(operator, world, monkeypatch):
+def test_files_can_be_added_to_a_dataset_while_its_form_is_saved(operator, world, monkeypatch):
     dataset = factories.dataset(world.tenant, "handbook")
     address = url("files_dataset_change", dataset.pk)
     data = {**fields(operator.get(address)), "embedding": ""}
@@ -83,7 +83,7 @@ def test_files_come_into_a_dataset_while_its_form_is_saved(operator, world, monk
     assert list(dataset.dataset_files.all()) == placed
 
 
-def test_a_key_that_is_given_a_new_secret_keeps_it(operator, world):
+def test_concurrent_rotation_of_a_key_is_kept(operator, world):
     row = world.key.row
     address = url("tenants_inferencekey_change", row.pk)
     assert save_while(operator, address, row.rotate, name="laptop").status_code == 200
@@ -92,7 +92,7 @@ def test_a_key_that_is_given_a_new_secret_keeps_it(operator, world):
     assert ((row.public_id, bytes(row.digest)), row.name) == (new, "laptop")
 
 
-def test_a_key_that_is_revoked_is_not_changed_any_more(operator, world):
+def test_key_revoked_concurrently_is_not_changed(operator, world):
     row = world.key.row
     address = url("tenants_inferencekey_change", row.pk)
     assert save_while(operator, address, row.revoke, name="laptop").status_code == 403
@@ -101,14 +101,14 @@ def test_a_key_that_is_revoked_is_not_changed_any_more(operator, world):
     assert row.name != "laptop"
 
 
-def test_an_agent_that_is_unpublished_stays_so(operator, world):
+def test_agent_unpublished_concurrently_stays_unpublished(operator, world):
     address = url("inference_agent_change", world.support.pk)
     assert save_while(operator, address, world.support.unpublish, instructions="Be brief.").status_code == 200
     world.support.refresh_from_db()
     assert (world.support.published, world.support.instructions) == (False, "Be brief.")
 
 
-def test_a_providers_new_credential_stays(operator, world):
+def test_concurrent_change_of_a_credential_is_kept(operator, world):
     provider = CatalogEntry.objects.filter(tenant=world.tenant).first().provider
     address = url("inference_provider_change", provider.pk)
     change = set_to(provider, api_key="sk-new")
@@ -117,7 +117,7 @@ def test_a_providers_new_credential_stays(operator, world):
     assert (provider.api_key, provider.total_timeout) == ("sk-new", 77)
 
 
-def test_what_is_changed_of_an_entry_and_of_a_tenant_stays(operator, world):
+def test_concurrent_changes_to_a_catalog_entry_and_a_tenant_are_kept(operator, world):
     entry = CatalogEntry.objects.filter(tenant=world.tenant).first()
     created = timezone.now()
     address = url("inference_catalogentry_change", entry.pk)
@@ -134,7 +134,7 @@ def test_what_is_changed_of_an_entry_and_of_a_tenant_stays(operator, world):
     assert (world.tenant.slug, world.tenant.name) == (slug, "Acme")
 
 
-def test_a_password_that_is_changed_meanwhile_stays(operator):
+def test_concurrent_password_change_is_kept(operator):
     user = User.objects.create_user(factories.unique("staff"), password="one")
     other = User.objects.create_user(factories.unique("staff"), password="two")
     data = {"last_login_0": "", "last_login_1": ""}
