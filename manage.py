@@ -1,8 +1,7 @@
 #!/usr/bin/env python
-"""Administer the gateway: `manage.py run` serves it, `manage.py help` lists the rest.
+"""Django's command-line utility: `manage.py run` starts the gateway, `manage.py help` lists all commands.
 
-Without DATABASE_URL and REDIS_URL every command uses the servers that run under GTAPI_HOME, and starts them
-for as long as it runs when there are none.
+Without DATABASE_URL and REDIS_URL, commands use the embedded servers in GTAPI_HOME, and start them if needed.
 """
 
 import errno
@@ -15,13 +14,15 @@ def main() -> None:
     try:
         from django.core.management import execute_from_command_line
     except ImportError:
-        sys.exit("Django is not installed here. `make run` makes .venv; then use .venv/bin/python manage.py.")
+        sys.exit(
+            "Django is not installed. Run `make run`, which creates .venv, then use .venv/bin/python manage.py."
+        )
 
     from gtapi.stack.environment import apply_defaults, load_env_file
 
     load_env_file(os.environ)
 
-    from gtapi.data_dir import DataDirError, data_dir  # after the file, which may say where it is
+    from gtapi.data_dir import DataDirError, data_dir  # after .env, which may set GTAPI_HOME
     from gtapi.stack.embedded import running_servers
     from gtapi.stack.errors import StackError
 
@@ -29,7 +30,7 @@ def main() -> None:
         launching = sys.argv[1:2] == ["run"]
         apply_defaults(os.environ, data_dir, launching=launching)
         if launching:
-            # Started without the rest of Django, which loads while the servers start.
+            # Django is loaded later, while the servers start.
             from gtapi.management.commands.run import Command
 
             Command().run_from_argv(sys.argv)

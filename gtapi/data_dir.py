@@ -1,7 +1,7 @@
-"""The one folder that a gateway without servers of its own keeps everything in, and the secrets made there.
+"""The data directory: embedded servers' data, generated secrets, logs and the usage spool.
 
-`GTAPI_HOME` names it; by default it is `var/` in the checkout. Nothing here imports Django, so that the
-settings, the launcher and `manage.py` can all ask it before anything else is loaded.
+The environment variable `GTAPI_HOME` sets it; the default is `var/` in the checkout. This module does not import
+Django, so that the settings, the launcher and `manage.py` can use it first.
 """
 
 import base64
@@ -18,12 +18,12 @@ from typing import TypedDict
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DATABASE = "gtapi"
-REMOVE = "Remove it, or choose another GTAPI_HOME."
-POSTGRES_PORT = 5432  # of the socket's name only: nothing listens on it
+REMOVE = "Remove it, or set GTAPI_HOME to another folder."
+POSTGRES_PORT = 5432  # part of the socket's file name; there is no TCP listener
 
 
 class DataDirError(Exception):
-    """The folder cannot be used; the text is one sentence for the person at the keyboard."""
+    """The folder cannot be used. The message is shown to the user as it is."""
 
 
 class DatabaseFields(TypedDict):
@@ -39,21 +39,22 @@ class DataDir:
 
     @classmethod
     def from_env(cls) -> "DataDir":
-        chosen = os.environ.get("GTAPI_HOME", "")
-        # realpath, so that the name of the runtime folder does not depend on how the folder was reached.
-        return cls(Path(os.path.realpath(Path(chosen).expanduser() if chosen else CHECKOUT / "var")))
+        configured = os.environ.get("GTAPI_HOME", "")
+        # Resolve symlinks: the name of the runtime folder is derived from the path.
+        return cls(Path(os.path.realpath(Path(configured).expanduser() if configured else CHECKOUT / "var")))
 
     @cached_property
     def path(self) -> Path:
-        """The folder itself, made with mode 0700 when it is missing. Raises DataDirError when it is not ours."""
-        return private_folder(self.root, "Set GTAPI_HOME to a folder of your own.")
+        """The folder, created with mode 0700 if missing. Raises DataDirError if another user owns it."""
+        return private_folder(self.root, "Set GTAPI_HOME to a folder that you own.")
 
     @property
     def runtime(self) -> Path:
-        """A short private folder for sockets, whose addresses have at most 107 bytes; see `make_runtime`.
+        """The private folder for sockets; see `make_runtime`.
 
-        It lies outside the data_dir, whose own path may be longer than that, and carries a hash of the home's
-        path, so that two gateways stand beside each other. Raises DataDirError when somebody else made it first.
+        A socket path has at most 107 bytes and the data directory's path may be longer, so this folder is in /tmp.
+        Its name contains a hash of that path, so that two gateways do not collide. Raises DataDirError if another
+        user created it.
         """
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
         folder = Path("/tmp") / f"gtapi-{os.geteuid()}-{digest}"  # noqa: S108 - ownership is checked below
@@ -62,12 +63,12 @@ class DataDir:
         return folder
 
     def make_runtime(self) -> Path:
-        """Make that folder, for the time that servers have their sockets there."""
+        """Create the runtime folder. The servers' owner removes it when they stop."""
         return private_folder(self.runtime, REMOVE)
 
     @property
     def database(self) -> DatabaseFields:
-        """The fields of Django's DATABASES for the embedded PostgreSQL; HOST is the folder of its socket."""
+        """Django's database settings for the embedded PostgreSQL; HOST is the folder of its socket."""
         return {"NAME": DATABASE, "USER": DATABASE, "HOST": str(self.runtime), "PORT": str(POSTGRES_PORT)}
 
     @property
@@ -80,7 +81,7 @@ class DataDir:
 
     @cached_property
     def spool(self) -> Path:
-        """Where usage records wait for Redis to come back."""
+        """Usage records that are written while Redis is unavailable."""
         return self._subfolder("spool")
 
     @property
@@ -88,17 +89,17 @@ class DataDir:
         return self.path / "demo.json"
 
     def secrets(self) -> dict[str, str]:
-        """SECRET_KEY, KEY_PEPPERS and ENCRYPTION_KEYS of this data_dir, made on first use and never again.
+        """Return SECRET_KEY, KEY_PEPPERS and ENCRYPTION_KEYS, which are generated on first use.
 
-        The last two are comma separated lists, newest first, so that they can rotate by an edit of the file.
-        Raises DataDirError when the file that holds them cannot be read as what was written.
+        The last two are comma-separated lists, newest first; edit the file to rotate them. Raises DataDirError if
+        the file is damaged.
         """
         file = self.path / "secrets.json"
         try:
             return _read_secrets(file)
         except FileNotFoundError:
             write_new_private_file(file, json.dumps(_new_secrets(), indent=1))
-        # Read back rather than remembered: of two processes that start at once, one has lost the race.
+        # Read the file again: another process may have created it at the same time.
         return _read_secrets(file)
 
     def _subfolder(self, name: str) -> Path:
@@ -108,59 +109,59 @@ class DataDir:
 
 
 def private_folder(folder: Path, remedy: str) -> Path:
-    """Make `folder` with mode 0700, or check that the one there is a real folder of this very user.
+    """Create `folder` with mode 0700, or check that it is a real folder owned by the current user.
 
-    Raises DataDirError otherwise: whoever owns the folder could put a socket of their own into it.
+    Raises DataDirError otherwise: the owner of the folder could replace the sockets in it.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except FileExistsError:
         raise DataDirError(f"{folder} is not a folder. {remedy}") from None
     except OSError as error:
-        raise DataDirError(f"{folder} cannot be made: {error.strerror}. {remedy}") from None
+        raise DataDirError(f"{folder} cannot be created: {error.strerror}. {remedy}") from None
     check_private(folder, remedy)
     return folder
 
 
 def check_private(folder: Path, remedy: str) -> None:
-    """Close `folder` to others; raises DataDirError unless it is a real folder of this very user."""
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode):
+    """Restrict `folder` to its owner. Raises DataDirError unless it is a real folder of the current user."""
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode):
         raise DataDirError(f"{folder} is not a folder. {remedy}")
-    if found.st_uid != os.geteuid():
-        raise DataDirError(f"{folder} belongs to another user (uid {found.st_uid}). {remedy}")
-    if stat.S_IMODE(found.st_mode) & 0o077:
+    if status.st_uid != os.geteuid():
+        raise DataDirError(f"{folder} belongs to another user (uid {status.st_uid}). {remedy}")
+    if stat.S_IMODE(status.st_mode) & 0o077:
         folder.chmod(0o700)
 
 
 def write_private_file(file: Path, text: str) -> None:
-    """Replace `file` in one step with `text`, readable by this user alone."""
-    draft = _draft(file, text)
-    draft.replace(file)
+    """Atomically replace `file` with `text`, readable only by the current user."""
+    temporary = _write_temporary(file, text)
+    temporary.replace(file)
 
 
 def write_new_private_file(file: Path, text: str) -> None:
-    """Put `text` into `file` in one step, unless the file is there already: then nothing changes."""
-    draft = _draft(file, text)
+    """Atomically create `file` with `text`; does nothing if the file exists."""
+    temporary = _write_temporary(file, text)
     try:
-        file.hardlink_to(draft)  # fails when the file exists, which a rename would not
+        file.hardlink_to(temporary)  # unlike a rename, this fails if the file exists
     except FileExistsError:
         return
     except OSError:
         if not file.exists():  # a file system without hard links
-            shutil.copy(draft, file)
+            shutil.copy(temporary, file)
     finally:
-        draft.unlink()
+        temporary.unlink()
 
 
-def _draft(file: Path, text: str) -> Path:
-    draft = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def _write_temporary(file: Path, text: str) -> Path:
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as out:
         out.write(text + "\n")
         out.flush()
         os.fsync(out.fileno())
-    return draft
+    return temporary
 
 
 def _new_secrets() -> dict[str, str]:
@@ -173,11 +174,11 @@ def _new_secrets() -> dict[str, str]:
 
 def _read_secrets(file: Path) -> dict[str, str]:
     try:
-        found = json.loads(file.read_text())
-        return {name: str(found[name]) for name in ("SECRET_KEY", "KEY_PEPPERS", "ENCRYPTION_KEYS")}
+        data = json.loads(file.read_text())
+        return {name: str(data[name]) for name in ("SECRET_KEY", "KEY_PEPPERS", "ENCRYPTION_KEYS")}
     except (ValueError, KeyError, TypeError):
         raise DataDirError(
-            f"{file} is damaged: restore it, since keys and credentials depend on it."
+            f"{file} is damaged. Restore it from a backup: API keys and credentials depend on it."
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""A runbook with a tenant's values in it, and as a page of text."""
+"""Render a runbook with the values of a tenant, as data for templates or as Markdown."""
 
 import re
 from collections.abc import Mapping
@@ -8,14 +8,13 @@ from django.template.loader import render_to_string
 
 from gtapi.runbooks.runbook import Caveat, ClientSetting, CodeSnippet, Runbook
 
-#: What a value may consist of, so that no quotation mark in it ends a text of a snippet. The angle brackets are
-#: for placeholders.
+#: Allowed characters of values. Quotation marks would break snippets; angle brackets are for placeholders.
 _SAFE = re.compile(r"[A-Za-z0-9._:/@+<>\[\]-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class ServedRoute:
-    """A route that the gateway has: the scope of a key for it, and the names that a tenant publishes for it."""
+    """A route of the gateway: the scope that it requires, and the models that the tenant publishes for it."""
 
     scope: str
     names: tuple[str, ...] = ()
@@ -34,7 +33,7 @@ class RunbookValues:
 
 @dataclass(frozen=True, slots=True)
 class RouteRow:
-    """A route in the table; ``served`` is None where the gateway does not have it yet."""
+    """A row in the table of routes; ``served`` is None if the gateway does not have the route."""
 
     call: str
     verdict: str
@@ -53,26 +52,28 @@ class RenderedRunbook:
 
 
 def render(runbook: Runbook, values: RunbookValues) -> RenderedRunbook:
-    """Return a runbook for a tenant.
+    """Render a runbook for a tenant.
 
     Raises:
-        ValueError: a value holds characters that would end a text of a snippet.
+        ValueError: a value contains characters that are not allowed in snippets.
     """
     for value in (values.base_url, values.model):
         if not _SAFE.fullmatch(value):
-            raise ValueError(f"{value!r} cannot stand in a runbook")
+            raise ValueError(f"{value!r} contains characters that are not allowed in a runbook")
 
-    def put(text: str) -> str:
+    def substitute(text: str) -> str:
         return text.replace("{{ base_url }}", values.base_url).replace("{{ model }}", values.model)
 
-    settings: tuple[ClientSetting, ...] = tuple(replace(s, value=put(s.value)) for s in runbook.settings)
-    snippets: tuple[CodeSnippet, ...] = tuple(replace(s, code=put(s.code)) for s in runbook.snippets)
+    settings: tuple[ClientSetting, ...] = tuple(
+        replace(s, value=substitute(s.value)) for s in runbook.settings
+    )
+    snippets: tuple[CodeSnippet, ...] = tuple(replace(s, code=substitute(s.code)) for s in runbook.snippets)
     rendered = replace(
         runbook,
-        summary=put(runbook.summary),
+        summary=substitute(runbook.summary),
         settings=settings,
         snippets=snippets,
-        steps=tuple(map(put, runbook.steps)),
+        steps=tuple(map(substitute, runbook.steps)),
     )
     lines = tuple(
         RouteRow(call.call, call.verdict, call.how, values.served.get(call.call)) for call in rendered.routes
@@ -84,6 +85,6 @@ def render(runbook: Runbook, values: RunbookValues) -> RenderedRunbook:
 
 
 def markdown(rendered: RenderedRunbook) -> str:
-    """Return a runbook as Markdown."""
+    """Return a rendered runbook as Markdown."""
     text = render_to_string("runbooks/runbook.md", {"rendered": rendered, "runbook": rendered.runbook})
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

@@ -1,4 +1,4 @@
-"""What a runbook holds, read from its file."""
+"""Runbooks as dataclasses, loaded from YAML files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from typing import Any
 from gtapi.yaml_files import read_yaml
 
 FOLDER = Path(__file__).parent
-#: What is said of a route: it works as the client's own documentation has it, or it is an addition of ours.
+#: Compatibility of a route: works as the client documents it, or is an extension of the gateway.
 VERDICTS = {"native": "native", "gt_extension": "GT extension"}
 
 
 @dataclass(frozen=True, slots=True)
 class RunbookPreset:
-    """The preset for a client's keys."""
+    """The recommended preset for a client's keys."""
 
     slug: str
     label: str
@@ -23,7 +23,7 @@ class RunbookPreset:
 
 @dataclass(frozen=True, slots=True)
 class ClientSetting:
-    """One of the client's settings: its value, and what it is called in the environment and in each SDK."""
+    """A setting of the client: its value, and its name as an environment variable and in each SDK."""
 
     name: str
     python: str
@@ -44,7 +44,7 @@ class RunbookRoute:
 
 @dataclass(frozen=True, slots=True)
 class CodeSnippet:
-    """A program or some commands, to be pasted as they are."""
+    """A program or shell commands, ready to paste."""
 
     title: str
     language: str
@@ -54,7 +54,7 @@ class CodeSnippet:
 
 @dataclass(frozen=True, slots=True)
 class Caveat:
-    """Something to know, which holds once the routes that it needs are served."""
+    """A caveat, which applies if the gateway serves the routes in ``needs``."""
 
     text: str
     needs: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class Caveat:
 
 @dataclass(frozen=True, slots=True)
 class ChecklistItem:
-    """A line of the checklist, and the name of the check that can be run for it."""
+    """An item of the checklist, and the name of its automated check."""
 
     check: str
     text: str
@@ -70,7 +70,7 @@ class ChecklistItem:
 
 @dataclass(frozen=True, slots=True)
 class Runbook:
-    """The whole of it. ``{{ base_url }}`` and ``{{ model }}`` in a text stand for a tenant's values."""
+    """A runbook. ``{{ base_url }}`` and ``{{ model }}`` in its texts are replaced by a tenant's values."""
 
     slug: str
     title: str
@@ -92,26 +92,26 @@ class Runbook:
 
 @cache
 def runbooks() -> Mapping[str, Runbook]:
-    """Return every runbook by its slug, the name of its file."""
+    """Return all runbooks by slug, which is the name of the file."""
     return {path.stem: _read(path.stem, read_yaml(path)) for path in sorted(FOLDER.glob("*.yaml"))}
 
 
-def _read(slug: str, said: dict[str, Any]) -> Runbook:
-    """Return a runbook; what its file does not know how to say raises TypeError, a wrong verdict ValueError."""
+def _read(slug: str, data: dict[str, Any]) -> Runbook:
+    """Build a runbook. Raises TypeError for unknown or missing fields, ValueError for an unknown verdict."""
     parts = {
         "settings": ClientSetting,
         "routes": RunbookRoute,
         "snippets": CodeSnippet,
         "checklist": ChecklistItem,
     }
-    built: dict[str, Any] = {
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in said.items()},
-        **{name: tuple(kind(**one) for one in said[name]) for name, kind in parts.items()},
-        "preset": RunbookPreset(**said["preset"]),
-        "caveats": tuple(Caveat(one["text"], tuple(one.get("needs", ()))) for one in said["caveats"]),
+    fields: dict[str, Any] = {
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()},
+        **{name: tuple(kind(**item) for item in data[name]) for name, kind in parts.items()},
+        "preset": RunbookPreset(**data["preset"]),
+        "caveats": tuple(Caveat(item["text"], tuple(item.get("needs", ()))) for item in data["caveats"]),
     }
-    runbook = Runbook(slug=slug, **built)
+    runbook = Runbook(slug=slug, **fields)
     for verdict in (runbook.verdict, *(call.verdict for call in runbook.routes)):
         if verdict not in VERDICTS:
-            raise ValueError(f"{slug}: there is no verdict {verdict}")
+            raise ValueError(f"{slug}: unknown verdict {verdict}")
     return runbook

@@ -1,9 +1,9 @@
-"""The gateway's own PostgreSQL and Redis, and the launcher that runs a whole gateway on one machine.
+"""The embedded PostgreSQL and Redis, and the launcher that runs a complete gateway on one machine.
 
-Tests use one server each, private to the run:
+Tests start private servers:
 
     with Postgres(tmp / "pg", sockets, durable=False) as postgres, Redis(tmp / "redis", sockets) as redis:
         postgres.database_url, redis.url
 
-`sockets` has to be a short path, since a socket's address has at most 107 bytes.
+`sockets` must be a short path, since the path of a socket has at most 107 bytes.
 """

@@ -1,11 +1,11 @@
-"""What the launcher tells the person at the keyboard."""
+"""The launcher's console output."""
 
 from contextlib import suppress
 from time import monotonic
 
 
 class Console:
-    """Lines on standard output, each with the seconds since the start."""
+    """Writes lines to standard output, with the seconds since the start."""
 
     def __init__(self) -> None:
         self._start = monotonic()
@@ -14,6 +14,6 @@ class Console:
         self.write(f"[{monotonic() - self._start:6.1f} s] {text}")
 
     def write(self, text: str) -> None:
-        # A terminal that has been closed is no reason not to stop the parts in order.
+        # If the terminal has been closed, the services must still be stopped in order.
         with suppress(OSError):
             print(text, flush=True)  # noqa: T201 - this is the program's output

@@ -1,4 +1,4 @@
-"""The demo tenant: made by the command `demo`, kept in `demo.json`, shown on the console."""
+"""The demo tenant of `manage.py run`: creates it, writes `demo.json` and prints its URL and key."""
 
 import json
 import shlex
@@ -13,17 +13,16 @@ from gtapi.stack import startup
 from gtapi.stack.console import Console
 
 MODEL = "demo-assistant"
-NO_KEY = "none that works: `manage.py create_key --tenant demo --name again --preset everything` makes one"
-NO_LOG_IN = "with the log-in that you have made"
+NO_KEY = "no valid key; create one with `manage.py create_key --tenant demo --name again --preset everything`"
+NO_LOG_IN = "log in with your own account"
 QUESTION = "What is the capital of France?"
 
 
 class DemoTenant:
-    """The facts that a newcomer and their scripts need.
+    """The demo tenant's URLs, models and credentials.
 
-    The command `demo` is called on every start: it makes the tenant where there is none, and leaves alone what
-    somebody has edited. It prints one JSON object, without the key and the password that it did not make just
-    then; those are known from the first time.
+    The command `demo` runs on every start. It creates the tenant if missing, and does not overwrite later edits. It
+    prints the key and the password only when it has just created them; later, they are read from `demo.json`.
     """
 
     def __init__(self, data_dir: DataDir, url: str, console: Console) -> None:
@@ -33,19 +32,19 @@ class DemoTenant:
         self.facts: dict[str, Any] = {}
 
     def apply(self, provider: Sequence[str]) -> None:
-        """Have the tenant in the database, with `provider` as arguments of the command, and write the file."""
+        """Run the command with the arguments `provider`, and write the file."""
         from django.core.management import call_command
 
-        printed, said = StringIO(), StringIO()
-        call_command("demo", "--url", self.url, *provider, stdout=printed, stderr=said)
+        output, messages = StringIO(), StringIO()
+        call_command("demo", "--url", self.url, *provider, stdout=output, stderr=messages)
         startup.disconnect()
-        for line in said.getvalue().splitlines():
+        for line in messages.getvalue().splitlines():
             self.console.log(line)
-        self.facts = {**self._saved(), **json.loads(printed.getvalue())}
+        self.facts = {**self._saved(), **json.loads(output.getvalue())}
         write_private_file(self.file, json.dumps(self.facts, indent=1))
 
     def announce(self) -> None:
-        """Show the facts, once the gateway answers."""
+        """Print the facts."""
         facts = self.facts
         accepted = self._is_accepted(facts.get("api_key"))
         log_in = " / ".join(facts[name] for name in ("admin_username", "admin_password") if name in facts)
@@ -57,20 +56,20 @@ class DemoTenant:
             f"  Admin      {facts['admin_url']}  ({log_in or NO_LOG_IN})",
             "",
             *([curl(facts), ""] if accepted else []),
-            f"The same is in {self.file}. Ctrl-C stops everything.",
+            f"Also written to {self.file}. Press Ctrl-C to stop.",
             "",
         ]
         self.console.write("\n".join(lines))
 
     def _is_accepted(self, key: object) -> bool:
-        """Whether the gateway takes the key that the file holds: it may be revoked, or of another database."""
+        """Whether the gateway accepts the key in the file: it may be revoked, or from another database."""
         if not isinstance(key, str):
             return False
         opener = build_opener(ProxyHandler({}))
         opener.addheaders = [("Authorization", f"Bearer {key}")]
         try:
-            with opener.open(f"{self.facts['base_url']}/v1/models", timeout=10) as answer:
-                return bool(answer.status == 200)
+            with opener.open(f"{self.facts['base_url']}/v1/models", timeout=10) as response:
+                return bool(response.status == 200)
         except HTTPError:
             return False
 
@@ -82,11 +81,11 @@ class DemoTenant:
 
 
 def curl(facts: Mapping[str, Any]) -> str:
-    """A command line that works as pasted."""
+    """A curl command to try the gateway."""
     start = ["curl", "-H", f"Authorization: Bearer {facts.get('api_key', '')}"]
     if MODEL not in facts.get("models", []):
-        # What else there is may not chat.
+        # The other models may not support chat.
         return shlex.join([*start, f"{facts['base_url']}/v1/models"])
     body = {"model": MODEL, "messages": [{"role": "user", "content": QUESTION}]}
-    sent = ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
-    return shlex.join([*start, f"{facts['base_url']}/v1/chat/completions", *sent])
+    options = ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
+    return shlex.join([*start, f"{facts['base_url']}/v1/chat/completions", *options])

@@ -1,8 +1,8 @@
-"""The two servers of a data_dir, and how commands share them.
+"""The embedded servers of a data directory, and how commands share them.
 
-They have one owner at a time, which holds the lock `stack.lock`: the launcher (`manage.py run`), or a keeper
-that the first command starts and that leaves when no command uses the servers any more. What the owner is up
-to stands in the lock's file; a note whose lock is free means nothing.
+The servers have one owner at a time, which holds the lock `stack.lock`: the launcher (`manage.py run`), or a
+background process (`gtapi.stack.shared_servers`) that the first command starts and that exits after the last one.
+The owner writes its state into the lock file, which is only meaningful while the lock is held.
 """
 
 import os
@@ -24,7 +24,7 @@ SECONDS_TO_START = 120.0
 SECONDS_TO_STOP = 40.0
 FOREVER = float("inf")
 
-#: Commands that do without a database, and the launcher, which sees to its servers by itself.
+#: Commands that do not need a database, and `run`, which starts its own servers.
 WITHOUT_SERVERS = frozenset(
     {
         "-h",
@@ -45,7 +45,7 @@ WITHOUT_SERVERS = frozenset(
 
 
 class ServerOwner(NamedTuple):
-    """Who runs the servers: `launcher` or `keeper`, its process id, and `starting`, `ready` or `stopping`."""
+    """The owner of the servers: `launcher` or `background`, and its state: `starting`, `ready` or `stopping`."""
 
     kind: str
     pid: int
@@ -53,7 +53,7 @@ class ServerOwner(NamedTuple):
 
 
 class EmbeddedServers:
-    """The locks of one home = around its servers."""
+    """The embedded servers of a data directory, and the locks that coordinate their use."""
 
     def __init__(self, data_dir: DataDir) -> None:
         self.data_dir = data_dir
@@ -61,8 +61,8 @@ class EmbeddedServers:
         self.users = FileLock(data_dir.path / "users.lock")
 
     def servers(self, pause: Pause = sleep) -> list[Server]:
-        """The servers that the environment does not name, in the order in which to start them."""
-        # Imported here, because a command that finds the servers running needs none of it.
+        """The servers to run, in start order; external ones are not included."""
+        # Imported here, because most commands find the servers running.
         from gtapi.stack.postgres import Postgres
         from gtapi.stack.redis import Redis
 
@@ -77,8 +77,8 @@ class EmbeddedServers:
         return servers
 
     def leave(self) -> None:
-        """Give the ownership up, once the servers have been stopped."""
-        with suppress(OSError):  # not empty where a server was killed: the next one tidies up
+        """Release the ownership after the servers have stopped."""
+        with suppress(OSError):  # not empty if a server was killed; the next start cleans up
             self.data_dir.runtime.rmdir()
         self.ownership.release()
 
@@ -86,14 +86,14 @@ class EmbeddedServers:
         self.ownership.write_note(f"{kind} {os.getpid()} {state}")
 
     def owner(self) -> ServerOwner | None:
-        """Who owns the servers at this moment; None when nobody does."""
+        """The current owner of the servers, or None."""
         lock = FileLock(self.ownership.file)
         try:
             if lock.acquire(shared=True):
                 return None
             kind, pid, state = lock.read_note().split()
             return ServerOwner(kind, int(pid), state)
-        except ValueError:  # it has the lock and has not written its note yet
+        except ValueError:  # it has the lock, but has not written its state yet
             return ServerOwner("background", 0, "starting")
         finally:
             lock.release()
@@ -101,20 +101,22 @@ class EmbeddedServers:
 
 @contextmanager
 def running_servers(arguments: Sequence[str], data_dir: DataDir) -> Iterator[None]:
-    """Have the servers of `home` running while a command with these arguments, as in sys.argv, does its work.
+    """Keep the embedded servers running during a command with these arguments (sys.argv).
 
-    Where the environment names servers of its own, nothing is started. Raises StackError.
+    Does nothing if only external servers are configured. Raises StackError.
     """
-    ours = uses_embedded_redis(os.environ, data_dir) or uses_embedded_postgres(os.environ)
-    if not ours or not _needs_servers(arguments):
+    embedded = uses_embedded_redis(os.environ, data_dir) or uses_embedded_postgres(os.environ)
+    if not embedded or not _needs_servers(arguments):
         yield
         return
     stack = EmbeddedServers(data_dir)
-    # Held back only while a keeper stop_signals the servers that its last user has left.
+    # Waits only while a background process is stopping the servers.
     if not stack.users.wait(SECONDS_TO_STOP, sleep, shared=True):
-        raise StackError(f"Some process has kept {stack.users.file} to itself for {SECONDS_TO_STOP:.0f} s.")
+        raise StackError(
+            f"Another process has locked {stack.users.file} for more than {SECONDS_TO_STOP:.0f} s."
+        )
     try:
-        _have_running(stack)
+        _ensure_running(stack)
         yield
     finally:
         _leave(stack)
@@ -127,26 +129,26 @@ def _needs_servers(arguments: Sequence[str]) -> bool:
     return command != "check" or any(option.startswith("--database") for option in options)
 
 
-def _have_running(stack: EmbeddedServers) -> None:
-    """Return once somebody's servers are ready, starting a keeper where nobody owns them."""
-    keeper: subprocess.Popen[str] | None = None
+def _ensure_running(stack: EmbeddedServers) -> None:
+    """Wait until the servers are ready; start a background process if they have no owner."""
+    background: subprocess.Popen[str] | None = None
     deadline = monotonic() + SECONDS_TO_START
     while monotonic() < deadline:
         owner = stack.owner()
         if owner is not None and owner.state == "ready":
             return
-        if keeper is not None and keeper.poll():
-            said = keeper.stderr.read().strip() if keeper.stderr else ""
-            raise StackError(said or f"The servers under {stack.data_dir.path} did not start.")
-        if owner is None and (keeper is None or keeper.poll() is not None):
-            keeper = _start_keeper(stack.data_dir)
+        if background is not None and background.poll():
+            message = background.stderr.read().strip() if background.stderr else ""
+            raise StackError(message or f"The servers under {stack.data_dir.path} did not start.")
+        if owner is None and (background is None or background.poll() is not None):
+            background = _start_background(stack.data_dir)
         sleep(0.02)
     raise StackError(
         f"The servers under {stack.data_dir.path} were not ready within {SECONDS_TO_START:.0f} s."
     )
 
 
-def _start_keeper(data_dir: DataDir) -> subprocess.Popen[str]:
+def _start_background(data_dir: DataDir) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "gtapi.stack.shared_servers"],
         cwd=CHECKOUT,
@@ -160,17 +162,17 @@ def _start_keeper(data_dir: DataDir) -> subprocess.Popen[str]:
 
 
 def _leave(stack: EmbeddedServers) -> None:
-    """Stop using the servers; the last of a keeper's users returns when they are down."""
+    """Stop using the servers. The last user of a background process waits until they have stopped."""
     users = stack.users
-    alone = users.acquire()
-    if not alone and users.acquire(shared=True):
+    last_user = users.acquire()
+    if not last_user and users.acquire(shared=True):
         users.release()
         return
-    # Nobody else uses them, or their keeper has just found that out by itself.
+    # There are no other users, or the background process is already stopping.
     owner = stack.owner()
     deadline = monotonic() + SECONDS_TO_STOP
     if owner is not None and owner.kind == "background":
-        if alone and owner.pid:
+        if last_user and owner.pid:
             os.kill(owner.pid, signal.SIGTERM)
         while stack.owner() is not None and monotonic() < deadline:
             sleep(0.02)

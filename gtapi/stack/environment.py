@@ -1,4 +1,4 @@
-"""What the environment leaves open, filled in before the settings read it."""
+"""Load `.env` and fill in defaults of environment variables before Django reads its settings."""
 
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -12,9 +12,9 @@ LOCAL_HOSTS = "localhost,127.0.0.1,[::1]"
 
 
 def load_env_file(environment: MutableMapping[str, str], file: Path = FILE) -> None:
-    """Add the lines `NAME=value` of a file, where there is one, to what the environment does not name.
+    """Add the `NAME=value` lines of a file to the environment, if it exists. Variables that are set win.
 
-    Quotes around a value are taken off; lines that open with `#`, and lines without `=`, mean nothing.
+    Quotes around a value are removed. Lines that start with `#` and lines without `=` are ignored.
     """
     if not file.exists():
         return
@@ -28,14 +28,14 @@ def load_env_file(environment: MutableMapping[str, str], file: Path = FILE) -> N
 
 
 def apply_defaults(environment: MutableMapping[str, str], data_dir: "DataDir", *, launching: bool) -> None:
-    """Make `environment` whole for a command of `manage.py`; `launching` where that is `run`.
+    """Set defaults for a command of `manage.py`; `launching` if the command is `run`.
 
-    A database of one's own goes with secrets of one's own. Where they are missing, `manage.py run` makes them
-    under the data_dir, and later commands find them there. Processes that are started without `manage.py`, as in
-    production, get none of this.
+    With an external database the secrets must be set, too. If they are not, `manage.py run` generates them in the
+    data directory and later commands use them. Processes that are started without `manage.py`, as in production,
+    get no such defaults.
     """
     for name in ("DATABASE_URL", "REDIS_URL"):
-        if not environment.get(name):  # `make run REDIS_URL=` means the same as not to name it
+        if not environment.get(name):  # `make run REDIS_URL=` means the same as leaving it unset
             environment.pop(name, None)
     if "DATABASE_URL" not in environment:
         return
@@ -49,10 +49,10 @@ def apply_defaults(environment: MutableMapping[str, str], data_dir: "DataDir", *
 
 
 def uses_embedded_redis(environment: MutableMapping[str, str], data_dir: "DataDir") -> bool:
-    """Whether Redis is ours to run: nobody else's is named."""
+    """Whether to run an embedded Redis: no external one is configured."""
     return environment.get("REDIS_URL", data_dir.redis_url) == data_dir.redis_url
 
 
 def uses_embedded_postgres(environment: MutableMapping[str, str]) -> bool:
-    """Whether PostgreSQL is ours to run: nobody else's is named."""
+    """Whether to run an embedded PostgreSQL: no external one is configured."""
     return "DATABASE_URL" not in environment

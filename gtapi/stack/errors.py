@@ -1,9 +1,9 @@
-"""What can go wrong before anything is served, each said in one sentence."""
+"""Errors of the launcher and the embedded servers."""
 
 
 class StackError(Exception):
-    """A part cannot start; the text is for the person at the keyboard, and the exit status is 1."""
+    """A service cannot start. The message is shown to the user, and the exit status is 1."""
 
 
 class Interrupted(Exception):
-    """Ctrl-C or SIGTERM came in while the launcher was waiting for something."""
+    """Ctrl-C or SIGTERM was received while the launcher was waiting."""

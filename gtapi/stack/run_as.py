@@ -1,4 +1,4 @@
-"""PostgreSQL refuses to run as root, or as a user without a name: the user that it is started as then."""
+"""The run-as user of the embedded PostgreSQL, which refuses to run as root or as a user without a name."""
 
 import os
 import pwd
@@ -11,13 +11,13 @@ from gtapi.stack.errors import StackError
 
 @dataclass(frozen=True)
 class RunAsUser:
-    """What to put before a command, and the user who then owns PostgreSQL's data on the disk."""
+    """A command prefix that changes the user, and the id of the user who then owns PostgreSQL's files."""
 
     prefix: list[str]
     owner: int
 
     def own(self, folder: Path) -> None:
-        """Give `folder` and all in it to this user, where another guise left it to somebody else."""
+        """Change the owner of `folder` and its contents to this user, if another user owns it."""
         if folder.stat().st_uid == self.owner:
             return
         for parent, folders, files in os.walk(folder):
@@ -26,37 +26,37 @@ class RunAsUser:
 
 
 def find_run_as_user(programs: Path, folder: Path) -> RunAsUser:
-    """How to run what is in `programs` so that it can work in `folder`. Raises StackError if nothing does."""
+    """Find a user who can run the binaries in `programs` and write to `folder`. Raises StackError."""
     user = os.geteuid()
     if user != 0 and _has_name(user):
         return RunAsUser([], user)
-    nobody = _somebody_else()
+    nobody = _unprivileged_user()
     candidates = [
-        # Another name for ourselves: files stay ours, no right is gained. Containers often refuse it.
+        # A user namespace: another name for the same user. Containers often forbid it.
         RunAsUser(["unshare", "-U", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}"], user)
     ]
     if user == 0:
-        candidates.append(_as_somebody_else(nobody))
-    for guise in candidates:
-        if _works(guise, programs, folder):
-            return guise
+        candidates.append(_setpriv(nobody))
+    for candidate in candidates:
+        if _works(candidate, programs, folder):
+            return candidate
     raise StackError(
-        "PostgreSQL does not run as root, and neither unshare nor setpriv can change the user here: "
-        "start this as a plain user, or set DATABASE_URL."
+        "PostgreSQL does not run as root, and neither unshare nor setpriv can change the user on this machine. "
+        "Start the gateway as another user, or set DATABASE_URL."
     )
 
 
-def _as_somebody_else(nobody: pwd.struct_passwd) -> RunAsUser:
-    # One right is kept, to pass through folders that are closed to others, as /root is. The kernel forgets
-    # the parent's death signal when the user changes, so setpriv sets it again.
+def _setpriv(nobody: pwd.struct_passwd) -> RunAsUser:
+    # Keep one capability, to access files below private folders such as /root. A change of user resets the
+    # parent death signal, so setpriv sets it again.
     rights = ["--inh-caps", "+dac_override", "--ambient-caps", "+dac_override"]
     user = ["--reuid", str(nobody.pw_uid), "--regid", str(nobody.pw_gid), "--clear-groups"]
     return RunAsUser(["setpriv", *user, *rights, "--pdeathsig", "QUIT", "--"], nobody.pw_uid)
 
 
-def _works(guise: RunAsUser, programs: Path, folder: Path) -> bool:
+def _works(candidate: RunAsUser, programs: Path, folder: Path) -> bool:
     check = [
-        *guise.prefix,
+        *candidate.prefix,
         "sh",
         "-c",
         'test -x "$0" && test -w "$1"',
@@ -77,9 +77,9 @@ def _has_name(user: int) -> bool:
     return True
 
 
-def _somebody_else() -> pwd.struct_passwd:
-    # initdb looks the user's name up, so a number alone is not enough.
-    others = [entry for entry in pwd.getpwall() if entry.pw_uid != 0]
-    if not others:
-        raise StackError("PostgreSQL does not run as root, and this machine knows no other user.")
-    return next((entry for entry in others if entry.pw_name == "nobody"), others[0])
+def _unprivileged_user() -> pwd.struct_passwd:
+    # initdb looks up the user's name, so an id alone is not enough.
+    users = [entry for entry in pwd.getpwall() if entry.pw_uid != 0]
+    if not users:
+        raise StackError("PostgreSQL does not run as root, and this machine has no other user.")
+    return next((entry for entry in users if entry.pw_name == "nobody"), users[0])

@@ -1,4 +1,4 @@
-"""The gateway's own processes, as the launcher starts them beside the servers."""
+"""The gateway's services as child processes of the launcher: web, workers, beat and local models."""
 
 import errno
 import hashlib
@@ -18,16 +18,16 @@ from gtapi.stack.errors import StackError
 from gtapi.stack.locks import FileLock
 from gtapi.stack.process import ManagedProcess, Pause
 
-# Below the ports that Linux hands out to outgoing connections.
+# Below the range that Linux uses for outgoing connections.
 MODEL_PORTS = range(20000, 32000)
 SECONDS_TO_DRAIN = 30
 BACKLOG = 4096
 
 
 class Service(ManagedProcess):
-    """A Python process of this checkout, told what it needs through its environment."""
+    """A Python process of this checkout, configured by environment variables."""
 
-    #: What follows the interpreter's name.
+    #: Arguments of the Python interpreter.
     arguments: tuple[str, ...]
 
     def __init__(self, name: str, data_dir: DataDir, alive: FileLock, pause: Pause) -> None:
@@ -36,38 +36,37 @@ class Service(ManagedProcess):
         self.alive = alive
 
     def command(self) -> list[str]:
-        # Modules, not the scripts beside the interpreter: those name it in a first line that a long path or a
-        # space breaks.
+        # Run modules rather than scripts: a shebang line cannot contain spaces or a long path.
         return [sys.executable, "-m", *self.arguments]
 
     def environment(self) -> dict[str, str]:
-        ours = {
+        variables = {
             "GTAPI_HOME": str(self.data_dir.root),
             "DJANGO_SETTINGS_MODULE": "gtapi.settings",
             "PYTHONPATH": os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "PYTHONUNBUFFERED": "1",
         }
-        return {name: value for name, value in os.environ.items() if not name.startswith("DEMO_")} | ours
+        return {name: value for name, value in os.environ.items() if not name.startswith("DEMO_")} | variables
 
     def inherited_descriptors(self) -> tuple[int, ...]:
         return (self.alive.descriptor,)
 
 
 class LocalModelServer(Service):
-    """Small models on this machine, behind an OpenAI-shaped server on the loopback interface."""
+    """An OpenAI-compatible server with small models on this machine, listening on the loopback interface."""
 
     start_timeout = 180.0
 
     def __init__(self, data_dir: DataDir, alive: FileLock, pause: Pause) -> None:
         super().__init__("Local models", data_dir, alive, pause)
-        self.port = _lasting_port(data_dir.path / "models.port")
+        self.port = _persistent_port(data_dir.path / "models.port")
         self.arguments = ("local_models", "--port", str(self.port))
 
     def installed(self) -> bool:
-        """Whether there is a model to serve: each comes by packages of its own, and any one is worth a start."""
-        asked = [sys.executable, "-m", *self.arguments, "--list"]
-        done = subprocess.run(asked, env=self.environment(), cwd="/", capture_output=True, check=False)
-        return done.returncode == 0
+        """Whether the packages of at least one model are installed."""
+        command = [sys.executable, "-m", *self.arguments, "--list"]
+        result = subprocess.run(command, env=self.environment(), cwd="/", capture_output=True, check=False)
+        return result.returncode == 0
 
     @property
     def base_url(self) -> str:
@@ -78,7 +77,7 @@ class LocalModelServer(Service):
 
 
 class WebServer(Service):
-    """Gunicorn on a port that the launcher holds: while it restarts, clients wait and are not refused."""
+    """gunicorn, on a socket that the launcher opens: during a restart, clients wait and are not refused."""
 
     stop_signals = ((signal.SIGTERM, SECONDS_TO_DRAIN + 5.0), (signal.SIGQUIT, 3.0))
 
@@ -94,8 +93,8 @@ class WebServer(Service):
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
     def environment(self) -> dict[str, str]:
-        ours = {"WEB_BIND": f"fd://{self.listener.fileno()}", "GRACEFUL_TIMEOUT": str(SECONDS_TO_DRAIN)}
-        return super().environment() | ours
+        variables = {"WEB_BIND": f"fd://{self.listener.fileno()}", "GRACEFUL_TIMEOUT": str(SECONDS_TO_DRAIN)}
+        return super().environment() | variables
 
     def inherited_descriptors(self) -> tuple[int, ...]:
         return (*super().inherited_descriptors(), self.listener.fileno())
@@ -178,7 +177,7 @@ class OCRWorker(CeleryWorker):
 
 
 class BeatScheduler(Service):
-    """Celery's clock, which sends the periodic tasks to the worker."""
+    """Celery beat, which schedules periodic tasks."""
 
     def __init__(self, data_dir: DataDir, alive: FileLock, pause: Pause) -> None:
         super().__init__("Beat", data_dir, alive, pause)
@@ -203,23 +202,23 @@ class BeatScheduler(Service):
         super().start()
 
     def is_ready(self) -> bool:
-        """Whether it has written its schedule since it was started: it gives no other sign."""
+        """Whether it has written its schedule file since it was started."""
         return any(file.stat().st_mtime >= self._started - 0.1 for file in self.folder.iterdir())
 
 
 def listen_on(host: str, port: int) -> socket.socket:
-    """A socket that listens on this address, for gunicorn to take over. Raises StackError if it is taken."""
+    """Return a listening socket for gunicorn. Raises StackError if the address is in use."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(BACKLOG)  # only a listening socket keeps others from binding the same address
+        listener.listen(BACKLOG)  # binding alone does not reserve the address
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
             raise StackError(
-                f"Port {port} is taken: choose another, as in `make run PORT={port + 1}`."
+                f"Port {port} is already in use. Choose another, for example `make run PORT={port + 1}`."
             ) from None
         raise StackError(f"Cannot listen on {host}, port {port}: {error.strerror}.") from None
     return listener
@@ -227,16 +226,16 @@ def listen_on(host: str, port: int) -> socket.socket:
 
 def _is_healthy(url: str) -> bool:
     try:
-        # A proxy of the environment has no business on the way to ourselves.
+        # Ignore proxies that the environment configures.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(url, timeout=2) as answer:
-            return bool(answer.status == 200)
+        with opener.open(url, timeout=2) as response:
+            return bool(response.status == 200)
     except (OSError, urllib.error.HTTPError):
         return False
 
 
-def _lasting_port(file: Path) -> int:
-    """A port that stays the same from run to run, since the demo tenant's provider names it."""
+def _persistent_port(file: Path) -> int:
+    """A port that is the same in each run, since the demo tenant's provider refers to it."""
     try:
         port = int(file.read_text())
     except (FileNotFoundError, ValueError):

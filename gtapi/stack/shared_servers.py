@@ -1,4 +1,7 @@
-"""Runs the servers of a home = for as long as some command uses them: ``python -m gtapi.stack.shared_servers``."""
+"""The background process that runs the embedded servers while commands use them.
+
+Started by ``gtapi.stack.embedded`` as ``python -m gtapi.stack.shared_servers``.
+"""
 
 import errno
 import sys
@@ -11,10 +14,10 @@ from gtapi.stack.process import sleep
 from gtapi.stack.signals import ShutdownSignals
 
 
-def keep() -> None:
-    """Own the servers until their last user is gone; at once if they have an owner. Raises StackError."""
+def serve() -> None:
+    """Run the servers until their last user has left. Returns at once if they have an owner. Raises StackError."""
     stack = EmbeddedServers(data_dir)
-    # A moment, since commands that look who owns the servers hold the lock in passing.
+    # Wait briefly: commands that look up the owner hold the lock for a moment.
     if not stack.ownership.wait(0.5, sleep):
         return
     try:
@@ -35,7 +38,7 @@ def keep() -> None:
 
 def main() -> None:
     try:
-        keep()
+        serve()
     except (StackError, DataDirError) as error:
         sys.exit(str(error))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Waiting in a way that a signal ends at once, without code running in the middle of something else."""
+"""Signal handling: waits that SIGINT and SIGTERM interrupt, and no other code."""
 
 import os
 import select
@@ -12,14 +12,13 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ShutdownSignals:
-    """While entered, SIGINT, SIGTERM and SIGHUP only take note; `pause` raises Interrupted where it is safe.
+    """A context in which SIGINT, SIGTERM and SIGHUP are recorded, and `pause` then raises Interrupted.
 
-    A second one raises KeyboardInterrupt on the spot: somebody does not want to wait. A child's death ends a
-    pause early. Main thread only.
+    A second signal raises KeyboardInterrupt immediately. The death of a child ends a pause early. Main thread only.
     """
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.received = 0
         self._read = self._write = -1
 
     def __enter__(self) -> Self:
@@ -27,7 +26,7 @@ class ShutdownSignals:
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _wake)
         for number in ENDINGS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a shell's background
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a shell's background job
                 signal.signal(number, self._count_signal)
         return self
 
@@ -38,21 +37,21 @@ class ShutdownSignals:
         os.close(self._write)
 
     def pause(self, seconds: float) -> None:
-        """Wait, at most `seconds`. Raises Interrupted once one of the signals has come."""
-        self._end_if_asked()
+        """Wait up to `seconds`. Raises Interrupted if a signal has been received."""
+        self._raise_if_received()
         if select.select([self._read], [], [], seconds)[0]:
             os.read(self._read, 512)
-        self._end_if_asked()
+        self._raise_if_received()
 
-    def _end_if_asked(self) -> None:
-        if self.asked:
+    def _raise_if_received(self) -> None:
+        if self.received:
             raise Interrupted
 
     def _count_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self.asked += 1
-        if self.asked > 1:
+        self.received += 1
+        if self.received > 1:
             raise KeyboardInterrupt
 
 
 def _wake(_number: int, _frame: FrameType | None) -> None:
-    """Exist, so that the wake-up descriptor is written to."""
+    """Do nothing: with a handler installed, Python writes to the wake-up descriptor."""

@@ -1,4 +1,4 @@
-"""What has to be true of the servers before anything is served from them."""
+"""Startup steps of the launcher: load Django, check Redis, migrate the database."""
 
 import logging
 
@@ -6,7 +6,7 @@ from gtapi.stack.errors import StackError
 
 
 def load_django() -> None:
-    """Raises StackError when the settings cannot be read."""
+    """Set Django up. Raises StackError if the settings are invalid."""
     import django
     from django.core.exceptions import ImproperlyConfigured
 
@@ -14,12 +14,12 @@ def load_django() -> None:
         django.setup()
     except ImproperlyConfigured as error:
         raise StackError(str(error)) from None
-    # The console is for what the parts do; what they log has files of its own.
+    # Only warnings on the console; the services write their own log files.
     logging.getLogger().setLevel(logging.WARNING)
 
 
 def check_redis() -> None:
-    """Raises StackError when the Redis of the settings does not answer."""
+    """Raises StackError if Redis does not respond."""
     import redis
     from django.conf import settings
 
@@ -29,11 +29,11 @@ def check_redis() -> None:
         ) as connection:
             connection.ping()
     except redis.RedisError as error:
-        raise StackError(f"Redis does not answer at REDIS_URL: {str(error).rstrip('.')}.") from None
+        raise StackError(f"Redis at REDIS_URL does not respond: {str(error).rstrip('.')}.") from None
 
 
 def migrate() -> int:
-    """Bring the database to the newest schema; returns the number of steps. Raises StackError without one."""
+    """Apply pending migrations and return their number. Raises StackError if the database is unavailable."""
     from django.core.management import call_command
     from django.db import OperationalError, connection
     from django.db.migrations.executor import MigrationExecutor
@@ -41,7 +41,7 @@ def migrate() -> int:
     try:
         executor = MigrationExecutor(connection)
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-        if plan:  # with nothing to do the command would still go through every permission
+        if plan:  # the command is slow even if there is nothing to do
             call_command("migrate", interactive=False, verbosity=0)
     except OperationalError as error:
         raise StackError(f"The database cannot be used: {str(error).strip()}") from None
@@ -49,7 +49,7 @@ def migrate() -> int:
 
 
 def disconnect() -> None:
-    """Let go of every connection and of the pool's threads: what comes next forks."""
+    """Close all connections and the pool's threads, since the next step forks."""
     from django.db import connections
 
     for connection in connections.all(initialized_only=True):

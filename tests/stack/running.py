@@ -107,7 +107,7 @@ class Run:
 
     def ready(self) -> "Run":
         try:
-            self.wait_for("Ctrl-C stops everything", STARTED)
+            self.wait_for("Press Ctrl-C to stop", STARTED)
         except AssertionError:
             self.end(signal.SIGKILL)
             raise

@@ -83,7 +83,7 @@ def test_no_secret_is_among_the_arguments_of_a_process(run, home):
 
 
 def test_no_models_are_said_in_a_sentence(run):
-    assert "There are no models: the local ones are switched off (LOCAL_MODELS=0)" in run.printed
+    assert "No models: local models are disabled (LOCAL_MODELS=0)" in run.printed
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_killed_part_is_restarted_and_said_so(run, name, words):
     killed = run.part(words)
     os.kill(killed, signal.SIGKILL)
     assert "killed by signal 9" in run.wait_for(f"{name} ended")
-    run.wait_for(f"{name} answers again")
+    run.wait_for(f"{name} is ready again")
     assert run.part(words) != killed
     assert httpx.get(f"{run.url}/readyz", timeout=30).status_code == 200
 
@@ -118,7 +118,7 @@ def test_command_uses_the_servers_that_run(run, home):
 def test_second_launcher_of_the_same_home_gives_one_sentence(run, home):
     done = manage(home, "run", "--port", str(free_port()))
     assert done.returncode == 1
-    assert re.fullmatch(r"A gateway runs under .* already \(process \d+\)\.\n", done.stderr)
+    assert re.fullmatch(r"A gateway is already running in .* \(process \d+\)\.\n", done.stderr)
 
 
 def test_sigterm_stops_all_parts_the_web_server_first(run, home):
@@ -176,7 +176,7 @@ def test_home_that_is_removed_stops_all_parts_with_one_sentence(stopped, home):
     running = Run(home, stopped.port).ready()
     while home.exists():  # what is still at work there writes meanwhile
         shutil.rmtree(home, ignore_errors=True)
-    running.wait_for(f"{home} was removed while the gateway ran: start it again.", 90)
+    running.wait_for(f"{home} was removed while the gateway was running. Restart it.", 90)
     assert running.process.wait(10) == 1
     assert "Traceback" not in running.printed
     assert eventually_none(home), processes(home)
@@ -217,7 +217,10 @@ def test_taken_port_gives_one_sentence(tmp_path):
         port = other.getsockname()[1]
         done = manage(tmp_path, "run", "--port", str(port))
     assert done.returncode == 1
-    assert done.stderr == f"Port {port} is taken: choose another, as in `make run PORT={port + 1}`.\n"
+    assert (
+        done.stderr
+        == f"Port {port} is already in use. Choose another, for example `make run PORT={port + 1}`.\n"
+    )
     assert processes(tmp_path) == {}
 
 
@@ -231,7 +234,7 @@ def test_models_whose_packages_are_there_are_served_without_the_others(tmp_path)
     )
     running = Run(home, free_port(), LOCAL_MODELS="1", PYTHONPATH=str(path)).ready()
     try:
-        assert "Local models answer" in running.printed
+        assert "Local models are ready" in running.printed
         known = facts(home)
         assert set(known["models"]) == {"demo-transcription", "demo-speech", "demo-images"}
         headers = {"Authorization": f"Bearer {known['api_key']}"}
@@ -255,7 +258,7 @@ def test_missing_wheel_gives_one_sentence(tmp_path, package, name):
     (tmp_path / "path" / package / "__init__.py").touch()
     done = manage(tmp_path / "home", "run", "--port", str(free_port()), PYTHONPATH=str(tmp_path / "path"))
     assert done.returncode == 1
-    assert done.stderr.endswith(f"Set {name} to a server of your own.\n")
+    assert done.stderr.endswith(f"Set {name} to use an external server.\n")
     assert done.stderr.count("\n") == 1
 
 
@@ -277,4 +280,4 @@ def test_home_of_another_kind_gives_one_sentence(tmp_path):
     (tmp_path / "home").write_text("not a folder")
     done = manage(tmp_path / "home", "showmigrations")
     assert done.returncode == 1
-    assert done.stderr == f"{tmp_path / 'home'} is not a folder. Set GTAPI_HOME to a folder of your own.\n"
+    assert done.stderr == f"{tmp_path / 'home'} is not a folder. Set GTAPI_HOME to a folder that you own.\n"

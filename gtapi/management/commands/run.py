@@ -1,4 +1,4 @@
-"""Serve the whole gateway from one command."""
+"""Run a complete gateway with one command."""
 
 import os
 from argparse import ArgumentParser, ArgumentTypeError
@@ -14,14 +14,14 @@ OFF = ("0", "false", "no", "off")
 
 def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise ArgumentTypeError(f"{text!r} is no port: it has to be a number from 1 to 65535")
+        raise ArgumentTypeError(f"{text!r} is not a valid port: it must be a number from 1 to 65535")
     return int(text)
 
 
 class Command(BaseCommand):
     help = (
-        "Start PostgreSQL, Redis, local models, a worker, its clock and the web server, with the demo tenant "
-        "applied, and run until Ctrl-C. Servers that DATABASE_URL and REDIS_URL name take the place of ours."
+        "Run PostgreSQL, Redis, local models, the Celery workers and the web server with a demo tenant, until "
+        "Ctrl-C. DATABASE_URL and REDIS_URL replace the embedded servers with external ones."
     )
     requires_system_checks: list[str] = []
 
@@ -30,22 +30,22 @@ class Command(BaseCommand):
             "--port",
             type=_port,
             default=os.environ.get("PORT") or "8000",
-            help="where to serve (default: PORT, or 8000)",
+            help="port of the web server (default: PORT, or 8000)",
         )
         parser.add_argument(
-            "--host", default="127.0.0.1", help="address to listen on (default: this machine alone)"
+            "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
         )
         parser.add_argument(
             "--no-local-models",
             action="store_true",
             default=os.environ.get("LOCAL_MODELS", "1").lower() in OFF,
-            help="do not run models on this machine (default: LOCAL_MODELS=0 says so)",
+            help="do not run local models (default if LOCAL_MODELS=0)",
         )
         parser.add_argument(
             "--provider-url",
             default=os.environ.get("DEMO_PROVIDER_BASE_URL", ""),
-            help="OpenAI-compatible provider of the demo tenant in place of local models "
-            "(default: DEMO_PROVIDER_BASE_URL); its key is read from DEMO_PROVIDER_API_KEY",
+            help="OpenAI-compatible provider of the demo tenant instead of local models "
+            "(default: DEMO_PROVIDER_BASE_URL); its API key is DEMO_PROVIDER_API_KEY",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
