@@ -101,9 +101,9 @@ def test_a_tenants_values_are_filled_in(run, world):
 
 def test_a_value_that_would_end_a_text_is_refused(run, world):
     for value in ('a"b', "a'b", "a b", "$(a)", "a\\b", "a`b", ""):
-        with pytest.raises(ValueError, match="cannot stand"):
+        with pytest.raises(ValueError, match="not allowed in a runbook"):
             render(runbooks()[GOLDEN], RunbookValues("https://x", value, {"GET /v1/models": ServedRoute("")}))
-    with pytest.raises(CommandError, match="cannot stand"):
+    with pytest.raises(CommandError, match="not allowed in a runbook"):
         run("--tenant", world.tenant.slug, "--model", "a'b")
 
 
