@@ -164,7 +164,7 @@ def test_search_respects_permissions(operator, staff, world):
 
 @pytest.mark.parametrize(
     ("address", "status", "message"),
-    [("/admin/nothing/here/", 404, "There is no such page"), ("/nothing", 404, "There is no such page")],
+    [("/admin/nothing/here/", 404, "Page not found"), ("/nothing", 404, "Page not found")],
 )
 def test_unknown_address_is_404(operator, address, status, message):
     response = operator.get(address)
@@ -174,4 +174,4 @@ def test_unknown_address_is_404(operator, address, status, message):
 
 def test_missing_permission_is_explained(staff, world):
     response = staff().get(address("inference_provider_test_page", world))
-    assert "Your account lacks the permission" in response.content.decode()
+    assert "Your account does not have the required permission" in response.content.decode()

@@ -1,8 +1,8 @@
-// Copy buttons, and the page that shows a new key once. Everything else is the theme's.
+// Copy buttons, and the page that shows a new key.
 (() => {
   "use strict";
 
-  // The clipboard's own interface exists on https and on localhost alone.
+  // The Clipboard API is only available on HTTPS and localhost.
   async function copy(text) {
     if (navigator.clipboard && window.isSecureContext) {
       await navigator.clipboard.writeText(text);
@@ -16,13 +16,13 @@
     area.select();
     const done = document.execCommand("copy");
     area.remove();
-    if (!done) throw new Error("the browser refused");
+    if (!done) throw new Error("copying failed");
   }
 
-  function say(button, word) {
+  function showLabel(button, text) {
     const label = button.querySelector(".gt-copy-label");
     const before = label.textContent;
-    label.textContent = word;
+    label.textContent = text;
     button.classList.add("gt-copied");
     button.disabled = true;
     setTimeout(() => {
@@ -39,13 +39,13 @@
     const source = button.dataset.copyFrom && document.getElementById(button.dataset.copyFrom);
     try {
       await copy(source ? source.textContent : button.dataset.copy);
-      say(button, "Copied");
+      showLabel(button, "Copied");
     } catch {
-      say(button, "Select and copy it by hand");
+      showLabel(button, "Select and copy it by hand");
     }
   });
 
-  // A reload of the page with a new key would send the form again: it leads to the key's own page instead.
+  // Reloading the page of a new key would submit the form again, so replace its URL with that of the key.
   document.addEventListener("DOMContentLoaded", () => {
     const once = document.querySelector("[data-leave-to]");
     if (once) history.replaceState(null, "", once.dataset.leaveTo);
