@@ -147,11 +147,12 @@ class CeleryWorker(Service):
         from celery import Celery
         from django.conf import settings
         from kombu.exceptions import OperationalError
+        from redis import RedisError
 
         try:
             with Celery(broker=settings.CELERY_BROKER_URL, set_as_current=False) as client:
                 return bool(client.control.ping(destination=[self.node], timeout=0.3))
-        except (OperationalError, OSError):
+        except (OperationalError, RedisError, OSError):
             return False
 
 

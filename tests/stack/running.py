@@ -115,7 +115,11 @@ class Run:
 
     def part(self, words: str) -> int:
         """The id of the oldest process whose command line has `words` in it."""
-        return min(pid for pid, command in processes(self.home).items() if words in command)
+        matches = [pid for pid, command in processes(self.home).items() if words in command]
+        # By start time: process ids wrap around. It is the 20th field after the name, which may contain spaces.
+        return min(
+            matches, key=lambda pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        )
 
     def end(self, number: int, seconds: float = 60) -> int:
         """Send the launcher a signal, and return its exit status once it is gone and all its lines are read."""
