@@ -240,7 +240,10 @@ def test_recording_of_one_frame_is_audio(tmp_path):
 @pytest.mark.parametrize("container", ["mp4", "mov"])
 def test_video_is_not_supported(tmp_path, container):
     error = refusal(tmp_path, "a.mp4", film(container), "application/octet-stream")
-    assert (error.code, error.message) == ("unsupported_file", "Videos are not supported. Upload the audio track.")
+    assert (error.code, error.message) == (
+        "unsupported_file",
+        "Videos are not supported. Upload the audio track.",
+    )
 
 
 def box(name, content=b"", length=None):
