@@ -5,12 +5,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 #: Who may import whom: an app imports itself and what stands to its right.
 ORDER = ("inference", "files", "tenants", "gtapi")
 #: Where everything comes together. They may import any app, and no app imports them.
 ROOTS = {"gtapi.urls", "gtapi.asgi", "gtapi.wsgi", "gtapi.celery", "gtapi.settings"}
+
+#: Where a lower app follows a relation that a higher app declares, by module. Imports do not show these.
+REACHES_UP = {
+    "files.admin.dataset_files": {"conversation"},
+    "files.admin.datasets": {"agents", "targets"},
+    "files.admin.stored": {"conversation"},
+    "files.datasets": {"targets"},
+    "files.uploads.access": {"conversation"},
+    "files.uploads.cleanup": {"conversation"},
+    "tenants.admin.tenants": {"targets"},
+}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -116,3 +128,52 @@ def test_relative_imports_are_resolved():
     assert "gtapi.stack.postgres" in imported("gtapi.stack.launcher", "from . import postgres")
     assert "gtapi.data_dir" in imported("gtapi.stack.launcher", "from ..data_dir import data_dir")
     assert "gtapi.stack.redis" in imported("gtapi.stack", "from .redis import start", package=True)
+
+
+def relations_from_above(app: str) -> set[str]:
+    """The reverse relations of this and lower apps that a higher app declares.
+
+    Without names that the app itself also uses for a relation, such as ``grants``.
+    """
+    above, own = set(), set()
+    for model in apps.get_models():
+        if model._meta.app_label not in ORDER[ORDER.index(app) :]:
+            continue
+        for relation in model._meta.related_objects:
+            declared_above = relation.related_model._meta.app_label in ORDER[: ORDER.index(app)]
+            (above if declared_above else own).add(relation.name)
+    return above - own
+
+
+def followed(source: str, relations: set[str]) -> set[str]:
+    """The relations that a module follows as an attribute or in a lookup."""
+    words: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Attribute(attr=name):
+                words.add(name)
+            case ast.keyword(arg=str(name)):
+                words.update(name.split("__"))
+            case ast.Constant(value=str(text)) if "__" in text:
+                words.update(text.split("__"))
+    return words & relations
+
+
+def test_relations_to_higher_apps_are_followed_only_in_listed_modules():
+    relations = {app: relations_from_above(app) for app in ("files", "tenants")}
+    actual = {
+        name: names
+        for name, path in modules()
+        if (app := name.partition(".")[0]) in relations
+        and ".migrations." not in name
+        and (names := followed(path.read_text(), relations[app]))
+    }
+    assert actual == REACHES_UP
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["tenant.targets.count()", "Count('targets__agent')", "Tenant.objects.filter(targets__name='fast')"],
+)
+def test_following_a_relation_is_detected(line):
+    assert followed(line, {"targets"}) == {"targets"}
