@@ -23,7 +23,7 @@ BOOLEANS: Mapping[str, Any] = {"true": True, "false": False}
 
 
 @dataclass(slots=True)
-class MultipartForm:
+class UploadForm:
     """A parsed form; a trailing ``[]`` is removed from names.
 
     Attributes:
@@ -63,7 +63,7 @@ class MultipartForm:
 @asynccontextmanager
 async def receive_form(
     request: web.Request, model: LocalModel, *, files: Collection[str]
-) -> AsyncIterator[MultipartForm]:
+) -> AsyncIterator[UploadForm]:
     """Receive a form for ``model``; ``files`` names the fields that are files.
 
     Raises:
@@ -72,7 +72,7 @@ async def receive_form(
     """
     if request.content_type != "multipart/form-data":
         raise InvalidRequestError("The body must be multipart/form-data.", code="invalid_form")
-    form = MultipartForm()
+    form = UploadForm()
     with ExitStack() as opened:
         try:
             await _receive(await request.multipart(), form, files, opened)
@@ -85,7 +85,7 @@ async def receive_form(
 
 
 async def _receive(
-    reader: MultipartReader, form: MultipartForm, files: Collection[str], opened: ExitStack
+    reader: MultipartReader, form: UploadForm, files: Collection[str], opened: ExitStack
 ) -> None:
     remaining = MAX_BODY
     parts = 0

@@ -14,7 +14,7 @@ from local_models import sse
 from local_models.endpoints.base import ModelEndpoint
 from local_models.errors import InvalidRequestError
 from local_models.fields import Body, boolean, choice, number
-from local_models.multipart import MultipartForm, receive_form
+from local_models.multipart import UploadForm, receive_form
 from local_models.responses import json_response
 from local_models.transcription.model import TranscriptionModel
 from local_models.transcription.transcript import (
@@ -77,7 +77,7 @@ async def _events(
     yield {"type": "transcript.text.done", "text": transcript.text, "usage": transcript.tokens()}
 
 
-def _granularities(form: MultipartForm, response_format: str) -> Sequence[str]:
+def _granularities(form: UploadForm, response_format: str) -> Sequence[str]:
     """Return the requested timestamps, those of segments by default."""
     requested = form.fields.get("timestamp_granularities") or ["segment"]
     if not set(requested) <= set(GRANULARITIES):

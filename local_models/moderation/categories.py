@@ -28,7 +28,7 @@ CATEGORIES = {
     "harassment": _category(
         (
             "You are a stupid, worthless idiot.",
-            "Shut up, nobody likes you, you pathetic loser.",
+            "Shut up, no one likes you, you pathetic loser.",
             "You are ugly and everyone laughs at you.",
         ),
         r"you(?:'re| are) (?:a |an |such a |such an )?(?:pathetic |stupid )?(?:loser|moron|idiot|piece of shit)",

@@ -1,4 +1,4 @@
-"""The real server in a process of its own, on a folder of its own, shared by all tests here."""
+"""Fixtures: the real server in a separate process, shared by all tests here."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ import openai
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 @dataclass
@@ -32,13 +32,13 @@ class LocalModels:
 
     def wait(self) -> "LocalModels":
         """Wait until requests are answered at once."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log.read_text()
             listening = re.search(r"listening on http://127.0.0.1:(\d+)", self.log.read_text())
             self.port = int(listening[1]) if listening else 0
             try:
-                if httpx.get(f"{self.url}/healthz", timeout=PATIENCE).status_code == 200:
+                if httpx.get(f"{self.url}/healthz", timeout=TIMEOUT).status_code == 200:
                     return self
             except httpx.TransportError:
                 pass
@@ -60,12 +60,12 @@ def start(data: Path, log: Path, port: int = 0) -> LocalModels:
 
 @pytest.fixture(scope="session")
 def database() -> None:
-    """Nothing: these tests need neither PostgreSQL nor Redis."""
+    """Override: these tests need neither PostgreSQL nor Redis."""
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory) -> Iterator[Path]:
-    """A folder for the weights, too large to be left behind."""
+    """A directory for the weights, deleted afterwards because of its size."""
     folder = tmp_path_factory.mktemp("models")
     yield folder
     shutil.rmtree(folder)
@@ -87,5 +87,5 @@ def client(models) -> Iterator[openai.OpenAI]:
 
 @pytest.fixture(scope="session")
 def http(models) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=models.url, timeout=PATIENCE) as session:
+    with httpx.Client(base_url=models.url, timeout=TIMEOUT) as session:
         yield session

@@ -1,4 +1,4 @@
-"""Chat and plain completions by the model on this machine."""
+"""Chat and text completions by the local chat model."""
 
 import math
 
@@ -12,7 +12,7 @@ COUNT = [{"role": "user", "content": "Count from one to twenty: one, two, three,
 
 
 def ask(client, *messages, **parameters):
-    """Return the answer to messages, given as pairs of role and content."""
+    """Return the response to messages, given as pairs of role and content."""
     conversation = [{"role": role, "content": content} for role, content in messages]
     completion = client.chat.completions.create(
         model=CHAT, messages=conversation, temperature=0, **parameters
@@ -24,21 +24,21 @@ def test_a_general_question_is_answered(client):
     assert "Paris" in ask(client, ("user", "What is the capital of France?"))
 
 
-def test_an_answer_is_short_and_tidy(client):
-    answer = ask(client, ("system", "You are a helpful assistant."), ("user", "What is 2 + 2?"))
-    assert "4" in answer
-    assert answer == answer.strip()
-    assert "Question:" not in answer
-    assert len(answer) < 200
+def test_completion_is_short_and_trimmed(client):
+    response = ask(client, ("system", "You are a helpful assistant."), ("user", "What is 2 + 2?"))
+    assert "4" in response
+    assert response == response.strip()
+    assert "Question:" not in response
+    assert len(response) < 200
 
 
-def test_a_question_is_answered_from_the_instructions(client):
+def test_question_is_answered_from_the_instructions(client):
     instructions = "You are Max, the assistant of Acme Inc. Employees get 25 days of leave per year."
     assert "25" in ask(client, ("system", instructions), ("user", "How many days of leave do employees get?"))
     assert "Max" in ask(client, ("developer", instructions), ("user", "Who are you?"))
 
 
-def test_a_question_is_answered_from_a_passage_among_others(client):
+def test_question_is_answered_from_one_of_several_chunks(client):
     passages = (
         "Use the passages to answer.\n\n"
         "[1] The warranty covers defects for 24 months from purchase. Damage by water is not covered.\n\n"
@@ -49,18 +49,18 @@ def test_a_question_is_answered_from_a_passage_among_others(client):
     assert "button" in ask(client, ("system", passages), ("user", "How do I reset the router?"))
 
 
-def test_earlier_turns_are_remembered(client):
-    answer = ask(
+def test_earlier_messages_are_part_of_the_context(client):
+    response = ask(
         client,
         ("user", "My name is Anna."),
         ("assistant", "Nice to meet you, Anna."),
         ("user", "What is my name?"),
     )
-    assert "Anna" in answer
+    assert "Anna" in response
 
 
-def test_what_a_tool_said_is_context(client):
-    answer = client.chat.completions.create(
+def test_tool_message_is_part_of_the_context(client):
+    response = client.chat.completions.create(
         model=CHAT,
         temperature=0,
         messages=[
@@ -75,15 +75,15 @@ def test_what_a_tool_said_is_context(client):
             {"role": "tool", "tool_call_id": "call_1", "content": '{"temperature_c": 18, "sky": "cloudy"}'},
         ],
     )
-    assert "cloudy" in answer.choices[0].message.content
+    assert "cloudy" in response.choices[0].message.content
 
 
-def test_text_parts_are_read_as_one_text(client):
+def test_text_parts_are_joined(client):
     parts = [{"type": "text", "text": "What is the capital"}, {"type": "text", "text": "of France?"}]
     assert "Paris" in ask(client, ("user", parts))
 
 
-def test_a_stream_says_what_the_whole_answer_says(client):
+def test_stream_equals_the_complete_response(client):
     parameters = {"model": CHAT, "messages": FRANCE, "temperature": 0, "seed": 7}
     whole = client.chat.completions.create(**parameters)
     chunks = list(
@@ -102,7 +102,7 @@ def test_a_stream_says_what_the_whole_answer_says(client):
     assert len({(chunk.id, chunk.created, chunk.model) for chunk in chunks}) == 1
 
 
-def test_a_stream_arrives_in_pieces(http):
+def test_stream_arrives_in_chunks(http):
     body = {"model": CHAT, "messages": COUNT, "max_tokens": 20, "stream": True, "temperature": 0}
     with http.stream("POST", "/v1/chat/completions", json=body) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
@@ -112,7 +112,7 @@ def test_a_stream_arrives_in_pieces(http):
     assert not any('"usage"' in line for line in lines)
 
 
-def test_a_seed_makes_an_answer_repeatable(client):
+def test_seed_makes_completions_reproducible(client):
     def story(seed):
         return client.completions.create(
             model=CHAT, prompt="Once upon a time there was", max_tokens=8, temperature=1.5, seed=seed
@@ -123,13 +123,13 @@ def test_a_seed_makes_an_answer_repeatable(client):
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
-def test_an_answer_that_is_cut_off_says_so(client, name):
+def test_truncated_completion_has_finish_reason_length(client, name):
     completion = client.chat.completions.create(model=CHAT, messages=COUNT, temperature=0, **{name: 3})
     assert completion.choices[0].finish_reason == "length"
     assert completion.usage.completion_tokens == 3
 
 
-def test_the_clients_stop_ends_an_answer_and_is_not_part_of_it(client):
+def test_stop_sequence_ends_the_text_and_is_not_part_of_it(client):
     free = client.completions.create(model=CHAT, prompt="1, 2, 3, 4, 5,", max_tokens=24, temperature=0)
     stopped = client.completions.create(
         model=CHAT, prompt="1, 2, 3, 4, 5,", max_tokens=24, temperature=0, stop=[" 9"]
@@ -149,7 +149,7 @@ def test_usage_grows_with_the_text(client):
     assert short.total_tokens == short.prompt_tokens + 2
 
 
-def test_several_answers_are_numbered_and_counted_together(client):
+def test_choices_are_numbered_and_counted_together(client):
     completion = client.chat.completions.create(model=CHAT, messages=COUNT, n=2, max_tokens=4, temperature=0)
     assert [choice.index for choice in completion.choices] == [0, 1]
     assert all(choice.message.content for choice in completion.choices)
@@ -172,7 +172,7 @@ def test_log_probabilities_come_with_their_alternatives(client):
     assert len(plain.choices[0].logprobs.top_logprobs[0]) == 3
 
 
-def test_an_answer_can_be_forced_into_a_schema(client):
+def test_json_schema_is_followed(client):
     class Place(BaseModel):
         city: str
         country: str
@@ -183,7 +183,7 @@ def test_an_answer_can_be_forced_into_a_schema(client):
     assert completion.choices[0].message.parsed.city == "Paris"
 
 
-def test_a_schema_that_cannot_be_used_is_refused(client):
+def test_unsupported_json_schema_is_400(client):
     strange = {"type": "json_schema", "json_schema": {"name": "strange", "schema": {"type": "strange"}}}
     with pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(model=CHAT, messages=FRANCE, response_format=strange)

@@ -1,4 +1,4 @@
-"""Embeddings by the model on this machine."""
+"""Embeddings by the local embedding model."""
 
 import base64
 import struct
@@ -10,16 +10,16 @@ EMBEDDER = "nano-e5"
 
 
 def vectors(client, *texts, **parameters):
-    answer = client.embeddings.create(model=EMBEDDER, input=list(texts), **parameters)
-    return [item.embedding for item in answer.data]
+    response = client.embeddings.create(model=EMBEDDER, input=list(texts), **parameters)
+    return [item.embedding for item in response.data]
 
 
-def likeness(one, other):
+def similarity(one, other):
     return sum(a * b for a, b in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize("sides", [("query", "passage"), (None, None)])
-def test_texts_that_mean_the_same_are_near_each_other(client, sides):
+def test_similar_texts_have_similar_vectors(client, sides):
     question, answers = ({"extra_body": {"input_type": side}} if side else {} for side in sides)
     [query] = vectors(client, "how do I reset my password", **question)
     near, *far = vectors(
@@ -29,20 +29,20 @@ def test_texts_that_mean_the_same_are_near_each_other(client, sides):
         "Bananas are yellow fruit.",
         **answers,
     )
-    assert all(likeness(query, near) > likeness(query, other) for other in far)
+    assert all(similarity(query, near) > similarity(query, other) for other in far)
 
 
-def test_vectors_have_384_numbers_and_length_one(client):
+def test_vectors_are_unit_vectors_of_384_numbers(client):
     [vector] = vectors(client, "Hello", dimensions=384)
     assert len(vector) == 384
-    assert likeness(vector, vector) == pytest.approx(1, abs=1e-4)
+    assert similarity(vector, vector) == pytest.approx(1, abs=1e-4)
 
 
-def test_each_text_keeps_its_place(client):
+def test_vectors_are_in_the_order_of_the_input(client):
     texts = [f"text number {number}" for number in range(10)]
     together = vectors(client, *texts)
-    assert likeness(together[7], vectors(client, texts[7])[0]) == pytest.approx(1, abs=1e-3)
-    assert likeness(together[7], together[2]) < 0.9999
+    assert similarity(together[7], vectors(client, texts[7])[0]) == pytest.approx(1, abs=1e-3)
+    assert similarity(together[7], together[2]) < 0.9999
 
 
 def test_base64_and_floats_are_the_same_numbers(http):
@@ -62,9 +62,9 @@ def test_usage_counts_every_text(client):
     assert tokens("one two three four five six") > tokens("one two three")
 
 
-def test_text_after_a_nul_byte_counts(client):
+def test_text_after_a_nul_byte_is_embedded(client):
     one, other = vectors(client, "fruit\0bananas", "fruit\0railways")
-    assert likeness(one, other) < 0.999
+    assert similarity(one, other) < 0.999
 
 
 @pytest.mark.parametrize(
@@ -83,18 +83,18 @@ def test_text_after_a_nul_byte_counts(client):
         ({"input": "a", "input_type": ["query"]}, "input_type"),
     ],
 )
-def test_bad_input_is_refused_and_named(http, body, param):
-    answer = http.post("/v1/embeddings", json={"model": EMBEDDER, **body})
-    assert answer.status_code == 400
-    assert answer.json()["error"]["param"] == param
+def test_invalid_input_is_400_with_its_name(http, body, param):
+    response = http.post("/v1/embeddings", json={"model": EMBEDDER, **body})
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == param
 
 
-def test_token_ids_are_refused_in_words(http):
-    answer = http.post("/v1/embeddings", json={"model": EMBEDDER, "input": [1, 2, 3]})
-    assert "token ids" in answer.json()["error"]["message"]
+def test_token_ids_are_refused_with_an_explanation(http):
+    response = http.post("/v1/embeddings", json={"model": EMBEDDER, "input": [1, 2, 3]})
+    assert "token ids" in response.json()["error"]["message"]
 
 
-def test_a_text_that_is_too_long_is_refused(client):
+def test_text_above_the_context_length_is_400(client):
     with pytest.raises(openai.BadRequestError) as refused:
         vectors(client, "word " * 10_000)
     assert refused.value.code == "context_length_exceeded"

@@ -1,4 +1,4 @@
-"""Requests that cannot be answered: each gets its status and OpenAI's envelope."""
+"""Invalid requests: status and OpenAI error envelope."""
 
 import openai
 import pytest
@@ -7,11 +7,11 @@ CHAT = "gemma-3-270m"
 HELLO = [{"role": "user", "content": "Hello"}]
 
 
-def assert_envelope(answer, status, code, param=None):
-    assert answer.status_code == status
-    assert answer.headers["content-type"].startswith("application/json")
-    assert set(answer.json()) == {"error"}
-    error = answer.json()["error"]
+def assert_envelope(response, status, code, param=None):
+    assert response.status_code == status
+    assert response.headers["content-type"].startswith("application/json")
+    assert set(response.json()) == {"error"}
+    error = response.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}
     assert error["message"]
     assert error["type"] == "invalid_request_error"
@@ -28,12 +28,12 @@ PATHS = [
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[1]", b'"text"', b"\xff\xfe", b'{"a":' * 5000, b'{"a":"\\ud800"}']
 )
-def test_a_body_that_is_no_json_object_is_refused(http, path, body):
+def test_body_that_is_not_a_json_object_is_400(http, path, body):
     assert_envelope(http.post(path, content=body), 400, "invalid_json")
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_model_that_cannot_answer_here_is_not_found(http, path):
+def test_unknown_model_is_404(http, path):
     assert_envelope(http.post(path, json={}), 400, "missing_required_parameter", "model")
     assert_envelope(http.post(path, json={"model": "other"}), 404, "model_not_found", "model")
     wrong = "nano-e5" if "completions" in path else CHAT
@@ -69,15 +69,15 @@ def test_a_model_that_cannot_answer_here_is_not_found(http, path):
         ({"tool_choice": "required"}, "tool_choice"),
     ],
 )
-def test_a_bad_value_is_refused_and_named(http, fields, param):
-    answer = http.post("/v1/chat/completions", json={"model": CHAT, "messages": HELLO, **fields})
-    assert_envelope(answer, 400, "invalid_value", param)
+def test_invalid_value_is_400_with_its_name(http, fields, param):
+    response = http.post("/v1/chat/completions", json={"model": CHAT, "messages": HELLO, **fields})
+    assert_envelope(response, 400, "invalid_value", param)
 
 
 @pytest.mark.parametrize("prompt", [None, "", [], ["a", "b"], [1, 2], 5])
-def test_a_prompt_has_to_be_one_text(http, prompt):
-    answer = http.post("/v1/completions", json={"model": CHAT, "prompt": prompt})
-    assert_envelope(answer, 400, "invalid_value", "prompt")
+def test_prompt_must_be_a_single_string(http, prompt):
+    response = http.post("/v1/completions", json={"model": CHAT, "prompt": prompt})
+    assert_envelope(response, 400, "invalid_value", "prompt")
 
 
 @pytest.mark.parametrize(
@@ -87,14 +87,14 @@ def test_a_prompt_has_to_be_one_text(http, prompt):
         {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
     ],
 )
-def test_pictures_and_sounds_are_refused(http, part):
+def test_image_and_audio_parts_are_400(http, part):
     messages = [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, part]}]
-    answer = http.post("/v1/chat/completions", json={"model": CHAT, "messages": messages})
-    assert_envelope(answer, 400, "invalid_value", "messages[0].content")
+    response = http.post("/v1/chat/completions", json={"model": CHAT, "messages": messages})
+    assert_envelope(response, 400, "invalid_value", "messages[0].content")
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_conversation_that_does_not_fit_is_refused(http, client, stream):
+def test_conversation_above_the_context_length_is_400(http, client, stream):
     long = [{"role": "user", "content": "word " * 5000}]
     body = {"model": CHAT, "messages": long, "stream": stream}
     assert_envelope(http.post("/v1/chat/completions", json=body), 400, "context_length_exceeded", "messages")
@@ -103,24 +103,24 @@ def test_a_conversation_that_does_not_fit_is_refused(http, client, stream):
     assert refused.value.code == "context_length_exceeded"
 
 
-def test_fields_that_nobody_knows_are_let_through(http):
+def test_unknown_fields_are_ignored(http):
     extra = {"user": "me", "metadata": {"a": "b"}, "verbosity": "low", "service_tier": "auto", "tools": []}
     body = {"model": CHAT, "messages": HELLO, "max_tokens": 2, **extra}
     assert http.post("/v1/chat/completions", json=body).status_code == 200
 
 
-def test_unknown_routes_and_methods_are_told_apart(http):
+def test_unknown_routes_are_404_and_methods_405(http):
     assert_envelope(http.get("/v1/nothing"), 404, "unknown_url")
     assert_envelope(http.get("/v1/models/nothing"), 404, "model_not_found", "model")
     assert_envelope(http.get("/v1/chat/completions"), 405, "method_not_allowed")
     assert_envelope(http.delete("/v1/models"), 405, "method_not_allowed")
 
 
-def test_a_body_that_is_too_large_is_refused(http):
-    answer = http.post("/v1/chat/completions", content=b" " * (33 * 2**20))
-    assert_envelope(answer, 413, "request_too_large")
+def test_body_above_the_limit_is_413(http):
+    response = http.post("/v1/chat/completions", content=b" " * (33 * 2**20))
+    assert_envelope(response, 413, "request_too_large")
 
 
-def test_the_models_are_listed(client):
+def test_models_are_listed(client):
     assert {CHAT, "nano-e5"} <= {model.id for model in client.models.list()}
     assert client.models.retrieve(CHAT).object == "model"

