@@ -9,7 +9,7 @@ from tests.providers.sample.tiny import Tiny
 
 
 class TestCatalogEntry:
-    def test_it_is_made_with_its_capabilities(self, operator, world):
+    def test_entry_is_created_with_its_capabilities(self, operator, world):
         address = url("inference_catalogentry_add", tenant=world.tenant.pk)
         data = {**fields(operator.get(address)), "name": "voice", "provider": world.provider.pk}
         data |= {"model": "raw-voice", "capabilities": ["speech", "transcribe"]}
@@ -21,7 +21,7 @@ class TestCatalogEntry:
             True,
         )
 
-    def test_a_prefix_keeps_the_blank_at_its_end(self, operator, world):
+    def test_prefix_keeps_its_trailing_space(self, operator, world):
         address = url("inference_catalogentry_change", world.fast.pk)
         data = {**fields(operator.get(address)), "query_prefix": "query: ", "passage_input_type": "passage"}
         assert operator.post(address, data).status_code == 302
@@ -39,7 +39,7 @@ class TestCatalogEntry:
         assert "provider" in response.context["adminform"].form.errors
         assert not CatalogEntry.objects.filter(name="stolen").exists()
 
-    def test_its_page_says_what_uses_it(self, operator, world):
+    def test_page_lists_what_uses_the_entry(self, operator, world):
         def used() -> str:
             page = text(operator.get(url("inference_catalogentry_change", embedder.pk)))
             return page.replace(" ,", ",")
@@ -62,13 +62,13 @@ class TestCatalogEntry:
         page = text(operator.get(url("inference_catalogentry_change", world.fast.pk)))
         assert "Used by support Model" in page
 
-    def test_a_name_that_an_agent_has_is_refused_in_words(self, operator, world):
+    def test_name_of_an_agent_is_refused(self, operator, world):
         address = url("inference_catalogentry_add", tenant=world.tenant.pk)
         data = {**fields(operator.get(address)), "name": "support", "provider": world.provider.pk}
         response = operator.post(address, {**data, "model": "raw"})
         assert "This tenant has an agent or a catalog entry of that name." in text(response)
 
-    def test_without_a_capability_it_is_refused(self, operator, world):
+    def test_entry_without_capabilities_is_refused(self, operator, world):
         address = url("inference_catalogentry_change", world.fast.pk)
         data = {**fields(operator.get(address)), "capabilities": []}
         assert "capabilities" in operator.post(address, data).context["adminform"].form.errors
@@ -81,11 +81,11 @@ class TestCatalogEntry:
         data = {**fields(operator.get(address)), "capabilities": ["chat", "embed"]}
         assert "Providers of the kind 'Tiny' do not support: embed." in text(operator.post(address, data))
 
-    def test_its_page_names_the_agents_over_it(self, operator, world):
+    def test_page_links_to_agents_that_use_the_entry(self, operator, world):
         page = operator.get(url("inference_catalogentry_change", world.fast.pk))
         assert url("inference_agent_change", world.support.pk) in page.content.decode()
 
-    def test_one_that_an_agent_uses_cannot_be_deleted(self, operator, world):
+    def test_entry_that_an_agent_uses_cannot_be_deleted(self, operator, world):
         address = url("inference_catalogentry_delete", world.fast.pk)
         page = text(operator.get(address))
         assert "fast cannot be deleted while this is using it." in page
@@ -93,7 +93,7 @@ class TestCatalogEntry:
         operator.post(address, {"post": "yes"})
         assert CatalogEntry.objects.filter(pk=world.fast.pk).exists()
 
-    def test_one_that_a_live_version_uses_cannot_be_deleted(self, operator, world):
+    def test_entry_that_a_live_version_uses_cannot_be_deleted(self, operator, world):
         world.support.catalog = factories.catalog(world.provider, "other")
         world.support.save()
         address = url("inference_catalogentry_delete", world.fast.pk)
@@ -101,19 +101,19 @@ class TestCatalogEntry:
         operator.post(address, {"post": "yes"})
         assert CatalogEntry.objects.filter(pk=world.fast.pk).exists()
 
-    def test_several_of_which_one_is_in_use_are_not_deleted(self, operator, world):
+    def test_selection_with_an_entry_in_use_is_not_deleted(self, operator, world):
         free = factories.catalog(world.provider, "free")
         data = {"action": "delete_selected", "_selected_action": [world.fast.pk, free.pk], "post": "yes"}
         response = operator.post(url("inference_catalogentry_changelist"), data)
         assert "The selection cannot be deleted" in text(response)
         assert CatalogEntry.objects.filter(pk__in=[world.fast.pk, free.pk]).count() == 2
 
-    def test_a_free_one_is_deleted(self, operator, world):
+    def test_unused_entry_is_deleted(self, operator, world):
         free = factories.catalog(world.provider, "free")
         operator.post(url("inference_catalogentry_delete", free.pk), {"post": "yes"})
         assert not CatalogEntry.objects.filter(pk=free.pk).exists()
 
-    def test_twenty_rows_cost_as_many_queries_as_one(self, operator, world):
+    def test_query_count_is_independent_of_rows(self, operator, world):
         address = url("inference_catalogentry_changelist", tenant__id__exact=world.tenant.pk)
         operator.get(address)
         with queries() as one:
@@ -127,7 +127,7 @@ class TestCatalogEntry:
 
 
 class TestDataset:
-    def test_it_is_made_with_an_embedding_and_its_grants(self, operator, world):
+    def test_dataset_is_created_with_an_embedding_and_grants(self, operator, world):
         factories.catalog(world.provider, "embedder", capabilities=["embed"])
         address = url("files_dataset_add", tenant=world.tenant.pk)
         page = operator.get(address)
@@ -139,7 +139,7 @@ class TestDataset:
         assert (made.name, made.embedding) == ("handbook", "embedder")
         assert list(made.grants.values_list("key_id", flat=True)) == [world.key.row.pk]
 
-    def test_a_model_that_cannot_embed_is_refused(self, operator, world):
+    def test_model_that_cannot_embed_is_refused(self, operator, world):
         address = url("files_dataset_add", tenant=world.tenant.pk)
         response = operator.post(address, {"name": "handbook", "embedding": "fast"})
         assert "embedding" in response.context["adminform"].form.errors
@@ -159,14 +159,14 @@ class TestDataset:
         operator.post(address, fields(operator.get(address)))
         assert made.grants.count() == 1
 
-    def test_a_grant_can_be_taken_back(self, operator, world):
+    def test_grant_can_be_removed(self, operator, world):
         made = Dataset.objects.create(tenant=world.tenant, name="handbook")
         made.grants.create(key=world.key.row)
         address = url("files_dataset_change", made.pk)
         operator.post(address, {**fields(operator.get(address)), "keys": []})
         assert made.grants.count() == 0
 
-    def test_twenty_rows_cost_as_many_queries_as_one(self, operator, world):
+    def test_query_count_is_independent_of_rows(self, operator, world):
         address = url("files_dataset_changelist", tenant__id__exact=world.tenant.pk)
         Dataset.objects.create(tenant=world.tenant, name="first").grants.create(key=world.key.row)
         operator.get(address)

@@ -1,4 +1,4 @@
-"""A provider in the admin: credentials go in and never come out, and a test shows what it offers."""
+"""A provider in the admin: its credentials are write-only, and a test lists its models."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def saved(client, provider, **data) -> Provider:
 
 
 class TestCredentials:
-    def test_no_page_shows_them(self, operator, provider):
+    def test_no_page_shows_credentials(self, operator, provider):
         for address in (
             change(provider),
             url("inference_provider_changelist"),
@@ -42,18 +42,18 @@ class TestCredentials:
             html = operator.get(address).content.decode()
             assert not [secret for secret in (KEY, TEAM, REGION) if secret in html], address
 
-    def test_staff_who_may_only_look_sees_that_they_are_there(self, staff, provider):
+    def test_view_only_staff_sees_that_credentials_are_stored(self, staff, provider):
         html = text(staff("inference.view_provider").get(change(provider)))
         assert not [secret for secret in (KEY, TEAM, REGION) if secret in html]
         assert "stored" in html
         assert "X-Region, X-Team" in html
 
-    def test_the_names_of_headers_are_shown(self, operator, provider):
+    def test_header_names_are_shown(self, operator, provider):
         html = operator.get(change(provider)).content.decode()
         assert "X-Team" in html
         assert "stored, leave empty to keep" in html
 
-    def test_empty_boxes_keep_them(self, operator, provider):
+    def test_empty_inputs_keep_stored_credentials(self, operator, provider):
         after = saved(
             operator, provider,
             **{"new_headers-name": ["X-Region", "X-Team", ""], "new_headers-value": ["", "", ""]},
@@ -61,15 +61,15 @@ class TestCredentials:
         assert after.api_key == KEY
         assert after.headers == {"X-Team": TEAM, "X-Region": REGION}
 
-    def test_a_new_api_key_replaces_the_old_one(self, operator, provider):
+    def test_new_api_key_replaces_the_stored_one(self, operator, provider):
         assert saved(operator, provider, new_api_key="sk-another").api_key == "sk-another"
 
-    def test_the_api_key_can_be_removed(self, operator, provider):
+    def test_api_key_can_be_removed(self, operator, provider):
         after = saved(operator, provider, remove_api_key="on")
         assert after.api_key == ""
         assert "remove_api_key" not in operator.get(change(provider)).context["adminform"].form.fields
 
-    def test_one_cannot_give_and_remove_it_at_once(self, operator, provider):
+    def test_api_key_cannot_be_entered_and_removed_at_once(self, operator, provider):
         data = {**fields(operator.get(change(provider))), "new_api_key": "sk-another", "remove_api_key": "on"}
         response = operator.post(change(provider), data)
         assert "new_api_key" in response.context["adminform"].form.errors
@@ -97,7 +97,7 @@ class TestCredentials:
             ("x-team", "some-value", "x-team occurs twice"),
         ],
     )
-    def test_a_wrong_header_is_refused_and_its_value_not_shown(
+    def test_invalid_header_is_refused_and_its_value_not_shown(
         self, operator, provider, name, value, problem
     ):
         data = {
@@ -111,14 +111,14 @@ class TestCredentials:
         assert not value or value not in response.content.decode()
         assert Provider.objects.get(pk=provider.pk).headers == {"X-Team": TEAM, "X-Region": REGION}
 
-    def test_a_credential_of_two_lines_is_refused(self, operator, provider):
+    def test_api_key_of_two_lines_is_refused(self, operator, provider):
         data = {**fields(operator.get(change(provider))), "new_api_key": "sk-one\nsk-two"}
         response = operator.post(change(provider), data)
         assert "An API key is one line." in text(response)
 
 
 class TestNewProvider:
-    def test_it_is_stored_and_then_tested(self, operator):
+    def test_new_provider_is_stored_and_then_tested(self, operator):
         tenant = factories.tenant()
         address = url("inference_provider_add", tenant=tenant.pk)
         data = {**fields(operator.get(address)), "name": "main", "kind": "openai_compatible"}
@@ -131,7 +131,7 @@ class TestNewProvider:
             "https://llm.example.com/v1", KEY, {"X-Team": TEAM},
         )  # fmt: skip
 
-    def test_two_of_one_name_are_refused_in_words(self, operator, provider):
+    def test_duplicate_name_is_refused(self, operator, provider):
         address = url("inference_provider_add", tenant=provider.tenant.pk)
         data = {**fields(operator.get(address)), "name": provider.name, "kind": "openai_compatible"}
         response = operator.post(address, {**data, "base_url": "https://llm.example.com/v1"})
@@ -164,7 +164,7 @@ class TestNewProvider:
         response = operator.post(address, {**data, "base_url": "https://llm.example.com/v1"})
         assert "kind" in response.context["adminform"].form.errors
 
-    def test_its_tenant_stays(self, operator, provider):
+    def test_tenant_of_a_provider_cannot_change(self, operator, provider):
         other = factories.tenant()
         assert saved(operator, provider, tenant=other.pk).tenant == provider.tenant
 
@@ -172,27 +172,25 @@ class TestNewProvider:
 class TestTest:
     @pytest.fixture
     def upstream_path(self, upstream, provider) -> str:
-        """The path of the model list of this test's own provider."""
+        """The path of the model list of the test's provider."""
         prefix = factories.unique("provider")
         provider.base_url = f"http://127.0.0.1:{upstream.port}/{prefix}/v1"
         provider.save()
         return f"/{prefix}/v1/models"
 
-    def test_it_asks_with_the_stored_credentials(self, operator, provider, upstream, upstream_path):
+    def test_request_has_the_stored_credentials(self, operator, provider, upstream, upstream_path):
         upstream.script(upstream_path, answers.answer({"data": []}))
         operator.post(url("inference_provider_test_page", provider.pk))
         asked = upstream.last(upstream_path)
         assert asked.header("authorization") == f"Bearer {KEY}"
         assert asked.header("x-team") == TEAM
 
-    def test_looking_at_the_page_asks_nobody(self, operator, provider, upstream, upstream_path):
+    def test_opening_the_page_sends_no_request(self, operator, provider, upstream, upstream_path):
         upstream.script(upstream_path, answers.answer({"data": []}))
         assert operator.get(url("inference_provider_test_page", provider.pk)).status_code == 200
         assert upstream.received(upstream_path) == []
 
-    def test_it_shows_the_models_and_which_are_in_the_catalog(
-        self, operator, provider, upstream, upstream_path
-    ):
+    def test_result_lists_models_and_their_catalog_entries(self, operator, provider, upstream, upstream_path):
         models = ["raw-chat", "text-embed-1", "raw-known"]
         upstream.script(upstream_path, answers.answer({"data": [{"id": model} for model in models]}))
         factories.catalog(provider, "known", model="raw-known")
@@ -203,7 +201,9 @@ class TestTest:
         assert "in the catalog as known" in page
         assert not [secret for secret in (KEY, TEAM, REGION) if secret in response.content.decode()]
 
-    def test_a_model_goes_into_the_catalog_with_two_clicks(self, operator, provider, upstream, upstream_path):
+    def test_model_can_be_added_to_the_catalog_from_the_result(
+        self, operator, provider, upstream, upstream_path
+    ):
         upstream.script(upstream_path, answers.answer({"data": [{"id": "org/text-embed 1"}]}))
         response = operator.post(url("inference_provider_test_page", provider.pk))
         (model, entry, link) = response.context["models"][0]
@@ -217,7 +217,7 @@ class TestTest:
             ["embed"],
         )
 
-    def test_who_may_not_add_to_the_catalog_gets_no_link(self, staff, provider, upstream, upstream_path):
+    def test_staff_without_permission_gets_no_link_to_add(self, staff, provider, upstream, upstream_path):
         upstream.script(upstream_path, answers.answer({"data": [{"id": "raw"}]}))
         client = staff("inference.view_provider", "inference.change_provider")
         response = client.post(url("inference_provider_test_page", provider.pk))
@@ -232,27 +232,25 @@ class TestTest:
         ],
         ids=["refused", "html", "nonsense"],
     )
-    def test_a_provider_that_does_not_work_is_said_so(
-        self, operator, provider, upstream, upstream_path, play
-    ):
+    def test_faulty_provider_is_reported(self, operator, provider, upstream, upstream_path, play):
         upstream.script(upstream_path, play)
         response = operator.post(url("inference_provider_test_page", provider.pk))
         assert response.status_code == 200
         assert "It does not work." in text(response)
 
-    def test_a_failed_test_says_what_to_check(self, operator, provider, upstream, upstream_path):
+    def test_failed_test_says_what_to_check(self, operator, provider, upstream, upstream_path):
         upstream.script(upstream_path, answers.answer({"error": "Who are you?"}, status=401))
         response = operator.post(url("inference_provider_test_page", provider.pk))
         assert "Check its API key." in text(response)
 
-    def test_a_provider_that_cannot_be_reached_is_said_so(self, operator, provider):
+    def test_unreachable_provider_is_reported(self, operator, provider):
         response = operator.post(url("inference_provider_test_page", provider.pk))
         assert "It does not work." in text(response)
         assert "Check its base URL" in text(response)
         assert KEY not in response.content.decode()
 
 
-def test_twenty_rows_cost_as_many_queries_as_one(operator, provider):
+def test_query_count_is_independent_of_rows(operator, provider):
     address = url("inference_provider_changelist", tenant__id__exact=provider.tenant.pk)
     operator.get(address)
     with queries() as one:
@@ -265,7 +263,7 @@ def test_twenty_rows_cost_as_many_queries_as_one(operator, provider):
     assert len(twenty) == len(one)
 
 
-def test_a_provider_in_use_cannot_be_deleted_and_the_page_says_why(operator, provider):
+def test_provider_in_use_cannot_be_deleted(operator, provider):
     factories.catalog(provider, "fast")
     address = url("inference_provider_delete", provider.pk)
     assert f"{provider.name} cannot be deleted while this is using it." in text(operator.get(address))

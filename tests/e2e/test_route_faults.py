@@ -1,4 +1,4 @@
-"""Every route beside chat: what clients get when the provider fails, and what it gets when they leave."""
+"""Every route except chat: what clients get when the provider fails, and what happens to it when they disconnect."""
 
 import time
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from tests.answers import answer
 from tests.e2e.routes import CALLING, CAPABILITIES, Route
 from tests.wire import PLAIN, RawClient, envelope
 
-BESIDE_CHAT = [route for route in CALLING if route.path != "/chat/completions"]
-EACH = pytest.mark.parametrize("route", BESIDE_CHAT, ids=str)
+EXCEPT_CHAT = [route for route in CALLING if route.path != "/chat/completions"]
+EACH = pytest.mark.parametrize("route", EXCEPT_CHAT, ids=str)
 
 
 def ask(http: httpx.Client, route: Route) -> httpx.Response:
@@ -21,7 +21,7 @@ def ask(http: httpx.Client, route: Route) -> httpx.Response:
 
 
 @EACH
-def test_a_status_of_the_provider_is_translated(upstream, studio, studio_http, route):
+def test_provider_status_is_mapped(upstream, studio, studio_http, route):
     expected = {
         400: 400,
         413: 400,
@@ -45,7 +45,7 @@ def test_a_status_of_the_provider_is_translated(upstream, studio, studio_http, r
 
 
 @EACH
-def test_a_limit_of_the_provider_says_when_to_come_back(upstream, studio, studio_http, route):
+def test_rate_limit_of_the_provider_has_retry_after(upstream, studio, studio_http, route):
     upstream.script(studio.raw, answer(answers.error_body(), 429, headers=[("retry-after", "7")]))
     response = ask(studio_http, route)
     envelope(response, 429, "rate_limit_exceeded")
@@ -53,7 +53,7 @@ def test_a_limit_of_the_provider_says_when_to_come_back(upstream, studio, studio
 
 
 @EACH
-def test_a_refusal_names_what_the_client_sent_and_nothing_else(upstream, studio, studio_http, route):
+def test_refusal_names_only_parameters_that_the_client_sent(upstream, studio, studio_http, route):
     given = "file" if "audio/trans" in route.path else next(
         name for name in ("input", "prompt", "image") if name in str(route.request)
     )  # fmt: skip
@@ -81,7 +81,7 @@ NONSENSE = {
     "closed": answers.closed(),
     "reset": answers.reset(),
     "half-head": answers.raw(b"HTTP/1.1 200 OK\r\ncontent-type: appl"),
-    "no-http": answers.raw(b"\x00\xff\xfe garbage that is no HTTP\r\n\r\n"),
+    "no-http": answers.raw(b"\x00\xff\xfe garbage that is not HTTP\r\n\r\n"),
     "bad-length": answers.raw(b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n{}"),
     "no-events": answers.stream(done=False),
     "done-alone": answers.stream(),
@@ -91,7 +91,7 @@ NONSENSE = {
 
 
 @EACH
-def test_an_answer_that_is_none_is_a_502(upstream, studio, studio_http, route):
+def test_malformed_provider_response_is_502(upstream, studio, studio_http, route):
     for what, play in NONSENSE.items():
         upstream.script(studio.raw, play)
         upstream.hang_up_idle()
@@ -115,20 +115,20 @@ def impatient(upstream, database) -> factories.World:
 
 
 @EACH
-def test_a_silent_provider_is_a_504_and_is_left_alone(gateway, upstream, impatient, route):
+def test_silent_provider_is_504_and_its_connection_is_closed(gateway, upstream, impatient, route):
     for play in (answers.silent(), answers.headers_then_silence("text/event-stream")):
         upstream.script(impatient.raw, play)
         response = PLAIN.request(
             route.method, gateway.base_url + route.path, headers=impatient.authorization, **route.request
         )
-        # Events where none were asked for are no answer at all, which is seen at once.
+        # Events in place of a whole response are an error, which is seen at once.
         assert response.status_code in (502, 504)
         envelope(response, response.status_code)
         assert upstream.last(impatient.raw).closed_within(1)
 
 
 @EACH
-def test_a_redirect_is_not_followed(upstream, studio, studio_http, route):
+def test_redirect_is_not_followed(upstream, studio, studio_http, route):
     elsewhere = factories.unique("/elsewhere")
     upstream.script(elsewhere, answer())
     upstream.script(studio.raw, answers.redirect(f"http://127.0.0.1:{upstream.port}{elsewhere}", 307))
@@ -137,7 +137,7 @@ def test_a_redirect_is_not_followed(upstream, studio, studio_http, route):
 
 
 @EACH
-def test_a_failure_is_recorded_for_the_operator_alone(upstream, studio, studio_http, record, route):
+def test_provider_error_is_recorded_for_the_operator_only(upstream, studio, studio_http, record, route):
     upstream.script(studio.raw, answer(answers.error_body(), 500))
     response = ask(studio_http, route)
     assert "own words" not in response.text
@@ -175,7 +175,9 @@ def leaver(gateway, studio) -> Iterator:
 
 @EACH
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_leaving_frees_the_provider_at_every_stage(upstream, studio, leaver, route, how):
+def test_client_disconnect_closes_the_provider_connection_at_every_stage(
+    upstream, studio, leaver, route, how
+):
     kind = "text/event-stream" if route.how == "stream" else "application/json"
     for play in (
         answers.silent(),
@@ -191,7 +193,9 @@ def test_leaving_frees_the_provider_at_every_stage(upstream, studio, leaver, rou
 
 
 @EACH
-def test_leaving_inside_a_request_calls_no_provider(gateway, upstream, studio, studio_http, route):
+def test_client_disconnect_within_the_request_calls_no_provider(
+    gateway, upstream, studio, studio_http, route
+):
     assert route.play is not None
     upstream.script(studio.raw, route.play)
     client, request = raw_request(gateway.port, route, studio.authorization["authorization"])

@@ -1,7 +1,5 @@
-"""A provider that sends the wrong type anywhere: clients get an answer that their types accept, or a 502."""
+"""A provider that sends a wrong type anywhere: clients get a response that their types accept, or a 502."""
 
-import copy
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +7,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from tests import answers
 from tests.answers import choice, chunk, completion, tool_call, usage
+from tests.e2e.mutations import changed, places
 from tests.wire import chat, envelope, events
 
 TOKEN = {"token": "Hi", "bytes": [72], "logprob": -0.5}
@@ -48,24 +47,7 @@ PIECES = [
 ODD: list[Any] = [None, True, -1, 2**70, "text", [], [1], {"a": 1}, [{}]]
 
 
-def places(value: Any, at: tuple = ()) -> Iterator[tuple]:
-    """The way to every value inside a value."""
-    if isinstance(value, dict | list):
-        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            yield (*at, key)
-            yield from places(inner, (*at, key))
-
-
-def changed(value: Any, at: tuple, odd: Any) -> Any:
-    """A copy with one value replaced."""
-    copied = inner = copy.deepcopy(value)
-    for key in at[:-1]:
-        inner = inner[key]
-    inner[at[-1]] = odd
-    return copied
-
-
-def test_the_answers_are_good_before_they_are_changed(upstream, world, http):
+def test_unchanged_responses_are_accepted(upstream, world, http):
     upstream.script(world.raw, answers.answer(WHOLE))
     message = (
         ChatCompletion.model_validate(http.post("/chat/completions", json=chat("fast")).json())
@@ -80,7 +62,7 @@ def test_the_answers_are_good_before_they_are_changed(upstream, world, http):
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
-def test_a_whole_answer_with_one_odd_value(upstream, world, http, odd):
+def test_response_with_one_wrong_type_is_valid_or_502(upstream, world, http, odd):
     where = list(places(WHOLE))
     upstream.script(world.raw, *[answers.answer(changed(WHOLE, at, odd)) for at in where])
     for at in where:
@@ -95,7 +77,7 @@ def test_a_whole_answer_with_one_odd_value(upstream, world, http, odd):
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
-def test_a_stream_with_one_odd_value(upstream, world, http, odd):
+def test_stream_with_one_wrong_type_is_valid_or_an_error(upstream, world, http, odd):
     where = list(places(PIECES))
     where = [at for at in where if len(at) > 1]
     plays = [answers.stream(*changed(PIECES, at, odd), together=True) for at in where]

@@ -1,4 +1,4 @@
-"""A provider that sends the wrong type anywhere, on every route: answers that OpenAI's types accept, or a 502."""
+"""A provider that sends a wrong type anywhere, on every route: responses that OpenAI's types accept, or a 502."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from tests.answers import answer, stream, usage
 from tests.e2e import media
-from tests.e2e.test_odd_answers import changed, places
+from tests.e2e.mutations import changed, places
 from tests.wire import envelope
 
 ODD: list[Any] = [None, True, -1, 1e300, "text", [1], [{}]]
@@ -101,7 +101,7 @@ for _name, _prefix in (("image", "image_generation"), ("edit", "image_edit")):
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_whole_answer_with_one_odd_value(upstream, studio, studio_http, name):
+def test_response_with_one_wrong_type_is_valid_or_502(upstream, studio, studio_http, name):
     path, request, body, kind = WHOLE[name]
     upstream.script(studio.raw, answer(body))
     kind.model_validate(studio_http.post(path, **request).json())
@@ -120,7 +120,7 @@ def test_a_whole_answer_with_one_odd_value(upstream, studio, studio_http, name):
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_with_one_odd_value(upstream, studio, studio_http, name):
+def test_stream_with_one_wrong_type_is_valid_or_an_error(upstream, studio, studio_http, name):
     path, request, pieces, kind = STREAMS[name]
     adapter = TypeAdapter(kind)
     cases = [(at, odd) for at in places(pieces) if len(at) > 1 for odd in ODD]
