@@ -1,4 +1,4 @@
-"""What a scripted upstream says: whole answers, streams and every way to get them wrong.
+"""Plays of the scripted upstream: whole responses, streams, and every way to break them.
 
 Each function here returns a play for `Upstream.script`. The bodies are ordinary OpenAI shapes, made by
 `completion` and `chunk`; the plays decide how they travel.

@@ -8,7 +8,7 @@ requests for one raw model get, and reads afterwards what arrived::
     assert upstream.last("raw-x").json["messages"] == [...]
 
 The last answer scripted for a name repeats. A request is looked up by the `model` of its body, then by
-its path (`"/v1/models"`), and gets a 404 when neither is scripted. The server runs on a thread of its own;
+its path (`"/v1/models"`), and gets a 404 when neither is scripted. The server runs on a separate thread;
 everything public here may be called from any other thread.
 """
 
@@ -111,7 +111,7 @@ class Wire:
         await asyncio.sleep(seconds)
 
     async def hold(self) -> None:
-        """Say nothing more until the peer leaves."""
+        """Send nothing more until the peer disconnects."""
         await asyncio.Event().wait()
 
     def close(self) -> None:
@@ -285,7 +285,7 @@ class _Protocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self.sipping:
-            # So much at a time that who sends it notices, and so little that the end is far.
+            # Reads enough for the sender to notice, and too little to reach the end soon.
             self.transport.pause_reading()
             asyncio.get_running_loop().call_later(0.02, self._sip)
             return

@@ -58,7 +58,7 @@ class KindFilter(admin.SimpleListFilter):
 def _test(provider: Provider) -> ConnectionTest:
     adapter = ADAPTERS.get(provider.kind)
     if adapter is None:
-        return ConnectionTest(False, f"There is no adapter for the kind '{provider.kind}'.")
+        return ConnectionTest(False, f"The kind '{provider.kind}' has no adapter.")
     return adapter.check_connection(connection_to(provider))
 
 

@@ -144,7 +144,7 @@ class Agent(AgentContent, InferenceTarget):
         Datasets that were deleted since are not restored; the returned version can tell which.
 
         Raises:
-            ValidationError: there is no such version, or its catalog entry is gone.
+            ValidationError: the version does not exist, or its catalog entry was deleted.
         """
         agent = self._lock()
         if version is None:

@@ -362,7 +362,7 @@ class TestTimeouts:
         assert took < 5
 
     def test_unknown_host_is_502_or_504(self, gateway):
-        made = factories.world("http://nobody.invalid/v1", connect_timeout=2)
+        made = factories.world("http://unknown.invalid/v1", connect_timeout=2)
         response, _ = self.chat(gateway, made, streamed=False)
         assert response.status_code in (502, 504)
         envelope(response, response.status_code)
