@@ -1,4 +1,4 @@
-"""The routes of files and datasets, under the API's base URL."""
+"""URL patterns of files, datasets and vector stores, below the API's base URL."""
 
 from django.urls import URLPattern, path
 

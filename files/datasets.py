@@ -1,4 +1,4 @@
-"""What is done with datasets as wholes: made, changed, counted."""
+"""Operations on whole datasets: create, update, count their files, and check their embedding."""
 
 import re
 import secrets
@@ -15,24 +15,22 @@ from django.utils.text import slugify
 from files.ingestion.wakeup import wake
 from files.models import Dataset, DatasetFile, DatasetGrant
 from files.models.datasets import NAME, RESERVED
-from files.uploads import quotas
-from files.uploads.quotas import Quotas
+from files.uploads.quotas import Quotas, lock_tenant
 from gtapi.errors import Conflict
 from gtapi.validation import invalid
 from tenants.models import Tenant
 
 JSON = dict[str, Any]
-State = DatasetFile.State
 MAX_NAME = 100
 MAX_TITLE = 256
-#: How often another name is tried where somebody else has just taken the one that was free.
+#: How many names are tried if another transaction takes the one that was free.
 _ATTEMPTS = 5
-#: Characters of a name that is derived, before what tells it from others.
-_DERIVED = 80
+#: Characters of a derived name, before its random suffix.
+_MAX_DERIVED = 80
 
 
 class NameTaken(Conflict):
-    """Raised for a name that another dataset of the tenant has; asking again would not help."""
+    """The name belongs to another dataset of the tenant; retrying does not help."""
 
     code = "name_taken"
 
@@ -44,7 +42,7 @@ class NameTaken(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many files a dataset holds in each state, and their bytes."""
+    """The number of files of a dataset in each state, and their total bytes."""
 
     states: dict[str, int]
     bytes: int
@@ -61,7 +59,7 @@ NOTHING = Counts({}, 0)
 
 
 def counts(dataset_ids: Iterable[str]) -> dict[str, Counts]:
-    """Return what is in datasets, by their ids; one that is empty is missing."""
+    """Return the counts of datasets by their ids; empty datasets are missing."""
     rows = (
         DatasetFile.objects.live()
         .filter(dataset__in=list(dataset_ids))
@@ -69,56 +67,56 @@ def counts(dataset_ids: Iterable[str]) -> dict[str, Counts]:
         .values_list("dataset_id", "state")
         .annotate(Count("pk"), Sum("file__bytes"))
     )
-    found: dict[str, tuple[dict[str, int], int]] = {}
+    totals: dict[str, tuple[dict[str, int], int]] = {}
     for dataset_id, state, number, size in rows:
-        states, total = found.get(dataset_id, ({}, 0))
-        found[dataset_id] = ({**states, state: number}, total + size)
-    return {dataset_id: Counts(*counted) for dataset_id, counted in found.items()}
+        states, total = totals.get(dataset_id, ({}, 0))
+        totals[dataset_id] = ({**states, state: number}, total + size)
+    return {dataset_id: Counts(*total) for dataset_id, total in totals.items()}
 
 
 def count(dataset: Dataset) -> Counts:
-    """Return what is in one dataset."""
+    """Return the counts of one dataset."""
     return counts([dataset.pk]).get(dataset.pk, NOTHING)
 
 
-def fits(name: str) -> bool:
-    """Tell whether agents and grants could call a dataset by that name."""
-    fit = len(name) <= MAX_NAME and re.fullmatch(NAME.regex, name) is not None
-    return fit and not name.startswith(RESERVED)
+def is_valid_name(name: str) -> bool:
+    """Return whether agents and grants can refer to a dataset by this name."""
+    matches = len(name) <= MAX_NAME and re.fullmatch(NAME.regex, name) is not None
+    return matches and not name.startswith(RESERVED)
 
 
 def create(
     tenant_id: int,
     key_id: int,
     *,
-    wanted: str = "",
+    requested_name: str = "",
     title: str = "",
     embedding: str | None = None,
     metadata: JSON | None = None,
     expires_after: timedelta | None = None,
 ) -> Dataset:
-    """Make a dataset and grant it to the key that makes it.
+    """Create a dataset and grant it to the key that creates it. Call it in a transaction.
 
-    ``wanted`` becomes its name where that is fit and free. Else a name is derived from it, and ``wanted`` becomes
-    the title, unless there is one. ``embedding`` None stands for the tenant's. To be called in a transaction.
+    ``requested_name`` becomes its name if it is valid and free. Otherwise a name is derived from it, and it becomes
+    the title, unless ``title`` is given. ``embedding`` None means the tenant's default.
 
     Raises:
-        PermissionDenied: the tenant has too many datasets.
-        NameTaken: others took every name that was tried.
+        PermissionDenied: the tenant's limit of datasets is reached.
+        NameTaken: other transactions took every name that was tried.
     """
-    quotas.lock_tenant(tenant_id)
+    lock_tenant(tenant_id)
     Quotas.of(tenant_id).check_datasets(tenant_id)
     if embedding is None:
         embedding = Tenant.objects.values_list("embedding", flat=True).get(pk=tenant_id)
-    base = wanted if fits(wanted) else _derived(wanted)
-    name = base if base != "dataset" or wanted else _another(base)
+    base = requested_name if is_valid_name(requested_name) else _derive_name(requested_name)
+    name = base if base != "dataset" or requested_name else _with_suffix(base)
     for attempt in range(_ATTEMPTS):
         if attempt or Dataset.objects.filter(tenant=tenant_id, name=name).exists():
-            name = _another(base)
+            name = _with_suffix(base)
         dataset = Dataset(
             tenant_id=tenant_id,
             name=name,
-            title=title or (wanted if wanted != name else ""),
+            title=title or (requested_name if requested_name != name else ""),
             embedding=embedding,
             embedding_requested_by_id=key_id,
             metadata=metadata or {},
@@ -137,19 +135,19 @@ def create(
     raise NameTaken(name)
 
 
-def _derived(wanted: str) -> str:
-    name = slugify(wanted)[:_DERIVED].strip("-_") or "dataset"
+def _derive_name(text: str) -> str:
+    name = slugify(text)[:_MAX_DERIVED].strip("-_") or "dataset"
     return f"dataset-{name}" if name.startswith(RESERVED) else name
 
 
-def _another(base: str) -> str:
-    return f"{base[:_DERIVED]}-{secrets.token_hex(3)}"
+def _with_suffix(base: str) -> str:
+    return f"{base[:_MAX_DERIVED]}-{secrets.token_hex(3)}"
 
 
 def change(dataset: Dataset, key_id: int, **fields: Any) -> Dataset:
-    """Store fields that a key changes of a dataset; where its embedding is another one, it is indexed anew.
+    """Store the changes that a key makes to a dataset, and index it again if its embedding changes.
 
-    It is active by that, and one that has expired is so again where ``expires_after`` is changed, and only then.
+    This counts as activity, except for an expired dataset: only a change of ``expires_after`` revives it.
 
     Raises:
         NameTaken: another dataset of the tenant has the new name.
@@ -172,15 +170,14 @@ def change(dataset: Dataset, key_id: int, **fields: Any) -> Dataset:
 
 
 def check_embedding(tenant_id: int, key_id: int, name: str) -> None:
-    """Refuse a name by which a key could use a model that it may not call.
+    """Refuse an embedding model that the key may not call; the tenant's default is always allowed.
 
-    A key may choose what it could call by itself, and what the tenant's datasets have anyway. The catalog is of an
-    app above this one: it is reached by name, as the dataset itself does.
+    The catalog belongs to an app above this one, so it is reached by name, as in ``Dataset.embedding``.
     """
     tenant = Tenant.objects.get(pk=tenant_id)
     if name in ("", tenant.embedding):
         return
-    callable_by = Q(catalogentry__published=True, grants__key=key_id)
-    can_embed = tenant.targets.filter(callable_by, catalogentry__capabilities__contains=["embed"])
+    allowed = Q(catalogentry__published=True, grants__key=key_id)
+    can_embed = tenant.targets.filter(allowed, catalogentry__capabilities__contains=["embed"])
     if not can_embed.filter(name=name).exists():
-        raise invalid("embedding", "no model that can embed and that you have access to is called that")
+        raise invalid("embedding", "there is no embedding model of that name that you have access to")

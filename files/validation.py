@@ -1,4 +1,4 @@
-"""Checks of what clients say about datasets and the files in them; see ``gtapi.validation``."""
+"""Validation of request fields of files and datasets: attributes, chunking and expiry."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,15 +17,15 @@ from gtapi.validation import (
 from gtapi.web.multipart import MultipartForm
 
 JSON = dict[str, Any]
-#: Tokens of a chunk, and how many of them the next one repeats, where a client does not say.
+#: Default tokens of a chunk, and of its overlap with the next one.
 CHUNK_TOKENS = 400
 CHUNK_OVERLAP = 50
 MIN_CHUNK_TOKENS = 100
 MAX_CHUNK_TOKENS = 4096
-#: Seconds after which a client may have its file deleted.
+#: Limits of a file's expiry, in seconds.
 MIN_FILE_SECONDS = 3_600
 MAX_FILE_SECONDS = 2_592_000
-#: Days without activity after which a client may have its dataset expire.
+#: Most days without activity after which a dataset may expire.
 MAX_DATASET_DAYS = 365
 
 
@@ -47,7 +47,7 @@ def check_attributes(attributes: Any, name: str = "attributes") -> JSON:
 
 
 def check_chunking(strategy: Any, name: str = "chunking_strategy") -> JSON | None:
-    """Return how a file is to be cut, as ``DatasetFile.chunking`` has it; None leaves it to us.
+    """Return a chunking strategy as ``DatasetFile.chunking`` stores it; None means the default.
 
     It is OpenAI's object: ``{"type": "static", "static": {"max_chunk_size_tokens", "chunk_overlap_tokens"}}``.
     """
@@ -59,17 +59,17 @@ def check_chunking(strategy: Any, name: str = "chunking_strategy") -> JSON | Non
     one_of(("auto", "static"))(f"{name}.type", strategy["type"])
     if strategy["type"] == "auto":
         return None
-    given = strategy.get("static")
-    of_type(dict)(f"{name}.static", given)
+    static = strategy.get("static")
+    of_type(dict)(f"{name}.static", static)
     sizes = {}
     for field, least, most in (
         ("max_chunk_size_tokens", MIN_CHUNK_TOKENS, MAX_CHUNK_TOKENS),
         ("chunk_overlap_tokens", 0, MAX_CHUNK_TOKENS // 2),
     ):
-        if given.get(field) is None:
+        if static.get(field) is None:
             raise missing(f"{name}.static.{field}")
-        integer(least, most)(f"{name}.static.{field}", given[field])
-        sizes[field] = given[field]
+        integer(least, most)(f"{name}.static.{field}", static[field])
+        sizes[field] = static[field]
     if sizes["chunk_overlap_tokens"] * 2 > sizes["max_chunk_size_tokens"]:
         raise invalid(
             f"{name}.static.chunk_overlap_tokens", "it is more than half of 'max_chunk_size_tokens'"
@@ -78,9 +78,10 @@ def check_chunking(strategy: Any, name: str = "chunking_strategy") -> JSON | Non
 
 
 def check_file_expiry(form: MultipartForm) -> timedelta | None:
-    """Return how long after its upload a file expires; None where it does not.
+    """Return how long after its upload a file expires; None means never.
 
-    OpenAI's fields say so: ``expires_after[anchor]``, always ``created_at``, and ``expires_after[seconds]``.
+    OpenAI's form fields are ``expires_after[anchor]``, which is always ``created_at``, and
+    ``expires_after[seconds]``.
     """
     if "expires_after" not in form.names():
         return None
@@ -97,11 +98,11 @@ def check_file_expiry(form: MultipartForm) -> timedelta | None:
 def refuse_file_expiry(form: MultipartForm) -> None:
     """Refuse the expiry of a file that is uploaded into a dataset or a conversation."""
     if "expires_after" in form.names():
-        raise invalid("expires_after", "only files that come by POST /files expire by themselves")
+        raise invalid("expires_after", "only files uploaded by POST /files can expire")
 
 
 def check_dataset_expiry(expires_after: Any) -> timedelta | None:
-    """Return how long after its last activity a dataset expires; None where it does not.
+    """Return how long after its last activity a dataset expires; None means never.
 
     It is OpenAI's object: ``{"anchor": "last_active_at", "days"}``.
     """
@@ -116,7 +117,7 @@ def check_dataset_expiry(expires_after: Any) -> timedelta | None:
 
 
 def chunking_object(chunking: JSON | None) -> JSON:
-    """Return how a file is cut, in OpenAI's shape."""
+    """Return a chunking strategy in OpenAI's schema."""
     return chunking or {
         "type": "static",
         "static": {"max_chunk_size_tokens": CHUNK_TOKENS, "chunk_overlap_tokens": CHUNK_OVERLAP},

@@ -1,4 +1,4 @@
-"""Datasets and what they find, as our own routes show them."""
+"""JSON schema of datasets and of their search results, on our own routes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ State = DatasetFile.State
 
 
 def dataset_object(dataset: Dataset, counts: Counts) -> JSON:
-    """Return a dataset."""
+    """Return the JSON object of a dataset."""
     return {
         "id": dataset.pk,
         "object": "dataset",
@@ -30,7 +30,7 @@ def dataset_object(dataset: Dataset, counts: Counts) -> JSON:
 
 
 def lifetime(dataset: Dataset, counts: Counts) -> JSON:
-    """Return what a dataset says of its life under either name: whether it is at work, and when it ends."""
+    """Return the fields that datasets and vector stores share: status, activity and expiry."""
     after = dataset.expires_after
     return {
         "status": _status(dataset, counts),
@@ -47,16 +47,16 @@ def _status(dataset: Dataset, counts: Counts) -> str:
 
 
 def _index_status(dataset: Dataset) -> str:
-    """``building`` while the vectors of another embedding are made; until they are whole the old ones are used."""
+    """``building`` while vectors of a new embedding are made; searches use the old ones until it is complete."""
     if dataset.embedding == dataset.indexed_embedding:
         return "ready"
     return "failed" if dataset.index_error else "building"
 
 
-def results_object(dataset_id: str, query: str, passages: Sequence[SearchResult]) -> JSON:
-    """Return what a search found, the best first.
+def results_object(dataset_id: str, query: str, results: Sequence[SearchResult]) -> JSON:
+    """Return the JSON object of search results, best first.
 
-    ``score`` is what sorts them; ``relevance`` says how well a passage answers, comparable between questions.
+    ``score`` sorts them; ``relevance`` is comparable between queries.
     """
     return {
         "object": "dataset.search_results",
@@ -64,16 +64,16 @@ def results_object(dataset_id: str, query: str, passages: Sequence[SearchResult]
         "query": query,
         "data": [
             {
-                "file_id": passage.file_id,
-                "filename": passage.filename,
-                "page": passage.page,
-                "heading": passage.heading,
-                "position": passage.position,
-                "text": passage.text,
-                "score": passage.score,
-                "relevance": passage.relevance,
-                "attributes": passage.attributes,
+                "file_id": result.file_id,
+                "filename": result.filename,
+                "page": result.page,
+                "heading": result.heading,
+                "position": result.position,
+                "text": result.text,
+                "score": result.score,
+                "relevance": result.relevance,
+                "attributes": result.attributes,
             }
-            for passage in passages
+            for result in results
         ],
     }

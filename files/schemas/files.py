@@ -1,8 +1,7 @@
-"""What clients see of files: one row, two faces.
+"""JSON schema of files, with our statuses or OpenAI's.
 
-A file that came by our own routes says ``uploaded``, ``processing``, ``ready`` or ``failed``; OpenAI's clients know
-``uploaded``, ``processed`` and ``error``. What more there is to say stands in keys of our own, which are the same
-in both.
+Files uploaded by our own routes are ``uploaded``, ``processing``, ``ready`` or ``failed``; OpenAI's clients expect
+``uploaded``, ``processed`` or ``error``. Our additional keys are the same in both.
 """
 
 from collections.abc import Iterable
@@ -14,9 +13,9 @@ from files.models import DatasetFile, File
 JSON = dict[str, Any]
 State = DatasetFile.State
 
-#: What a client may say that a file is for.
+#: Purposes that a client may upload a file for.
 PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data")
-#: What OpenAI's clients can read; some of them only OpenAI itself makes.
+#: Purposes that OpenAI's clients can filter by; some are only set by OpenAI itself.
 ALL_PURPOSES = (*PURPOSES, "assistants_output", "batch_output", "fine-tune-results")
 
 _OWN = {
@@ -33,32 +32,32 @@ _OPENAI = {
     State.FAILED: "error",
     State.CANCELLED: "error",
 }
-#: Of several places the one that says most about the file: what is still going on, then what went well.
-_TELLING = (State.PROCESSING, State.UPLOADED, State.READY, State.FAILED, State.CANCELLED)
+#: The state shown for a file in several datasets: processing comes first, then success.
+_STATE_PRIORITY = (State.PROCESSING, State.UPLOADED, State.READY, State.FAILED, State.CANCELLED)
 
 
 def seconds(moment: datetime | None) -> int | None:
-    """Return a moment in Unix seconds, if there is one."""
+    """Return a time in Unix seconds, if there is one."""
     return None if moment is None else int(moment.timestamp())
 
 
 def status_source(dataset_files: Iterable[DatasetFile]) -> DatasetFile | None:
-    """Return the place whose state is the file's: where it was uploaded to, or the one that says most."""
-    found = sorted(
+    """Return the dataset file whose state is shown: the one it was uploaded to, or by ``_STATE_PRIORITY``."""
+    ranked = sorted(
         dataset_files,
         key=lambda dataset_file: (
             not dataset_file.digest,
-            _TELLING.index(State(dataset_file.state)),
+            _STATE_PRIORITY.index(State(dataset_file.state)),
             dataset_file.pk,
         ),
     )
-    return found[0] if found else None
+    return ranked[0] if ranked else None
 
 
 def file_object(file: File, dataset_file: DatasetFile | None, *, own: bool) -> JSON:
-    """Return a file, in our ``own`` words or in OpenAI's; ``place`` is the one whose state is told.
+    """Return the JSON object of a file, with the state of ``dataset_file``.
 
-    A file in no dataset waits for nothing: it counts as processed.
+    ``own`` selects our statuses or OpenAI's. A file in no dataset counts as processed.
     """
     state = State(dataset_file.state) if dataset_file else State.READY
     error = error_of(dataset_file) if dataset_file else None
@@ -82,7 +81,7 @@ def file_object(file: File, dataset_file: DatasetFile | None, *, own: bool) -> J
 
 
 def error_of(dataset_file: DatasetFile) -> JSON | None:
-    """Return why a file could not be processed: a code of a closed list, and a sentence."""
+    """Return why a file could not be processed: a code from a closed list, and a message."""
     if dataset_file.state == State.CANCELLED:
         return {"code": "cancelled", "message": "The processing of this file was cancelled."}
     if dataset_file.state != State.FAILED:

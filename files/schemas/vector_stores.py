@@ -1,4 +1,4 @@
-"""Datasets, their files and what they find, as OpenAI's clients read them: vector stores."""
+"""JSON schema of datasets, their files and search results as OpenAI's vector stores."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from files.validation import chunking_object
 JSON = dict[str, Any]
 State = DatasetFile.State
 
-#: What OpenAI's clients call each state.
+#: OpenAI's status of each state.
 STATUSES = {
     State.UPLOADED: "in_progress",
     State.PROCESSING: "in_progress",
@@ -23,7 +23,7 @@ STATUSES = {
     State.CANCELLED: "cancelled",
 }
 FILTERS = tuple(dict.fromkeys(STATUSES.values()))
-#: Reasons that lie with us or with a model, by our code; all other ones lie with the file.
+#: Our error codes whose cause is the server or a model; the cause of all others is the file.
 _SERVER_ERRORS = {
     "embedding_failed",
     "embedding_unavailable",
@@ -37,17 +37,17 @@ _SERVER_ERRORS = {
 
 
 def states_of(status: str) -> list[str]:
-    """Return the states that OpenAI's clients call ``status``."""
-    return [state for state, called in STATUSES.items() if called == status]
+    """Return the states that have this OpenAI status."""
+    return [state for state, openai_status in STATUSES.items() if openai_status == status]
 
 
 def file_counts(counts: Counts) -> JSON:
-    """Return how many files there are of each status."""
+    """Return the number of files of each OpenAI status."""
     return {**{status: counts.of(*states_of(status)) for status in FILTERS}, "total": counts.total}
 
 
 def vector_store_object(dataset: Dataset, counts: Counts) -> JSON:
-    """Return a dataset as a vector store; one without a title goes by its name."""
+    """Return the JSON object of a dataset as a vector store; without a title, it is named by its name."""
     return {
         "id": dataset.pk,
         "object": "vector_store",
@@ -61,7 +61,7 @@ def vector_store_object(dataset: Dataset, counts: Counts) -> JSON:
 
 
 def store_file_object(dataset_file: DatasetFile) -> JSON:
-    """Return a file's place in a vector store."""
+    """Return the JSON object of a file in a vector store."""
     return {
         "id": dataset_file.file_id,
         "object": "vector_store.file",
@@ -79,49 +79,51 @@ def store_file_object(dataset_file: DatasetFile) -> JSON:
 def _last_error(dataset_file: DatasetFile) -> JSON | None:
     if dataset_file.state != State.FAILED:
         return None
-    known = "server_error" if dataset_file.error_code in _SERVER_ERRORS else "invalid_file"
+    code = "server_error" if dataset_file.error_code in _SERVER_ERRORS else "invalid_file"
     return {
-        "code": dataset_file.error_code if dataset_file.error_code == "unsupported_file" else known,
+        "code": dataset_file.error_code if dataset_file.error_code == "unsupported_file" else code,
         "message": dataset_file.error_message or "The file could not be processed.",
     }
 
 
 def batch_object(batch: FileBatch, counts: Counts) -> JSON:
-    """Return files that were attached together. A batch has failed when every file of it has."""
-    counted = file_counts(counts)
+    """Return the JSON object of a batch. It has failed if all its files have."""
+    by_status = file_counts(counts)
     if batch.cancelled:
         status = "cancelled"
-    elif counted["in_progress"]:
+    elif by_status["in_progress"]:
         status = "in_progress"
     else:
-        status = "failed" if counted["failed"] and counted["failed"] == counted["total"] else "completed"
+        status = (
+            "failed" if by_status["failed"] and by_status["failed"] == by_status["total"] else "completed"
+        )
     return {
         "id": batch.pk,
         "object": "vector_store.files_batch",
         "created_at": int(batch.created_at.timestamp()),
         "vector_store_id": batch.dataset_id,
         "status": status,
-        "file_counts": counted,
+        "file_counts": by_status,
     }
 
 
-def results_page(queries: Sequence[str], passages: Sequence[SearchResult]) -> JSON:
-    """Return what a search found, the best first.
+def results_page(queries: Sequence[str], results: Sequence[SearchResult]) -> JSON:
+    """Return the JSON object of search results, best first.
 
-    A result's score is how well it answers, comparable from one search to another; the order knows the words, too.
+    Their score is the relevance, which is comparable between queries. Their order is by rank fusion.
     """
     return {
         "object": "vector_store.search_results.page",
         "search_query": list(queries),
         "data": [
             {
-                "file_id": passage.file_id,
-                "filename": passage.filename,
-                "score": passage.relevance,
-                "attributes": passage.attributes,
-                "content": [{"type": "text", "text": passage.text}],
+                "file_id": result.file_id,
+                "filename": result.filename,
+                "score": result.relevance,
+                "attributes": result.attributes,
+                "content": [{"type": "text", "text": result.text}],
             }
-            for passage in passages
+            for result in results
         ],
         "has_more": False,
         "next_page": None,
@@ -129,10 +131,10 @@ def results_page(queries: Sequence[str], passages: Sequence[SearchResult]) -> JS
 
 
 def content_parts(texts: Sequence[str]) -> bytes:
-    """Return texts of a file as members of a list, without its brackets: a part for each of its chunks."""
+    """Return texts of chunks as JSON list items, without the brackets."""
     return b",".join(orjson.dumps({"type": "text", "text": text}) for text in texts)
 
 
-#: What stands around these parts. All of them are in one page: clients ask for no second one.
+#: JSON around these items. All are on one page, since clients do not request a second one.
 CONTENT_BEGINNING = b'{"object":"vector_store.file_content.page","data":['
 CONTENT_END = b'],"has_more":false,"next_page":null}'

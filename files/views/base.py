@@ -1,4 +1,4 @@
-"""What the routes of datasets share: which dataset a request means, that its key may use it, how it is shown."""
+"""Base views of dataset routes: datasets that a key may use, their JSON objects, retrieve, update and delete."""
 
 from typing import Any, ClassVar
 
@@ -20,8 +20,8 @@ from tenants.views import AuthenticatedView
 JSON = dict[str, Any]
 
 
-def shared_fields(body: JSON) -> JSON:
-    """Return the fields that a body has of those that a dataset and a vector store have alike, checked."""
+def check_common_fields(body: JSON) -> JSON:
+    """Return the validated fields of a body that datasets and vector stores have in common."""
     fields: JSON = {}
     if "metadata" in body:
         fields["metadata"] = check_metadata(body["metadata"])
@@ -31,14 +31,14 @@ def shared_fields(body: JSON) -> JSON:
 
 
 class DatasetView(AuthenticatedView):
-    """A view of datasets, or of one: to look needs one scope, to change another."""
+    """Base of routes on datasets. Reading and changing need different scopes."""
 
     scope = "datasets:read"
     scopes: ClassVar[dict[str, str]] = {"POST": "datasets:write", "DELETE": "datasets:write"}
 
     @property
     def may_delete(self) -> bool:
-        """Whether the key may delete files, as changing a dataset can do."""
+        """Whether the key may delete files, which a change of a dataset can entail."""
         return access.WRITE_SCOPE in self.auth.scopes
 
     def datasets(self) -> DatasetQuerySet:
@@ -49,22 +49,22 @@ class DatasetView(AuthenticatedView):
         """Return a dataset that is granted to the key.
 
         Raises:
-            NotFound: there is none, whatever the reason.
+            NotFound: it does not exist or is not granted.
         """
-        rows = self.datasets()
+        queryset = self.datasets()
         if lock:
-            rows = rows.select_for_update(of=("self",))
-        # PostgreSQL takes no NUL, not even to look for one.
-        found = None if "\0" in dataset_id else rows.filter(pk=dataset_id).first()
-        if found is None:
+            queryset = queryset.select_for_update(of=("self",))
+        # PostgreSQL refuses queries that contain NUL.
+        dataset = None if "\0" in dataset_id else queryset.filter(pk=dataset_id).first()
+        if dataset is None:
             raise access.dataset_not_found(dataset_id)
-        return found
+        return dataset
 
     def live_dataset(self, dataset_id: str) -> Dataset:
-        """Return a dataset that is granted to the key, to search it or put something into it.
+        """Return a dataset that is granted to the key, to search it or to add files.
 
         Raises:
-            NotFound: there is none, whatever the reason.
+            NotFound: it does not exist or is not granted.
             BadRequest: it has expired.
         """
         dataset = self.dataset(dataset_id)
@@ -72,26 +72,26 @@ class DatasetView(AuthenticatedView):
         return dataset
 
 
-class ShownView(DatasetView):
-    """A view that answers with datasets, each in the view's shape."""
+class DatasetObjectView(DatasetView):
+    """Base of routes that return datasets; ``serialize`` gives them our schema or that of vector stores."""
 
     @staticmethod
-    def shape(dataset: Dataset, counts: Counts) -> JSON:
-        """Return the object that stands for a dataset with so much in it."""
+    def serialize(dataset: Dataset, counts: Counts) -> JSON:
+        """Return the JSON object of a dataset with these counts of files."""
         raise NotImplementedError
 
-    def whole(self, dataset: Dataset) -> JSON:
-        return self.shape(dataset, datasets.count(dataset))
+    def dataset_object(self, dataset: Dataset) -> JSON:
+        return self.serialize(dataset, datasets.count(dataset))
 
-    def page(self, rows: DatasetQuerySet, paging: PageQuery) -> JSON:
-        found, has_more = paging.paginate_rows(rows)
-        counted = datasets.counts(dataset.pk for dataset in found)
+    def page(self, queryset: DatasetQuerySet, paging: PageQuery) -> JSON:
+        rows, has_more = paging.paginate_rows(queryset)
+        counts = datasets.counts(dataset.pk for dataset in rows)
         return list_object(
-            [self.shape(one, counted.get(one.pk, datasets.NOTHING)) for one in found], has_more
+            [self.serialize(dataset, counts.get(dataset.pk, datasets.NOTHING)) for dataset in rows], has_more
         )
 
     def check_may_expire(self, fields: JSON) -> None:
-        """Refuse to have a dataset expire for a key that may delete no files: what is uploaded into it goes, too.
+        """Refuse an expiry set by a key that may not delete files: files expire with their dataset.
 
         Raises:
             PermissionDenied: the key lacks the scope.
@@ -100,36 +100,50 @@ class ShownView(DatasetView):
             raise access.deletion_refused("What is uploaded into a dataset is deleted when it expires")
 
 
-class OneView(ShownView):
-    """One dataset; ``called`` is the ``object`` of its shape."""
+class BaseDatasetDetailView(DatasetObjectView):
+    """Base of routes on one dataset; ``object_name`` is the ``object`` of its schema."""
 
-    called: ClassVar[str]
+    object_name: ClassVar[str]
 
-    def held(self, dataset_id: str, fields: JSON) -> Dataset:
-        """Return a dataset that is held for a change of these fields; emptied, where they have it used again.
-
-        Raises:
-            NotFound: there is none, whatever the reason.
-        """
-        while True:
-            before = transaction.savepoint()
-            dataset = self.dataset(dataset_id, lock=True)
-            if "expires_after" not in fields or not dataset.expired or not dataset.dataset_files.exists():
-                return dataset
-            # Whoever empties it locks its files first.
-            transaction.savepoint_rollback(before)
-            deletion.empty_expired_dataset(dataset)
-
-    def changed(self, dataset: Dataset, fields: JSON) -> JSON:
-        """Store what the key changes of a dataset that is held for it, and return its object."""
-        self.check_may_expire(fields)
-        if fields.get("expires_after") is not None and not dataset.by_client:
-            raise invalid("expires_after", "an operator's dataset does not expire")
-        return self.whole(datasets.change(dataset, self.auth.id, **fields))
+    @staticmethod
+    def check_fields(body: JSON) -> JSON:
+        """Return the validated fields of a body that updates a dataset."""
+        raise NotImplementedError
 
     async def get(self, request: APIRequest, dataset_id: str) -> JSONResponse:
-        return JSONResponse(await in_thread(lambda: self.whole(self.dataset(dataset_id))))
+        return JSONResponse(await in_thread(lambda: self.dataset_object(self.dataset(dataset_id))))
+
+    async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
+        fields = self.check_fields(await request.json())
+        return JSONResponse(await in_thread(self._update, dataset_id, fields))
 
     async def delete(self, request: APIRequest, dataset_id: str) -> JSONResponse:
         await in_thread(lambda: deletion.delete_dataset(self.dataset(dataset_id), may_delete=self.may_delete))
-        return JSONResponse({"id": dataset_id, "object": f"{self.called}.deleted", "deleted": True})
+        return JSONResponse({"id": dataset_id, "object": f"{self.object_name}.deleted", "deleted": True})
+
+    @transaction.atomic
+    def _update(self, dataset_id: str, fields: JSON) -> JSON:
+        dataset = self._lock_for_update(dataset_id, fields)
+        self.check_update(dataset, fields)
+        return self.dataset_object(datasets.change(dataset, self.auth.id, **fields))
+
+    def check_update(self, dataset: Dataset, fields: JSON) -> None:
+        """Refuse changes that the key may not make to a locked dataset."""
+        self.check_may_expire(fields)
+        if fields.get("expires_after") is not None and not dataset.by_client:
+            raise invalid("expires_after", "an operator's dataset does not expire")
+
+    def _lock_for_update(self, dataset_id: str, fields: JSON) -> Dataset:
+        """Return a locked dataset. If ``fields`` revive an expired one, its old contents are deleted first.
+
+        Raises:
+            NotFound: it does not exist or is not granted.
+        """
+        while True:
+            savepoint = transaction.savepoint()
+            dataset = self.dataset(dataset_id, lock=True)
+            if "expires_after" not in fields or not dataset.expired or not dataset.dataset_files.exists():
+                return dataset
+            # Emptying it locks its files first, so the dataset must be unlocked for that.
+            transaction.savepoint_rollback(savepoint)
+            deletion.empty_expired_dataset(dataset)

@@ -1,4 +1,4 @@
-"""The routes under ``/datasets/{id}/files``: uploads straight into a dataset."""
+"""The routes under ``/datasets/{id}/files``: upload into a dataset, list, retrieve and remove its files."""
 
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ from files.uploads import access, deletion
 from files.uploads.store import FileUpload
 from files.validation import check_attributes, check_chunking, refuse_file_expiry
 from files.views.base import DatasetView
-from files.views.uploads import UploadView
+from files.views.uploads import FileUploadView
 from gtapi.database import in_thread
 from gtapi.validation import invalid
 from gtapi.web.multipart import MultipartForm
@@ -19,11 +19,11 @@ from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
 
 JSON = dict[str, Any]
-#: Characters of a field that holds JSON: more than attributes or a strategy can need.
+#: Characters of a form field that holds JSON; attributes and chunking strategies need fewer.
 MAX_JSON_FIELD = 64 * 1024
 
 
-class DatasetFilesView(UploadView, DatasetView):
+class DatasetFilesView(FileUploadView, DatasetView):
     route = "/datasets/{id}/files"
     scopes: ClassVar[dict[str, str]] = {"POST": "files:write"}
 
@@ -32,14 +32,14 @@ class DatasetFilesView(UploadView, DatasetView):
 
     def _list(self, dataset_id: str, paging: PageQuery) -> JSON:
         dataset_files = self.dataset(dataset_id).dataset_files.live().select_related("file", "dataset")
-        found, more = paging.paginate_rows(dataset_files, key="file_id")
+        rows, has_more = paging.paginate_rows(dataset_files, key="file_id")
         return list_object(
-            [file_object(dataset_file.file, dataset_file, own=False) for dataset_file in found], more
+            [file_object(dataset_file.file, dataset_file, own=False) for dataset_file in rows], has_more
         )
 
     async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
         dataset = await in_thread(self.live_dataset, dataset_id)
-        async with self.received(request) as received:
+        async with self.receive(request) as received:
             refuse_file_expiry(received.form)
             upload = FileUpload(
                 self.auth.tenant_id,
@@ -51,11 +51,11 @@ class DatasetFilesView(UploadView, DatasetView):
                 chunking=check_chunking(_json(received.form, "chunking_strategy")),
                 idempotency_key=received.idempotency_key,
             )
-            return await self.kept(upload)
+            return await self.store(upload)
 
 
 def _json(form: MultipartForm, name: str) -> Any:
-    """Return what a field holds, written as JSON; None where it is not there."""
+    """Return the JSON value of a form field; None if it is missing or empty."""
     text = form.get(name)
     if not text:
         return None
@@ -74,23 +74,23 @@ def _json(form: MultipartForm, name: str) -> Any:
 
 
 class DatasetFileView(DatasetView):
-    """One file of a dataset, and how far it is processed there."""
+    """One file of a dataset and the state of its processing."""
 
     route = "/datasets/{id}/files/{file_id}"
     scopes: ClassVar[dict[str, str]] = {"DELETE": "files:write"}
 
     def dataset_file(self, dataset_id: str, file_id: str) -> DatasetFile:
-        """Return a file's place in a dataset that is granted to the key.
+        """Return a file in a dataset that is granted to the key.
 
         Raises:
-            NotFound: there is no such dataset, or no such file in it.
+            NotFound: the dataset does not exist or is not granted, or the file is not in it.
         """
         dataset_files = self.dataset(dataset_id).dataset_files.live().select_related("file", "dataset")
-        # PostgreSQL takes no NUL, not even to look for one.
-        found = None if "\0" in file_id else dataset_files.filter(file=file_id).first()
-        if found is None:
+        # PostgreSQL refuses queries that contain NUL.
+        dataset_file = None if "\0" in file_id else dataset_files.filter(file=file_id).first()
+        if dataset_file is None:
             raise access.file_not_found(file_id)
-        return found
+        return dataset_file
 
     async def get(self, request: APIRequest, dataset_id: str, file_id: str) -> JSONResponse:
         return JSONResponse(await in_thread(self._get, dataset_id, file_id))

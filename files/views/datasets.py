@@ -1,13 +1,14 @@
-"""The routes of datasets as wholes."""
+"""The routes ``/datasets`` and ``/datasets/{id}``."""
 
 from typing import Any
 
 from django.db import transaction
 
 from files import datasets
+from files.models import Dataset
 from files.models.datasets import RESERVED
 from files.schemas.datasets import dataset_object
-from files.views.base import OneView, ShownView, shared_fields
+from files.views.base import BaseDatasetDetailView, DatasetObjectView, check_common_fields
 from gtapi.database import in_thread
 from gtapi.validation import invalid, missing, of_type
 from gtapi.web.pagination import PageQuery
@@ -15,11 +16,12 @@ from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
 
 JSON = dict[str, Any]
+MAX_EMBEDDING = 200
 
 
-class DatasetsView(ShownView):
+class DatasetsView(DatasetObjectView):
     route = "/datasets"
-    shape = staticmethod(dataset_object)
+    serialize = staticmethod(dataset_object)
 
     async def get(self, request: APIRequest) -> JSONResponse:
         return JSONResponse(
@@ -27,58 +29,67 @@ class DatasetsView(ShownView):
         )
 
     def _list(self, paging: PageQuery, name: str) -> JSON:
-        rows = self.datasets()
+        queryset = self.datasets()
         if name:
-            rows = rows.filter(name=name) if "\0" not in name else rows.none()
-        return self.page(rows, paging)
+            queryset = queryset.filter(name=name) if "\0" not in name else queryset.none()
+        return self.page(queryset, paging)
 
     async def post(self, request: APIRequest) -> JSONResponse:
         body = await request.json()
         if body.get("name") is None:
             raise missing("name")
-        fields = _fields(body)
+        fields = _check_fields(body)
         self.check_may_expire(fields)
         return JSONResponse(await in_thread(self._create, fields))
 
     @transaction.atomic
     def _create(self, fields: JSON) -> JSON:
         tenant_id, key_id = self.auth.tenant_id, self.auth.id
-        wanted, embedding = fields.pop("name"), fields.pop("embedding", None)
+        requested_name, embedding = fields.pop("name"), fields.pop("embedding", None)
         if embedding is not None:
             datasets.check_embedding(tenant_id, key_id, embedding)
-        made = datasets.create(tenant_id, key_id, wanted=wanted, embedding=embedding, **fields)
-        return dataset_object(made, datasets.NOTHING)
+        dataset = datasets.create(
+            tenant_id, key_id, requested_name=requested_name, embedding=embedding, **fields
+        )
+        return dataset_object(dataset, datasets.NOTHING)
 
 
-class DatasetDetailView(OneView):
+class DatasetDetailView(BaseDatasetDetailView):
     route = "/datasets/{id}"
-    shape = staticmethod(dataset_object)
-    called = "dataset"
+    serialize = staticmethod(dataset_object)
+    object_name = "dataset"
 
-    async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
-        fields = _fields(await request.json())
-        if not datasets.fits(fields.get("name", "a")):
-            reserved = f"and begin with anything but '{RESERVED}'"
+    @staticmethod
+    def check_fields(body: JSON) -> JSON:
+        """Return the validated fields of a body that updates a dataset; a new name must be valid as it is."""
+        fields = _check_fields(body)
+        if "name" in fields and not datasets.is_valid_name(fields["name"]):
             raise invalid(
-                "name", f"use at most 100 letters, digits, dots, dashes and underscores, {reserved}"
+                "name",
+                "use at most 100 letters, digits, dots, dashes and underscores, and do not begin with"
+                f" '{RESERVED}'",
             )
-        return JSONResponse(await in_thread(self._change, dataset_id, fields))
+        return fields
 
-    @transaction.atomic
-    def _change(self, dataset_id: str, fields: JSON) -> JSON:
-        dataset = self.held(dataset_id, fields)
+    def check_update(self, dataset: Dataset, fields: JSON) -> None:
+        """Refuse a new name of an operator's dataset, and an embedding that the key may not call."""
         if fields.get("name", dataset.name) != dataset.name and not dataset.by_client:
-            reason = "an operator's dataset keeps its name, which agents and keys are given; change its title"
-            raise invalid("name", reason)
+            raise invalid(
+                "name", "an operator's dataset cannot be renamed, since agents use its name; change its title"
+            )
         if fields.get("embedding", dataset.embedding) != dataset.embedding:
             datasets.check_embedding(self.auth.tenant_id, self.auth.id, fields["embedding"])
-        return self.changed(dataset, fields)
+        super().check_update(dataset, fields)
 
 
-def _fields(body: JSON) -> JSON:
-    """Return the fields of a dataset that a body has, checked; null empties what can be empty."""
-    fields = shared_fields(body)
-    for name, most in (("name", datasets.MAX_TITLE), ("title", datasets.MAX_TITLE), ("embedding", 200)):
+def _check_fields(body: JSON) -> JSON:
+    """Return the validated fields of a dataset in a body; null clears a field that may be empty."""
+    fields = check_common_fields(body)
+    for name, most in (
+        ("name", datasets.MAX_TITLE),
+        ("title", datasets.MAX_TITLE),
+        ("embedding", MAX_EMBEDDING),
+    ):
         if name in body:
             value = body[name] if body[name] is not None or name == "name" else ""
             of_type(str)(name, value)

@@ -1,4 +1,4 @@
-"""The routes under ``/files``: OpenAI's own, for the files of a key and of the datasets that are granted to it."""
+"""The routes under ``/files``, as in OpenAI's API: files of a key and of the datasets that are granted to it."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from files.schemas.files import ALL_PURPOSES, PURPOSES, file_object, status_sour
 from files.uploads import access, deletion
 from files.uploads.store import FileUpload
 from files.validation import check_file_expiry
-from files.views.uploads import UploadView, with_storage
+from files.views.uploads import FileUploadView, in_storage_thread
 from gtapi.database import in_thread
 from gtapi.errors import PermissionDenied, StorageUnavailable, translate
 from gtapi.validation import missing, one_of
@@ -26,21 +26,21 @@ from tenants.views import AuthenticatedView
 logger = logging.getLogger(__name__)
 
 JSON = dict[str, Any]
-#: Files in a page of a list, as OpenAI has it: by default all.
+#: Files in a page of a list, by default too, as in OpenAI's API.
 MAX_FILES = 10_000
 #: Bytes that are read and sent at once.
-PIECE = 256 * 1024
+BLOCK = 256 * 1024
 
 
 class FileOwnerView(AuthenticatedView):
-    """What the routes share: which files a key may see."""
+    """Base of routes on the files that a key may see."""
 
     scope = "files:read"
 
     def files(self, request: APIRequest) -> QuerySet[File]:
-        """Return the files that the key may see for the end user that the query names."""
+        """Return the files that the key may see on behalf of the end user in the query."""
         user = request.GET.get("user") or ""
-        # PostgreSQL takes no NUL, not even to look for one.
+        # PostgreSQL refuses queries that contain NUL.
         if "\0" in user:
             return File.objects.none()
         dataset_files = access.visible_dataset_files(self.auth.id).live().select_related("dataset")
@@ -52,15 +52,15 @@ class FileOwnerView(AuthenticatedView):
         """Return a file that the key may see.
 
         Raises:
-            NotFound: there is none, whatever the reason.
+            NotFound: it does not exist or the key may not see it.
         """
-        found = None if "\0" in file_id else self.files(request).filter(pk=file_id).first()
-        if found is None:
+        file = None if "\0" in file_id else self.files(request).filter(pk=file_id).first()
+        if file is None:
             raise access.file_not_found(file_id)
-        return found
+        return file
 
 
-class FilesView(UploadView, FileOwnerView):
+class FilesView(FileUploadView, FileOwnerView):
     route = "/files"
     scopes: ClassVar[dict[str, str]] = {"POST": "files:write"}
 
@@ -71,14 +71,15 @@ class FilesView(UploadView, FileOwnerView):
         return JSONResponse(await in_thread(self._list, request, paging, purpose))
 
     def _list(self, request: APIRequest, paging: PageQuery, purpose: str | None) -> JSON:
-        files = self.files(request)
-        found, more = paging.paginate_rows(files.filter(purpose=purpose) if purpose else files)
+        queryset = self.files(request)
+        files, has_more = paging.paginate_rows(queryset.filter(purpose=purpose) if purpose else queryset)
         return list_object(
-            [file_object(file, status_source(file.dataset_files.all()), own=False) for file in found], more
+            [file_object(file, status_source(file.dataset_files.all()), own=False) for file in files],
+            has_more,
         )
 
     async def post(self, request: APIRequest) -> JSONResponse:
-        async with self.received(request) as received:
+        async with self.receive(request) as received:
             purpose = received.form.get("purpose")
             if purpose is None:
                 raise missing("purpose")
@@ -92,11 +93,11 @@ class FilesView(UploadView, FileOwnerView):
                 expires_after=check_file_expiry(received.form),
                 idempotency_key=received.idempotency_key,
             )
-            return await self.kept(upload)
+            return await self.store(upload)
 
 
 class FileView(FileOwnerView):
-    """One file, in the words of the route by which it came."""
+    """One file, with the statuses of the route by which it was uploaded."""
 
     route = "/files/{id}"
     scopes: ClassVar[dict[str, str]] = {"DELETE": "files:write"}
@@ -118,14 +119,14 @@ class FileView(FileOwnerView):
         file = self.file(request, file_id)
         if not access.can_delete(file, self.auth.id):
             raise PermissionDenied(
-                "This file is also another key's. It can be taken out of the dataset, but not deleted.",
+                "This file belongs to another key. Remove it from the dataset instead of deleting it.",
                 code="file_of_another_key",
             )
         deletion.delete_file(file)
 
 
 class FileContentView(FileOwnerView):
-    """A file's bytes, as they were uploaded: to be saved and never to be shown."""
+    """A file's bytes as an attachment, which browsers save and never render."""
 
     route = "/files/{id}/content"
 
@@ -133,31 +134,31 @@ class FileContentView(FileOwnerView):
         request.cancel_on_disconnect()
         file = await in_thread(self.file, request, file_id)
         try:
-            opened, first = await with_storage(_begun, file.path)
+            stream, block = await in_storage_thread(_open, file.path)
         except FileNotFoundError:
-            logger.warning("%s is not in storage, or was deleted just now", file_id)
+            logger.warning("%s is missing in storage, or was just deleted", file_id)
             raise access.file_not_found(file_id) from None
         except Exception as error:
             raise _unreachable(error) from error
-        response = StreamResponse(self._sent(opened, first), storage.harmless(file.content_type))
+        response = StreamResponse(self._stream(stream, block), storage.safe_media_type(file.content_type))
         response.headers["content-length"] = str(file.bytes)
         response.headers["content-disposition"] = (
             content_disposition_header(as_attachment=True, filename=file.filename) or "attachment"
         )
         response.headers["x-content-type-options"] = "nosniff"
-        # The admin has the same origin: whatever a browser makes of it, it runs nothing.
+        # The admin has the same origin, so no browser may run scripts of a file.
         response.headers["content-security-policy"] = "default-src 'none'; sandbox"
         return response
 
-    async def _sent(self, opened: IO[bytes], piece: bytes) -> AsyncGenerator[bytes, None]:
-        """Yield a file from this piece on; its usage record is durable before the last one."""
+    async def _stream(self, stream: IO[bytes], block: bytes) -> AsyncGenerator[bytes, None]:
+        """Yield a file from this block on; its usage event is stored before the last block is sent."""
         try:
-            while piece:
-                following = await with_storage(opened.read, PIECE)
+            while block:
+                following = await in_storage_thread(stream.read, BLOCK)
                 if not following:
                     await self.record()
-                yield piece
-                piece = following
+                yield block
+                block = following
         except (asyncio.CancelledError, GeneratorExit):
             await self.record_abandoned()
             raise
@@ -166,16 +167,16 @@ class FileContentView(FileOwnerView):
             await self.record()
             raise _unreachable(error) from error
         finally:
-            opened.close()
+            stream.close()
 
 
-def _begun(name: str) -> tuple[IO[bytes], bytes]:
-    """Return an opened file and its first piece: as long as nothing is sent, there can be an error in its place."""
-    opened = storage.open_file(name)
+def _open(name: str) -> tuple[IO[bytes], bytes]:
+    """Return an open file and its first block; reading it early means that an error can still be a response."""
+    stream = storage.open_file(name)
     try:
-        return opened, opened.read(PIECE)
+        return stream, stream.read(BLOCK)
     except BaseException:
-        opened.close()
+        stream.close()
         raise
 
 

@@ -1,4 +1,4 @@
-"""The routes that search a dataset: ours, and OpenAI's."""
+"""The search routes of datasets and of vector stores."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -19,7 +19,7 @@ JSON = dict[str, Any]
 DEFAULT_RESULTS = 10
 MAX_RESULTS = 50
 MAX_QUERIES = 10
-#: Most characters of a question. What embeds it has a limit of its own.
+#: Most characters of a query. The embedding model has its own limit.
 MAX_QUERY = 10_000
 _CHECKS: dict[str, Validator] = {
     "limit": integer(1, MAX_RESULTS),
@@ -32,12 +32,14 @@ _CHECKS: dict[str, Validator] = {
 
 
 class SearchView(DatasetView):
-    """What both faces share."""
+    """Base of both search routes."""
 
     scopes: ClassVar[dict[str, str]] = {}
 
-    async def found(self, request: APIRequest, dataset_id: str, query: str, body: JSON) -> list[SearchResult]:
-        """Return what a search for ``query`` finds in a dataset that is granted to the key."""
+    async def results(
+        self, request: APIRequest, dataset_id: str, query: str, body: JSON
+    ) -> list[SearchResult]:
+        """Search a dataset that is granted to the key, and return the results, best first."""
         dataset = await in_thread(self.live_dataset, dataset_id)
         caller = Caller(self.auth.tenant_id, self.auth.id, request.request_id)
         return await search(
@@ -60,8 +62,8 @@ class DatasetSearchView(SearchView):
             raise missing("query")
         _check_query("query", body["query"])
         validate(_CHECKS, body)
-        found = await self.found(request, dataset_id, body["query"], body)
-        return JSONResponse(results_object(dataset_id, body["query"], found))
+        results = await self.results(request, dataset_id, body["query"], body)
+        return JSONResponse(results_object(dataset_id, body["query"], results))
 
 
 class VectorStoreSearchView(SearchView):
@@ -74,18 +76,17 @@ class VectorStoreSearchView(SearchView):
         threshold = _threshold(body.get("ranking_options") or {})
         best: dict[int, SearchResult] = {}
         for query in queries:
-            for passage in await self.found(request, dataset_id, query, body):
-                known = best.get(passage.chunk_id)
-                if known is None or passage.score > known.score:
-                    best[passage.chunk_id] = passage
-        ranked = sorted(best.values(), key=lambda passage: -passage.score)
-        kept = [passage for passage in ranked if passage.relevance >= threshold][: _limit(body)]
-        return JSONResponse(results_page(queries, kept))
+            for result in await self.results(request, dataset_id, query, body):
+                other = best.get(result.chunk_id)
+                if other is None or result.score > other.score:
+                    best[result.chunk_id] = result
+        ranked = sorted(best.values(), key=lambda result: -result.score)
+        results = [result for result in ranked if result.relevance >= threshold][: _limit(body)]
+        return JSONResponse(results_page(queries, results))
 
 
 def _limit(body: JSON) -> int:
-    given = body.get("max_num_results") or body.get("limit") or DEFAULT_RESULTS
-    return int(given)
+    return int(body.get("max_num_results") or body.get("limit") or DEFAULT_RESULTS)
 
 
 def _check_query(name: str, query: Any) -> None:
@@ -97,23 +98,23 @@ def _check_query(name: str, query: Any) -> None:
 
 
 def _queries(body: JSON) -> Sequence[str]:
-    given = body.get("query")
-    if given is None:
+    value = body.get("query")
+    if value is None:
         raise missing("query")
-    of_type(str, list)("query", given)
-    if isinstance(given, str):
-        _check_query("query", given)
-        return [given]
-    if not 1 <= len(given) <= MAX_QUERIES:
-        raise invalid("query", f"expected between 1 and {MAX_QUERIES} strings, but got {len(given)}")
-    for at, query in enumerate(given):
+    of_type(str, list)("query", value)
+    if isinstance(value, str):
+        _check_query("query", value)
+        return [value]
+    if not 1 <= len(value) <= MAX_QUERIES:
+        raise invalid("query", f"expected between 1 and {MAX_QUERIES} strings, but got {len(value)}")
+    for at, query in enumerate(value):
         _check_query(f"query[{at}]", query)
-    return list(dict.fromkeys(given))
+    return list(dict.fromkeys(value))
 
 
 def _threshold(options: JSON) -> float:
-    given = options.get("score_threshold")
-    if given is None:
+    threshold = options.get("score_threshold")
+    if threshold is None:
         return 0.0
-    number(0, 1)("ranking_options.score_threshold", given)
-    return float(given)
+    number(0, 1)("ranking_options.score_threshold", threshold)
+    return float(threshold)

@@ -1,4 +1,4 @@
-"""What the routes share that take a file: how a form becomes a file that is kept."""
+"""Base view of routes that receive a file in a multipart form and store it."""
 
 import asyncio
 import logging
@@ -27,61 +27,63 @@ P = ParamSpec("P")
 T = TypeVar("T")
 JSON = dict[str, Any]
 MAX_IDEMPOTENCY_KEY = 255
-#: Storage may be slow and far away, and must not hold up the threads of the database.
-_movers = ThreadPoolExecutor(max_workers=8, thread_name_prefix="storage")
+#: Separate from the threads of the database, since storage may be slow and remote.
+_storage_threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="storage")
 
 
-async def with_storage(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run ``function``, which reads or writes storage and no database, in a thread for such work."""
-    return await asyncio.get_running_loop().run_in_executor(_movers, lambda: function(*args, **kwargs))
+async def in_storage_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function that uses storage, and not the database, in a thread."""
+    return await asyncio.get_running_loop().run_in_executor(
+        _storage_threads, lambda: function(*args, **kwargs)
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """A form with one file in it, which lies on the disk."""
+class ReceivedForm:
+    """A form with one file, which is on disk."""
 
     form: MultipartForm
     incoming: IncomingFile
     idempotency_key: str
 
 
-class UploadView(AuthenticatedView):
-    """A route to which a file is sent."""
+class FileUploadView(AuthenticatedView):
+    """Base of routes that receive a file."""
 
     @asynccontextmanager
-    async def received(self, request: APIRequest) -> AsyncIterator[Received]:
-        """Receive a form with one file, under the name ``file``.
+    async def receive(self, request: APIRequest) -> AsyncIterator[ReceivedForm]:
+        """Receive a form with one file, in the field ``file``.
 
         Raises:
-            RequestTooLarge: the file is larger than the tenant's may be.
+            RequestTooLarge: the file exceeds the tenant's size limit.
             BadRequest: there is no file, an empty one, or more than one.
         """
         idempotency_key = self._idempotency_key(request)
-        limits = await in_thread(Quotas.of, self.auth.tenant_id)
-        async with multipart_form(request, file_limit=limits.file_bytes) as form:
-            yield Received(form, _only_file(form), idempotency_key)
+        quotas = await in_thread(Quotas.of, self.auth.tenant_id)
+        async with multipart_form(request, file_limit=quotas.file_bytes) as form:
+            yield ReceivedForm(form, _only_file(form), idempotency_key)
 
     def _idempotency_key(self, request: APIRequest) -> str:
-        given = request.header(b"idempotency-key")
-        if len(given) > MAX_IDEMPOTENCY_KEY or "\0" in given:
+        value = request.header(b"idempotency-key")
+        if len(value) > MAX_IDEMPOTENCY_KEY or "\0" in value:
             raise BadRequest(f"The header 'Idempotency-Key' has at most {MAX_IDEMPOTENCY_KEY} characters.")
-        return given
+        return value
 
-    async def kept(self, upload: FileUpload) -> JSONResponse:
-        """Keep an upload as ``uploads.keep`` does, holding no connection while bytes move, and tell of it."""
-        digest = await with_storage(storage.digest, upload.incoming.path)
+    async def store(self, upload: FileUpload) -> JSONResponse:
+        """Store an upload as ``store_upload`` does, without a database connection while bytes are copied."""
+        digest = await in_storage_thread(storage.digest, upload.incoming.path)
         name = storage.new_name()
-        kept = await in_thread(begin_upload, upload, digest, name)
-        if kept is None:
-            await self._store(upload.incoming, name)
-            kept = await in_thread(finish_upload, upload, digest, name)
-        return JSONResponse(await in_thread(_told, upload, kept))
+        stored = await in_thread(begin_upload, upload, digest, name)
+        if stored is None:
+            await self._put(upload.incoming, name)
+            stored = await in_thread(finish_upload, upload, digest, name)
+        return JSONResponse(await in_thread(_upload_object, upload, stored))
 
-    async def _store(self, incoming: IncomingFile, name: str) -> None:
+    async def _put(self, incoming: IncomingFile, name: str) -> None:
         try:
-            await with_storage(storage.put, incoming.path, name)
-        except Exception as error:  # each storage has errors of its own, and a disk may be full
-            logger.exception("an upload cannot be stored")
+            await in_storage_thread(storage.put, incoming.path, name)
+        except Exception as error:  # depends on the storage backend
+            logger.exception("an upload could not be stored")
             raise StorageUnavailable("The upload could not be stored. Please try again.", error) from error
 
 
@@ -97,6 +99,6 @@ def _only_file(form: MultipartForm) -> IncomingFile:
     return IncomingFile(file.path, file.filename, file.content_type, file.size)
 
 
-def _told(upload: FileUpload, kept: StoredUpload) -> JSON:
-    """Return what the answer to an upload says of it, in the words of its route, whichever one the file came by."""
-    return file_object(kept.file, kept.dataset_file, own=upload.origin != File.Origin.FILES)
+def _upload_object(upload: FileUpload, stored: StoredUpload) -> JSON:
+    """Return the response to an upload, with the statuses of its route, even if the file came by another one."""
+    return file_object(stored.file, stored.dataset_file, own=upload.origin != File.Origin.FILES)

@@ -1,4 +1,4 @@
-"""The routes of files in vector stores, one by one and in batches."""
+"""The routes of files in vector stores, singly and in batches."""
 
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
@@ -35,23 +35,23 @@ JSON = dict[str, Any]
 
 
 class StoreFileView(DatasetView):
-    """What the routes of files in a vector store share."""
+    """Base of routes on the files of a vector store."""
 
     def dataset_file(self, dataset: Dataset, file_id: str) -> DatasetFile:
-        """Return a file's place in a dataset.
+        """Return a file of a dataset.
 
         Raises:
             NotFound: the file is not in it.
         """
         dataset_files = dataset.dataset_files.live().select_related("file")
-        # PostgreSQL takes no NUL, not even to look for one.
-        found = None if "\0" in file_id else dataset_files.filter(file=file_id).first()
-        if found is None:
+        # PostgreSQL refuses queries that contain NUL.
+        dataset_file = None if "\0" in file_id else dataset_files.filter(file=file_id).first()
+        if dataset_file is None:
             raise NotFound(f"There is no file '{file_id}' in this dataset.", code="file_not_found")
-        return found
+        return dataset_file
 
-    def listed(self, request: APIRequest) -> tuple[PageQuery, str]:
-        """Return which part of a list of files is asked for, and in which status they have to be."""
+    def list_query(self, request: APIRequest) -> tuple[PageQuery, str]:
+        """Return the requested page of a list of files, and the status that filters it."""
         status = request.GET.get("filter") or ""
         if status:
             one_of(FILTERS)("filter", status)
@@ -60,28 +60,28 @@ class StoreFileView(DatasetView):
     def page(self, dataset_files: "QuerySet[DatasetFile]", paging: PageQuery, status: str) -> JSON:
         if status:
             dataset_files = dataset_files.filter(state__in=states_of(status))
-        found, has_more = paging.paginate_rows(dataset_files.select_related("file"), key="file")
-        return list_object([store_file_object(dataset_file) for dataset_file in found], has_more)
+        rows, has_more = paging.paginate_rows(dataset_files.select_related("file"), key="file")
+        return list_object([store_file_object(dataset_file) for dataset_file in rows], has_more)
 
 
 class StoreFilesView(StoreFileView):
     route = "/vector_stores/{id}/files"
 
     async def get(self, request: APIRequest, dataset_id: str) -> JSONResponse:
-        return JSONResponse(await in_thread(self._list, dataset_id, *self.listed(request)))
+        return JSONResponse(await in_thread(self._list, dataset_id, *self.list_query(request)))
 
     def _list(self, dataset_id: str, paging: PageQuery, status: str) -> JSON:
         return self.page(self.dataset(dataset_id).dataset_files.live(), paging, status)
 
     async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
-        wanted = _wanted(await request.json())
-        return JSONResponse(await in_thread(self._attach, dataset_id, wanted))
+        attachment = _attachment(await request.json())
+        return JSONResponse(await in_thread(self._attach, dataset_id, attachment))
 
     @transaction.atomic
-    def _attach(self, dataset_id: str, wanted: Attachment) -> JSON:
+    def _attach(self, dataset_id: str, attachment: Attachment) -> JSON:
         dataset = self.live_dataset(dataset_id)
-        attach.attach_files(dataset, self.auth.id, [wanted])
-        return store_file_object(self.dataset_file(dataset, wanted.file_id))
+        attach.attach_files(dataset, self.auth.id, [attachment])
+        return store_file_object(self.dataset_file(dataset, attachment.file_id))
 
 
 class StoreFileDetailView(StoreFileView):
@@ -103,7 +103,7 @@ class StoreFileDetailView(StoreFileView):
     def _change(self, dataset_id: str, file_id: str, attributes: JSON) -> JSON:
         dataset_file = self.dataset_file(self.dataset(dataset_id), file_id)
         dataset_file.attributes = attributes
-        # Whoever processes the file at this moment writes the other columns.
+        # A worker that is processing the file writes the other columns.
         dataset_file.save(update_fields=["attributes"])
         return store_file_object(dataset_file)
 
@@ -123,48 +123,49 @@ class StoreFileContentView(StoreFileView):
         request.cancel_on_disconnect()
         contents, texts = await in_thread(self._begin, dataset_id, file_id)
         first = CONTENT_BEGINNING + content_parts(texts)
-        return StreamResponse(metered_bytes(first, _written(contents, bool(texts)), self), "application/json")
+        rest = _remaining_parts(contents, bool(texts))
+        return StreamResponse(metered_bytes(first, rest, self), "application/json")
 
     def _begin(self, dataset_id: str, file_id: str) -> tuple[Contents, list[str]]:
         contents = Contents(self.dataset_file(self.dataset(dataset_id), file_id))
         return contents, contents.batch()
 
 
-async def _written(contents: Contents, begun: bool) -> AsyncGenerator[bytes, None]:
-    """Yield what follows the first texts of a file, if there were any."""
-    while begun and (texts := await in_thread(contents.batch)):
+async def _remaining_parts(contents: Contents, started: bool) -> AsyncGenerator[bytes, None]:
+    """Yield the JSON after the first texts of a file; ``started`` is false if it has none."""
+    while started and (texts := await in_thread(contents.batch)):
         yield b"," + content_parts(texts)
     yield CONTENT_END
 
 
 class FileBatchView(StoreFileView):
-    """What the routes of batches share."""
+    """Base of routes on batches of files."""
 
     def batch(self, dataset: Dataset, batch_id: str) -> FileBatch:
         """Return a batch of files of a dataset.
 
         Raises:
-            NotFound: there is none.
+            NotFound: it does not exist.
         """
-        found = None if "\0" in batch_id else dataset.batches.filter(pk=batch_id).first()
-        if found is None:
+        batch = None if "\0" in batch_id else dataset.batches.filter(pk=batch_id).first()
+        if batch is None:
             raise NotFound(f"There is no batch '{batch_id}' in this dataset.", code="batch_not_found")
-        return found
+        return batch
 
 
 class FileBatchesView(FileBatchView):
     route = "/vector_stores/{id}/file_batches"
 
     async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
-        wanted = _batch(await request.json())
-        return JSONResponse(await in_thread(self._create, dataset_id, wanted))
+        attachments = _attachments(await request.json())
+        return JSONResponse(await in_thread(self._create, dataset_id, attachments))
 
     @transaction.atomic
-    def _create(self, dataset_id: str, wanted: Sequence[Attachment]) -> JSON:
+    def _create(self, dataset_id: str, attachments: Sequence[Attachment]) -> JSON:
         dataset = self.live_dataset(dataset_id)
         batch = FileBatch(tenant_id=dataset.tenant_id, dataset=dataset)
-        attach.attach_files(dataset, self.auth.id, wanted, batch)
-        return _whole(batch)
+        attach.attach_files(dataset, self.auth.id, attachments, batch)
+        return _batch_object(batch)
 
 
 class FileBatchDetailView(FileBatchView):
@@ -174,7 +175,7 @@ class FileBatchDetailView(FileBatchView):
         return JSONResponse(await in_thread(self._get, dataset_id, batch_id))
 
     def _get(self, dataset_id: str, batch_id: str) -> JSON:
-        return _whole(self.batch(self.dataset(dataset_id), batch_id))
+        return _batch_object(self.batch(self.dataset(dataset_id), batch_id))
 
 
 class FileBatchCancelView(FileBatchView):
@@ -187,60 +188,60 @@ class FileBatchCancelView(FileBatchView):
     def _cancel(self, dataset_id: str, batch_id: str) -> JSON:
         batch = self.batch(self.dataset(dataset_id), batch_id)
         reprocess.cancel(batch)
-        return _whole(batch)
+        return _batch_object(batch)
 
 
 class FileBatchFilesView(FileBatchView):
     route = "/vector_stores/{id}/file_batches/{batch_id}/files"
 
     async def get(self, request: APIRequest, dataset_id: str, batch_id: str) -> JSONResponse:
-        return JSONResponse(await in_thread(self._list, dataset_id, batch_id, *self.listed(request)))
+        return JSONResponse(await in_thread(self._list, dataset_id, batch_id, *self.list_query(request)))
 
     def _list(self, dataset_id: str, batch_id: str, paging: PageQuery, status: str) -> JSON:
         batch = self.batch(self.dataset(dataset_id), batch_id)
         return self.page(batch.dataset_files.live(), paging, status)
 
 
-def _whole(batch: FileBatch) -> JSON:
+def _batch_object(batch: FileBatch) -> JSON:
     states = batch.dataset_files.live().order_by().values_list("state").annotate(Count("pk"))
     return batch_object(batch, Counts(dict(states), 0))
 
 
-def _wanted(said: JSON, where: str = "") -> Attachment:
-    """Return the file that an object of a body names."""
-    param = f"{where}file_id"
-    if said.get("file_id") is None:
+def _attachment(fields: JSON, prefix: str = "") -> Attachment:
+    """Return the file that a JSON object names; ``prefix`` is where the object is in the body."""
+    param = f"{prefix}file_id"
+    if fields.get("file_id") is None:
         raise missing(param)
-    of_type(str)(param, said["file_id"])
-    given = said.get("attributes")
+    of_type(str)(param, fields["file_id"])
+    attributes = fields.get("attributes")
     return Attachment(
-        said["file_id"],
-        None if given is None else check_attributes(given, f"{where}attributes"),
-        check_chunking(said.get("chunking_strategy"), f"{where}chunking_strategy"),
+        fields["file_id"],
+        None if attributes is None else check_attributes(attributes, f"{prefix}attributes"),
+        check_chunking(fields.get("chunking_strategy"), f"{prefix}chunking_strategy"),
         param,
     )
 
 
-def _batch(body: JSON) -> list[Attachment]:
-    """Return the files of a batch: ids with what holds for all of them, or objects of their own."""
+def _attachments(body: JSON) -> list[Attachment]:
+    """Return the files of a batch: either ids with common settings, or objects with separate ones."""
     files = body.get("files")
     if files is None:
         if body.get("file_ids") is None:
             raise missing("file_ids")
-        found = [
-            _wanted({**body, "file_id": file_id})
+        attachments = [
+            _attachment({**body, "file_id": file_id})
             for file_id in attach.check_ids("file_ids", body["file_ids"])
         ]
     else:
         if body.get("file_ids") is not None:
-            raise invalid("files", "it cannot be there together with 'file_ids'")
+            raise invalid("files", "it cannot be combined with 'file_ids'")
         of_type(list)("files", files)
         if len(files) > attach.MAX_FILES:
             raise invalid("files", f"expected at most {attach.MAX_FILES} files, but got {len(files)}")
-        for at, said in enumerate(files):
-            of_type(dict)(f"files[{at}]", said)
-        named = [_wanted(said, f"files[{at}].") for at, said in enumerate(files)]
-        found = list({one.file_id: one for one in named}.values())
-    if not found:
+        for at, fields in enumerate(files):
+            of_type(dict)(f"files[{at}]", fields)
+        named = [_attachment(fields, f"files[{at}].") for at, fields in enumerate(files)]
+        attachments = list({attachment.file_id: attachment for attachment in named}.values())
+    if not attachments:
         raise invalid("file_ids" if files is None else "files", "it must not be empty")
-    return found
+    return attachments

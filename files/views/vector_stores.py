@@ -1,4 +1,4 @@
-"""The routes of vector stores: datasets, as OpenAI's clients see them."""
+"""The routes ``/vector_stores`` and ``/vector_stores/{id}``: datasets in OpenAI's schema."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from files import datasets
 from files.schemas.vector_stores import vector_store_object
 from files.uploads import attach
 from files.validation import check_chunking
-from files.views.base import OneView, ShownView, shared_fields
+from files.views.base import BaseDatasetDetailView, DatasetObjectView, check_common_fields
 from gtapi.database import in_thread
 from gtapi.validation import invalid, of_type
 from gtapi.web.pagination import PageQuery
@@ -18,9 +18,20 @@ from gtapi.web.responses import JSONResponse
 JSON = dict[str, Any]
 
 
-class VectorStoresView(ShownView):
+def check_fields(body: JSON) -> JSON:
+    """Return the validated dataset fields of a body. OpenAI's ``name`` may be any text, so it becomes the title."""
+    fields = check_common_fields(body)
+    if body.get("name") is not None:
+        of_type(str)("name", body["name"])
+        if len(body["name"]) > datasets.MAX_TITLE:
+            raise invalid("name", f"expected at most {datasets.MAX_TITLE} characters")
+        fields["title"] = body["name"]
+    return fields
+
+
+class VectorStoresView(DatasetObjectView):
     route = "/vector_stores"
-    shape = staticmethod(vector_store_object)
+    serialize = staticmethod(vector_store_object)
 
     async def get(self, request: APIRequest) -> JSONResponse:
         paging = PageQuery.from_request(request)
@@ -28,7 +39,7 @@ class VectorStoresView(ShownView):
 
     async def post(self, request: APIRequest) -> JSONResponse:
         body = await request.json(optional=True)
-        fields = _fields(body)
+        fields = check_fields(body)
         self.check_may_expire(fields)
         chunking = check_chunking(body.get("chunking_strategy"))
         file_ids = attach.check_ids("file_ids", body.get("file_ids"))
@@ -37,32 +48,16 @@ class VectorStoresView(ShownView):
     @transaction.atomic
     def _create(self, fields: JSON, file_ids: list[str], chunking: JSON | None) -> JSON:
         tenant_id, key_id = self.auth.tenant_id, self.auth.id
-        made = datasets.create(tenant_id, key_id, wanted=fields.get("title", ""), **fields)
-        wanted = [attach.Attachment(file_id, chunking=chunking, param="file_ids") for file_id in file_ids]
-        attach.attach_files(made, key_id, wanted)
-        return self.whole(made)
+        dataset = datasets.create(tenant_id, key_id, requested_name=fields.get("title", ""), **fields)
+        attachments = [
+            attach.Attachment(file_id, chunking=chunking, param="file_ids") for file_id in file_ids
+        ]
+        attach.attach_files(dataset, key_id, attachments)
+        return self.dataset_object(dataset)
 
 
-class VectorStoreDetailView(OneView):
+class VectorStoreDetailView(BaseDatasetDetailView):
     route = "/vector_stores/{id}"
-    shape = staticmethod(vector_store_object)
-    called = "vector_store"
-
-    async def post(self, request: APIRequest, dataset_id: str) -> JSONResponse:
-        fields = _fields(await request.json())
-        return JSONResponse(await in_thread(self._change, dataset_id, fields))
-
-    @transaction.atomic
-    def _change(self, dataset_id: str, fields: JSON) -> JSON:
-        return self.changed(self.held(dataset_id, fields), fields)
-
-
-def _fields(body: JSON) -> JSON:
-    """Return the fields of a dataset that a body has, checked. OpenAI's name may be anything: it is the title."""
-    fields = shared_fields(body)
-    if body.get("name") is not None:
-        of_type(str)("name", body["name"])
-        if len(body["name"]) > datasets.MAX_TITLE:
-            raise invalid("name", f"expected at most {datasets.MAX_TITLE} characters")
-        fields["title"] = body["name"]
-    return fields
+    serialize = staticmethod(vector_store_object)
+    object_name = "vector_store"
+    check_fields = staticmethod(check_fields)

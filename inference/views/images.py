@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 
-from files.views.uploads import with_storage
+from files.views.uploads import in_storage_thread
 from gtapi.errors import UpstreamFailed
 from gtapi.validation import missing, one_of
 from gtapi.web.multipart import MultipartForm, multipart_form
@@ -68,7 +68,7 @@ class ImagesView(UploadView):
         return JSONResponse(built)
 
     async def _address(self, request: APIRequest, b64_json: str) -> str:
-        signed = await with_storage(kept.keep, b64_json)
+        signed = await in_storage_thread(kept.keep, b64_json)
         if signed is None:
             raise UpstreamFailed(detail="an image is none")
         base, _, _ = request.path.partition("/images/")
@@ -150,7 +150,7 @@ class ImageFileView(AsyncAPIView):
     authentication = NoAuthentication()
 
     async def get(self, request: APIRequest, name: str) -> HttpResponse:
-        data, ending = await with_storage(kept.fetch, name)
+        data, ending = await in_storage_thread(kept.fetch, name)
         headers = {
             "cache-control": "private, max-age=3600",
             "x-content-type-options": "nosniff",

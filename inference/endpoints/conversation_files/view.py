@@ -5,7 +5,7 @@ from django.db import transaction
 from files.models import Dataset, File
 from files.uploads.store import FileUpload
 from files.validation import refuse_file_expiry
-from files.views.uploads import UploadView
+from files.views.uploads import FileUploadView
 from gtapi.database import in_thread
 from gtapi.errors import NotFound, PermissionDenied
 from gtapi.validation import missing
@@ -16,7 +16,7 @@ from inference.endpoints.conversations.view import ConversationView
 from inference.views.chat import CONVERSATION, CONVERSATION_SCOPE
 
 
-class ConversationFilesView(UploadView, ConversationView):
+class ConversationFilesView(FileUploadView, ConversationView):
     """What is uploaded here is searched when the thread goes on."""
 
     route = "/conversations/files"
@@ -32,7 +32,7 @@ class ConversationFilesView(UploadView, ConversationView):
             )
         # Whether it is the key's at all shows before the file is sent, whose form may name the end user.
         await in_thread(conversations.owned, self.auth.id, conversation_id)
-        async with self.received(request) as received:
+        async with self.receive(request) as received:
             refuse_file_expiry(received.form)
             user = self.user(request, {"user": received.form.get("user")})
             dataset = await in_thread(self._dataset, conversation_id, user)
@@ -46,7 +46,7 @@ class ConversationFilesView(UploadView, ConversationView):
                 scopes=(self.scope, CONVERSATION_SCOPE),
             )
             try:
-                response = await self.kept(upload)
+                response = await self.store(upload)
             except NotFound as error:
                 # Its dataset went with the thread while the file came, and is nothing that clients know of.
                 raise conversations.no_conversation(conversation_id) from error
