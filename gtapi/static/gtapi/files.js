@@ -81,7 +81,7 @@
           else rows.insertBefore(fresh, before);
           continue;
         } else if (cell) {
-          cell.replaceWith(fragment(place.cell));
+          cell.replaceWith(fragment(datasetFile.cell));
           changed = true;
         }
         if (cell && before === cell.closest("[data-row]")) before = before && before.nextElementSibling;
