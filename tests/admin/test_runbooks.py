@@ -58,7 +58,7 @@ def test_it_can_be_taken_away_as_markdown(operator, tenant):
 def test_a_tenant_that_publishes_nothing_gets_one_too(operator):
     bare = factories.tenant()
     said = text(operator.get(page(bare)))
-    assert "publishes nothing that can chat yet" in said
+    assert "has no published model with the chat capability" in said
     assert ANY_MODEL in said
 
 

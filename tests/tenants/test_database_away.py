@@ -1,4 +1,4 @@
-"""While PostgreSQL is away, what is known serves on for a while; then the gateway says that it cannot."""
+"""While PostgreSQL is unavailable, cached keys are served for a limited time, then requests fail with 503."""
 
 import json
 import os
@@ -29,7 +29,7 @@ ALLOW = ("--allow", "fast", "--allow", "guide")
 
 @pytest.fixture
 def postgres() -> Iterator[Postgres]:
-    """A database of the test's own, which it can stop."""
+    """A dedicated PostgreSQL, which the test can stop."""
     folder = environment.ROOT / "pg2"
     folder.mkdir(mode=0o700)
     server = Postgres(folder / "data", folder, environment.LOGS / "postgres2.log", durable=False)
@@ -37,12 +37,12 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
-def manage(server: Postgres, *arguments: str, given: str = "") -> str:
+def manage(server: Postgres, *arguments: str, stdin: str = "") -> str:
     done = subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=environment.CHECKOUT,
         env={**os.environ, "DATABASE_URL": server.database_url},
-        input=given,
+        input=stdin,
         capture_output=True,
         text=True,
         check=False,
@@ -51,10 +51,10 @@ def manage(server: Postgres, *arguments: str, given: str = "") -> str:
     return done.stdout
 
 
-def test_warm_keys_are_served_for_a_while_and_cold_ones_are_not(postgres, start_gateway, upstream):
+def test_cached_keys_are_served_for_a_limited_time(postgres, start_gateway, upstream):
     upstream.script("raw-while-away", answers.answer())
     manage(postgres, "migrate", "--verbosity", "0")
-    manage(postgres, "apply", "-", given=CONFIGURATION % upstream.base_url)
+    manage(postgres, "apply", "-", stdin=CONFIGURATION % upstream.base_url)
     warm, cold = (
         {"authorization": f"Bearer {json.loads(made)['key']}"}
         for made in (
@@ -77,7 +77,7 @@ def test_warm_keys_are_served_for_a_while_and_cold_ones_are_not(postgres, start_
     assert ask(warm, "guide").status_code == 200
     postgres.stop()
     assert ask(warm).status_code == 200
-    # An agent does not answer without its data.
+    # An agent with datasets needs the database.
     envelope(ask(warm, "guide"), 503, "service_unavailable")
     envelope(ask(cold), 503, "service_unavailable")
     time.sleep(STALE_SECONDS + 1)

@@ -1,4 +1,4 @@
-"""The format of a key: what it looks like, and what is refused without asking anybody."""
+"""The format of keys, and which strings are refused without a database query."""
 
 import re
 
@@ -7,7 +7,7 @@ from django.conf import settings
 from tenants import keys
 
 
-def test_a_key_has_the_documented_format():
+def test_key_has_the_documented_format():
     new = keys.generate()
     assert re.fullmatch(r"gtak_[0-9A-Za-z]{12}_[0-9A-Za-z]{46}", new.plain)
     assert new.plain.startswith(f"gtak_{new.public_id}_")
@@ -16,12 +16,12 @@ def test_a_key_has_the_documented_format():
 
 def test_every_single_typo_is_refused_by_the_checksum():
     plain = keys.generate().plain
-    for place in range(len(plain)):
-        typo = plain[:place] + ("a" if plain[place] != "a" else "b") + plain[place + 1 :]
+    for index in range(len(plain)):
+        typo = plain[:index] + ("a" if plain[index] != "a" else "b") + plain[index + 1 :]
         assert keys.public_id(typo) is None
 
 
-def test_look_alikes_are_refused():
+def test_malformed_keys_are_refused():
     plain = keys.generate().plain
     for other in (
         "",
@@ -36,7 +36,7 @@ def test_look_alikes_are_refused():
         assert keys.public_id(other) is None
 
 
-def test_the_digest_is_keyed_and_an_old_pepper_still_opens():
+def test_digest_depends_on_the_pepper_and_old_peppers_are_accepted():
     new = keys.generate()
     assert keys.matches(new.plain, new.digest)
     assert keys.matches(new.plain, keys.digest(new.plain, settings.KEY_PEPPERS[-1]))
@@ -44,6 +44,6 @@ def test_the_digest_is_keyed_and_an_old_pepper_still_opens():
     assert not keys.matches(keys.generate().plain, new.digest)
 
 
-def test_a_new_key_does_not_show_itself_in_logs():
+def test_repr_of_a_new_key_hides_its_plain_text():
     new = keys.generate()
     assert new.plain not in repr(new)

@@ -1,4 +1,4 @@
-"""What PostgreSQL itself refuses, whoever asks: a form, a command, or somebody at its prompt."""
+"""Constraints and triggers of the database, which hold for forms, commands and SQL alike."""
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -30,25 +30,25 @@ def refused(change) -> None:
         change()
 
 
-def test_an_agent_cannot_have_the_name_of_a_catalog_entry(ours):
+def test_agent_and_catalog_entry_cannot_share_a_name(ours):
     refused(lambda: Agent.objects.create(tenant=ours.tenant, name="fast", catalog=ours.fast))
     refused(lambda: InferenceTarget.objects.filter(pk=ours.support.pk).update(name="fast"))
 
 
-def test_two_tenants_can_use_one_name(ours, theirs):
+def test_two_tenants_can_use_the_same_name(ours, theirs):
     assert ours.fast.name == theirs.fast.name
 
 
-def test_a_grant_cannot_join_two_tenants(ours, theirs):
+def test_grant_cannot_connect_two_tenants(ours, theirs):
     refused(lambda: Grant.objects.create(key=ours.key.row, target_id=theirs.fast.pk))
     refused(lambda: Grant.objects.filter(key=ours.key.row).update(key=theirs.key.row))
 
 
-def test_a_catalog_entry_cannot_use_another_tenants_provider(ours, theirs):
+def test_catalog_entry_cannot_use_another_tenants_provider(ours, theirs):
     refused(lambda: CatalogEntry.objects.filter(pk=ours.fast.pk).update(provider=theirs.provider))
 
 
-def test_an_agent_cannot_use_another_tenants_catalog_entry_or_dataset(ours, theirs):
+def test_agent_cannot_use_another_tenants_catalog_entry_or_dataset(ours, theirs):
     dataset = Dataset.objects.create(tenant=theirs.tenant, name="secrets")
     refused(lambda: Agent.objects.filter(pk=ours.support.pk).update(catalog=theirs.fast))
     refused(lambda: ours.support.datasets.add(dataset))
@@ -56,11 +56,11 @@ def test_an_agent_cannot_use_another_tenants_catalog_entry_or_dataset(ours, thei
 
 
 @pytest.mark.parametrize("model", [InferenceKey, Provider, InferenceTarget])
-def test_a_row_cannot_move_to_another_tenant(ours, theirs, model):
+def test_row_cannot_move_to_another_tenant(ours, theirs, model):
     refused(lambda: model.objects.filter(tenant=ours.tenant).update(tenant=theirs.tenant))
 
 
-def test_a_revocation_cannot_be_taken_back(ours):
+def test_revocation_is_final(ours):
     assert ours.key.row.revoke()
     assert not ours.key.row.revoke()
     keys = InferenceKey.objects.filter(pk=ours.key.row.pk)
@@ -70,12 +70,12 @@ def test_a_revocation_cannot_be_taken_back(ours):
         ours.key.row.rotate()
 
 
-def test_a_published_version_cannot_be_changed(ours):
+def test_published_version_cannot_be_changed(ours):
     refused(lambda: AgentVersion.objects.filter(agent=ours.support).update(instructions="Something else."))
     refused(lambda: AgentVersion.objects.filter(agent=ours.support).update(number=7))
 
 
-def test_a_catalog_entry_in_use_is_not_deleted_and_a_whole_tenant_is(ours):
+def test_catalog_entry_in_use_is_deleted_only_with_its_tenant(ours):
     with pytest.raises(IntegrityError):
         ours.fast.delete()
     with pytest.raises(IntegrityError):
