@@ -24,9 +24,9 @@ from inference import audio_duration, tokens
 from inference.endpoints import ENDPOINTS, Endpoint
 from inference.endpoints.embeddings.schema import embeddings
 from inference.endpoints.transcriptions.schema import seconds
-from inference.metering import estimate, meter_sound
+from inference.metering import estimate, meter_audio
 from inference.models import CatalogEntry
-from inference.provider_request import unnamed_upload
+from inference.provider_request import anonymous_upload
 from inference.providers import ADAPTERS
 from inference.providers.base import Adapter, Form, ProviderConnection
 from inference.routing import Target, entry_target
@@ -119,9 +119,9 @@ async def transcribe(caller: Caller, name: str, path: Path, filename: str, conte
     See ``files.backends.Transcriber``.
     """
     async with _metered(caller, name, ENDPOINTS["transcriptions"]) as model:
-        file = unnamed_upload("file", filename, content_type, path)
+        file = anonymous_upload("file", filename, content_type, path)
         answer = await _transcript(model, Form([], [file]))
-        await meter_sound(model.entry, answer, partial(audio_duration.length_ms, path))
+        await meter_audio(model.entry, answer, partial(audio_duration.length_ms, path))
     return _stretches(answer)
 
 

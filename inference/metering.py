@@ -1,44 +1,48 @@
-"""What a request used, in the units of its route."""
+"""What a request used, in the units of its endpoint: tokens, characters, seconds of audio, images."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from inference.endpoints.transcriptions.schema import heard_ms
+from inference.endpoints.transcriptions.schema import reported_audio_ms
 from inference.schemas.typed_events import token_usage
-from tenants.usage.ledger import UsageEvent
+from tenants.usage.record import UsageEvent
 
 JSON = dict[str, Any]
 
 
-def meter_tokens(event: UsageEvent | None, usage: JSON) -> None:
-    """Write a usage with OpenAI's chat or audio names into a record."""
-    if event is None:
-        return
+def meter_tokens(event: UsageEvent, usage: JSON) -> None:
+    """Note a usage in the names of OpenAI's chat, audio or image endpoints."""
     event.input_tokens = usage.get("prompt_tokens") or usage.get("input_tokens") or 0
     event.output_tokens = usage.get("completion_tokens") or usage.get("output_tokens") or 0
     event.cached_tokens = usage.get("prompt_tokens_details", {}).get("cached_tokens", 0)
     event.reasoning_tokens = usage.get("completion_tokens_details", {}).get("reasoning_tokens", 0)
 
 
-async def estimate(event: UsageEvent | None, count: Callable[[], tuple[int, int]]) -> JSON:
-    """Return a usage for an answer whose provider reported none, and mark the record so.
+async def estimate(event: UsageEvent, count: Callable[[], tuple[int, int]]) -> JSON:
+    """Return a usage for a response whose provider reported none, and mark the event as estimated.
 
-    ``count`` returns the tokens of prompt and answer; it runs in a thread, since it may take milliseconds.
+    ``count`` returns the tokens of prompt and response; it runs in a thread, since it may take milliseconds.
     """
-    prompt, answered = await asyncio.get_running_loop().run_in_executor(None, count)
-    if event is not None:
-        event.estimated = True
-    return {"prompt_tokens": prompt, "completion_tokens": answered, "total_tokens": prompt + answered}
+    prompt, completion = await asyncio.get_running_loop().run_in_executor(None, count)
+    event.estimated = True
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
-async def meter_sound(event: UsageEvent | None, answer: JSON, length_ms: Callable[[], int]) -> None:
-    """Write into a record how long the sound of a transcript was: as the provider says, else as the file does."""
-    if event is None:
-        return
-    said = token_usage(answer.get("usage"))
-    meter_tokens(event, said or {})
-    event.audio_ms = heard_ms(answer)
+async def meter_reported(
+    event: UsageEvent, reported: JSON | None, count: Callable[[], tuple[int, int]]
+) -> JSON:
+    """Note the tokens that a provider reported, or else an estimate of them, and return their usage."""
+    usage = reported or await estimate(event, count)
+    meter_tokens(event, usage)
+    return usage
+
+
+async def meter_audio(event: UsageEvent, response: JSON, file_ms: Callable[[], int]) -> None:
+    """Note how long the audio of a transcript is: as the provider reports it, else as the file says."""
+    reported = token_usage(response.get("usage"))
+    meter_tokens(event, reported or {})
+    event.audio_ms = reported_audio_ms(response)
     if not event.audio_ms:
-        event.audio_ms = await asyncio.to_thread(length_ms)
-        event.estimated = said is None
+        event.audio_ms = await asyncio.to_thread(file_ms)
+        event.estimated = reported is None

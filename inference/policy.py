@@ -1,4 +1,4 @@
-"""What a key may call. One function decides; the routes, ``GET /models`` and the admin all ask it."""
+"""Access policy: what a key may call. Endpoints, ``GET /models`` and the admin all ask ``decide``."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tenants.models import InferenceKey
 
 
 class Refusal(Enum):
-    """Which part of the policy says no."""
+    """The part of the policy that refuses a call."""
 
     KEY = "key"
     SCOPE = "scope"
@@ -54,10 +54,10 @@ def decide(key: KeyFacts, grants: Collection[int], target: Target, endpoint: End
 
 
 async def route(key: KeyFacts, name: str, endpoint: Endpoint) -> Target:
-    """Return what ``name`` stands for on ``endpoint``.
+    """Return the target that ``name`` stands for on ``endpoint``.
 
     Raises:
-        ModelNotFound: there is no such name, it is not published, or it is not granted: one same answer.
+        ModelNotFound: the name does not exist, is not published, or is not granted: one and the same response.
         BadRequest: the model cannot serve this route.
     """
     target = (await known_targets.get(key.tenant_id)).get(name)
@@ -77,27 +77,33 @@ async def route(key: KeyFacts, name: str, endpoint: Endpoint) -> Target:
     return target
 
 
+async def default_model(key: KeyFacts, endpoint: Endpoint) -> str | None:
+    """Return the only name that the key may call on ``endpoint``; None where there is not exactly one."""
+    names = [target.name for target, endpoints in await callable_targets(key) if endpoint in endpoints]
+    return names[0] if len(names) == 1 else None
+
+
 async def callable_targets(key: KeyFacts) -> list[tuple[Target, list[Endpoint]]]:
-    """Return every target that the key may call on some route, by name, with those routes."""
+    """Return every target that the key may call on some endpoint, by name, with those endpoints."""
     grants = await known_grants.get(key.id)
-    found = []
+    targets = []
     for target in (await known_targets.get(key.tenant_id)).values():
         endpoints = [e for e in ENDPOINTS.values() if decide(key, grants, target, e).allowed]
         if endpoints:
-            found.append((target, endpoints))
-    return found
+            targets.append((target, endpoints))
+    return targets
 
 
 @dataclass(frozen=True, slots=True)
 class ReportRow:
-    """One target in the report on a key: the verdict for each endpoint, in the order of ``ENDPOINTS``."""
+    """One target in a key's access report: the verdict for each endpoint, in the order of ``ENDPOINTS``."""
 
     target: Target
     verdicts: list[tuple[Endpoint, Verdict]]
 
 
 def report(key: InferenceKey) -> list[ReportRow]:
-    """Return, from the database, what a key can see and call of all its tenant's targets, and why not."""
+    """Return, from the database, which of its tenant's targets a key can see and call, and why not the others."""
     facts = KeyFacts.of(key)
     _, grants = load_grants(key.pk)
     _, targets = load_targets(key.tenant_id)

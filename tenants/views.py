@@ -9,7 +9,7 @@ from django.http.response import HttpResponseBase
 from gtapi.errors import APIError, translate
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import StreamResponse
-from gtapi.web.views import AsyncAPIView
+from gtapi.web.views import AsyncAPIView, AsyncPermission
 from tenants.authentication import KeyAuthentication, KeyFacts
 from tenants.permissions import HasScope
 from tenants.scopes import unknown_scopes
@@ -21,11 +21,11 @@ class AuthenticatedView(AsyncAPIView):
 
     ``scope`` is the required scope, ``scopes`` overrides it by method, and ``route`` is the route in the usage
     event. A view fills in ``self.usage``, the usage event, as it learns more. Streams record the event themselves,
-    see ``tenants.streaming`` and ``inference.streaming``.
+    see ``tenants.streaming`` and ``inference.pipeline``.
     """
 
     authentication = KeyAuthentication()
-    permissions = (HasScope(),)
+    permissions: ClassVar[tuple[AsyncPermission, ...]] = (HasScope(),)
     auth: KeyFacts
     scope: ClassVar[str]
     scopes: ClassVar[dict[str, str]] = {}
@@ -61,9 +61,7 @@ class AuthenticatedView(AsyncAPIView):
     def note(self, error: APIError) -> None:
         """Copy an error to the usage event."""
         if self.usage is not None:
-            self.usage.status = error.status
-            self.usage.error_code = error.code or ""
-            self.usage.error_detail = error.detail
+            self.usage.fail(error)
 
     async def finalize_response(self, request: APIRequest, response: HttpResponseBase) -> HttpResponseBase:  # type: ignore[override]
         if not isinstance(response, StreamResponse):
@@ -74,21 +72,14 @@ class AuthenticatedView(AsyncAPIView):
         await self.record_abandoned()
 
     async def record_abandoned(self) -> None:
-        """Record a request whose client disconnected, with nginx's status for that, 499."""
+        """Record the usage event of a request whose client disconnected."""
         if self.usage is not None:
-            self.usage.status = 499
-            self.usage.error_code = "client_closed_request"
+            self.usage.abandon()
             await self.record()
 
-    def first_token(self) -> None:
-        """Record the time to the first token of a stream."""
-        if self.usage is not None:
-            self.usage.first_token_ms = int((perf_counter() - self.started) * 1000)
-
     async def record(self) -> None:
-        """Make the usage event durable, once and before the last byte of the response is sent."""
-        event = self.usage
-        if event is not None:
-            self.usage = None
-            event.latency_ms = int((perf_counter() - self.started) * 1000)
-            await ledger.record(event)
+        """Make the usage event durable; a view does so once, before the last byte of the response leaves."""
+        usage, self.usage = self.usage, None
+        if usage is not None:
+            usage.latency_ms = int((perf_counter() - self.started) * 1000)
+            await ledger.record(usage)

@@ -23,7 +23,7 @@ from inference import policy
 from inference.endpoints import ENDPOINTS
 from inference.endpoints.chat.response import ChunkWriter, completion
 from inference.endpoints.chat.schema import check_chat
-from inference.provider_request import upstream_chat
+from inference.provider_request import chat_request
 from inference.routing import Target
 from tenants import keys
 from tenants.authentication import KeyFacts, known_keys
@@ -77,7 +77,7 @@ class ChatCompletions(APIView):
         key, body = await key_of(request.auth), request.data
         target = await policy.route(key, body["model"], ENDPOINTS["chat"])
         check_chat(body)
-        sent = upstream_chat(target, body, key.tenant_id)
+        sent = chat_request(target, body)
         event = self.usage_event(key, target, streamed=bool(body.get("stream")))
         if body.get("stream"):
             events = self.events(target, sent, body, event, started)

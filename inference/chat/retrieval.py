@@ -1,7 +1,7 @@
-"""What an answer is made from: the passages that a question finds, cut to their budget, as a part of its prompt.
+"""Retrieval: search results for a chat's question become context chunks of its prompt, within a token budget.
 
-Passages are data. They enter the prompt between marks that were made after they had been written, so that none can
-pass for another or for the end of them all, and nothing else of a request is ever taken from them.
+Chunks are data. In the prompt they stand between random boundaries that were generated after the chunks had been
+written, so that no chunk can imitate another or end the list, and nothing else of a request is taken from them.
 """
 
 import re
@@ -19,30 +19,29 @@ from inference.routing import Target
 
 JSON = dict[str, Any]
 
-#: A question of so few words and characters may lean on the one before it, which is then searched with it.
+#: A question of at most so many words and characters may refer to the one before it, which is then added to it.
 SHORT_WORDS = 4
 SHORT_CHARACTERS = 30
-#: How many characters make a word, about, in scripts that are written without spaces: Chinese ones, kana, and those
-#: of Thai, Lao, Burmese and Khmer with their marks.
+#: Roughly how many characters make a word in scripts that are written without spaces: Chinese characters, kana, and
+#: those of Thai, Lao, Burmese and Khmer with their marks.
 UNSPACED = (
     (CHARACTER, 1.5),
     (re.compile("[\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f]"), 3.0),
     (re.compile("[\u0e01-\u0edf\u1000-\u109f\u1780-\u17ff\ua9e0-\ua9fe\uaa60-\uaa7f]"), 5.0),
 )
-#: Longest question that is searched, in characters; of a longer one, beginning and end count.
-LONGEST_QUESTION = 4000
-#: Passages that are looked at, at least and at most: more than are given, so that an operator sees what was not.
-FEWEST_FOUND = 10
-MOST_FOUND = 50
+#: Longest question that is searched for, in characters; of a longer one, the beginning and the end are.
+MAX_QUERY_LENGTH = 4000
+#: Fewest and most search results: more than go into the prompt, so that operators see those that did not.
+MIN_RESULTS = 10
+MAX_RESULTS = 50
 #: Longest file name or heading that is shown to a model, in characters.
-LONGEST_LABEL = 120
-#: Tokens of what stands around all passages, and around each one, at most.
+MAX_LABEL_LENGTH = 120
+#: Most tokens of the text around all chunks, and around each one.
 FRAME_TOKENS = 100
 LABEL_TOKENS = 60
 SYSTEM = ("system", "developer")
-#: What begins or ends a message in the templates of common models. Servers that read these marks wherever they
-#: stand would take a document's for their own.
-TEMPLATE_MARKS = re.compile(
+#: Control tokens of common chat templates. A server that honours them anywhere in a prompt would obey a document's.
+CONTROL_TOKENS = re.compile(
     r"<(?=\||\uff5c|/?s>|(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>|</?SYS>)|\[(?=/?(?:INST|SYSTEM_PROMPT|TOOL_))",
     re.IGNORECASE,
 )
@@ -54,45 +53,45 @@ INTRODUCTION = (
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """A passage that goes into the prompt; ``text`` is as much of it as does."""
+class ContextChunk:
+    """A search result in the prompt; ``text`` is as much of it as has room."""
 
-    passage: SearchResult
+    result: SearchResult
     text: str
     tokens: int
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """What was searched for, what was found, best first, and what of that is given."""
+class RetrievedContext:
+    """The query, its search results, best first, and those that go into the prompt."""
 
     query: str
-    found: Sequence[SearchResult]
-    given: Sequence[Given]
-    mark: str
+    results: Sequence[SearchResult]
+    chunks: Sequence[ContextChunk]
+    boundary: str
 
     @property
     def tokens(self) -> int:
-        """The tokens of all given passages."""
-        return sum(given.tokens for given in self.given)
+        """The tokens of all chunks."""
+        return sum(chunk.tokens for chunk in self.chunks)
 
     def section(self) -> str:
-        """Return what the prompt gets."""
-        lines = [INTRODUCTION.format(mark=self.mark)]
-        for number, given in enumerate(self.given, 1):
-            text = _inert(f"{_label(given.passage)}\n{given.text.strip()}")
-            # The number stands alone in its brackets, so that a model that cites writes «[1]».
-            lines.append(f"[{number}] {self.mark} {text}")
-        lines.append(f"[end] {self.mark}")
+        """Return the text that the prompt gets."""
+        lines = [INTRODUCTION.format(mark=self.boundary)]
+        for number, chunk in enumerate(self.chunks, 1):
+            text = _neutralized(f"{_label(chunk.result)}\n{chunk.text.strip()}")
+            # The number stands alone in its brackets, so that a model that cites writes "[1]".
+            lines.append(f"[{number}] {self.boundary} {text}")
+        lines.append(f"[end] {self.boundary}")
         return "\n".join(lines)
 
     def into(self, messages: Sequence[JSON]) -> list[JSON]:
-        """Return the messages with what was given.
+        """Return the messages with the context added to them.
 
-        It stands at the end of the last of the system messages that come first: many models take one such message
-        and none further down, so that a prompt has as many as it would have without data, if any.
+        It is appended to the last of the leading system messages: many models accept only one such message and
+        none further down, so it adds one only where there is none.
         """
-        if not self.given:
+        if not self.chunks:
             return list(messages)
         leading = 0
         while leading < len(messages) and messages[leading]["role"] in SYSTEM:
@@ -110,44 +109,44 @@ def _extended(content: Any, section: str) -> Any:
     return f"{content}\n\n{section}"
 
 
-def _inert(text: str) -> str:
-    """Return a text with the marks of models' templates broken by a blank, which a reader hardly sees."""
-    return TEMPLATE_MARKS.sub(r"\g<0> ", text)
+def _neutralized(text: str) -> str:
+    """Return a text whose control tokens are broken by a space, which a reader hardly notices."""
+    return CONTROL_TOKENS.sub(r"\g<0> ", text)
 
 
-def _label(passage: SearchResult) -> str:
-    """Return what names a passage, in one line: whoever named the file may have thought of more."""
-    parts = [_one_line(passage.filename)]
-    if passage.page is not None:
-        parts.append(f"page {passage.page}")
-    if heading := _one_line(passage.heading):
+def _label(result: SearchResult) -> str:
+    """Return the source of a result on one line, even where a file's name tries to span several."""
+    parts = [_one_line(result.filename)]
+    if result.page is not None:
+        parts.append(f"page {result.page}")
+    if heading := _one_line(result.heading):
         parts.append(heading)
     return ", ".join(parts)
 
 
 def _one_line(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)[:LONGEST_LABEL].strip()
+    return "".join(c if c.isprintable() else " " for c in text)[:MAX_LABEL_LENGTH].strip()
 
 
 def question(messages: Sequence[Mapping[str, Any]]) -> str:
-    """Return what to search for: the newest user message that has text; a short one after the one before it."""
+    """Return the query: the newest user message that has text, preceded by the one before it where it is short."""
     newest_first = (_text(m.get("content")).strip() for m in reversed(messages) if m["role"] == "user")
-    asked = filter(None, newest_first)
-    query = next(asked, "")
+    questions = filter(None, newest_first)
+    query = next(questions, "")
     if len(query) < SHORT_CHARACTERS and _words(query) <= SHORT_WORDS:
-        query = f"{next(asked, '')}\n{query}".strip()
-    if len(query) > LONGEST_QUESTION:
-        half = LONGEST_QUESTION // 2
+        query = f"{next(questions, '')}\n{query}".strip()
+    if len(query) > MAX_QUERY_LENGTH:
+        half = MAX_QUERY_LENGTH // 2
         query = f"{query[:half]}\n{query[-half:]}"
     return query
 
 
 def _words(text: str) -> float:
-    """Return how many words a text has, about."""
+    """Return roughly how many words a text has."""
     words = 0.0
-    for sign, of_a_word in UNSPACED:
-        text, found = sign.subn(" ", text)
-        words += found / of_a_word
+    for character, per_word in UNSPACED:
+        text, number = character.subn(" ", text)
+        words += number / per_word
     return words + sum(any(map(str.isalnum, word)) for word in text.split())
 
 
@@ -160,64 +159,65 @@ def _text(content: Any) -> str:
 
 async def retrieve(
     caller: Caller, target: Target, dataset_ids: Sequence[str], query: str, room: int | None = None
-) -> Evidence:
-    """Search for what answers ``query``, in datasets of the caller's tenant.
+) -> RetrievedContext:
+    """Search datasets of the caller's tenant for context.
 
     Args:
-        caller: whom the search is booked to.
-        target: says how many passages are given, how many tokens of them and how relevant they have to be.
-        dataset_ids: where to search.
-        query: what for; an empty one finds nothing.
-        room: tokens that the prompt has left for passages and what stands around them; None: enough.
+        caller: the key that is charged for the search.
+        target: sets how many chunks go into the prompt, how many tokens of them and how relevant they have to be.
+        dataset_ids: the datasets to search.
+        query: the question; an empty one finds nothing.
+        room: tokens that the prompt has left for chunks and the text around them; None: enough.
 
     Raises:
-        Unavailable: the database is away. An agent that quietly answered without its data would be worse.
+        Unavailable: the database cannot be reached. An agent that answered without its data would be worse.
     """
-    found: Sequence[SearchResult] = ()
+    results: Sequence[SearchResult] = ()
     if query:
-        limit = max(FEWEST_FOUND, min(2 * target.passages, MOST_FOUND))
+        limit = max(MIN_RESULTS, min(2 * target.passages, MAX_RESULTS))
         try:
-            found = await search(caller, dataset_ids, query, limit=limit)
+            results = await search(caller, dataset_ids, query, limit=limit)
         except DATABASE_UNAVAILABLE as error:
             raise Unavailable(detail=f"the data cannot be searched: {type(error).__name__}") from error
-    given = choose(found, target, room)
-    return Evidence(query, found, given, _mark(given))
+    chunks = select_chunks(results, target, room)
+    return RetrievedContext(query, results, chunks, _boundary(chunks))
 
 
-def choose(found: Sequence[SearchResult], target: Target, room: int | None) -> list[Given]:
-    """Return what is given of the passages that were found, best first.
+def select_chunks(results: Sequence[SearchResult], target: Target, room: int | None) -> list[ContextChunk]:
+    """Return the results that go into the prompt, best first.
 
-    Those that are relevant enough count, and each text once. One that does not fit any more is left out; where that
-    would leave nothing, its beginning is given.
+    Results that are relevant enough qualify, each text once. One that exceeds the budget is left out; where that
+    would leave nothing, its beginning is used.
     """
     budget = target.passage_tokens
     if room is not None:
         budget = min(budget, room - FRAME_TOKENS)
     each = 0 if room is None else LABEL_TOKENS
-    given: list[Given] = []
+    chunks: list[ContextChunk] = []
     texts: set[str] = set()
-    for passage in found:
-        if len(given) == target.passages:
+    for result in results:
+        if len(chunks) == target.passages:
             break
-        if passage.relevance < target.relevance or passage.text in texts:
+        if result.relevance < target.relevance or result.text in texts:
             continue
-        cost = passage.tokens + each
+        cost = result.tokens + each
         if cost <= budget:
-            given.append(Given(passage, passage.text, passage.tokens))
-        elif not given and budget > each:
+            chunks.append(ContextChunk(result, result.text, result.tokens))
+        elif not chunks and budget > each:
             left = budget - each
-            text = passage.text[: len(passage.text) * left // max(passage.tokens, 1)]
-            given.append(Given(passage, text, left))
+            text = result.text[: len(result.text) * left // max(result.tokens, 1)]
+            chunks.append(ContextChunk(result, text, left))
         else:
             continue
-        texts.add(passage.text)
+        texts.add(result.text)
         budget -= cost
-    return given
+    return chunks
 
 
-def _mark(given: Sequence[Given]) -> str:
-    """Return what none of the passages, their files' names and headings holds."""
+def _boundary(chunks: Sequence[ContextChunk]) -> str:
+    """Return a random text that occurs in none of the chunks, nor in the names and headings of their files."""
+    texts = [text for chunk in chunks for text in (chunk.text, chunk.result.filename, chunk.result.heading)]
     while True:
-        mark = secrets.token_hex(4)
-        if not any(mark in g.text or mark in g.passage.filename or mark in g.passage.heading for g in given):
-            return mark
+        boundary = secrets.token_hex(4)
+        if not any(boundary in text for text in texts):
+            return boundary

@@ -1,4 +1,8 @@
-"""The routes that call a model, and what each asks of a key and of the model. A new one is one row here."""
+"""Registry of the endpoints that call a model. A new one is a folder here and one row in ``_ENDPOINTS``.
+
+The URLs, the OpenAPI description and its pages, the access report of a key, the admin's snippets and the runbooks
+follow from the row and the folder: ``<name>/view.py`` holds the view, ``<name>/<name>.yaml`` describes the route.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,25 +10,36 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A route under the base URL; ``capability`` is what a catalog entry needs for it."""
+    """A route under the base URL: the scope that a key needs, and the capability that the model needs.
+
+    ``name`` is the name of the folder and of the adapters' operation, ``view`` the class in its ``view.py``.
+    """
 
     name: str
     path: str
     scope: str
     capability: str
+    view: str
+
+    @property
+    def view_path(self) -> str:
+        """The dotted path of the view."""
+        return f"{__name__}.{self.name}.view.{self.view}"
 
 
 _ENDPOINTS = (
-    Endpoint("chat", "/chat/completions", "inference:chat", "chat"),
-    Endpoint("completions", "/completions", "inference:chat", "chat"),
-    Endpoint("embeddings", "/embeddings", "inference:embed", "embed"),
-    Endpoint("transcriptions", "/audio/transcriptions", "inference:transcribe", "transcribe"),
-    Endpoint("translations", "/audio/translations", "inference:transcribe", "transcribe"),
-    Endpoint("speech", "/audio/speech", "inference:speech", "speech"),
-    Endpoint("image_generations", "/images/generations", "inference:image", "image"),
-    Endpoint("image_edits", "/images/edits", "inference:image", "image"),
-    Endpoint("image_variations", "/images/variations", "inference:image", "image"),
-    Endpoint("moderations", "/moderations", "inference:moderate", "moderate"),
+    Endpoint("chat", "/chat/completions", "inference:chat", "chat", "ChatCompletionsView"),
+    Endpoint("completions", "/completions", "inference:chat", "chat", "CompletionsView"),
+    Endpoint("embeddings", "/embeddings", "inference:embed", "embed", "EmbeddingsView"),
+    Endpoint(
+        "transcriptions", "/audio/transcriptions", "inference:transcribe", "transcribe", "TranscriptionsView"
+    ),
+    Endpoint("translations", "/audio/translations", "inference:transcribe", "transcribe", "TranslationsView"),
+    Endpoint("speech", "/audio/speech", "inference:speech", "speech", "SpeechView"),
+    Endpoint("image_generations", "/images/generations", "inference:image", "image", "ImageGenerationsView"),
+    Endpoint("image_edits", "/images/edits", "inference:image", "image", "ImageEditsView"),
+    Endpoint("image_variations", "/images/variations", "inference:image", "image", "ImageVariationsView"),
+    Endpoint("moderations", "/moderations", "inference:moderate", "moderate", "ModerationsView"),
 )
 ENDPOINTS: dict[str, Endpoint] = {endpoint.name: endpoint for endpoint in _ENDPOINTS}
 

@@ -1,4 +1,4 @@
-"""Streams whose events say by their ``type`` what they are: speech, transcriptions, images.
+"""Event streams of speech, transcriptions and images, whose events have a ``type``.
 
 Each type has its own allow-list of fields; events of other types are left out.
 """
@@ -13,19 +13,19 @@ from gtapi.errors import UpstreamFailed
 from inference.schemas import chat_response as part
 
 JSON = dict[str, Any]
-#: A type, several of them, or what tells whether a value may pass.
+#: A type, several of them, or a predicate for values that may pass.
 Kind = type | tuple[type, ...] | Callable[[Any], bool]
 Fields = Mapping[str, Kind]
-#: Makes our event of a provider's, without its type; None where what it is there for is missing.
+#: Builds our event from a provider's, without its type; None where its content is missing.
 Build = Callable[[JSON], JSON | None]
 NUMBER = (int, float)
 
 
-def pick(given: Any, fields: Fields) -> JSON:
-    """Return those of ``fields`` that an object has with the right kind of value; a boolean is no number."""
-    if not isinstance(given, dict):
+def pick(value: Any, fields: Fields) -> JSON:
+    """Return those of ``fields`` that an object has with the right kind of value; a boolean is not a number."""
+    if not isinstance(value, dict):
         return {}
-    return {name: given[name] for name, kind in fields.items() if name in given and _fits(given[name], kind)}
+    return {name: value[name] for name, kind in fields.items() if name in value and _fits(value[name], kind)}
 
 
 def _fits(value: Any, kind: Kind) -> bool:
@@ -35,7 +35,7 @@ def _fits(value: Any, kind: Kind) -> bool:
 
 
 def among(*choices: str) -> Callable[[Any], bool]:
-    """Let a text of a closed list pass: a provider's own word for it would tell who it is."""
+    """Let a text of a closed list pass: a provider's own wording would reveal which provider it is."""
     known: Collection[str] = frozenset(choices)
     return lambda value: isinstance(value, str) and value in known
 
@@ -51,45 +51,46 @@ def integers(value: Any) -> bool:
     return isinstance(value, list) and all(type(item) is int for item in value)
 
 
-def token_usage(given: Any) -> JSON | None:
+def token_usage(reported: Any) -> JSON | None:
     """Return a usage in the names of the audio and image routes; None where it is not one of tokens."""
-    if not isinstance(given, dict) or not isinstance(given.get("input_tokens"), int):
+    if not isinstance(reported, dict) or not isinstance(reported.get("input_tokens"), int):
         return None
-    read, written = part.count(given["input_tokens"]), part.count(given.get("output_tokens"))
-    total = part.count(given.get("total_tokens")) or read + written
-    return {"input_tokens": read, "output_tokens": written, "total_tokens": total}
+    input_tokens = part.count(reported["input_tokens"])
+    output_tokens = part.count(reported.get("output_tokens"))
+    total = part.count(reported.get("total_tokens")) or input_tokens + output_tokens
+    return {"input_tokens": input_tokens, "output_tokens": output_tokens, "total_tokens": total}
 
 
-def token_details(given: Any, names: Collection[str]) -> JSON:
-    """Return how many tokens were of which kind; what is not said is none."""
-    counts = given if isinstance(given, dict) else {}
+def token_details(reported: Any, names: Collection[str]) -> JSON:
+    """Return how many tokens were of which kind; what is not reported is 0."""
+    counts = reported if isinstance(reported, dict) else {}
     return {name: part.count(counts.get(name)) for name in names}
 
 
 class TypedWriter:
     """Writes events by type.
 
-    The event that ends the answer is held back until the usage record is durable: whoever has it has all. An event
-    without what it is there for, or an end without that last event, is a failure of the provider's.
+    The event that ends the response is held back until the usage event is durable: with it the client has
+    everything. An event without its content, or an end without that last event, is an error of the provider.
     """
 
     def __init__(self, builds: Mapping[str, Build], last: str, *, named: bool = False) -> None:
-        """Write the types in ``builds``, of which ``last`` ends an answer; ``named`` ones get ``event:`` lines."""
-        #: What the provider said that it used, as it said it.
+        """Write the types in ``builds``, of which ``last`` ends a response; ``named`` ones get ``event:`` lines."""
+        #: The usage that the provider reported, unchanged.
         self.usage: JSON | None = None
-        #: Holds a mark once something was made: what it is, is no text.
+        #: Holds an entry once there was output, which is not text.
         self.text: list[str] = []
         self.begun = False
-        #: How many times the last event came: once for each image.
-        self.ended = 0
+        #: How many last events have arrived: one for each image.
+        self.completed = 0
         self._builds = builds
         self._last = last
         self._named = named
-        self._held: JSON | None = None
+        self._last_event: JSON | None = None
 
     @property
     def complete(self) -> bool:
-        return self.ended > 0
+        return self.completed > 0
 
     def write(self, chunks: Sequence[JSON]) -> bytes:
         """Return the events for chunks that arrived together."""
@@ -102,7 +103,7 @@ class TypedWriter:
             return b""
         built = build(chunk)
         if built is None:
-            raise UpstreamFailed(detail=f"an event of type {kind} without what it is there for")
+            raise UpstreamFailed(detail=f"an event of type {kind} without its content")
         if isinstance(chunk.get("usage"), dict):
             self.usage = chunk["usage"]
         self.begun = True
@@ -111,9 +112,9 @@ class TypedWriter:
         event = {"type": kind, **built}
         if kind != self._last:
             return self._dump(event)
-        self.ended += 1
-        # Where one more follows, the one before it was not the end.
-        earlier, self._held = self._held, event
+        self.completed += 1
+        # Where another follows, the one before it was not the end.
+        earlier, self._last_event = self._last_event, event
         return self._dump(earlier) if earlier is not None else b""
 
     def _dump(self, event: JSON) -> bytes:
@@ -121,13 +122,13 @@ class TypedWriter:
         return name + b"data: " + orjson.dumps(event) + b"\n\n"
 
     def end(self, usage: JSON) -> bytes:
-        """Take the usage for a last event that needs one and has none; the event itself is left to ``done``."""
-        if self._held is None:
+        """Add the usage to a last event that has none; ``done`` returns the event itself."""
+        if self._last_event is None:
             raise UpstreamFailed(detail="the stream ended without its last event")
         if usage:
-            self._held.setdefault("usage", usage)
+            self._last_event.setdefault("usage", usage)
         return b""
 
     def done(self) -> bytes:
         """Return the last event."""
-        return self._dump(self._held) if self._held is not None else b""
+        return self._dump(self._last_event) if self._last_event is not None else b""

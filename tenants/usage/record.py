@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from functools import partial
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 from uuid import UUID
 
 import orjson
@@ -16,6 +16,9 @@ from django.db import models
 from django.db.backends.base.operations import BaseDatabaseOperations
 
 from gtapi.ids import uuid7
+
+if TYPE_CHECKING:
+    from gtapi.errors import APIError
 
 #: An encoded event longer than this probably contains a text that exceeds its column.
 LONG_LINE = 4096
@@ -66,6 +69,17 @@ class UsageEvent:
     ] = False
     latency_ms: Annotated[int, models.IntegerField()] = 0
     first_token_ms: Annotated[int | None, models.IntegerField(null=True)] = None
+
+    def fail(self, error: "APIError") -> None:
+        """Note the error that the request ended with."""
+        self.status = error.status
+        self.error_code = error.code or ""
+        self.error_detail = error.detail
+
+    def abandon(self) -> None:
+        """Note that the client disconnected before it had the whole response; 499 is nginx's status for that."""
+        self.status = 499
+        self.error_code = "client_closed_request"
 
 
 def model_fields() -> Iterator[tuple[str, "models.Field[Any, Any]"]]:

@@ -7,7 +7,7 @@ from base64 import b64decode
 import httpx
 import pytest
 
-from inference import image_storage as kept
+from inference import image_storage
 from tests import answers, factories
 from tests.answers import answer, stream
 from tests.e2e.media import (
@@ -144,10 +144,10 @@ def test_an_expired_address_leads_nowhere(start_gateway, upstream, studio):
 def test_expired_images_are_removed(upstream, studio, studio_http, settings):
     upstream.script(studio.raw, answer(pictures()))
     url = ask(studio_http, response_format="url").json()["data"][0]["url"]
-    kept.remove_expired()
+    image_storage.remove_expired()
     assert PLAIN.get(url).status_code == 200
     settings.IMAGE_URL_SECONDS = -3600
-    assert kept.remove_expired() >= 1
+    assert image_storage.remove_expired() >= 1
     envelope(PLAIN.get(url), 404, "not_found")
 
 

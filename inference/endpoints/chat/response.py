@@ -1,4 +1,4 @@
-"""Whole chat completions and streamed ones, as OpenAI's clients read them (chat/object, chat/streaming)."""
+"""Chat completions, whole and streamed: OpenAI's chat/object and chat/streaming."""
 
 import time
 from collections import Counter, defaultdict
@@ -9,13 +9,14 @@ import orjson
 
 from gtapi.ids import object_id
 from inference.chat.citations import Sources
+from inference.edge import DONE
 from inference.schemas import chat_response as part
 
 JSON = dict[str, Any]
 
 
-def completion(answer: JSON, name: str, tenant_id: int, sources: Sources | None = None) -> JSON:
-    """Return a whole answer under the name that the client asked for, with what it was made from."""
+def completion(response: JSON, name: str, tenant_id: int, sources: Sources | None = None) -> JSON:
+    """Return a whole completion under the model name that the client sent, with its citations."""
     built: JSON = {
         "id": object_id("chatcmpl-"),
         "object": "chat.completion",
@@ -23,13 +24,13 @@ def completion(answer: JSON, name: str, tenant_id: int, sources: Sources | None 
         "model": name,
         "choices": [
             _choice(choice, position, tenant_id, sources)
-            for position, choice in enumerate(answer["choices"])
+            for position, choice in enumerate(response["choices"])
             if isinstance(choice, dict)
         ],
     }
-    if (usage := part.usage(answer.get("usage"))) is not None:
+    if (usage := part.usage(response.get("usage"))) is not None:
         built["usage"] = usage
-    if (tier := part.service_tier(answer.get("service_tier"))) is not None:
+    if (tier := part.service_tier(response.get("service_tier"))) is not None:
         built["service_tier"] = tier
     return built
 
@@ -79,8 +80,8 @@ def _add(to: JSON, fields: JSON) -> None:
         to[name] = [*to.get(name, ()), *values]
 
 
-def written(message: JSON) -> str:
-    """Return all that a model wrote in a message or delta, for an estimate of its tokens."""
+def generated_text(message: JSON) -> str:
+    """Return all text that a model generated in a message or delta, for an estimate of its tokens."""
     texts = [message.get(name) or "" for name in ("content", "refusal", "reasoning_content", "reasoning")]
     for call in message.get("tool_calls", ()):
         body = call.get("function") or call.get("custom") or {}
@@ -89,7 +90,7 @@ def written(message: JSON) -> str:
 
 
 class MessageCollector:
-    """Puts the deltas of a stream together again, for conversations that are kept."""
+    """Joins the deltas of a stream to a message, which a conversation stores."""
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
@@ -119,24 +120,24 @@ class MessageCollector:
         return message
 
 
-class Citing:
-    """Follows what each choice of a stream says, so that its last delta can say what that was made from."""
+class CitationCollector:
+    """Follows the text of each choice of a stream, so that its last delta can cite the sources."""
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self._said: defaultdict[int, list[str]] = defaultdict(list)
+        self._texts: defaultdict[int, list[str]] = defaultdict(list)
         self._annotated: Counter[int] = Counter()
 
-    def hear(self, index: int, delta: JSON) -> None:
+    def add(self, index: int, delta: JSON) -> None:
         if delta.get("content"):
-            self._said[index].append(delta["content"])
+            self._texts[index].append(delta["content"])
         self._annotated[index] += len(delta.get("annotations", ()))
 
     def fields(self, index: int, delta: JSON) -> JSON:
-        """Return the fields for the last delta of a choice, which has been heard."""
-        heard = self._annotated[index]
-        elsewhere = heard > len(delta.get("annotations", ()))
-        return self._sources.fields("".join(self._said[index]), after=heard if elsewhere else 0)
+        """Return the fields for the last delta of a choice, which has been added."""
+        annotated = self._annotated[index]
+        before = annotated > len(delta.get("annotations", ()))
+        return self._sources.fields("".join(self._texts[index]), after=annotated if before else 0)
 
 
 class ChunkWriter:
@@ -163,7 +164,7 @@ class ChunkWriter:
         #: By index of a choice: whether it has called tools, and whether it has finished.
         self._begun: dict[int, bool] = {}
         self._finished: set[int] = set()
-        self._citing = Citing(sources) if sources is not None else None
+        self._citations = CitationCollector(sources) if sources is not None else None
         self._frame: JSON = {
             "id": object_id("chatcmpl-"),
             "object": "chat.completion.chunk",
@@ -206,8 +207,8 @@ class ChunkWriter:
                 self.text.append(content)
                 if self.collector is not None:
                     self.collector.add({"content": content})
-                if self._citing is not None:
-                    self._citing.hear(0, delta)
+                if self._citations is not None:
+                    self._citations.add(0, delta)
                 return self._before + orjson.dumps(content) + self._after
         built = [self._choice(choice, at) for at, choice in enumerate(choices) if isinstance(choice, dict)]
         return self._event(built, chunk) if built else b""
@@ -217,18 +218,18 @@ class ChunkWriter:
         index = index if isinstance(index, int) else position
         given = choice.get("delta")
         delta = self._delta(given if isinstance(given, dict) else {}, index)
-        self.text.append(written(delta))
+        self.text.append(generated_text(delta))
         if self.collector is not None and index == 0:
             self.collector.add(delta)
         if delta.get("tool_calls"):
             self._begun[index] = True
-        if self._citing is not None:
-            self._citing.hear(index, delta)
+        if self._citations is not None:
+            self._citations.add(index, delta)
         reason = choice.get("finish_reason")
         if reason is not None:
             reason = part.finish_reason(reason, called_tools=self._begun[index])
-            if self._citing is not None and index not in self._finished:
-                _add(delta, self._citing.fields(index, delta))
+            if self._citations is not None and index not in self._finished:
+                _add(delta, self._citations.fields(index, delta))
             self._finished.add(index)
         return {
             "index": index,
@@ -275,9 +276,12 @@ class ChunkWriter:
         missing = sorted(self._begun.keys() - self._finished)
         for index in missing:
             reason = "tool_calls" if self._begun[index] else "stop"
-            delta = self._citing.fields(index, {}) if self._citing is not None else {}
+            delta = self._citations.fields(index, {}) if self._citations is not None else {}
             choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
             events += self._event([choice], {})
         if self._include_usage:
             events += b"data: " + orjson.dumps({**self._frame, "choices": [], "usage": usage}) + b"\n\n"
         return events
+
+    def done(self) -> bytes:
+        return DONE

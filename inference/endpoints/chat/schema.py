@@ -1,4 +1,4 @@
-"""The shape of a chat request, after OpenAI's API reference (chat/create)."""
+"""Schema of a chat request: OpenAI's chat/create."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The shapes of ``POST /completions``, the legacy route (completions/create)."""
+"""Schema of text completions, the legacy endpoint: OpenAI's completions/create."""
 
 import time
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import orjson
 from gtapi.errors import BadRequest
 from gtapi.ids import object_id
 from gtapi.validation import Validator, integer, invalid, missing, number, of_type, validate, wrong_type
+from inference.edge import DONE
 from inference.endpoints.chat.schema import check_stop, check_stream_options
 from inference.schemas import chat_response as part
 
@@ -187,3 +188,6 @@ class CompletionWriter:
         if self._include_usage:
             events += b"data: " + orjson.dumps({**self._frame, "choices": [], "usage": usage}) + b"\n\n"
         return events
+
+    def done(self) -> bytes:
+        return DONE

@@ -1,4 +1,4 @@
-"""``/conversations/files``: uploads into a thread, which is named by a header."""
+"""``POST /conversations/files``: uploads into a conversation, which is named by a header."""
 
 from django.db import transaction
 
@@ -7,30 +7,33 @@ from files.uploads.store import FileUpload
 from files.validation import refuse_file_expiry
 from files.views.uploads import FileUploadView
 from gtapi.database import in_thread
-from gtapi.errors import NotFound, PermissionDenied
+from gtapi.errors import NotFound
 from gtapi.validation import missing
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
 from inference.chat import conversations
+from inference.chat.conversation_header import (
+    CONVERSATION,
+    CONVERSATION_SCOPE,
+    HasConversationScope,
+    conversation_of,
+)
 from inference.endpoints.conversations.view import ConversationView
-from inference.views.chat import CONVERSATION, CONVERSATION_SCOPE
+from tenants.permissions import HasScope
 
 
 class ConversationFilesView(FileUploadView, ConversationView):
-    """What is uploaded here is searched when the thread goes on."""
+    """Files that are searched when the conversation continues."""
 
     route = "/conversations/files"
     scope = "files:write"
+    permissions = (HasScope(), HasConversationScope())
 
     async def post(self, request: APIRequest) -> JSONResponse:
-        conversation_id = request.header(CONVERSATION.encode())
+        conversation_id = conversation_of(request)
         if not conversation_id:
             raise missing("X-GT-Conversation-Id")
-        if CONVERSATION_SCOPE not in self.auth.scopes:
-            raise PermissionDenied(
-                f"This API key lacks the scope '{CONVERSATION_SCOPE}', which '{CONVERSATION}' needs."
-            )
-        # Whether it is the key's at all shows before the file is sent, whose form may name the end user.
+        # Checked before the file is received; the form that follows may name the end user.
         await in_thread(conversations.owned, self.auth.id, conversation_id)
         async with self.receive(request) as received:
             refuse_file_expiry(received.form)
@@ -48,11 +51,11 @@ class ConversationFilesView(FileUploadView, ConversationView):
             try:
                 response = await self.store(upload)
             except NotFound as error:
-                # Its dataset went with the thread while the file came, and is nothing that clients know of.
+                # The dataset, which clients do not know, was deleted with the conversation during the upload.
                 raise conversations.no_conversation(conversation_id) from error
         response.headers[CONVERSATION] = conversation_id
         return response
 
     @transaction.atomic
     def _dataset(self, conversation_id: str, user: str) -> Dataset:
-        return conversations.files_of(self.owned(conversation_id, user, lock=True))
+        return conversations.files_dataset(self.owned(conversation_id, user, lock=True))

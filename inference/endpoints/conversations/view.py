@@ -114,11 +114,11 @@ class ItemsView(ConversationView):
     @staticmethod
     def _part(conversation: Conversation, paging: PageQuery) -> list[Item]:
         """Return the messages that a page is made of, the oldest first, with those that its cursors name."""
-        rows = known = conversations.standing(conversation)
+        rows = known = conversations.active_items(conversation)
         descending = paging.order == "desc"
         for cursor, later in ((paging.after, not descending), (paging.before, descending)):
-            dataset_file = known.filter(pk=message_id(cursor)).values_list("turn__number", "position")
-            row = dataset_file.first() if cursor else None
+            position = known.filter(pk=message_id(cursor)).values_list("turn__number", "position")
+            row = position.first() if cursor else None
             if row is not None:
                 beyond = "gt" if later else "lt"
                 same = Q(("turn__number", row[0]), (f"position__{beyond}e", row[1]))
@@ -164,12 +164,12 @@ class ItemView(ConversationView):
     @transaction.atomic
     def _delete(self, conversation_id: str, user: str, item_id: str) -> JSON:
         conversation = self.owned(conversation_id, user, lock=True)
-        conversations.drop(conversation, self._item(conversation, item_id))
+        conversations.delete_item(conversation, self._item(conversation, item_id))
         return conversation_object(conversation)
 
     def _item(self, conversation: Conversation, item_id: str) -> Item:
         """Return the message that an item is, or is a part of."""
-        item = conversations.standing(conversation).filter(pk=message_id(item_id)).first()
+        item = conversations.active_items(conversation).filter(pk=message_id(item_id)).first()
         if item is not None and any(built["id"] == item_id for built in item_objects(item)):
             return item
         raise NotFound(f"There is no item '{item_id}' in this conversation.")

@@ -1,4 +1,4 @@
-"""The shapes of ``POST /embeddings`` (embeddings/create)."""
+"""Schema of embeddings: OpenAI's embeddings/create."""
 
 from array import array
 from base64 import b64decode, b64encode
@@ -67,10 +67,8 @@ def embeddings(answer: JSON, name: str, *, base64: bool) -> JSON | None:
     None where one of them is no vector: the other ones would seem to belong to other inputs.
     """
     items = [item if isinstance(item, dict) else {} for item in answer["data"]]
-    dataset_files = [item.get("index") for item in items]
-    if sorted(dataset_file for dataset_file in dataset_files if type(dataset_file) is int) == list(
-        range(len(items))
-    ):
+    indexes = [item.get("index") for item in items]
+    if sorted(index for index in indexes if type(index) is int) == list(range(len(items))):
         items.sort(key=lambda item: int(item["index"]))
     data = []
     for index, item in enumerate(items):

@@ -1,8 +1,6 @@
-"""The shapes of the routes under ``/images`` (images/create, createEdit, createVariation)."""
+"""Schema of images: OpenAI's images/create, images/createEdit and images/createVariation."""
 
-import re
 import time
-from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +10,7 @@ from inference.schemas.typed_events import Fields, TypedWriter, among, like, pic
 JSON = dict[str, Any]
 
 OUTPUT_FORMATS = ("png", "jpeg", "webp", "gif", "svg")
-CHECKS: dict[str, Validator] = {
+_CHECKS: dict[str, Validator] = {
     "background": of_type(str),
     "moderation": of_type(str),
     "n": integer(1, 10),
@@ -28,14 +26,14 @@ CHECKS: dict[str, Validator] = {
 }
 _QUALITIES = ("low", "medium", "high", "xhigh", "max")
 _size = like(r"\d{1,5}x\d{1,5}")
-#: What an answer may say of its images. OpenAI's types know no other values.
-_SAID: Fields = {
+#: What a response may say about its images. OpenAI's types know no other values.
+_METADATA: Fields = {
     "background": among("opaque", "transparent"),
     "output_format": among(*OUTPUT_FORMATS),
     "quality": among(*_QUALITIES),
     "size": _size,
 }
-#: What an event says of its image, where neither the provider nor the client does.
+#: What an event says about its image, where neither the provider nor the client does.
 _DEFAULTS = {"background": "auto", "output_format": "png", "quality": "auto", "size": "auto"}
 _USAGE_DETAILS = ("image_tokens", "text_tokens")
 
@@ -45,40 +43,40 @@ def check_generation(body: JSON) -> None:
     if body.get("prompt") is None:
         raise missing("prompt")
     of_type(str)("prompt", body["prompt"])
-    validate(CHECKS, body)
+    validate(_CHECKS, body)
 
 
-def images(answer: JSON) -> JSON:
-    """Return the answer with each image as base64; what is none is left out."""
-    picked = [pick(given, {"b64_json": str, "revised_prompt": str}) for given in answer["data"]]
+def images(response: JSON) -> JSON:
+    """Return the response with each image as base64; items without an image are left out."""
+    picked = [pick(item, {"b64_json": str, "revised_prompt": str}) for item in response["data"]]
     data = [image for image in picked if image.get("b64_json")]
-    built: JSON = {"created": int(time.time()), "data": data, **pick(answer, _SAID)}
-    if (used := _usage(answer.get("usage"))) is not None:
-        built["usage"] = used
+    built: JSON = {"created": int(time.time()), "data": data, **pick(response, _METADATA)}
+    if (usage := _usage(response.get("usage"))) is not None:
+        built["usage"] = usage
     return built
 
 
-def _usage(given: Any) -> JSON | None:
-    used = token_usage(given)
-    if used is not None:
-        used["input_tokens_details"] = token_details(given.get("input_tokens_details"), _USAGE_DETAILS)
-        if isinstance(given.get("output_tokens_details"), dict):
-            used["output_tokens_details"] = token_details(given["output_tokens_details"], _USAGE_DETAILS)
-    return used
+def _usage(reported: Any) -> JSON | None:
+    usage = token_usage(reported)
+    if usage is not None:
+        usage["input_tokens_details"] = token_details(reported.get("input_tokens_details"), _USAGE_DETAILS)
+        if isinstance(reported.get("output_tokens_details"), dict):
+            usage["output_tokens_details"] = token_details(reported["output_tokens_details"], _USAGE_DETAILS)
+    return usage
 
 
 class _ImageEvents:
-    """Builds the events of streamed images, with all that OpenAI's types ask for."""
+    """Builds the events of streamed images, with all that OpenAI's types require."""
 
-    def __init__(self, asked: Mapping[str, Any]) -> None:
-        self._said = _DEFAULTS | pick(asked, _SAID)
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self._metadata = _DEFAULTS | pick(params, _METADATA)
         self._partial = 0
 
     def _image(self, event: JSON) -> JSON | None:
         image = event.get("b64_json")
         if not isinstance(image, str) or not image:
             return None
-        return {"b64_json": image, "created_at": int(time.time()), **self._said, **pick(event, _SAID)}
+        return {"b64_json": image, "created_at": int(time.time()), **self._metadata, **pick(event, _METADATA)}
 
     def partial(self, event: JSON) -> JSON | None:
         built = self._image(event)
@@ -95,38 +93,13 @@ class _ImageEvents:
         return built
 
 
-def image_writer(prefix: str, asked: Mapping[str, Any]) -> TypedWriter:
-    """Return what writes streamed images.
+def image_writer(prefix: str, params: Mapping[str, Any]) -> TypedWriter:
+    """Return the writer of streamed images.
 
     Args:
         prefix: ``image_generation`` or ``image_edit``.
-        asked: the client's parameters, which stand for what the provider does not say.
+        params: the client's parameters, which take the place of what the provider does not say.
     """
-    events = _ImageEvents(asked)
+    events = _ImageEvents(params)
     builds = {f"{prefix}.partial_image": events.partial, f"{prefix}.completed": events.completed}
     return TypedWriter(builds, f"{prefix}.completed", named=True)
-
-
-#: By ending: the media type, and how such an image begins.
-_KINDS = {
-    "png": ("image/png", rb"\x89PNG\r\n\x1a\n"),
-    "jpg": ("image/jpeg", rb"\xff\xd8\xff"),
-    "webp": ("image/webp", rb"RIFF....WEBP"),
-    "gif": ("image/gif", rb"GIF8[79]a"),
-    "svg": ("image/svg+xml", rb"\s*<(\?xml|!DOCTYPE|!--|svg)"),
-}
-_BEGINNINGS = {ending: re.compile(begins, re.DOTALL) for ending, (_, begins) in _KINDS.items()}
-
-
-def decode(b64_json: str) -> tuple[bytes, str] | None:
-    """Return the bytes of an image and the ending of its name; None for what is no image."""
-    try:
-        data = b64decode(b64_json, validate=True)
-    except ValueError:
-        return None
-    return next(((data, ending) for ending, begins in _BEGINNINGS.items() if begins.match(data)), None)
-
-
-def media_type(ending: str) -> str:
-    """Return the media type for the ending of a name."""
-    return _KINDS[ending][0]

@@ -1,4 +1,4 @@
-"""The shapes of ``POST /moderations`` (moderations/create)."""
+"""Schema of moderations: OpenAI's moderations/create."""
 
 from typing import Any
 

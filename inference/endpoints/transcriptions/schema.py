@@ -1,8 +1,7 @@
-"""The shapes of the routes under ``/audio`` (audio/createSpeech, createTranscription, createTranslation)."""
+"""Schema of transcripts: OpenAI's audio/createTranscription and audio/createTranslation."""
 
 from typing import Any
 
-from gtapi.validation import Validator, invalid, missing, number, of_type, one_of, validate, wrong_type
 from inference.schemas.typed_events import (
     NUMBER,
     Fields,
@@ -16,65 +15,12 @@ from inference.schemas.typed_events import (
 
 JSON = dict[str, Any]
 
-#: The media type of each format that speech comes in.
-SPEECH_TYPES = {
-    "mp3": "audio/mpeg",
-    "opus": "audio/ogg",
-    "aac": "audio/aac",
-    "flac": "audio/flac",
-    "wav": "audio/wav",
-    "pcm": "audio/pcm",
-}
-MAX_SPEECH_INPUT = 4096
-#: Nothing is as long as this.
+#: Longer durations are taken for an error of the provider.
 MAX_SECONDS = 1e9
 #: Formats of a transcript that are plain text.
 TEXT_FORMATS = ("text", "srt", "vtt")
 TRANSCRIPT_FORMATS = ("json", *TEXT_FORMATS, "verbose_json", "diarized_json")
 TRANSLATION_FORMATS = ("json", *TEXT_FORMATS, "verbose_json")
-
-
-def _voice(name: str, value: Any) -> None:
-    if not isinstance(value, str | dict):
-        raise wrong_type(name, "a string or an object", value)
-
-
-_SPEECH_CHECKS: dict[str, Validator] = {
-    "voice": _voice,
-    "instructions": of_type(str),
-    "response_format": one_of(SPEECH_TYPES),
-    "speed": number(0.25, 4),
-    "stream_format": one_of(("audio", "sse")),
-}
-
-
-def check_speech(body: JSON) -> None:
-    """Refuse what OpenAI refuses, naming the parameter."""
-    text = body.get("input")
-    if text is None:
-        raise missing("input")
-    of_type(str)("input", text)
-    if not text:
-        raise invalid("input", "it must not be empty")
-    if len(text) > MAX_SPEECH_INPUT:
-        raise invalid("input", f"expected at most {MAX_SPEECH_INPUT} characters, but got {len(text)}")
-    if body.get("voice") is None:
-        raise missing("voice")
-    validate(_SPEECH_CHECKS, body)
-
-
-def speech_writer() -> TypedWriter:
-    """Return what writes streamed speech."""
-    return TypedWriter({"speech.audio.delta": _sound, "speech.audio.done": _sound_done}, "speech.audio.done")
-
-
-def _sound(event: JSON) -> JSON | None:
-    return pick(event, {"audio": str}) or None
-
-
-def _sound_done(event: JSON) -> JSON:
-    used = token_usage(event.get("usage"))
-    return {"usage": used} if used else {}
 
 
 _WORD: Fields = {"word": str, "start": NUMBER, "end": NUMBER}
@@ -90,7 +36,7 @@ _SEGMENT: Fields = {
     "compression_ratio": NUMBER,
     "no_speech_prob": NUMBER,
 }
-#: What strict clients ask of each segment, where the provider left it out.
+#: What strict clients require of each segment, where the provider left it out.
 _SEGMENT_DEFAULTS: JSON = {
     "seek": 0,
     "start": 0.0,
@@ -102,8 +48,8 @@ _SEGMENT_DEFAULTS: JSON = {
     "compression_ratio": 0.0,
     "no_speech_prob": 0.0,
 }
-_SPOKEN: Fields = {"start": NUMBER, "end": NUMBER, "text": str, "speaker": str}
-_SPOKEN_DEFAULTS: JSON = {
+_SPEAKER_SEGMENT: Fields = {"start": NUMBER, "end": NUMBER, "text": str, "speaker": str}
+_SPEAKER_SEGMENT_DEFAULTS: JSON = {
     "type": "transcript.text.segment",
     "start": 0.0,
     "end": 0.0,
@@ -114,86 +60,86 @@ _LOGPROB: Fields = {"token": str, "logprob": NUMBER, "bytes": integers}
 _language = like(r"[A-Za-z][A-Za-z -]{1,40}")
 
 
-def transcript(answer: JSON, response_format: str, task: str) -> JSON:
-    """Return a transcript in one of the formats that are JSON.
+def transcript(response: JSON, response_format: str, task: str) -> JSON:
+    """Return a transcript in one of the JSON formats.
 
     Args:
-        answer: what the provider said.
-        response_format: what the client asked for.
+        response: the provider's response.
+        response_format: the format that the client asked for.
         task: ``transcribe`` or ``translate``.
     """
     if response_format == "verbose_json":
-        return _verbose(answer, task)
+        return _verbose(response, task)
     if response_format == "diarized_json":
-        return _diarized(answer, task)
-    built: JSON = {"text": answer["text"]}
-    if isinstance(answer.get("logprobs"), list):
-        built["logprobs"] = _logprobs(answer["logprobs"])
-    if isinstance(answer.get("languages"), list):
-        built["languages"] = _languages(answer["languages"])
-    return built | _usage(answer, durations=True)
+        return _diarized(response, task)
+    built: JSON = {"text": response["text"]}
+    if isinstance(response.get("logprobs"), list):
+        built["logprobs"] = _logprobs(response["logprobs"])
+    if isinstance(response.get("languages"), list):
+        built["languages"] = _languages(response["languages"])
+    return built | _usage(response, durations=True)
 
 
-def _verbose(answer: JSON, task: str) -> JSON:
-    language = answer.get("language")
+def _verbose(response: JSON, task: str) -> JSON:
+    language = response.get("language")
     built: JSON = {
         "task": task,
         "language": language if _language(language) else "",
-        "duration": seconds(answer.get("duration")),
-        "text": answer["text"],
+        "duration": seconds(response.get("duration")),
+        "text": response["text"],
     }
-    if isinstance(answer.get("segments"), list):
+    if isinstance(response.get("segments"), list):
         built["segments"] = [
             {"id": at, **_SEGMENT_DEFAULTS, **pick(segment, _SEGMENT)}
-            for at, segment in enumerate(answer["segments"])
+            for at, segment in enumerate(response["segments"])
         ]
-    if isinstance(answer.get("words"), list):
-        words = [pick(word, _WORD) for word in answer["words"]]
+    if isinstance(response.get("words"), list):
+        words = [pick(word, _WORD) for word in response["words"]]
         built["words"] = [{"start": 0.0, "end": 0.0, **word} for word in words if "word" in word]
     # OpenAI's types know only seconds here.
-    return built | _usage(answer, tokens=False, durations=True)
+    return built | _usage(response, tokens=False, durations=True)
 
 
-def _diarized(answer: JSON, task: str) -> JSON:
-    segments = answer.get("segments")
+def _diarized(response: JSON, task: str) -> JSON:
+    segments = response.get("segments")
     return {
         "task": task,
-        "duration": seconds(answer.get("duration")),
-        "text": answer["text"],
+        "duration": seconds(response.get("duration")),
+        "text": response["text"],
         "segments": [
-            {**_SPOKEN_DEFAULTS, **pick(segment, _SPOKEN), "id": f"seg_{at}"}
+            {**_SPEAKER_SEGMENT_DEFAULTS, **pick(segment, _SPEAKER_SEGMENT), "id": f"seg_{at}"}
             for at, segment in enumerate(segments if isinstance(segments, list) else ())
         ],
-    } | _usage(answer, durations=True)
+    } | _usage(response, durations=True)
 
 
-def _usage(answer: JSON, *, tokens: bool = True, durations: bool = False) -> JSON:
+def _usage(response: JSON, *, tokens: bool = True, durations: bool = False) -> JSON:
     """Return the usage of a transcript, of the kinds that the client's types know; empty for none."""
-    given = answer.get("usage")
-    if durations and isinstance(given, dict) and given.get("type") == "duration":
-        return {"usage": {"type": "duration", "seconds": seconds(given.get("seconds"))}}
-    used = token_usage(given) if tokens else None
-    if used is None or not isinstance(given, dict):
+    usage = response.get("usage")
+    if durations and isinstance(usage, dict) and usage.get("type") == "duration":
+        return {"usage": {"type": "duration", "seconds": seconds(usage.get("seconds"))}}
+    used = token_usage(usage) if tokens else None
+    if used is None or not isinstance(usage, dict):
         return {}
-    if isinstance(given.get("input_token_details"), dict):
+    if isinstance(usage.get("input_token_details"), dict):
         used["input_token_details"] = token_details(
-            given["input_token_details"], ("audio_tokens", "text_tokens")
+            usage["input_token_details"], ("audio_tokens", "text_tokens")
         )
     return {"usage": {"type": "tokens", **used}}
 
 
-def _logprobs(given: Any) -> list[JSON]:
-    tokens = given if isinstance(given, list) else []
+def _logprobs(value: Any) -> list[JSON]:
+    tokens = value if isinstance(value, list) else []
     return [pick(token, _LOGPROB) for token in tokens if isinstance(token, dict)]
 
 
-def _languages(given: list[Any]) -> list[JSON]:
-    codes = [pick(language, {"code": _language}) for language in given]
+def _languages(values: list[Any]) -> list[JSON]:
+    codes = [pick(language, {"code": _language}) for language in values]
     return [code for code in codes if code]
 
 
 class _TranscriptEvents:
-    """Builds the events of a streamed transcript; segments get ids of ours, the same one for the same segment."""
+    """Builds the events of a streamed transcript; segments get our ids, the same one for the same segment."""
 
     def __init__(self) -> None:
         self._segments: dict[str, str] = {}
@@ -209,7 +155,11 @@ class _TranscriptEvents:
     def segment(self, event: JSON) -> JSON | None:
         if not isinstance(event.get("text"), str):
             return None
-        return {**_SPOKEN_DEFAULTS, **pick(event, _SPOKEN), "id": self._segment(str(event.get("id")))}
+        return {
+            **_SPEAKER_SEGMENT_DEFAULTS,
+            **pick(event, _SPEAKER_SEGMENT),
+            "id": self._segment(str(event.get("id"))),
+        }
 
     def done(self, event: JSON) -> JSON | None:
         if not isinstance(event.get("text"), str):
@@ -220,15 +170,15 @@ class _TranscriptEvents:
         return built | _usage(event)
 
     def _logprobs(self, event: JSON) -> JSON:
-        given = event.get("logprobs")
-        return {"logprobs": _logprobs(given)} if isinstance(given, list) else {}
+        logprobs = event.get("logprobs")
+        return {"logprobs": _logprobs(logprobs)} if isinstance(logprobs, list) else {}
 
     def _segment(self, upstream_id: str) -> str:
         return self._segments.setdefault(upstream_id, f"seg_{len(self._segments)}")
 
 
 def transcript_writer() -> TypedWriter:
-    """Return what writes a streamed transcript."""
+    """Return the writer of a streamed transcript."""
     events = _TranscriptEvents()
     builds = {
         "transcript.text.delta": events.delta,
@@ -238,15 +188,15 @@ def transcript_writer() -> TypedWriter:
     return TypedWriter(builds, "transcript.text.done")
 
 
-def heard_ms(answer: JSON) -> int:
-    """Return how much sound a provider says that it heard, in milliseconds; 0 where it does not say."""
-    used = answer.get("usage")
-    said = seconds(used.get("seconds")) if isinstance(used, dict) else 0.0
-    return int(1000 * (seconds(answer.get("duration")) or said))
+def reported_audio_ms(response: JSON) -> int:
+    """Return how long a provider says that the audio is, in milliseconds; 0 where it does not say."""
+    usage = response.get("usage")
+    used = seconds(usage.get("seconds")) if isinstance(usage, dict) else 0.0
+    return int(1000 * (seconds(response.get("duration")) or used))
 
 
 def seconds(value: Any) -> float:
-    """Return a length of time; what cannot be one is 0. Some servers write it as a text."""
+    """Return a duration; what cannot be one is 0. Some servers write it as a string."""
     if isinstance(value, str):
         try:
             value = float(value)

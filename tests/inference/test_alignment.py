@@ -2,7 +2,7 @@
 
 import random
 
-from inference.chat.conversations import align
+from inference.chat.alignment import align
 
 JSON = dict[str, object]
 
