@@ -1,7 +1,7 @@
-"""What this app needs of models, reached by a dotted path as Django reaches its own backends.
+"""Interfaces to embedding and transcription models, whose implementations settings name by dotted paths.
 
-Embeddings and transcriptions are made by an app above this one. ``FILES_EMBEDDER`` and ``FILES_TRANSCRIBER`` name
-the coroutine functions that make them.
+``inference`` implements them, and this app may not import it. ``FILES_EMBEDDER``, ``FILES_SCALE`` and
+``FILES_TRANSCRIBER`` name the coroutine functions.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom a call of a model is booked to; ``key_id`` is ``NO_KEY`` for what an operator does."""
+    """The tenant and key that a model call is booked to; ``key_id`` is ``NO_KEY`` for an operator."""
 
     tenant_id: int
     key_id: int
@@ -24,22 +24,22 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """A stretch of a recording; ``start`` in seconds."""
+class TranscriptSegment:
+    """A segment of a transcript; ``start`` is in seconds."""
 
     text: str
     start: float
 
 
 class Embedder(Protocol):
-    """Returns one vector for each text, in their order, made by the tenant's catalog entry ``name``.
+    """Returns one vector for each text, in order, made by the tenant's catalog entry ``name``.
 
-    Some models embed questions otherwise than passages, so ``query`` says what the texts are. ``within`` is how
-    many seconds the model is given. Each call is metered.
+    ``query`` is true for questions and false for chunks, which some models embed differently. ``within`` is the
+    timeout in seconds. Each call is metered.
 
     Raises:
-        APIError: 4xx where it would fail again (no such entry, it cannot embed, the input is refused), else 429
-            or 5xx; ``UpstreamTimeout`` where the time is over.
+        APIError: 4xx if a retry would fail too (no such entry, it cannot embed, it rejects the input), else 429 or
+            5xx; ``UpstreamTimeout`` after that time.
     """
 
     async def __call__(
@@ -48,24 +48,24 @@ class Embedder(Protocol):
 
 
 class Scale(Protocol):
-    """Returns which similarity of vectors of the tenant's entry ``name`` means nothing, and which one everything.
+    """Returns the range of similarities between vectors of the tenant's catalog entry ``name``.
 
-    Cosines of questions and passages lie in a range of each model's own. The first is that of a question and a
-    passage that have nothing to do with each other, the second that of a question and its answer.
+    Each model has its own range of cosines. The first value is that of a question and an unrelated chunk, the
+    second that of a question and its answer.
     """
 
     async def __call__(self, tenant_id: int, name: str) -> tuple[float, float]: ...
 
 
 class Transcriber(Protocol):
-    """Returns what is said in a recording, made by the tenant's catalog entry ``name``.
+    """Returns the transcript of a recording, made by the tenant's catalog entry ``name``.
 
     An empty name stands for the only entry that can transcribe. Raises as ``Embedder``.
     """
 
     async def __call__(
         self, caller: Caller, name: str, path: Path, filename: str, content_type: str
-    ) -> list[Spoken]: ...
+    ) -> list[TranscriptSegment]: ...
 
 
 @cache
@@ -74,15 +74,15 @@ def _imported(path: str) -> Any:
 
 
 def embedder() -> Embedder:
-    made: Embedder = _imported(settings.FILES_EMBEDDER)
-    return made
+    function: Embedder = _imported(settings.FILES_EMBEDDER)
+    return function
 
 
 def scale() -> Scale:
-    made: Scale = _imported(settings.FILES_SCALE)
-    return made
+    function: Scale = _imported(settings.FILES_SCALE)
+    return function
 
 
 def transcriber() -> Transcriber:
-    made: Transcriber = _imported(settings.FILES_TRANSCRIBER)
-    return made
+    function: Transcriber = _imported(settings.FILES_TRANSCRIBER)
+    return function

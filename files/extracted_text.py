@@ -1,19 +1,19 @@
-"""The text that was found in a file, read as it is sent: it may be larger than there is memory for."""
+"""Reads the extracted text of a file in batches, since it may exceed the available memory."""
 
 from django.db.models import Max
 
 from files.models import Chunk, DatasetFile
 from gtapi.errors import Conflict
 
-#: Chunks that are read at once.
+#: Chunks in one batch.
 BATCH = 100
 
 
-class Contents:
-    """The texts of a file's chunks, in their order. No transaction is held from one batch to the next.
+class ExtractedText:
+    """The texts of a file's chunks, in order. No transaction stays open between batches.
 
-    Processed again, a file has chunks with higher ids in place of all that were there: what is read is what there
-    was at the beginning, or nothing.
+    If the file is reprocessed meanwhile, its chunks are replaced by chunks with higher ids, so batches never mix
+    the two.
     """
 
     def __init__(self, dataset_file: DatasetFile) -> None:
@@ -28,10 +28,10 @@ class Contents:
         self._last: int = self._read if ends["last"] is None else ends["last"]
 
     def batch(self) -> list[str]:
-        """Return the next texts; empty where there are no more.
+        """Return the next texts; empty at the end.
 
         Raises:
-            Conflict: the file was deleted meanwhile, or is being processed again with other chunks.
+            Conflict: the file was deleted or reprocessed meanwhile.
         """
         if self._read == self._last:
             return []

@@ -1,8 +1,8 @@
-"""What the app ``files`` needs of models: the coroutines that ``FILES_EMBEDDER`` and ``FILES_TRANSCRIBER`` name.
+"""Embedding and transcription for the app ``files``: implements the interfaces of ``files.backends``.
 
 They work wherever ``http_client.connected()`` and ``tenants.usage.ledger.recording()`` run: in web
-processes, and in workers that open the two around their loop. What an entry stands for is read from the database
-each time, since workers keep no snapshots of the policy. Unpublished entries serve, as they do for agents.
+processes, and in workers of `ingest` and `ocr`. Catalog entries are read from the database each time, since workers
+have no policy snapshots. Unpublished entries may be used, as by agents.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from files.backends import Caller, Spoken
+from files.backends import Caller, TranscriptSegment
 from gtapi.database import in_thread
 from gtapi.errors import BadRequest, ModelNotFound, UpstreamFailed, UpstreamTimeout, translate
 from gtapi.ids import uuid7
@@ -34,7 +34,7 @@ from tenants.usage import ledger
 
 JSON = dict[str, Any]
 
-#: What one request to a provider holds at most; servers have limits on the tokens of all texts together.
+#: Texts and characters in one request to a provider: servers limit the total number of tokens.
 MAX_TEXTS = 64
 MAX_CHARACTERS = 200_000
 
@@ -44,33 +44,33 @@ class _Model:
     target: Target
     connection: ProviderConnection
     adapter: Adapter
-    entry: ledger.UsageEvent
+    usage: ledger.UsageEvent
 
 
 async def embed(
     caller: Caller, name: str, texts: Sequence[str], *, query: bool, within: float
 ) -> list[list[float]]:
-    """Return one vector of length 1 for each text, in their order and of one dimension.
+    """Return a unit vector for each text, in order, all with the same number of dimensions.
 
     See ``files.backends.Embedder``.
 
     Raises:
-        APIError: as there; ``UpstreamFailed`` where the provider's vectors are not one of a kind for each text.
+        APIError: as there; ``UpstreamFailed`` if the provider does not return such a vector for each text.
     """
     if not texts:
         return []
     vectors: list[list[float]] = []
-    async with _metered(caller, name, ENDPOINTS["embeddings"]) as model, _answered(within):
+    async with _metered(caller, name, ENDPOINTS["embeddings"]) as model, _time_limit(within):
         side = model.target.query_side if query else model.target.passage_side
         for batch in _batches([side.prefix + text for text in texts]):
             vectors += await _embed(model, batch, side.input_type)
         if len({len(vector) for vector in vectors}) != 1:
-            raise UpstreamFailed(detail=f"{model.connection.name}: vectors of several lengths")
+            raise UpstreamFailed(detail=f"{model.connection.name}: vectors with different dimensions")
     return [_unit(vector) for vector in vectors]
 
 
 def _unit(vector: list[float]) -> list[float]:
-    """Return a vector of length 1, whose numbers are in the range of 16 bits; nothing stays nothing."""
+    """Return a vector scaled to length 1, so that 16-bit floats can hold it; zero vectors stay zero."""
     length = hypot(*vector)
     return [number / length for number in vector] if length else vector
 
@@ -94,16 +94,18 @@ async def _embed(model: _Model, texts: list[str], input_type: str) -> list[list[
     answer = await model.adapter.fetch_json(model.connection, "embeddings", body, {"input"})
     built = embeddings(answer, model.target.name, base64=False)
     if built is None or len(built["data"]) != len(texts):
-        raise UpstreamFailed(detail=f"{model.connection.name}: not one embedding for each input")
-    used = built.get("usage") or await estimate(model.entry, lambda: (tokens.estimate_input(texts), 0))
-    model.entry.input_tokens += used["prompt_tokens"]
+        raise UpstreamFailed(
+            detail=f"{model.connection.name}: the number of embeddings differs from that of inputs"
+        )
+    used = built.get("usage") or await estimate(model.usage, lambda: (tokens.estimate_input(texts), 0))
+    model.usage.input_tokens += used["prompt_tokens"]
     return [item["embedding"] for item in built["data"]]
 
 
 async def scale(tenant_id: int, name: str) -> tuple[float, float]:
-    """Return the similarities that an entry's vectors have where nothing fits and where all does.
+    """Return the range of similarities between an entry's vectors; see ``files.backends.Scale``.
 
-    See ``files.backends.Scale``; an entry that is gone has those of cosines.
+    For an entry that does not exist it is 0 to 1.
     """
 
     def read() -> tuple[float, float] | None:
@@ -113,20 +115,22 @@ async def scale(tenant_id: int, name: str) -> tuple[float, float]:
     return await in_thread(read) or (0.0, 1.0)
 
 
-async def transcribe(caller: Caller, name: str, path: Path, filename: str, content_type: str) -> list[Spoken]:
-    """Return what is said in a recording, by stretches where the provider tells them apart.
+async def transcribe(
+    caller: Caller, name: str, path: Path, filename: str, content_type: str
+) -> list[TranscriptSegment]:
+    """Return the transcript of a recording, in segments if the provider returns them.
 
     See ``files.backends.Transcriber``.
     """
     async with _metered(caller, name, ENDPOINTS["transcriptions"]) as model:
         file = anonymous_upload("file", filename, content_type, path)
         answer = await _transcript(model, Form([], [file]))
-        await meter_audio(model.entry, answer, partial(audio_duration.length_ms, path))
-    return _stretches(answer)
+        await meter_audio(model.usage, answer, partial(audio_duration.length_ms, path))
+    return _segments(answer)
 
 
 async def _transcript(model: _Model, form: Form) -> JSON:
-    """Ask for stretches, and where the model knows no such format, for the text alone."""
+    """Request segments, and if the model does not support that format, the text alone."""
 
     async def ask(response_format: str) -> JSON:
         fields = [("model", model.target.raw_model), ("response_format", response_format)]
@@ -141,24 +145,24 @@ async def _transcript(model: _Model, form: Form) -> JSON:
     return await ask("json")
 
 
-def _stretches(answer: JSON) -> list[Spoken]:
-    given = answer.get("segments")
-    said = [
+def _segments(answer: JSON) -> list[TranscriptSegment]:
+    segments = answer.get("segments")
+    texts = [
         (segment["text"].strip(), seconds(segment.get("start")))
-        for segment in (given if isinstance(given, list) else ())
+        for segment in (segments if isinstance(segments, list) else ())
         if isinstance(segment, dict) and isinstance(segment.get("text"), str)
     ]
-    # A list of segments that says less than the whole text would lose the rest.
-    if len("".join(text for text, _ in said)) < len("".join(answer["text"].split())) * 0.9:
-        said = [(answer["text"].strip(), 0.0)]
-    return [Spoken(text, start) for text, start in said if text]
+    # Incomplete segments would lose text.
+    if len("".join(text for text, _ in texts)) < len("".join(answer["text"].split())) * 0.9:
+        texts = [(answer["text"].strip(), 0.0)]
+    return [TranscriptSegment(text, start) for text, start in texts if text]
 
 
 @asynccontextmanager
 async def _metered(caller: Caller, name: str, endpoint: Endpoint) -> AsyncIterator[_Model]:
-    """Give the model that ``name`` stands for, and record the call, however it ends."""
-    began, identity = perf_counter(), uuid7()
-    entry = ledger.UsageEvent(
+    """Yield the model of the entry ``name``, and record the usage of the call, whether it succeeds or fails."""
+    started_at, identity = perf_counter(), uuid7()
+    usage = ledger.UsageEvent(
         id=identity,
         created_at=(identity.int >> 80) / 1000,
         tenant_id=caller.tenant_id,
@@ -170,31 +174,31 @@ async def _metered(caller: Caller, name: str, endpoint: Endpoint) -> AsyncIterat
     try:
         target = await in_thread(_find, caller.tenant_id, name, endpoint)
         if target.connection is None:
-            raise RuntimeError(f"{target.name} leads nowhere")
-        entry.model = target.name
-        entry.provider, entry.raw_model = target.connection.name, target.raw_model
-        yield _Model(target, target.connection, ADAPTERS[target.connection.kind], entry)
+            raise RuntimeError(f"{target.name} has no provider")
+        usage.model = target.name
+        usage.provider, usage.raw_model = target.connection.name, target.raw_model
+        yield _Model(target, target.connection, ADAPTERS[target.connection.kind], usage)
     except asyncio.CancelledError:
-        entry.status, entry.error_code = 499, "client_closed_request"
+        usage.status, usage.error_code = 499, "client_closed_request"
         raise
     except Exception as error:
         problem = translate(error)
-        entry.status, entry.error_code = problem.status, problem.code or ""
-        entry.error_detail = problem.detail
+        usage.status, usage.error_code = problem.status, problem.code or ""
+        usage.error_detail = problem.detail
         raise
     finally:
-        entry.latency_ms = int((perf_counter() - began) * 1000)
-        await asyncio.shield(asyncio.ensure_future(ledger.record(entry)))
+        usage.latency_ms = int((perf_counter() - started_at) * 1000)
+        await asyncio.shield(asyncio.ensure_future(ledger.record(usage)))
 
 
 @asynccontextmanager
-async def _answered(within: float) -> AsyncIterator[None]:
-    """Give what is awaited so many seconds, and tell their end from a client that leaves."""
+async def _time_limit(within: float) -> AsyncIterator[None]:
+    """Raise UpstreamTimeout after so many seconds."""
     try:
         async with asyncio.timeout(within):
             yield
     except TimeoutError:
-        raise UpstreamTimeout(detail=f"not there within {within:g} s") from None
+        raise UpstreamTimeout(detail=f"no response within {within:g} s") from None
 
 
 def _find(tenant_id: int, name: str, endpoint: Endpoint) -> Target:

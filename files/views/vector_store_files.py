@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import Count, QuerySet
 
 from files.datasets import Counts
-from files.extracted_text import Contents
+from files.extracted_text import ExtractedText
 from files.ingestion import reprocess
 from files.models import Dataset, DatasetFile, FileBatch
 from files.schemas.vector_stores import (
@@ -126,12 +126,12 @@ class StoreFileContentView(StoreFileView):
         rest = _remaining_parts(contents, bool(texts))
         return StreamResponse(metered_bytes(first, rest, self), "application/json")
 
-    def _begin(self, dataset_id: str, file_id: str) -> tuple[Contents, list[str]]:
-        contents = Contents(self.dataset_file(self.dataset(dataset_id), file_id))
+    def _begin(self, dataset_id: str, file_id: str) -> tuple[ExtractedText, list[str]]:
+        contents = ExtractedText(self.dataset_file(self.dataset(dataset_id), file_id))
         return contents, contents.batch()
 
 
-async def _remaining_parts(contents: Contents, started: bool) -> AsyncGenerator[bytes, None]:
+async def _remaining_parts(contents: ExtractedText, started: bool) -> AsyncGenerator[bytes, None]:
     """Yield the JSON after the first texts of a file; ``started`` is false if it has none."""
     while started and (texts := await in_thread(contents.batch)):
         yield b"," + content_parts(texts)

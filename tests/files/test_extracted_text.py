@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from files import extracted_text
-from files.extracted_text import Contents
+from files.extracted_text import ExtractedText
 from files.models import Chunk, Dataset
 from gtapi.errors import Conflict
 from tests import factories
@@ -40,7 +40,7 @@ def test_the_sdk_gets_every_piece_in_one_answer(client, store, number):
 
 
 def test_each_batch_is_one_query(store):
-    read = Contents(filled(store, ["x"] * (2 * extracted_text.BATCH + 1)))
+    read = ExtractedText(filled(store, ["x"] * (2 * extracted_text.BATCH + 1)))
     with queries() as asked:
         assert [len(read.batch()) for _ in range(4)] == [extracted_text.BATCH, extracted_text.BATCH, 1, 0]
     assert len(asked) == 3
@@ -49,7 +49,7 @@ def test_each_batch_is_one_query(store):
 @pytest.mark.parametrize("again", [False, True], ids=["deleted", "processed-again"])
 def test_pieces_of_two_times_are_never_put_together(store, again):
     dataset_file = filled(store, ["old"] * (extracted_text.BATCH + 1))
-    read = Contents(dataset_file)
+    read = ExtractedText(dataset_file)
     assert len(read.batch()) == extracted_text.BATCH
     dataset_file.chunks.all().delete()
     if again:
