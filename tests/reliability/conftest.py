@@ -16,7 +16,7 @@ from django.db.models import Count
 from files.models import Chunk, ChunkVector, Dataset, DatasetFile
 from tests import factories
 from tests.files.ingestion.helpers import TERMINAL, embeddings
-from tests.gateway import GatewayProcess, IngestProcess
+from tests.gateway import GatewayProcess, IngestProcess, OCRProcess
 from tests.upstream import Received, Upstream
 
 _table: list[tuple[str, str, str]] = []
@@ -37,12 +37,19 @@ def record() -> Callable[[str, str, str], None]:
 
 @pytest.fixture
 def workers(worker) -> Iterator[list[IngestProcess]]:
-    """Two workers for files, of two processes each."""
+    """Two workers of the queue `ingest`, of two processes each."""
     with (
         IngestProcess(factories.unique("ingest")) as one,
         IngestProcess(factories.unique("ingest")) as another,
     ):
         yield [one, another]
+
+
+@pytest.fixture
+def ocr_worker(worker) -> Iterator[OCRProcess]:
+    """A worker for files that need OCR, of one process."""
+    with OCRProcess(factories.unique("ocr")) as ocr:
+        yield ocr
 
 
 @dataclass
@@ -119,7 +126,7 @@ def unfinished(dataset: Dataset) -> int:
 
 
 def faults(dataset: Dataset) -> dict[str, int]:
-    """What must not be: chunks or vectors that are doubled, missing or of nobody."""
+    """Duplicate, missing and orphaned chunks or vectors, all of which should be 0."""
     doubled = missing = 0
     for one in DatasetFile.objects.filter(dataset=dataset, state="ready"):
         positions = list(Chunk.objects.filter(dataset_file=one).values_list("position", flat=True))
@@ -128,7 +135,7 @@ def faults(dataset: Dataset) -> dict[str, int]:
         missing += (set(positions) != set(range(one.chunk_count))) + (len(vectors) != len(positions))
     ready = DatasetFile.objects.filter(dataset=dataset, state="ready")
     strangers = Chunk.objects.filter(dataset=dataset).exclude(dataset_file__in=ready).count()
-    return {"doubled": doubled, "missing": missing, "of nobody": strangers}
+    return {"duplicates": doubled, "missing": missing, "orphaned": strangers}
 
 
 class Clock:
@@ -141,7 +148,7 @@ class Clock:
         return f"{monotonic() - self._start:.0f} s"
 
 
-NONE = {"doubled": 0, "missing": 0, "of nobody": 0}
+NONE = {"duplicates": 0, "missing": 0, "orphaned": 0}
 SEED = 20261126
 
 

@@ -1,4 +1,4 @@
-"""Forty-two hostile files, one after the other, through real workers: what becomes of them, and of whoever comes next."""
+"""Forty-two hostile files, one after the other, through real workers, each followed by an ordinary file."""
 
 import statistics
 from pathlib import Path
@@ -35,7 +35,8 @@ def memory(pid: int) -> int:
     return 0
 
 
-def test_forty_two_hostile_files_end_and_delay_nobody(workers, record):
+def test_forty_two_hostile_files_end_and_delay_no_other_file(workers, ocr_worker, record):
+    workers = [*workers, ocr_worker]
     theirs, ours = (factories.dataset(factories.tenant()) for _ in range(2))
 
     def next_file(number: int) -> float:
@@ -72,7 +73,7 @@ def test_forty_two_hostile_files_end_and_delay_nobody(workers, record):
     assert most < MOST_MEMORY
 
 
-def test_a_hostile_file_does_not_hold_up_one_that_comes_meanwhile(workers, record):
+def test_hostile_files_do_not_delay_other_files(workers, ocr_worker, record):
     """The two that take longest, and ordinary files of another tenant while they are read."""
     theirs, ours = (factories.dataset(factories.tenant()) for _ in range(2))
     hostiles = [

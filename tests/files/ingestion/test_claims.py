@@ -1,4 +1,4 @@
-"""Who gets which file, and what somebody can still write who has lost it. All rows are rolled back."""
+"""Claims, leases, turns of tenants and retries. All rows are rolled back."""
 
 from datetime import timedelta
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""Documents become chunks that know where they stand."""
+"""Documents become chunks with page and heading."""
 
 from files.models import Chunk
 from tests import factories
@@ -6,7 +6,7 @@ from tests.files import sample_files
 from tests.files.ingestion.helpers import ended
 
 
-def test_chunks_keep_the_page_and_the_heading_of_their_document(ingest, world):
+def test_chunks_have_page_and_heading(ingest, world):
     dataset = factories.dataset(world.tenant)
     pdf = sample_files.pdf([["Leave is thirty days."], ["Call before nine when you are sick."]])
     word = sample_files.docx(
@@ -40,7 +40,7 @@ def test_chunks_keep_the_page_and_the_heading_of_their_document(ingest, world):
     assert all(heading == "Days" and "| Name | Days |" in text for _, heading, text in read[2])
 
 
-def test_a_file_that_cannot_be_read_fails_with_the_reason(ingest, world):
+def test_unreadable_file_fails_with_the_reason(ingest, world):
     dataset = factories.dataset(world.tenant)
     [locked, archive] = ended(
         factories.upload(dataset, sample_files.encrypted_pdf("secret", ["Hidden"]), filename="locked.pdf"),

@@ -1,4 +1,4 @@
-"""Whom the calls of models are booked to that make a file, or a dataset, ready to be searched."""
+"""Usage of embedding calls: the key to which processing and reindexing are booked."""
 
 import httpx
 import pytest
@@ -17,7 +17,7 @@ from tests.waiting import eventually
 
 @pytest.fixture
 def shared(world, dataset):
-    """The test's dataset, which the key may use that uploads."""
+    """The test's dataset, with a grant for the uploading key."""
     dataset.grants.create(key=world.key.row)
     return dataset
 
@@ -40,13 +40,13 @@ def uploaded(client, dataset, text=b"The office opens at nine."):
 
 
 def booked(request_id, calls):
-    """Waits for so many records of calls that were made for a file or a dataset; returns who pays, in order."""
+    """Wait for so many usage records of a file or dataset; returns their key ids, in order."""
     rows = UsageRecord.objects.filter(request_id=request_id, route="/embeddings").order_by("id")
     eventually(lambda: rows.count() >= calls)
     return list(rows.values_list("key_id", flat=True))
 
 
-def test_a_file_in_another_dataset_is_booked_to_the_key_that_put_it_there(
+def test_attached_file_is_booked_to_the_key_that_attached_it(
     ingest, http, world, shared, second
 ):
     [dataset_file] = ended(uploaded(http, shared))
@@ -60,7 +60,7 @@ def test_a_file_in_another_dataset_is_booked_to_the_key_that_put_it_there(
 
 
 @pytest.mark.parametrize("how", ["upload", "attach", "cut"])
-def test_a_file_once_more_is_booked_to_who_asked_for_it(
+def test_reprocessing_is_booked_to_the_key_that_requested_it(
     ingest, http, world, shared, second, upstream, embedder, how
 ):
     upstream.script(embedder.model, answer(error_body(), 400), embeddings())
@@ -80,7 +80,7 @@ def test_a_file_once_more_is_booked_to_who_asked_for_it(
     assert booked(dataset_file.file_id, 2) == [world.key.row.pk, second.key.pk]
 
 
-def test_what_operators_have_processed_is_booked_to_nobody(
+def test_reprocessing_by_an_operator_is_booked_to_no_key(
     ingest, http, world, shared, operator_at_the_admin
 ):
     [dataset_file] = ended(uploaded(http, shared))
@@ -108,14 +108,14 @@ def indexed_by(dataset, name):
     eventually(lambda: Dataset.objects.get(pk=dataset.pk).indexed_embedding == name)
 
 
-def test_an_index_is_booked_to_the_key_that_chose_its_model(
+def test_reindexing_is_booked_to_the_key_that_chose_the_model(
     ingest, http, world, shared, second, other, operator_at_the_admin
 ):
     ended(uploaded(http, shared))
     factories.grant(second.key, other)
     assert second.post(f"/datasets/{shared.pk}", json={"embedding": "other"}).status_code == 200
     indexed_by(shared, "other")
-    # Who says what is so already has chosen nothing.
+    # Setting the same model again changes nothing.
     assert http.post(f"/datasets/{shared.pk}", json={"embedding": "other"}).status_code == 200
     assert booked(shared.pk, 1) == [second.key.pk]
 
@@ -129,6 +129,6 @@ def test_an_index_is_booked_to_the_key_that_chose_its_model(
     assert booked(shared.pk, 2) == [second.key.pk, NO_KEY]
 
 
-def test_a_dataset_of_a_clients_is_indexed_anew_at_its_makers_cost(http, world):
+def test_new_dataset_of_a_client_is_booked_to_its_key(http, world):
     made = http.post("/datasets", json={"name": "mine"}).json()
     assert Dataset.objects.get(pk=made["id"]).embedding_requested_by == world.key.row

@@ -1,4 +1,4 @@
-"""Text in pictures is recognised by a real worker, and found."""
+"""Images and scans, from upload through OCR by real workers to search."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def upload(http, store):
     return sent
 
 
-def passages(http, store, query: str) -> list[tuple[str, int | None, str]]:
+def results(http, store, query: str) -> list[tuple[str, int | None, str]]:
     """File, page and text of what a search finds."""
     data = http.post(f"/datasets/{store.pk}/search", json={"query": query}).json()["data"]
     return [(found["filename"], found["page"], found["text"]) for found in data]
@@ -52,36 +52,36 @@ def passages(http, store, query: str) -> list[tuple[str, int | None, str]]:
 def test_printed_text_in_an_image_is_found(http, store, send, form):
     image = sample_files.image(["The lantern hangs in the hall", "and burns all night"], form, SMALL)
     assert send(f"note.{form.lower()}", image)["status"] == "ready"
-    assert passages(http, store, "lantern") == [
+    assert results(http, store, "lantern") == [
         (f"note.{form.lower()}", None, "The lantern hangs in the hall\n\nand burns all night")
     ]
 
 
-def test_an_image_without_text_fails_and_says_so(send):
+def test_image_without_text_fails(send):
     found = send("blank.png", sample_files.image([], size=SMALL))
     assert (found["status"], found["error"]["code"]) == ("failed", "no_text")
 
 
-def test_an_image_that_unpacks_to_more_than_the_memory_fails_and_says_so(send):
+def test_image_that_exceeds_memory_fails(send):
     found = send("vast.png", hostile_files.blank_png(20_000))
     assert (found["status"], found["error"]["code"]) == ("failed", "file_too_complex")
 
 
-def test_scanned_pages_between_others_are_found_on_their_page(http, store, send):
+def test_scanned_pages_are_found_with_their_page_number(http, store, send):
     scans = {
         2: sample_files.image(["The lantern hangs in the hall"], "JPEG"),
         3: sample_files.image(["", "", "Kettles stand in the kitchen"], "JPEG"),
     }
     pages = [["Ropes lie in the shed behind the house."], [], ["3"], []]
     assert send("house.pdf", sample_files.pdf(pages, scans=scans))["status"] == "ready"
-    assert passages(http, store, "ropes") == [("house.pdf", 1, "Ropes lie in the shed behind the house.")]
-    assert passages(http, store, "lantern") == [("house.pdf", 2, "The lantern hangs in the hall")]
-    [(_, page, text)] = passages(http, store, "kettles")
+    assert results(http, store, "ropes") == [("house.pdf", 1, "Ropes lie in the shed behind the house.")]
+    assert results(http, store, "lantern") == [("house.pdf", 2, "The lantern hangs in the hall")]
+    [(_, page, text)] = results(http, store, "kettles")
     assert page == 3
     assert "Kettles stand in the kitchen" in text
 
 
-def test_a_file_says_which_pages_were_not_read_for_want_of_data(worker, http, store, upload, tmp_path):
+def test_warning_counts_pages_that_were_not_read_without_ocr(worker, http, store, upload, tmp_path):
     pages = [["Ropes lie in the shed behind the house."], []]
     scans = {2: sample_files.image(["The lantern hangs in the hall"], "JPEG")}
     with IngestProcess(factories.unique("ingest"), TESSDATA_PREFIX=str(tmp_path)):

@@ -1,4 +1,4 @@
-"""A model that fails: what passes is waited for, what does not is said."""
+"""Failing models: transient errors are retried, permanent ones fail the file. Transcripts of recordings."""
 
 from files.models import Chunk
 from gtapi.database import in_thread
@@ -10,7 +10,7 @@ from tests.upstream import Wire
 from tests.waiting import eventually
 
 
-def test_model_that_is_overloaded_is_asked_again(ingest, dataset, embedder, upstream):
+def test_overloaded_model_is_retried(ingest, dataset, embedder, upstream):
     upstream.script(embedder.model, answer(error_body(), 503), embeddings())
     dataset_file = factories.upload(dataset, b"A passage.")
     eventually(lambda: state(dataset_file).retry_at)
@@ -19,7 +19,7 @@ def test_model_that_is_overloaded_is_asked_again(ingest, dataset, embedder, upst
     assert (dataset_file.state, dataset_file.provider_errors, dataset_file.attempts) == ("ready", 1, 0)
 
 
-def test_model_that_refuses_fails_the_file(ingest, dataset, embedder, upstream):
+def test_rejected_text_fails_the_file(ingest, dataset, embedder, upstream):
     upstream.script(embedder.model, answer(error_body(), 400))
     [dataset_file] = ended(factories.upload(dataset, b"A passage."))
     assert (dataset_file.state, dataset_file.error_code) == ("failed", "embedding_failed")
@@ -28,14 +28,14 @@ def test_model_that_refuses_fails_the_file(ingest, dataset, embedder, upstream):
     assert not Chunk.objects.filter(dataset_file=dataset_file).exists()
 
 
-def test_dataset_whose_model_is_gone_fails_the_file(ingest, world):
+def test_missing_model_fails_the_file(ingest, world):
     [dataset_file] = ended(
         factories.upload(factories.dataset(world.tenant, embedding="nowhere"), b"A passage.")
     )
     assert (dataset_file.state, dataset_file.error_code) == ("failed", "embedding_failed")
 
 
-def test_hiccup_in_mid_file_does_not_cost_what_was_made(ingest, dataset, embedder, upstream):
+def test_failed_batch_is_retried_without_the_batches_before(ingest, dataset, embedder, upstream):
     text = "\n\n".join(f"{n}. " + "The harbour lies to the north. " * 80 for n in range(40))
     hiccup = answer(error_body(), 429, headers=[("retry-after", "1")])
     upstream.script(embedder.model, embeddings(), hiccup, embeddings())
@@ -45,7 +45,7 @@ def test_hiccup_in_mid_file_does_not_cost_what_was_made(ingest, dataset, embedde
     assert sent == [64, dataset_file.chunk_count - 64, dataset_file.chunk_count - 64]
 
 
-def test_progress_moves_while_a_file_is_embedded(ingest, dataset, embedder, upstream):
+def test_progress_increases_during_embedding(ingest, dataset, embedder, upstream):
     text = "\n\n".join(f"{n}. " + "The harbour lies to the north. " * 80 for n in range(80))
     seen = []
 
@@ -65,7 +65,7 @@ def test_progress_moves_while_a_file_is_embedded(ingest, dataset, embedder, upst
     assert 0 < progress[0] < progress[-1] < 100
 
 
-def test_recording_is_found_by_what_is_said(ingest, world, upstream):
+def test_recording_is_transcribed(ingest, world, upstream):
     entry = factories.catalog(world.provider, "ears", capabilities=["transcribe"])
     segments = [
         {"id": 0, "start": 0.0, "end": 3.0, "text": " Good morning."},
@@ -82,7 +82,7 @@ def test_recording_is_found_by_what_is_said(ingest, world, upstream):
     assert found == [("0:00:00", "Good morning."), ("0:02:05", "The harbour opens at six.")]
 
 
-def test_recording_without_a_model_that_listens_fails(ingest, world):
+def test_recording_fails_without_a_transcription_model(ingest, world):
     dataset_file = factories.upload(
         factories.dataset(world.tenant), wav(), filename="talk.wav", content_type="audio/wav"
     )

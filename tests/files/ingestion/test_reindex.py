@@ -1,4 +1,4 @@
-"""A dataset gets another model: a generation of vectors beside the one that is shown, and then in its place."""
+"""Reindexing: a new embedding model builds the next vector generation and then replaces the current one."""
 
 import threading
 
@@ -21,11 +21,11 @@ def other(world, upstream):
     return entry
 
 
-def ask_for(dataset: Dataset, embedding: str) -> None:
+def set_embedding(dataset: Dataset, embedding: str) -> None:
     Dataset.objects.filter(pk=dataset.pk).update(embedding=embedding)
 
 
-def shown(dataset: Dataset) -> tuple[str, int]:
+def current(dataset: Dataset) -> tuple[str, int]:
     dataset.refresh_from_db()
     return dataset.indexed_embedding, dataset.generation
 
@@ -40,16 +40,16 @@ def dimensions(dataset: Dataset) -> dict[int, set[int]]:
     return found
 
 
-def settled(dataset: Dataset) -> bool:
+def is_settled(dataset: Dataset) -> bool:
     dataset.refresh_from_db()
     return not dataset.stale_vectors and dataset.index_lease is None and not dataset.next_embedding
 
 
-def test_new_model_takes_the_old_ones_place_when_its_index_is_whole(ingest, dataset, other):
+def test_new_model_replaces_the_old_one_when_its_generation_is_complete(ingest, dataset, other):
     ended(*(factories.upload(dataset, f"Passage {n}.".encode()) for n in range(3)))
-    ask_for(dataset, "other")
-    eventually(lambda: shown(dataset) == ("other", 2))
-    eventually(lambda: settled(dataset))
+    set_embedding(dataset, "other")
+    eventually(lambda: current(dataset) == ("other", 2))
+    eventually(lambda: is_settled(dataset))
     assert dimensions(dataset) == {2: {5}}
     assert (
         ChunkVector.objects.filter(dataset=dataset).count()
@@ -58,7 +58,7 @@ def test_new_model_takes_the_old_ones_place_when_its_index_is_whole(ingest, data
     )
 
 
-def test_what_becomes_ready_meanwhile_is_in_the_next_generation_too(ingest, dataset, other, upstream):
+def test_file_that_becomes_ready_meanwhile_is_in_both_generations(ingest, dataset, other, upstream):
     ended(factories.upload(dataset, b"The first passage."))
     go, asked = threading.Event(), threading.Event()
 
@@ -69,19 +69,19 @@ def test_what_becomes_ready_meanwhile_is_in_the_next_generation_too(ingest, data
         await embeddings(dimensions=5)(wire)
 
     upstream.script(other.model, held, embeddings(dimensions=5))
-    ask_for(dataset, "other")
+    set_embedding(dataset, "other")
     assert asked.wait(30)
     [late] = ended(factories.upload(dataset, b"A passage that comes late."))
     assert late.state == "ready"
-    assert shown(dataset) == ("embedder", 1)
-    # It can be found by the index that is shown.
+    assert current(dataset) == ("embedder", 1)
+    # Searches in the current generation find it.
     assert ChunkVector.objects.filter(chunk__dataset_file=late, generation=1, dimensions=3).exists()
     go.set()
-    eventually(lambda: shown(dataset) == ("other", 2))
+    eventually(lambda: current(dataset) == ("other", 2))
     assert ChunkVector.objects.filter(chunk__dataset_file=late, generation=2, dimensions=5).exists()
 
 
-def test_vectors_that_are_there_are_kept_by_the_next_attempt(ingest, dataset, other, upstream):
+def test_next_attempt_keeps_existing_vectors(ingest, dataset, other, upstream):
     text = "\n\n".join(f"{n}. " + "The harbour lies to the north. " * 80 for n in range(40))
     ended(factories.upload(dataset, text.encode()))
     chunks = Chunk.objects.filter(dataset=dataset).count()
@@ -89,50 +89,50 @@ def test_vectors_that_are_there_are_kept_by_the_next_attempt(ingest, dataset, ot
     upstream.script(
         other.model, embeddings(dimensions=5), answer(error_body(), 503), embeddings(dimensions=5)
     )
-    ask_for(dataset, "other")
+    set_embedding(dataset, "other")
     eventually(lambda: Dataset.objects.get(pk=dataset.pk).index_error)
-    assert shown(dataset) == ("embedder", 1)
+    assert current(dataset) == ("embedder", 1)
     assert Dataset.objects.get(pk=dataset.pk).index_retry_at is not None
     Dataset.objects.filter(pk=dataset.pk).update(index_retry_at=None)
-    eventually(lambda: shown(dataset) == ("other", 2))
+    eventually(lambda: current(dataset) == ("other", 2))
     assert dataset.index_error == ""
     sent = [len(received.json["input"]) for received in upstream.received(other.model)]
     assert sent == [64, chunks - 64, chunks - 64]
 
 
-def test_words_alone_need_no_vectors(ingest, dataset):
+def test_full_text_search_only_needs_no_vectors(ingest, dataset):
     ended(factories.upload(dataset, b"A passage."))
-    ask_for(dataset, "")
-    eventually(lambda: shown(dataset) == ("", 2))
-    eventually(lambda: settled(dataset))
+    set_embedding(dataset, "")
+    eventually(lambda: current(dataset) == ("", 2))
+    eventually(lambda: is_settled(dataset))
     assert dimensions(dataset) == {}
 
 
-def test_model_that_fails_is_said_and_given_up_for_the_next_one(ingest, dataset, other):
+def test_error_of_a_model_is_stored_until_another_one_is_chosen(ingest, dataset, other):
     ended(factories.upload(dataset, b"A passage."))
-    ask_for(dataset, "nowhere")
+    set_embedding(dataset, "nowhere")
     eventually(lambda: Dataset.objects.get(pk=dataset.pk).index_error)
-    assert shown(dataset) == ("embedder", 1)
+    assert current(dataset) == ("embedder", 1)
     assert "'nowhere' does not exist" in dataset.index_error
-    ask_for(dataset, "other")
-    eventually(lambda: shown(dataset)[0] == "other")
-    eventually(lambda: settled(dataset))
+    set_embedding(dataset, "other")
+    eventually(lambda: current(dataset)[0] == "other")
+    eventually(lambda: is_settled(dataset))
     assert dataset.index_error == ""
 
 
-def test_change_that_is_taken_back_leaves_nothing_behind(ingest, dataset, other, upstream):
+def test_reverted_change_leaves_nothing_behind(ingest, dataset, other, upstream):
     ended(factories.upload(dataset, b"A passage."))
-    ask_for(dataset, "nowhere")
+    set_embedding(dataset, "nowhere")
     eventually(lambda: Dataset.objects.get(pk=dataset.pk).index_error)
-    ask_for(dataset, "embedder")
-    eventually(lambda: settled(dataset))
-    assert shown(dataset) == ("embedder", 1)
+    set_embedding(dataset, "embedder")
+    eventually(lambda: is_settled(dataset))
+    assert current(dataset) == ("embedder", 1)
     assert dataset.index_error == ""
     assert dimensions(dataset) == {1: {3}}
 
 
 def hidden(world, embedding: str) -> Dataset:
-    """A conversation's dataset, made while the tenant embeds with that."""
+    """A conversation's dataset with this embedding model."""
     thread = factories.conversation(world.key)
     thread.dataset = factories.dataset(
         world.tenant, embedding=embedding, embedding_requested_by=world.key.row, hidden=True
@@ -148,30 +148,30 @@ def test_files_of_conversations_follow_the_tenants_embedding(ingest, world, embe
     ended(*(factories.upload(into, b"A passage.") for into in (spoken, shared)))
     world.tenant.embedding = "other"
     world.tenant.save()
-    eventually(lambda: shown(spoken) == ("other", 2))
-    eventually(lambda: settled(spoken))
+    eventually(lambda: current(spoken) == ("other", 2))
+    eventually(lambda: is_settled(spoken))
     assert dimensions(spoken) == {2: {5}}
-    # It was an operator who changed the tenant.
+    # An operator changed the tenant.
     assert spoken.embedding_requested_by is None
     world.tenant.embedding = ""
     world.tenant.save()
-    eventually(lambda: shown(spoken)[0] == "")
-    eventually(lambda: settled(spoken))
+    eventually(lambda: current(spoken)[0] == "")
+    eventually(lambda: is_settled(spoken))
     assert dimensions(spoken) == {}
-    assert shown(shared) == ("embedder", 1)
+    assert current(shared) == ("embedder", 1)
     shared.refresh_from_db()
     assert shared.embedding == "embedder"
 
 
-def test_one_dataset_after_the_other_is_indexed_without_a_pause(ingest, world, other):
+def test_many_datasets_are_indexed_without_pauses(ingest, world, other):
     many = [hidden(world, "embedder") for _ in range(15)]
     world.tenant.embedding = "other"
     world.tenant.save()
-    # With a look every two seconds it would take twice as long.
+    # With a claim every two seconds it would take twice as long.
     eventually(
         lambda: not Dataset.objects.filter(tenant=world.tenant, indexed_embedding="embedder").exists(), 15
     )
-    assert {shown(dataset) for dataset in many} == {("other", 2)}
+    assert {current(dataset) for dataset in many} == {("other", 2)}
 
 
 def test_datasets_are_indexed_before_those_of_conversations(world):
@@ -185,7 +185,7 @@ def test_datasets_are_indexed_before_those_of_conversations(world):
     assert sorted(rest) == sorted(spoken)
 
 
-def test_another_tenants_dataset_does_not_wait_for_a_crowd(ingest, world, embedder, other, upstream):
+def test_tenant_with_many_datasets_does_not_delay_another_one(ingest, world, embedder, other, upstream):
     small = factories.world(upstream.base_url)
     for name, dimensions in (("embedder", 3), ("other", 5)):
         entry = factories.catalog(small.provider, name, capabilities=["embed"])
@@ -194,7 +194,7 @@ def test_another_tenants_dataset_does_not_wait_for_a_crowd(ingest, world, embedd
     last = factories.dataset(small.tenant, id="ds_z", embedding="embedder")
     ended(*(factories.upload(into, b"A passage.") for into in (*crowd, last)))
     Dataset.objects.filter(tenant__in=[world.tenant, small.tenant]).update(embedding="other")
-    eventually(lambda: {shown(dataset) for dataset in (*crowd, last)} == {("other", 2)})
+    eventually(lambda: {current(dataset) for dataset in (*crowd, last)} == {("other", 2)})
     [asked] = upstream.received(entry.model)
     before = [earlier for earlier in upstream.received(other.model) if earlier.arrived < asked.arrived]
     assert len(before) < 3
