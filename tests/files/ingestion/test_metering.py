@@ -46,9 +46,7 @@ def booked(request_id, calls):
     return list(rows.values_list("key_id", flat=True))
 
 
-def test_attached_file_is_booked_to_the_key_that_attached_it(
-    ingest, http, world, shared, second
-):
+def test_attached_file_is_booked_to_the_key_that_attached_it(ingest, http, world, shared, second):
     [dataset_file] = ended(uploaded(http, shared))
     assert booked(dataset_file.file_id, 1) == [world.key.row.pk]
     other = factories.dataset(world.tenant, embedding="embedder", keys=[second.key])
@@ -80,9 +78,7 @@ def test_reprocessing_is_booked_to_the_key_that_requested_it(
     assert booked(dataset_file.file_id, 2) == [world.key.row.pk, second.key.pk]
 
 
-def test_reprocessing_by_an_operator_is_booked_to_no_key(
-    ingest, http, world, shared, operator_at_the_admin
-):
+def test_reprocessing_by_an_operator_is_booked_to_no_key(ingest, http, world, shared, operator_at_the_admin):
     [dataset_file] = ended(uploaded(http, shared))
     operator_at_the_admin.post(url("files_datasetfile_again_page", dataset_file.pk), {"confirm": "yes"})
     assert ended(dataset_file)[0].state == "ready"
