@@ -1,6 +1,6 @@
-"""From an uploaded file to one that is ready: who works on what, and what is kept of it.
+"""Ingestion: the processing that takes a dataset file from `uploaded` to `ready` or `failed`.
 
-The row in ``files_datasetfile`` is the truth, and a message of the broker only wakes somebody up. A worker claims
-the next row by a lease (``claims``), keeps it alive from a thread (``heartbeat``), and does its steps (``work``),
-each of which may run twice. What it writes depends on its lease, so a worker that lost it writes nothing.
+The row in ``files_datasetfile`` is the truth; messages of the broker only wake workers. A worker claims the next
+row with a lease (``claims``), extends it in a thread (``heartbeat``), and runs the steps (``pipeline``), each of
+which may run twice. Every write depends on the lease, so a worker that has lost it writes nothing.
 """

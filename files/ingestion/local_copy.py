@@ -76,7 +76,7 @@ async def in_own_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwa
         if error is not None:
             done.set_exception(error)
         else:
-            done.set_result(result)  # type: ignore[arg-type] # there is a result if there is no error
+            done.set_result(result)  # type: ignore[arg-type] # a result exists unless there is an error
 
     def call() -> None:
         result, failure = None, None

@@ -56,7 +56,7 @@ def _damaged(data: bytes) -> str:
 
 
 def _known(encoding: str) -> str:
-    """Return Python's name of a text encoding; empty if there is no such encoding."""
+    """Return Python's name of a text encoding; empty for an unknown encoding."""
     try:
         codec = codecs.lookup(encoding)
     except (LookupError, ValueError):
