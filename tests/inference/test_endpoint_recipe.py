@@ -1,0 +1,121 @@
+"""The recipe "Add an endpoint" of CONTRIBUTING.md, performed on a copy of the code."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.environment import CHECKOUT
+
+VIEW = '''"""``POST /shouts``: a text in capitals, from a model that embeds."""
+
+from gtapi.web.responses import JSONResponse
+from inference.edge import JSON, Edge
+from inference.endpoints import ENDPOINTS
+from inference.exchange import Exchange
+from inference.provider_request import json_request
+from inference.views import InferenceView
+
+
+class ShoutsEdge(Edge):
+    def validate(self, exchange: Exchange) -> None: ...
+
+    def provider_request(self, exchange: Exchange) -> JSON:
+        return json_request(exchange.target, exchange.body)
+
+    async def build(self, exchange: Exchange, response: JSON) -> JSONResponse:
+        return JSONResponse({"text": str(response["text"]).upper()})
+
+
+class ShoutsView(InferenceView):
+    endpoint = ENDPOINTS["shouts"]
+    edge = ShoutsEdge()
+'''
+DESCRIPTION = """
+endpoint: shouts
+operation: createShout
+tag: Embeddings
+title: Shout
+about: Returns a text in capitals.
+body: {required: [model], properties: {model: {x-gt: honoured, type: string, description: A model.}}}
+answers: {application/json: {type: object}}
+examples: {curl: curl}
+"""
+ROW_BEFORE = "_ENDPOINTS = (\n"
+ROW = '    Endpoint("shouts", "/shouts", "inference:embed", "embed", "ShoutsView"),\n'
+LOOK = """
+import json
+import django
+django.setup()
+from django.urls import resolve
+from inference.endpoints import ENDPOINTS
+from inference.openapi.assembly import description
+from inference.openapi.markdown import pages
+from inference.policy import decide
+from inference.routing import Target
+from tenants.authentication import KeyFacts
+from types import SimpleNamespace
+
+target = Target(1, "m", "catalog", 0, frozenset({"embed"}), "", operations=frozenset({"shouts"}))
+key = SimpleNamespace(scopes={"inference:embed"}, refusal_reason=lambda: "")
+print(json.dumps({
+    "views": [resolve(f"/api/tenant{v}/shouts").func.cls.__name__ for v in ("", "/v1")],
+    "operation": description()["paths"]["/shouts"]["post"]["operationId"],
+    "page": "shouts.md" in pages(),
+    "callable": [e.path for e in ENDPOINTS.values() if decide(key, {1}, target, e).allowed],
+}))
+"""
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of the code with the new endpoint's folder and row."""
+    for name in ("gtapi", "tenants", "files", "inference", "templates"):
+        shutil.copytree(CHECKOUT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    folder = tmp_path / "inference/endpoints/shouts"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "view.py").write_text(VIEW)
+    (folder / "shouts.yaml").write_text(DESCRIPTION)
+    registry = tmp_path / "inference/endpoints/__init__.py"
+    code = registry.read_text()
+    assert code.count(ROW_BEFORE) == 1
+    registry.write_text(code.replace(ROW_BEFORE, ROW_BEFORE + ROW))
+    return tmp_path
+
+
+def run(folder, code: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(folder), "DJANGO_SETTINGS_MODULE": "gtapi.settings"}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_new_endpoint_is_one_folder_and_one_row(copy):
+    done = run(copy, LOOK)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "views": ["ShoutsView", "ShoutsView"],
+        "operation": "createShout",
+        "page": True,
+        "callable": ["/shouts"],
+    }
+
+
+def test_misspelt_scope_fails_at_import(copy):
+    registry = copy / "inference/endpoints/__init__.py"
+    registry.write_text(
+        registry.read_text().replace('"/shouts", "inference:embed"', '"/shouts", "inference:embde"')
+    )
+    done = run(copy, "import django; django.setup(); import inference.api_urls")
+    assert done.returncode != 0
+    assert "ShoutsView names unknown scopes: inference:embde" in done.stderr
