@@ -196,8 +196,10 @@ def uses_index(dataset: Any) -> bool:
     scope = statements.Scope(dataset.tenant_id, (dataset.pk,), SQL("TRUE"))
     chunks = sum(dataset.dataset_files.values_list("chunk_count", flat=True))
     vector = next(iter(VECTORS.values()))
-    probe = statements.Probe("embedder", (dataset.pk,), vector, (0, 1), exact=chunks <= hybrid.EXACT)
-    explained = sql("EXPLAIN {}", statements.nearest(scope, probe))
+    query_vector = statements.QueryVector(
+        "embedder", (dataset.pk,), vector, (0, 1), exact=chunks <= hybrid.EXACT
+    )
+    explained = sql("EXPLAIN {}", statements.nearest(scope, query_vector))
     with connection.cursor() as cursor:
         cursor.execute(explained.text, explained.values)
         return indexes.name_of(DIMENSIONS) in str(cursor.fetchall())

@@ -1,4 +1,4 @@
-"""Files in datasets: how far each is, what it was cut into, and what went wrong."""
+"""Admin of files in datasets: their state, chunks and errors."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 else:
     _Dropdown = DropdownFilter
 
-#: At most so many datasets are offered in the filter, and files are told of at once.
-MOST_DATASETS = 300
-MOST_TOLD = 200
-CHUNKS_A_PAGE = 20
+#: Most datasets in the filter, files in one progress update, and chunks on a page.
+MAX_FILTER_DATASETS = 300
+MAX_UPDATES = 200
+CHUNKS_PER_PAGE = 20
 
-#: What is asked before files are processed again.
-AGAIN = "The file is read, cut into chunks and embedded anew. Until it is ready again, no search finds it."
+#: Shown before files are processed again.
+AGAIN = "The file is extracted, chunked and embedded again. Searches do not find it until it is ready."
 
 STATES: dict[str, tuple[str, Q]] = {
-    "work": ("Waiting or in work", Q(state__in=WORKING)),
+    "work": ("Waiting or processing", Q(state__in=WORKING)),
     "ready": ("Ready", Q(state=DatasetFile.State.READY)),
     "failed": ("Failed", Q(state=DatasetFile.State.FAILED)),
     "cancelled": ("Cancelled", Q(state=DatasetFile.State.CANCELLED)),
@@ -60,14 +60,14 @@ class StateFilter(_Dropdown):
 
 
 class DatasetFilter(_Dropdown):
-    """By dataset; those of conversations are one choice together."""
+    """Filters by dataset, with one choice for the files of all conversations."""
 
     title = "dataset"
     parameter_name = "dataset"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         offered = Dataset.objects.visible().select_related("tenant").order_by("tenant__slug", "name")
-        named = [(row.pk, f"{row.tenant.name}: {row.name}") for row in offered[:MOST_DATASETS]]
+        named = [(row.pk, f"{row.tenant.name}: {row.name}") for row in offered[:MAX_FILTER_DATASETS]]
         return [("conversations", "Files of conversations"), *named]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[DatasetFile]) -> QuerySet[DatasetFile]:
@@ -98,13 +98,13 @@ class DatasetFileAdmin(ReadOnlyAdmin[DatasetFile]):
         return super().get_queryset(request).select_related(*self.list_select_related)
 
     def has_process_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # There is nothing to type: this is what the permission to change a file is good for.
+        # There are no fields to change, so the permission to change a file stands for this.
         return request.user.has_perm("files.change_datasetfile")
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         return super().changelist_view(request, {**(extra_context or {}), "title": "Files"})
 
-    # --- the page of one ------------------------------------------------------------------------------------
+    # --- detail page ---------------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
         own = [
@@ -140,43 +140,43 @@ class DatasetFileAdmin(ReadOnlyAdmin[DatasetFile]):
         }
 
     def progress_view(self, request: HttpRequest) -> JsonResponse:
-        """Say how far the files in ``ids`` are; pages with files in work ask this until none is."""
+        """Return the state of the files in ``ids``; pages poll this while any of them is waiting or processing."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        asked = [part for part in request.GET.get("ids", "").split(",") if part.isdecimal()]
-        ids = [int(part) for part in asked[:MOST_TOLD] if len(part) < 19]
+        id_texts = [part for part in request.GET.get("ids", "").split(",") if part.isdecimal()]
+        ids = [int(part) for part in id_texts[:MAX_UPDATES] if len(part) < 19]
         dataset_files = list(self.get_queryset(request).filter(pk__in=ids))
         return JsonResponse(
             {
                 "working": sum(map(states.is_working, dataset_files)),
-                "dataset_files": states.answer(dataset_files),
+                "dataset_files": states.updates(dataset_files),
             }
         )
 
     def content_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
-        """Answer with a file's bytes, to be saved and never to be shown: they are a stranger's."""
+        """Return a file's bytes as an attachment: clients' content is never rendered."""
         dataset_file = self.fetch(request, object_id, "view")
         if not self._may_download(request):
             raise PermissionDenied
         return downloads.attachment(request, dataset_file.file)
 
     def _may_download(self, request: HttpRequest) -> bool:
-        # What a file says is more than how far it is.
+        # The state of a file and its content need different permissions.
         return request.user.has_perm("files.view_file")
 
-    # --- once more ------------------------------------------------------------------------------------------
+    # --- processing again -------------------------------------------------------------------------------------
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         shown: list[Any] = super().get_actions_detail(request, object_id)  # type: ignore[misc]
         working = DatasetFile.objects.filter(pk=object_id, state__in=WORKING)
-        # The address may hold anything.
+        # The id in the URL may be anything.
         return [] if not str(object_id).isdecimal() or working.exists() else shown
 
     @page_action(description="Process again", url_path="again", icon="refresh", permissions=["process"])
     def again_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
         dataset_file = self.fetch(request, object_id, "view")
         if states.is_working(dataset_file):
-            self.message_user(request, f"{dataset_file.file} is waiting or in work already.", "WARNING")
+            self.message_user(request, f"{dataset_file.file} is already waiting or processing.", "WARNING")
             return self.back_to(dataset_file)
         if request.method != "POST":
             return self.confirm(
@@ -208,10 +208,10 @@ class DatasetFileAdmin(ReadOnlyAdmin[DatasetFile]):
         one = DatasetFile.objects.filter
         begun = [dataset_file for dataset_file in dataset_files if reprocess(one(pk=dataset_file.pk), None)]
         for dataset_file in begun:
-            self.log_change(request, dataset_file, "Had it processed again.")
+            self.log_change(request, dataset_file, "Processed it again.")
         said = f"{pluralize(len(begun), 'file')} to be processed again."
         if busy := len(dataset_files) - len(begun):
-            said += f" {pluralize(busy, 'was,were')} waiting or in work already."
+            said += f" {pluralize(busy, 'was,were')} already waiting or processing."
         self.message_user(request, said, "SUCCESS" if begun else "WARNING")
 
     # --- deletion -------------------------------------------------------------------------------------------
@@ -251,12 +251,12 @@ class DatasetFileAdmin(ReadOnlyAdmin[DatasetFile]):
 
 
 def where_text(dataset_file: DatasetFile) -> str:
-    """Return the name of what a file is in: a dataset, or a conversation."""
+    """Return the name of a file's dataset, or that it is in a conversation."""
     return "a conversation" if dataset_file.dataset.hidden else dataset_file.dataset.name
 
 
 def uploader(dataset_file: DatasetFile) -> str:
-    """Return who brought a file: the name of a key, or an operator."""
+    """Return who uploaded a file: the name of a key, or an operator."""
     return dataset_file.file.key.name if dataset_file.file.key else "an operator"
 
 
@@ -277,7 +277,7 @@ def _chunks(dataset_file: DatasetFile, number: str) -> Page[Chunk]:
         .filter(dataset_file=dataset_file)
         .order_by("position")
     )
-    return Paginator(found.only("position", "text", "tokens", "page", "heading"), CHUNKS_A_PAGE).get_page(
+    return Paginator(found.only("position", "text", "tokens", "page", "heading"), CHUNKS_PER_PAGE).get_page(
         number
     )
 

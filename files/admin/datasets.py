@@ -1,4 +1,4 @@
-"""Datasets: what is in them and how far it is, how they are searched, and who may use them."""
+"""Admin of datasets: their files and progress, search settings and access, with uploads and a trial search."""
 
 from dataclasses import asdict
 from functools import partial
@@ -36,15 +36,15 @@ class DatasetForm(TenantOwnedForm[Dataset]):
     embedding = forms.ChoiceField(
         required=False,
         widget=UnfoldAdminSelectWidget,
-        label="Searched by",
-        help_text="A catalog entry that can embed makes the search understand meaning; without one it finds words.",
+        label="Embedding model",
+        help_text="The catalog entry that embeds texts for semantic search. Without one, search is full-text only.",
     )
     keys = forms.ModelMultipleChoiceField(
         InferenceKey.objects.none(),
         required=False,
-        widget=CheckRows(empty="This tenant has no live key."),
+        widget=CheckRows(empty="This tenant has no active key."),
         label="Keys",
-        help_text="Keys that may use the dataset by themselves. Agents need no grant.",
+        help_text="Keys that may use the dataset directly. Agents need no grant.",
     )
 
     class Meta:
@@ -62,14 +62,14 @@ class DatasetForm(TenantOwnedForm[Dataset]):
         if self.instance.embedding and self.instance.embedding not in names:
             names.append(self.instance.embedding)
         embedding: Any = self.fields["embedding"]
-        embedding.choices = [("", "Words alone"), *((name, name) for name in names)]
+        embedding.choices = [("", "Full-text search only"), *((name, name) for name in names)]
         keys: Any = self.fields["keys"]
         keys.queryset = InferenceKey.objects.filter(tenant=self.tenant).live()
         if not self.instance._state.adding:  # noqa: SLF001 - Django's documented flag
             self.initial["keys"] = list(self.instance.grants.values_list("key_id", flat=True))
 
     def save_grants(self, dataset: Dataset) -> None:
-        """Make the grants those of the form; those of keys that are not live stay as they are."""
+        """Store the grants of the form; grants of inactive keys stay as they are."""
         chosen = {key.pk for key in self.cleaned_data["keys"]}
         offered: Any = self.fields["keys"]
         held = set(dataset.grants.filter(key__in=offered.queryset).values_list("key_id", flat=True))
@@ -80,7 +80,7 @@ class DatasetForm(TenantOwnedForm[Dataset]):
 
 
 def _indexed(dataset: Dataset) -> int:
-    """Return how many chunks have their vector in the index that is being made."""
+    """Return how many chunks already have a vector in the generation that is being built."""
     if not dataset.embedding or dataset.next_embedding != dataset.embedding:
         return 0
     made = ChunkVector.objects.filter(
@@ -89,8 +89,8 @@ def _indexed(dataset: Dataset) -> int:
     return made.count()
 
 
-#: Files that a dataset's page shows; the list of files has all of them.
-SHOWN = 25
+#: Newest files on a dataset's page.
+RECENT_FILES = 25
 
 
 @admin.register(Dataset)
@@ -100,7 +100,9 @@ class DatasetAdmin(DetailAdmin[Dataset], TenantOwnedAdmin[Dataset]):
     list_filter = (("tenant", RelatedDropdownFilter), "by_client")
     search_fields = ("name", "title", "=id")
     search_help_text = "Name or id"
-    empty_text = "A dataset holds documents that agents answer from. Make one, and drop files onto its page."
+    empty_text = (
+        "A dataset holds the documents that agents answer from. Add one, then upload files on its page."
+    )
     readonly_fields = ("id", "created_at", "last_active_at", "expires")
     actions_detail = ("search_page",)
     change_form_outer_before_template = "admin/files/dataset/overview.html"
@@ -113,7 +115,7 @@ class DatasetAdmin(DetailAdmin[Dataset], TenantOwnedAdmin[Dataset]):
             )
             for relation in ("grants", "agents")
         }
-        # A conversation's files are shown with it.
+        # The files of a conversation are shown on its page.
         visible = super().get_queryset(request).filter(hidden=False)
         return visible.annotate(**counted, figures=summary_of_each())
 
@@ -125,7 +127,7 @@ class DatasetAdmin(DetailAdmin[Dataset], TenantOwnedAdmin[Dataset]):
             ("Settings" if obj else None, {"fields": ("tenant", "name", "title", "embedding", *facts)})
         ]
         if obj is None or self.has_change_permission(request, obj):
-            fields.append(("Who may use it", {"fields": ("keys",)}))
+            fields.append(("Access", {"fields": ("keys",)}))
         return fields
 
     def save_model(self, request: HttpRequest, obj: Dataset, form: Any, change: bool) -> None:
@@ -141,7 +143,7 @@ class DatasetAdmin(DetailAdmin[Dataset], TenantOwnedAdmin[Dataset]):
         super().save_related(request, form, formsets, change)
         form.save_grants(form.instance)
 
-    # --- the page of one ------------------------------------------------------------------------------------
+    # --- detail page ---------------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
         own = [
@@ -152,7 +154,7 @@ class DatasetAdmin(DetailAdmin[Dataset], TenantOwnedAdmin[Dataset]):
             ),
             path(
                 "<str:object_id>/upload/",
-                # Who may not upload is refused before the form is read; the token is looked at with it.
+                # The permission is checked before the form is read; the CSRF token is checked with the form.
                 self.admin_site.admin_view(csrf_exempt(self.upload_view)),
                 name="files_dataset_upload",
             ),
@@ -165,7 +167,7 @@ class DatasetAdmin(DetailAdmin[Dataset], TenantOwnedAdmin[Dataset]):
         return own + super().get_urls()
 
     def detail_context(self, request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
-        """Return what the overview shows: figures, the index, who uses it and its newest files."""
+        """Return the context of the overview: figures, index, agents and newest files."""
         may_see = request.user.has_perm("files.view_datasetfile")
         return {
             "overview": dataset,
@@ -183,21 +185,21 @@ class DatasetAdmin(DetailAdmin[Dataset], TenantOwnedAdmin[Dataset]):
 
     def _newest(self, dataset: Dataset) -> list[DatasetFile]:
         dataset_files = dataset.dataset_files.select_related("file", "file__key")
-        return list(dataset_files.order_by("-created_at", "-pk")[:SHOWN])
+        return list(dataset_files.order_by("-created_at", "-pk")[:RECENT_FILES])
 
     def progress_view(self, request: HttpRequest, object_id: str) -> JsonResponse:
-        """Say how far a dataset's files are; its page asks this while something is in work."""
+        """Return the state of a dataset's files; its page polls this while files are processed."""
         dataset = self.fetch(request, object_id, "view")
         context = self.detail_context(request, dataset)
-        rows = states.answer(context["dataset_files"])
+        rows = states.updates(context["dataset_files"])
         for row, dataset_file in zip(rows, context["dataset_files"], strict=True):
             row["row"] = render_to_string(
                 "admin/files/dataset/row.html", {**context, "dataset_file": dataset_file}, request
             )
-        found = context["summary"]
+        figures = context["summary"]
         return JsonResponse(
             {
-                "working": found.working + context["indexing"],
+                "working": figures.working + context["indexing"],
                 "dataset_files": rows,
                 "parts": {
                     f"dataset-{part}": render_to_string(f"admin/files/dataset/{part}.html", context, request)
@@ -207,16 +209,16 @@ class DatasetAdmin(DetailAdmin[Dataset], TenantOwnedAdmin[Dataset]):
         )
 
     def upload_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Take files into a dataset; the page's script sends each in a request of its own."""
+        """Store uploaded files in a dataset; the page's script sends each in a separate request."""
         dataset = self.fetch(request, object_id, "view")
         if not self.may_upload(request):
             raise PermissionDenied
         if request.method != "POST":
             return self.back_to(dataset)
         uploads.to_disk(request)
-        return csrf_protect(partial(self._take, dataset=dataset))(request)
+        return csrf_protect(partial(self._store_files, dataset=dataset))(request)
 
-    def _take(self, request: HttpRequest, dataset: Dataset) -> HttpResponse:
+    def _store_files(self, request: HttpRequest, dataset: Dataset) -> HttpResponse:
         scripted = uploads.wants_json(request)
         refused = uploads.too_large(request, dataset) if scripted else None
         if refused is not None:
@@ -238,7 +240,7 @@ class DatasetAdmin(DetailAdmin[Dataset], TenantOwnedAdmin[Dataset]):
         return request.user.has_perm("files.add_datasetfile")
 
     def has_search_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # A passage is a piece of a file.
+        # Search results show the content of files.
         may_see = request.user.has_perm("files.view_datasetfile")
         return may_see and self.has_view_permission(request)
 
@@ -266,7 +268,7 @@ class DatasetAdmin(DetailAdmin[Dataset], TenantOwnedAdmin[Dataset]):
         )
 
     def again_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Have all files of a dataset that failed processed again."""
+        """Process all failed files of a dataset again."""
         dataset = self.fetch(request, object_id, "view")
         if not request.user.has_perm("files.change_datasetfile"):
             raise PermissionDenied
@@ -274,7 +276,7 @@ class DatasetAdmin(DetailAdmin[Dataset], TenantOwnedAdmin[Dataset]):
         if request.method == "POST":
             dataset_files = dataset.dataset_files.filter(state=DatasetFile.State.FAILED)
             begun = reprocess(dataset_files, None)
-            self.log_change(request, dataset, f"Had {pluralize(begun, 'failed file')} processed again.")
+            self.log_change(request, dataset, f"Processed {pluralize(begun, 'failed file')} again.")
             said = f"{pluralize(begun, 'file')} to be processed again."
             self.message_user(request, said, "SUCCESS" if begun else "WARNING")
             return self.back_to(dataset)
@@ -282,7 +284,7 @@ class DatasetAdmin(DetailAdmin[Dataset], TenantOwnedAdmin[Dataset]):
             request,
             f"Process {pluralize(failed, 'failed file')} again",
             "Process again",
-            ["Each is read, cut into chunks and embedded anew. Those that cannot be read fail again."],
+            ["Each file is extracted, chunked and embedded again. Unreadable files fail again."],
             obj=dataset,
         )
 
@@ -309,7 +311,7 @@ class DatasetAdmin(DetailAdmin[Dataset], TenantOwnedAdmin[Dataset]):
             badge(f"{count:,} {word}", variant)
             for count, word, variant in (
                 (found.ready, "ready", "success"),
-                (found.working, "in work", "info"),
+                (found.working, "processing", "info"),
                 (found.failed, "failed", "danger"),
             )
             if count
@@ -328,9 +330,9 @@ class DatasetAdmin(DetailAdmin[Dataset], TenantOwnedAdmin[Dataset]):
     def chunks(self, dataset: Dataset) -> str:
         return f"{summary(dataset).chunks:,}"
 
-    @display(description="Searched by", ordering="embedding")
+    @display(description="Embedding model", ordering="embedding")
     def search(self, dataset: Dataset) -> str:
-        by = dataset.embedding or "words alone"
+        by = dataset.embedding or "full-text search only"
         if dataset.index_error:
             return format_html("{} {}", by, badge("index failed", "danger", dataset.index_error[:200]))
         if dataset.embedding != dataset.indexed_embedding:
@@ -339,7 +341,7 @@ class DatasetAdmin(DetailAdmin[Dataset], TenantOwnedAdmin[Dataset]):
 
     @display(description="Last used", ordering="last_active_at", header=True)
     def last_used(self, dataset: Dataset) -> list[str]:
-        used = ago(dataset.last_active_at) if dataset.last_active_at else "not noted yet"
+        used = ago(dataset.last_active_at) if dataset.last_active_at else "unknown"
         ending = "expired" if dataset.expired else "expires"
         return [used, f"{ending} {self.expires(dataset)}" if dataset.expires_at else ""]
 
@@ -347,9 +349,7 @@ class DatasetAdmin(DetailAdmin[Dataset], TenantOwnedAdmin[Dataset]):
     def expires(self, dataset: Dataset) -> str:
         if dataset.expires_at is None:
             return "never"
-        return (
-            ago(dataset.expires_at) if dataset.expired else f"{ahead(dataset.expires_at)}, unless it is used"
-        )
+        return ago(dataset.expires_at) if dataset.expired else f"{ahead(dataset.expires_at)}, unless used"
 
     @display(description="Created", ordering="created_at")
     def created(self, dataset: Dataset) -> str:

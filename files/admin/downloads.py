@@ -1,9 +1,9 @@
-"""A file's bytes for an operator: an attachment, read in pieces."""
+"""Download of a file by an operator, as a streamed attachment."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
-from django.core.files.base import File as Stored
+from django.core.files.base import File as StorageFile
 from django.core.files.storage import default_storage
 from django.core.handlers.asgi import ASGIRequest
 from django.http import FileResponse, Http404, HttpRequest, StreamingHttpResponse
@@ -12,22 +12,22 @@ from django.utils.http import content_disposition_header
 
 from files.models import File
 
-PIECE_BYTES = 256 * 1024
+BLOCK_BYTES = 256 * 1024
 
 
 def attachment(request: HttpRequest, file: File) -> HttpResponseBase:
-    """Return a file as an attachment without a type of its own, so that no browser shows it.
+    """Return a file as an attachment of a generic type, so that browsers save and never render it.
 
     Raises:
-        Http404: its bytes are gone from storage.
+        Http404: its bytes are missing in storage.
     """
     try:
-        held = default_storage.open(file.path)
+        stream = default_storage.open(file.path)
     except FileNotFoundError:
-        raise Http404("The bytes of this file are not in storage any more.") from None
-    # An iterator of the other kind would be read into memory as a whole.
-    on_a_loop = isinstance(request, ASGIRequest)
-    response: HttpResponseBase = StreamingHttpResponse(_pieces(held)) if on_a_loop else FileResponse(held)
+        raise Http404("The bytes of this file are missing in storage.") from None
+    # Django reads an iterator of the other kind into memory as a whole.
+    is_async = isinstance(request, ASGIRequest)
+    response: HttpResponseBase = StreamingHttpResponse(_blocks(stream)) if is_async else FileResponse(stream)
     response["Content-Type"] = "application/octet-stream"
     response["Content-Disposition"] = content_disposition_header(True, file.filename) or "attachment"
     response["Content-Length"] = str(file.bytes)
@@ -37,9 +37,9 @@ def attachment(request: HttpRequest, file: File) -> HttpResponseBase:
     return response
 
 
-async def _pieces(held: Stored) -> AsyncIterator[bytes]:  # type: ignore[type-arg] # not generic at run time
+async def _blocks(stream: StorageFile) -> AsyncIterator[bytes]:  # type: ignore[type-arg] # not generic at run time
     try:
-        while piece := await asyncio.to_thread(held.read, PIECE_BYTES):
-            yield piece
+        while block := await asyncio.to_thread(stream.read, BLOCK_BYTES):
+            yield block
     finally:
-        await asyncio.to_thread(held.close)
+        await asyncio.to_thread(stream.close)

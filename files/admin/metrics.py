@@ -1,4 +1,4 @@
-"""What datasets hold, counted for a page of them in one query."""
+"""Figures of datasets, annotated on a list of them in one query."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +8,13 @@ from django.db.models.functions import Coalesce, JSONObject
 
 from files.models import DatasetFile
 
-#: States in which a worker still has something to do.
+#: States of files that are waiting or being processed.
 WORKING = (DatasetFile.State.UPLOADED, DatasetFile.State.PROCESSING)
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Files by state, and what they hold together."""
+    """Numbers of files by state, and their total bytes, chunks and tokens."""
 
     files: int = 0
     ready: int = 0
@@ -26,7 +26,7 @@ class Summary:
 
 
 def summary_of_each() -> Subquery:
-    """Return the figures of a dataset's files as an object, for ``annotate``; None where it has no file."""
+    """Return a subquery for ``annotate`` with the figures of a dataset; None if it has no files."""
     counts = {
         "files": Count("pk"),
         "ready": Count("pk", filter=Q(state=DatasetFile.State.READY)),
@@ -42,10 +42,10 @@ def summary_of_each() -> Subquery:
         .order_by()
         .values("dataset")
         .annotate(**named)
-        .values(found=JSONObject(**{name: F(f"{name}_n") for name in counts}))
+        .values(figures=JSONObject(**{name: F(f"{name}_n") for name in counts}))
     )
 
 
 def summary(dataset: Any) -> Summary:
-    """Return the figures of a dataset that was fetched with ``summary_of_each`` as its ``figures``."""
+    """Return the figures of a dataset that was annotated with ``figures=summary_of_each()``."""
     return Summary(**(dataset.figures or {}))

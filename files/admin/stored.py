@@ -1,4 +1,4 @@
-"""Stored files: all that takes room, whether a dataset holds it or nobody does."""
+"""Admin of stored files, whether or not they are in a dataset."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ from files.models import DatasetFile, File
 from files.uploads import deletion
 from gtapi.templatetags.amounts import ago, ahead
 from gtapi.templatetags.amounts import size as size_text
-from gtapi.text import pluralize
 from tenants.admin.base import ReadOnlyAdmin
 from tenants.admin.theme import display
 
@@ -40,23 +39,23 @@ class UseFilter(_Dropdown):
 @admin.register(File)
 class FileAdmin(ReadOnlyAdmin[File]):
     count_only = True
-    list_display = ("heading", "tenant", "size", "came_by", "dataset_file_count", "uploaded", "expires")
+    list_display = ("heading", "tenant", "size", "source", "dataset_file_count", "uploaded", "expires")
     list_filter = (("tenant", RelatedDropdownFilter), ("origin", ChoicesDropdownFilter), UseFilter)
     list_select_related = ("tenant", "key")
     search_fields = ("filename", "=id", "=sha256")
     search_help_text = "Name, id or checksum"
-    empty_text = (
-        "What operators and clients have uploaded takes room here, whether or not a dataset holds it."
-    )
+    empty_text = "All files that operators and clients have uploaded, whether or not they are in a dataset."
     empty_link = ("files_dataset", "Open the datasets")
     change_form_outer_before_template = "admin/files/file/page.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[File]:
         dataset_files = DatasetFile.objects.filter(file=OuterRef("pk")).order_by().values("file")
-        held = Subquery(dataset_files.annotate(n=Count("pk")).values("n"), output_field=IntegerField())
-        return super().get_queryset(request).select_related("tenant", "key").annotate(dataset_file_count=held)
+        count = Subquery(dataset_files.annotate(n=Count("pk")).values("n"), output_field=IntegerField())
+        return (
+            super().get_queryset(request).select_related("tenant", "key").annotate(dataset_file_count=count)
+        )
 
-    # --- the page of one ------------------------------------------------------------------------------------
+    # --- detail page ---------------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
         own = [
@@ -75,7 +74,7 @@ class FileAdmin(ReadOnlyAdmin[File]):
         return {"file": file, "dataset_files": file.dataset_files.select_related(*related)}
 
     def content_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
-        """Answer with a file's bytes, to be saved and never to be shown: they are a stranger's."""
+        """Return a file's bytes as an attachment: clients' content is never rendered."""
         return downloads.attachment(request, self.fetch(request, object_id, "view"))
 
     # --- deletion -------------------------------------------------------------------------------------------
@@ -97,13 +96,13 @@ class FileAdmin(ReadOnlyAdmin[File]):
     def size(self, file: File) -> str:
         return size_text(file.bytes)
 
-    @display(description="Came by", ordering="origin")
-    def came_by(self, file: File) -> str:
+    @display(description="Source", ordering="origin")
+    def source(self, file: File) -> str:
         return file.get_origin_display()
 
-    @display(description="Held by", ordering="dataset_file_count", empty_value="nobody")
+    @display(description="Datasets", ordering="dataset_file_count", empty_value="none")
     def dataset_file_count(self, file: Any) -> str | None:
-        return pluralize(file.dataset_file_count, "dataset") if file.dataset_file_count else None
+        return f"{file.dataset_file_count:,}" if file.dataset_file_count else None
 
     @display(description="Uploaded", ordering="created_at", header=True)
     def uploaded(self, file: File) -> list[str]:

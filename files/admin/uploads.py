@@ -1,4 +1,4 @@
-"""Operators' uploads into a dataset: one request a file from the page's script, or a whole form without it."""
+"""Operators' uploads into a dataset: one request per file from the script, or a whole form without it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from files.uploads.quotas import Quotas
 from files.uploads.store import FileUpload, IncomingFile, store_upload
 from gtapi.errors import APIError, RequestTooLarge
 
-#: What a form's boundaries and headers may add to a file.
+#: Most bytes that a form's boundaries and headers add to a file.
 FRAME_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """What became of a file: either ``said`` or an ``error``, which is ``final`` where trying again is vain."""
+class UploadResult:
+    """The result of one upload: ``said`` or an ``error``, which is ``final`` if a retry cannot help."""
 
     name: str
     created: bool = False
@@ -31,7 +31,7 @@ class Received:
 
 
 def to_disk(request: HttpRequest) -> None:
-    """Let every file of the request go to the disk, whatever its size; before anything reads the form."""
+    """Write every file of the request to disk, whatever its size. Call it before the form is read."""
     request.upload_handlers = [TemporaryFileUploadHandler(request)]
 
 
@@ -40,32 +40,34 @@ def wants_json(request: HttpRequest) -> bool:
 
 
 def too_large(request: HttpRequest, dataset: Dataset) -> RequestTooLarge | None:
-    """Return the error of a request that cannot hold a file within the limit; its body is not taken apart."""
+    """Return the error for a request whose file exceeds the limit, without parsing its body."""
     length = request.META.get("CONTENT_LENGTH") or ""
-    most = Quotas.of(dataset.tenant_id).file_bytes
-    within = not length.isdecimal() or int(length) <= most + FRAME_BYTES
-    return None if within else RequestTooLarge(most, "The file")
+    limit = Quotas.of(dataset.tenant_id).file_bytes
+    within = not length.isdecimal() or int(length) <= limit + FRAME_BYTES
+    return None if within else RequestTooLarge(limit, "The file")
 
 
-def receive(dataset: Dataset, files: Iterable[Any]) -> list[Received]:
-    """Keep the files of a form in a dataset and say what became of each."""
-    return [_receive(dataset, held) for held in files if isinstance(held, TemporaryUploadedFile)]
+def receive(dataset: Dataset, files: Iterable[Any]) -> list[UploadResult]:
+    """Store the files of a form in a dataset, and return the result of each."""
+    return [_receive(dataset, file) for file in files if isinstance(file, TemporaryUploadedFile)]
 
 
-def _receive(dataset: Dataset, held: TemporaryUploadedFile) -> Received:
+def _receive(dataset: Dataset, file: TemporaryUploadedFile) -> UploadResult:
     incoming = IncomingFile(
-        path=Path(held.temporary_file_path()),
-        filename=held.name or "",
-        content_type=held.content_type or "",
-        size=held.size or 0,
+        path=Path(file.temporary_file_path()),
+        filename=file.name or "",
+        content_type=file.content_type or "",
+        size=file.size or 0,
     )
     try:
-        kept = store_upload(
+        stored = store_upload(
             FileUpload(dataset.tenant_id, None, File.Origin.DATASET, incoming, dataset=dataset)
         )
     except APIError as error:
-        # Trying again helps only where the server was at fault.
-        return Received(incoming.filename, error=error.message, final=error.status < 500, status=error.status)
-    state = kept.dataset_file.state if kept.dataset_file else ""
-    said = "added" if kept.created else f"is there already: {state}"
-    return Received(kept.file.filename, created=kept.created, said=said)
+        # A retry helps only after a server error.
+        return UploadResult(
+            incoming.filename, error=error.message, final=error.status < 500, status=error.status
+        )
+    state = stored.dataset_file.state if stored.dataset_file else ""
+    said = "added" if stored.created else f"already exists: {state}"
+    return UploadResult(stored.file.filename, created=stored.created, said=said)

@@ -1,7 +1,7 @@
-"""What a search finds: chunks of a file's text, and a vector of each for every generation of an index.
+"""Models of chunks, the parts of a file's text that searches find, and of their vectors.
 
-Both tables carry the tenant. Composite foreign keys, made in a migration, refuse a chunk whose tenant or dataset
-is not its file's, and take chunks and vectors away with it; Django is told to leave that to the database.
+Both tables have a tenant column. Composite foreign keys, created in the migration, refuse a chunk whose tenant or
+dataset differs from its file's, and delete chunks and vectors with it; Django leaves that to the database.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ _plain = str.maketrans(PRINTED, PLAIN)
 
 
 def plain(text: str) -> str:
-    """Return a text as the words of chunks are read from it."""
+    """Return a text with typographic punctuation replaced, as it is indexed."""
     return text.translate(_plain)
 
 
@@ -48,12 +48,12 @@ def vector_text(vector: list[float]) -> str:
 
 class ChunkQuerySet(models.QuerySet["Chunk"]):
     def of(self, tenant_id: int, dataset_ids: list[str]) -> "ChunkQuerySet":
-        """The chunks of a tenant's datasets: the one door to them, which names the tenant each time."""
+        """The chunks of a tenant's datasets. All access goes through here, so that the tenant is always named."""
         return self.filter(tenant=tenant_id, dataset__in=dataset_ids)
 
 
 class Chunk(models.Model):
-    """A passage of a file: its text, and where it stands."""
+    """A part of a file's text, with its position, page and heading."""
 
     tenant = models.ForeignKey(
         Tenant, models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
@@ -104,7 +104,7 @@ class Chunk(models.Model):
 
 
 class ChunkVector(models.Model):
-    """A chunk's vector in one generation of its dataset's index."""
+    """A chunk's vector in one generation of its dataset's vectors."""
 
     chunk = models.ForeignKey(
         Chunk, models.DO_NOTHING, related_name="vectors", db_index=False, db_constraint=False

@@ -1,4 +1,4 @@
-"""Datasets: named collections of a tenant's documents, and who may use them."""
+"""Models of datasets, which are named collections of a tenant's files, and of the keys' grants."""
 
 from datetime import datetime, timedelta
 
@@ -12,10 +12,10 @@ from gtapi.ids import object_id
 from tenants.models import InferenceKey, Tenant
 
 NAME = RegexValidator(r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z", "Use letters, digits, dots, dashes and underscores.")
-#: How the names of conversations' hidden datasets begin: a name that somebody else took would be missing there.
+#: Prefix of the names of conversations' hidden datasets, which other datasets may not use.
 RESERVED = "conv_"
-#: How exactly it is noted when a dataset was last active: most searches then write nothing.
-NOTED = timedelta(minutes=10)
+#: Precision of ``last_active_at``, so that most searches write nothing.
+ACTIVITY_PRECISION = timedelta(minutes=10)
 
 
 def dataset_id() -> str:
@@ -27,15 +27,15 @@ _ENDS = F("last_active_at") + F("expires_after")
 
 class DatasetQuerySet(models.QuerySet["Dataset"]):
     def visible(self) -> "DatasetQuerySet":
-        """Datasets that people made; those of conversations are hidden."""
+        """Datasets without the hidden ones of conversations."""
         return self.filter(hidden=False)
 
     def operators(self) -> "DatasetQuerySet":
-        """Datasets that operators made or took over: those that a configuration may speak of."""
+        """Datasets that operators created or took over, which are the ones that ``apply`` manages."""
         return self.visible().filter(by_client=False)
 
     def granted_to(self, key_id: int) -> "DatasetQuerySet":
-        """The datasets that a key may use by itself: the one door for requests with a key."""
+        """The datasets that a key may use directly. All requests with a key go through here."""
         return self.visible().filter(grants__key=key_id)
 
     def live(self) -> "DatasetQuerySet":
@@ -47,12 +47,14 @@ class DatasetQuerySet(models.QuerySet["Dataset"]):
 
     @transaction.atomic
     def note_activity(self) -> None:
-        """Note that datasets are active now; not for those of which it was noted just before, or that have expired.
+        """Record datasets as active now, unless that was recorded just before or they have expired.
 
-        Who holds one of them at the moment is not waited for: a search would be.
+        Locked rows are skipped, so that a search never waits.
         """
         now = timezone.now()
-        due = self.live().filter(Q(last_active_at=None) | Q(last_active_at__lt=now - NOTED), hidden=False)
+        due = self.live().filter(
+            Q(last_active_at=None) | Q(last_active_at__lt=now - ACTIVITY_PRECISION), hidden=False
+        )
         held = due.select_for_update(no_key=True, skip_locked=True).values("pk")
         Dataset.objects.filter(pk__in=held).update(last_active_at=now)
 
@@ -60,19 +62,20 @@ class DatasetQuerySet(models.QuerySet["Dataset"]):
 class Dataset(models.Model):
     """A named collection of documents.
 
-    ``title`` is a name of the client's own, in any words; ``name`` is what agents and grants call it.
+    ``title`` is free text; ``name`` is what agents and grants refer to.
 
-    ``embedding`` is the name of a catalog entry of the tenant that can embed; empty means text search alone. It
-    is a name and no key, since the catalog lives in an app above this one. A hidden dataset has its tenant's, which
-    a trigger sees to. The vectors that a search uses are those of ``generation``, made by ``indexed_embedding``;
-    while the two names differ a next generation is made, and takes the place of this one when it is whole. It is
-    ``next_generation``, made by ``next_embedding``; with an empty name that is only the highest number of a
-    generation that there was. ``stale_vectors`` says that there may be vectors of no use any more.
-    ``embedding_requested_by`` is the key that last chose ``embedding``: making a next generation is booked to it.
+    ``embedding`` is the name of a catalog entry of the tenant that can embed; empty means full-text search only.
+    It is a name and not a foreign key, since the catalog belongs to an app above this one. A trigger gives hidden
+    datasets their tenant's. Searches use the vectors of ``generation``, computed by ``indexed_embedding``.
+    While the two names differ, a next generation is built, which replaces the current one when it is complete:
+    its number is ``next_generation``, and ``next_embedding`` computes it. If ``next_embedding`` is empty,
+    ``next_generation`` is only the highest number used so far. ``stale_vectors`` is set if there may be vectors
+    to delete. ``embedding_requested_by`` is the key that last chose ``embedding``; building a generation is its
+    usage.
 
-    ``last_active_at`` is when it was last made, changed, put into or searched, to ten minutes; None is from before
-    that was noted. ``expires_after`` it the dataset expires: it is kept without its contents, and of no use until a
-    client has it expire later or not at all.
+    ``last_active_at`` is when it was last created, changed, filled or searched, to ten minutes; None means
+    unknown. ``expires_after`` that the dataset expires: its contents are deleted, and it can only be used again
+    once a client changes ``expires_after``.
     """
 
     id = models.CharField(primary_key=True, max_length=40, default=dataset_id, editable=False)
@@ -144,19 +147,21 @@ class Dataset(models.Model):
         return self.name
 
     def save(self, *args: object, **kwargs: object) -> None:
-        """Store it; a new dataset has nothing to index, so its first vectors are of the wanted embedding."""
+        """Save the dataset. A new one has nothing to index, so ``indexed_embedding`` starts as ``embedding``."""
         if self._state.adding:
             self.indexed_embedding = self.embedding
         super().save(*args, **kwargs)  # type: ignore[arg-type]
 
     def clean(self) -> None:
-        """Leave conversations the names of their own."""
+        """Reserve the names of conversations' datasets."""
         if not self.hidden and self.name.startswith(RESERVED):
-            raise ValidationError({"name": f"Names that begin with {RESERVED} are kept for conversations."})
+            raise ValidationError(
+                {"name": f"Names that begin with {RESERVED} are reserved for conversations."}
+            )
 
     @property
     def expires_at(self) -> datetime | None:
-        """When it expires, if it is left alone until then; None: never."""
+        """When it expires unless it is used before; None means never."""
         if self.last_active_at is None or self.expires_after is None:
             return None
         return self.last_active_at + self.expires_after
@@ -167,12 +172,12 @@ class Dataset(models.Model):
 
     @property
     def activity_is_due(self) -> bool:
-        """Whether it is long enough ago that its activity was noted."""
-        return self.last_active_at is None or self.last_active_at < timezone.now() - NOTED
+        """Whether its last recorded activity is older than ``ACTIVITY_PRECISION``."""
+        return self.last_active_at is None or self.last_active_at < timezone.now() - ACTIVITY_PRECISION
 
 
 class DatasetGrant(models.Model):
-    """A key's permission to use a dataset by itself."""
+    """A key's permission to use a dataset directly, rather than through an agent."""
 
     key = models.ForeignKey(InferenceKey, models.CASCADE, related_name="dataset_grants")
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="grants")

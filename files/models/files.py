@@ -1,4 +1,4 @@
-"""Files, and their places in datasets: the rows by which ingestion knows what is left to do."""
+"""Models of stored files, files in datasets with the state of their processing, batches and uploads."""
 
 from datetime import timedelta
 
@@ -25,7 +25,7 @@ def batch_id() -> str:
 
 class FileQuerySet(models.QuerySet["File"]):
     def live(self) -> "FileQuerySet":
-        """Files that have not expired: all that clients may know of."""
+        """Files that have not expired, which are the only ones clients can see."""
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
 
     def expired(self) -> "FileQuerySet":
@@ -33,10 +33,10 @@ class FileQuerySet(models.QuerySet["File"]):
 
 
 class File(models.Model):
-    """Bytes in storage. ``filename`` is what the client said, and never part of a path.
+    """A stored file. ``filename`` is the client's, and never part of a path.
 
-    ``origin`` is the route by which it came, since each has words of its own for a file's state. From
-    ``expires_at`` on it is gone for clients, and a sweep deletes it.
+    ``origin`` is the route of its upload, which determines the statuses that clients see. From ``expires_at`` on,
+    clients do not see the file any more, and the cleanup task deletes it.
     """
 
     class Origin(models.TextChoices):
@@ -79,7 +79,7 @@ class File(models.Model):
 
 
 class FileBatch(models.Model):
-    """Files that were attached to a dataset together."""
+    """Files that were attached to a dataset by one request."""
 
     id = models.CharField(primary_key=True, max_length=40, default=batch_id, editable=False)
     tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="+")
@@ -93,7 +93,7 @@ class FileBatch(models.Model):
 
 class DatasetFileQuerySet(models.QuerySet["DatasetFile"]):
     def live(self) -> "DatasetFileQuerySet":
-        """Places of files that have not expired, in datasets that have not: those that clients may know of."""
+        """Dataset files whose file and dataset have not expired, which are the only ones clients can see."""
         now = timezone.now()
         return self.alias(dataset_ends=F("dataset__last_active_at") + F("dataset__expires_after")).filter(
             Q(file__expires_at=None) | Q(file__expires_at__gt=now),
@@ -115,14 +115,14 @@ class DatasetFileQuerySet(models.QuerySet["DatasetFile"]):
 
 
 class DatasetFile(models.Model):
-    """A file in a dataset. The row is the truth of its ingestion: whoever works on it holds its lease.
+    """A file in a dataset, with the state of its processing. A worker that processes it holds its lease.
 
-    ``attempts`` counts extractions that died or failed for a reason that may pass, ``provider_errors`` a model's
-    failures that may, and ``worker_deaths`` leases that ran out. ``digest`` is the SHA-256 of a file that was
-    uploaded straight into the dataset, where the same content has one row; attached files leave it empty.
-    ``requested_by`` is the key that last asked for it to be processed, which that is booked to: not always the one
-    that uploaded the file. ``warning`` says what of a file that is ready could not be read. ``needs_ocr`` is set
-    once a worker has found that the file needs OCR.
+    ``attempts`` counts extractions that crashed or failed temporarily, ``provider_errors`` temporary failures of a
+    model, and ``worker_deaths`` leases that ran out. ``digest`` is the SHA-256 of a file that was uploaded into the
+    dataset, where the same content has one row; attached files leave it empty. ``requested_by`` is the key that
+    last requested its processing, which counts as that key's usage; another key may have uploaded the file.
+    ``warning`` says which part of a ready file could not be read. ``needs_ocr`` is set once a worker has found
+    that the file needs OCR.
     """
 
     class State(models.TextChoices):
@@ -217,7 +217,7 @@ class DatasetFile(models.Model):
 
 
 class IngestTurn(models.Model):
-    """When a tenant last had its turn, with a file and with a dataset to index; who waited longest is next."""
+    """When a worker last took a file, and a dataset, of a tenant; the tenant that waited longest is next."""
 
     tenant = models.OneToOneField(Tenant, models.CASCADE, primary_key=True, related_name="+")
     served_at = models.DateTimeField(null=True)
@@ -228,7 +228,7 @@ class IngestTurn(models.Model):
 
 
 class UploadKey(models.Model):
-    """An ``Idempotency-Key`` and what it was used for; ``fingerprint`` tells whether it was the same thing."""
+    """A used ``Idempotency-Key`` of an upload; ``fingerprint`` identifies the request."""
 
     key = models.ForeignKey(InferenceKey, models.CASCADE, related_name="+")
     idempotency_key = models.CharField(max_length=255)
@@ -246,11 +246,11 @@ class UploadKey(models.Model):
 
 
 class OrphanedBlob(models.Model):
-    """Bytes in storage that no file stands for: of an upload that is under way or broke off, or of a deleted file.
+    """Stored bytes without a file: of an upload in progress or interrupted, or of a deleted file.
 
-    An upload writes its row before its bytes, and takes it away together with the file's own row. A trigger writes
-    one for every file that is deleted, whatever deletes it. So no bytes are forgotten, and none are touched that
-    this database has never known: storage may be shared.
+    An upload inserts its row before its bytes, and deletes it in the transaction that creates the file. A trigger
+    inserts a row for every deleted file. So no bytes are lost, and none are deleted that this database does not
+    know: storage may be shared.
     """
 
     path = models.CharField(primary_key=True, max_length=200)

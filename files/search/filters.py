@@ -1,9 +1,9 @@
-"""Filters on a file's attributes, in the shape of OpenAI's ``filters``, as conditions of a statement.
+"""Filters on the attributes of files, in OpenAI's schema, as SQL conditions.
 
 A comparison is ``{"type": "eq", "key": "year", "value": 2024}``; ``{"type": "and", "filters": [...]}`` and ``or``
-join others. Types count: the number 1 is not the text "1". A file that lacks the attribute equals nothing, so it
-passes ``ne`` and ``nin`` and nothing else. ``gt`` and its kin compare numbers with numbers and texts with texts,
-these by their characters, so that dates such as 2024-05-31 come in their order.
+combine others. Types matter: the number 1 is not the string "1". A file without the attribute only passes
+``ne`` and ``nin``. ``gt``, ``gte``, ``lt`` and ``lte`` compare numbers with numbers and strings with strings,
+in code point order, so that dates such as 2024-05-31 sort correctly.
 """
 
 import json
@@ -16,12 +16,12 @@ from gtapi.validation import MAX_PAIR_NAME, MAX_PAIR_VALUE, invalid, missing, on
 
 JSON: TypeAlias = dict[str, Any]
 
-#: How deep filters may be nested, how many there may be in all, and how many values one may list, and all of them.
+#: Most nesting, most filters, most values of one filter, and most values in all.
 MAX_DEPTH = 8
 MAX_FILTERS = 100
 MAX_VALUES = 500
 MAX_ALL_VALUES = 2_000
-#: The largest number of the kind that JSON's numbers are read as.
+#: The largest finite float.
 LARGEST = sys.float_info.max
 ORDERED = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 COMPOUNDS = {"and": " AND ", "or": " OR "}
@@ -32,7 +32,7 @@ def condition(filters: JSON | None, column: SQL) -> SQL:
     """Return the condition that ``filters`` put on ``column``, which holds the attributes; TRUE for none.
 
     Raises:
-        BadRequest: they are not what they have to be; the error names the part.
+        BadRequest: they are invalid; the error names the part.
     """
     if filters is None:
         return sql("TRUE")
@@ -40,7 +40,7 @@ def condition(filters: JSON | None, column: SQL) -> SQL:
 
 
 class _Builder:
-    """Makes conditions of filters, and counts them."""
+    """Builds the condition and enforces the limits."""
 
     def __init__(self, column: SQL) -> None:
         self._column = column
@@ -118,7 +118,7 @@ def _ordered(where: str, kind: str, value: Any, found: SQL) -> SQL:
         )
     else:
         of_type, left, right = "number", found, sql("{}::jsonb", json.dumps(value))
-    # A CASE, since AND does not say what is looked at first.
+    # A CASE, since AND does not guarantee an order of evaluation.
     return sql(
         "(CASE jsonb_typeof({}) WHEN {} THEN {} {} {} ELSE FALSE END)", found, of_type, left, sign, right
     )
@@ -139,12 +139,12 @@ def _check_value(where: str, value: Any) -> None:
     elif not isinstance(value, bool | int | float):
         raise wrong_type(where, "a string, a number or a boolean", value)
     elif not -LARGEST <= value <= LARGEST:
-        raise invalid(where, "it is no number that can be compared")
+        raise invalid(where, "it is not a finite number")
 
 
 def _check_text(where: str, text: str, most: int) -> None:
-    """Refuse what no attribute can be: too long, or with a NUL or half of a surrogate pair in it."""
+    """Refuse texts that no attribute can have: too long, or with NUL or a lone surrogate."""
     if len(text) > most:
         raise invalid(where, f"expected at most {most} characters, but got {len(text):,}")
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise invalid(where, "it holds a character that no text has")
+        raise invalid(where, "it contains NUL or a lone surrogate")

@@ -1,7 +1,7 @@
-"""Indexes of vectors: one for each dimension that enough rows have, made while everything else goes on.
+"""HNSW indexes of vectors: one for each dimension that enough rows have, built concurrently.
 
-Small datasets are searched by comparing all of their vectors, and need none. pgvector's HNSW wants a fixed number
-of dimensions, so each is an index of an expression over the rows of that dimension.
+Small datasets are searched exactly and need no index. pgvector's HNSW requires a fixed number of dimensions, so
+each is a partial index on an expression.
 """
 
 import logging
@@ -14,13 +14,13 @@ from psycopg.errors import DiskFull
 
 logger = logging.getLogger(__name__)
 
-#: Rows of a dimension from which an index is worth its making: no search of fewer of them asks for one.
-ENOUGH = 10_000
-#: The most dimensions that pgvector indexes of a ``halfvec``.
-MOST_DIMENSIONS = 4_000
-#: How many neighbours a row has in the graph, and how many candidates are looked at when it is put in.
+#: Rows of a dimension from which an index is built: smaller searches do not use one.
+MIN_ROWS = 10_000
+#: Most dimensions of a ``halfvec`` that pgvector can index.
+MAX_DIMENSIONS = 4_000
+#: HNSW parameters ``m`` and ``ef_construction``.
 NEIGHBOURS, CANDIDATES = 16, 64
-#: The lock that keeps two workers from making the same index.
+#: Advisory lock against building an index twice at once.
 LOCK = 7_062_001
 
 
@@ -29,40 +29,42 @@ def name_of(dimensions: int) -> str:
 
 
 def make_missing() -> list[int]:
-    """Make the indexes that are missing, and drop those whose making broke off; returns the dimensions made.
+    """Build the missing indexes, and drop invalid ones; return the dimensions built.
 
-    It does nothing where another process is at it.
+    It does nothing while another process builds indexes.
     """
-    with _alone() as alone:
-        if not alone:
+    with _build_lock() as acquired:
+        if not acquired:
             return []
-        _drop_broken()
-        missing = [dimensions for dimensions in _wanted() if not _exists(dimensions)]
+        _drop_invalid()
+        missing = [dimensions for dimensions in _frequent_dimensions() if not _exists(dimensions)]
         for dimensions in missing:
             _make(dimensions)
         return missing
 
 
 @contextmanager
-def _alone() -> Iterator[bool]:
+def _build_lock() -> Iterator[bool]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-        (alone,) = cursor.fetchone()
+        (acquired,) = cursor.fetchone()
         try:
-            yield alone
+            yield acquired
         finally:
-            if alone:
+            if acquired:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
 
 
-def _wanted() -> list[int]:
+def _frequent_dimensions() -> list[int]:
     """Return the dimensions that enough rows have, without counting all rows."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM (SELECT 1 FROM files_chunkvector LIMIT %s) few", [ENOUGH])
-        if cursor.fetchone()[0] < ENOUGH:
+        cursor.execute("SELECT count(*) FROM (SELECT 1 FROM files_chunkvector LIMIT %s) few", [MIN_ROWS])
+        if cursor.fetchone()[0] < MIN_ROWS:
             return []
-        cursor.execute("SELECT dimensions FROM files_chunkvector GROUP BY 1 HAVING count(*) >= %s", [ENOUGH])
-        return sorted(dimensions for (dimensions,) in cursor.fetchall() if dimensions <= MOST_DIMENSIONS)
+        cursor.execute(
+            "SELECT dimensions FROM files_chunkvector GROUP BY 1 HAVING count(*) >= %s", [MIN_ROWS]
+        )
+        return sorted(dimensions for (dimensions,) in cursor.fetchall() if dimensions <= MAX_DIMENSIONS)
 
 
 def _exists(dimensions: int) -> bool:
@@ -71,8 +73,8 @@ def _exists(dimensions: int) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _drop_broken() -> None:
-    """Drop what a process that died while it made an index left behind: PostgreSQL never searches by it."""
+def _drop_invalid() -> None:
+    """Drop indexes whose build was interrupted, which PostgreSQL never uses."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
@@ -80,14 +82,14 @@ def _drop_broken() -> None:
             [name_of(0)[:-1] + "%"],
         )
         for (name,) in cursor.fetchall():
-            logger.warning("the index %s is not whole and is made anew", name)
+            logger.warning("the index %s is invalid and will be rebuilt", name)
             cursor.execute(f'DROP INDEX CONCURRENTLY "{name}"')
 
 
 def _make(dimensions: int) -> None:
-    logger.info("making the index of vectors with %d dimensions", dimensions)
+    logger.info("building the index of vectors with %d dimensions", dimensions)
     with connection.cursor() as cursor:
-        # A graph that outgrows its memory is continued on the disk, which takes many times as long.
+        # A graph that does not fit in memory is built on disk, which takes many times as long.
         cursor.execute("SELECT set_config('maintenance_work_mem', %s, FALSE)", [settings.SEARCH_INDEX_MEMORY])
         cursor.execute("SET statement_timeout = 0")
         try:
@@ -95,15 +97,15 @@ def _make(dimensions: int) -> None:
         except OperationalError as error:
             if not isinstance(error.__cause__, DiskFull):
                 raise
-            # Several processes share that memory through /dev/shm, of which a container has little; one needs none.
-            logger.warning("the index is made by one process: %s", error)
-            _drop_broken()
+            # Parallel workers share memory in /dev/shm, which is small in containers; one process needs none.
+            logger.warning("the index is built by one process: %s", error)
+            _drop_invalid()
             cursor.execute("SET max_parallel_maintenance_workers = 0")
             _create(dimensions)
         finally:
             for name in ("maintenance_work_mem", "statement_timeout", "max_parallel_maintenance_workers"):
                 cursor.execute(f"RESET {name}")
-    logger.info("the index of vectors with %d dimensions is made", dimensions)
+    logger.info("the index of vectors with %d dimensions is built", dimensions)
 
 
 def _create(dimensions: int) -> None:

@@ -1,11 +1,11 @@
-"""The words of a question: which ones say most, and how passages are searched by them.
+"""The terms of a query: their weights, and the full-text query that they form.
 
-A natural question is no list of words that all have to be there, so its words are joined by OR, and each weighs
-as much as it is rare in what is searched (as in BM25). What stands in double quotes has to be there as it is.
+A natural question rarely has all its words in one chunk, so terms are joined by OR, weighted by their rarity in the
+searched chunks (as in BM25). Phrases in double quotes must match.
 
-In scripts written without spaces the words are bigrams (pairs of neighbouring characters), which the database
+In scripts written without spaces the terms are bigrams (pairs of neighbouring characters), which the database
 function ``files_bigrams`` makes from chunks and questions alike (``files.search.bigrams``). A Chinese character
-is often a word, so it is searched for in addition to its pairs.
+is often a word, so it is searched for in addition to its bigrams.
 """
 
 import re
@@ -18,41 +18,40 @@ from django.db import connection
 
 from files.search.sql import SQL, joined, sql
 
-#: The configuration of the index.
+#: The text search configuration of the index.
 CONFIG = "english"
-#: Bytes of the longest lexeme that can be asked for; one in the index can be longer.
+#: Longest lexeme of a tsquery, in bytes; the index may have longer ones.
 LONGEST = 2046
-#: Characters at either end of a question that are read, and words of it that are looked at: of a longer one, those
-#: of its beginning and of its end.
+#: Characters read at either end of a query, and most terms; of a longer query, those of its beginning and end.
 READ = 2_000
 LOOKED_AT = 100
-#: Words that passages are ranked by, the rarest; and bigrams, of which a word makes several. At least half
-#: of them are ones that the sample has, where there are so many: others may stand nowhere.
+#: Most terms that rank chunks, the rarest first; and bigrams, of which a word has several. If possible, at least
+#: half of them occur in the sample, since others may occur nowhere.
 RANKED_BY = 24
 RANKED_BY_BIGRAMS = 32
-#: Chunks that are ranked, at most: common words find only what a rarer one has found, too.
+#: Expected matches up to which terms are used for matching: common terms only rank what rarer ones match.
 MATCHES = 5_000
 PHRASE = re.compile(r'"([^"]+)"')
-#: Phrases and characters of one that are taken seriously.
+#: Most phrases, and most characters of a phrase.
 MAX_PHRASES = 8
 MAX_PHRASE = 200
 #: Chinese characters.
 CHARACTER = re.compile("[\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
 
-#: A text as the index has it: positions, lexemes, and the weights that ``files_bigrams`` gives them.
+#: A text as it is indexed: positions, lexemes, and the weights that ``files_bigrams`` assigns.
 Text: TypeAlias = list[tuple[int, str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """What is asked for: a lexeme, or all that begin with it, and whether it is part of ``bigrams``."""
+    """A lexeme, or a prefix of lexemes; ``bigrams`` is set for scripts without spaces."""
 
     lexeme: str
     begins: bool = False
     bigrams: bool = False
 
     def __str__(self) -> str:
-        """Return it as ``tsquery`` reads it."""
+        """Return the term in the syntax of ``tsquery``."""
         quoted = self.lexeme.replace("\\", "\\\\").replace("'", "''")
         return f"'{quoted}':*" if self.begins else f"'{quoted}'"
 
@@ -62,8 +61,8 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """A term, what it weighs, and in which share of what is searched it stands (0 to 1)."""
+class WeightedTerm:
+    """A term, its weight, and the share of sampled chunks that contain it (0 to 1)."""
 
     term: Term
     weight: float
@@ -75,17 +74,17 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What a question asks of the index; ``words`` in the order of their weight, ``phrases`` as ``tsquery``."""
+class ParsedQuery:
+    """A query's terms, in the order of their weight, and its phrases in the syntax of ``tsquery``."""
 
-    words: tuple[Word, ...]
+    terms: tuple[WeightedTerm, ...]
     phrases: tuple[str, ...]
 
     def query(self, chunks: int) -> SQL:
-        """Return what a chunk has to match for its rank to be looked at, one of ``chunks`` that there are."""
-        chosen: list[Word] = []
+        """Return the ``tsquery`` that a chunk must match, out of ``chunks`` in all."""
+        chosen: list[WeightedTerm] = []
         expected = 0.0
-        for word in self.words:
+        for word in self.terms:
             expected += word.share * chunks
             if chosen and expected > MATCHES:
                 break
@@ -94,26 +93,26 @@ class Question:
         return joined(" && ", [found, *(sql("{}::tsquery", phrase) for phrase in self.phrases)])
 
     def rank(self, column: SQL) -> SQL:
-        """Return what a chunk's words are worth: more for rarer words, for repeated ones, and in shorter chunks."""
-        parts = (sql("{} * ts_rank({}, {}, 1)", word.weight, column, word.query) for word in self.words)
+        """Return the rank of a chunk: higher for rare and repeated terms, and in shorter chunks."""
+        parts = (sql("{} * ts_rank({}, {}, 1)", word.weight, column, word.query) for word in self.terms)
         return joined(" + ", parts)
 
     def coverage(self, column: SQL) -> SQL:
-        """Return which share of the question, by weight, the words of a chunk have: 0 to 1."""
-        total = sum(word.weight for word in self.words)
+        """Return the share of the query's terms, by weight, that a chunk contains: 0 to 1."""
+        total = sum(word.weight for word in self.terms)
         parts = (
             sql("CASE WHEN {} @@ {} THEN {} ELSE 0 END", column, word.query, word.weight / total)
-            for word in self.words
+            for word in self.terms
         )
         return sql("({})::float8", joined(" + ", parts))
 
 
-def read(text: str, chunks: SQL) -> Question | None:
-    """Return what ``text`` asks of the index; None where it has no word that is indexed, such as «what is it».
+def parse_query(text: str, chunks: SQL) -> ParsedQuery | None:
+    """Return the parsed query; None if it has only stop words, such as "what is it".
 
     Args:
-        text: the question.
-        chunks: a SELECT of the ``words`` of the chunks that are searched, or of some of them.
+        text: the query.
+        chunks: a SELECT of the ``words`` of a sample of the searched chunks.
     """
     quoted = [phrase.strip()[:MAX_PHRASE] for phrase in PHRASE.findall(text)]
     whole, *phrases = _indexed([_ends(text), *[phrase for phrase in quoted if phrase][:MAX_PHRASES]])
@@ -122,18 +121,18 @@ def read(text: str, chunks: SQL) -> Question | None:
         return None
     half = LOOKED_AT // 2
     terms = terms if len(terms) <= LOOKED_AT else terms[:half] + terms[-half:]
-    size, found = _counted(terms, chunks)
+    size, found = _count_chunks(terms, chunks)
     words = [
-        Word(term, log(1 + (size - count + 0.5) / (count + 0.5)), count / max(1, size))
+        WeightedTerm(term, log(1 + (size - count + 0.5) / (count + 0.5)), count / max(1, size))
         for term, count in zip(terms, found, strict=True)
     ]
-    words = [*_telling(words, RANKED_BY, bigrams=False), *_telling(words, RANKED_BY_BIGRAMS, bigrams=True)]
+    words = [*_rarest(words, RANKED_BY, bigrams=False), *_rarest(words, RANKED_BY_BIGRAMS, bigrams=True)]
     words.sort(key=lambda word: (-word.weight, word.term.lexeme))
-    return Question(tuple(words), tuple(filter(None, map(_phrase, phrases))))
+    return ParsedQuery(tuple(words), tuple(filter(None, map(_phrase, phrases))))
 
 
-def asked(text: str) -> list[Term]:
-    """Return what a question asks for, each once, in its order."""
+def terms_of(text: str) -> list[Term]:
+    """Return the distinct terms of a query, in their order."""
     (whole,) = _indexed([_ends(text)])
     return list(dict.fromkeys(_terms(whole)))
 
@@ -159,7 +158,7 @@ def _indexed(texts: Sequence[str]) -> list[Text]:
 
 
 def _terms(text: Text) -> Iterator[Term]:
-    """Yield what a question asks for, in its order."""
+    """Yield the terms of a text, in their order."""
     for _, lexeme, weight in text:
         if weight != "B":
             yield Term(lexeme, begins=weight == "C", bigrams=weight != "D")
@@ -168,7 +167,7 @@ def _terms(text: Text) -> Iterator[Term]:
 
 
 def _phrase(text: Text) -> str:
-    """Return a phrase as ``tsquery`` reads it, empty where no word of it is indexed."""
+    """Return a phrase in the syntax of ``tsquery``; empty if it has only stop words."""
     query, before = "", 0
     for position, lexeme, weight in text:
         if weight != "B":
@@ -178,19 +177,19 @@ def _phrase(text: Text) -> str:
     return query
 
 
-def _telling(words: Sequence[Word], most: int, *, bigrams: bool) -> list[Word]:
-    """Return the rarest words of a kind, but no more than half of them from outside the sample if it has enough."""
+def _rarest(words: Sequence[WeightedTerm], most: int, *, bigrams: bool) -> list[WeightedTerm]:
+    """Return the rarest terms of a kind; if possible, at least half of them occur in the sample."""
     kind = sorted((word for word in words if word.term.bigrams is bigrams), key=lambda word: -word.weight)
     unseen = [word for word in kind if not word.share]
     seen = kind[len(unseen) :]
-    kept = unseen[: max(most // 2, most - len(seen))]
-    return kept + seen[: most - len(kept)]
+    chosen = unseen[: max(most // 2, most - len(seen))]
+    return chosen + seen[: most - len(chosen)]
 
 
-def _counted(terms: Sequence[Term], chunks: SQL) -> tuple[int, list[int]]:
-    """Return how many chunks were looked at, and in how many of them each term stands."""
+def _count_chunks(terms: Sequence[Term], chunks: SQL) -> tuple[int, list[int]]:
+    """Return the number of sampled chunks, and of those that contain each term."""
     counts = joined(", ", (sql("count(*) FILTER (WHERE words @@ {})", term.query) for term in terms))
-    # Put together anew, the words are unpacked once and not for each lexeme.
+    # Concatenating an empty vector decompresses the lexemes once, and not for each term.
     sample = sql("SELECT words || ''::tsvector AS words FROM ({}) chunk", chunks)
     statement = sql("SELECT count(*), {} FROM ({} OFFSET 0) sample", counts, sample)
     with connection.cursor() as cursor:

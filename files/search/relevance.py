@@ -1,25 +1,25 @@
-"""How relevant a passage is: a number that can be compared between questions, for a cut-off.
+"""The relevance of a search result, comparable between queries, for use as a threshold.
 
-By vectors it is where the cosine lies between two that the embedding entry names: that of texts which have nothing
-to do with each other, and that of a question and its answer. By words alone it is the share of the question that
-stands in the passage, each word by its weight; a passage that has six tenths of it is as relevant as any.
+With vectors it is the cosine similarity, scaled between two values of the embedding model: the similarity of
+unrelated texts, and that of a question and its answer. With full-text search only it is the coverage: the share of
+the query's terms, by weight, that the chunk contains; six tenths count as full relevance.
 """
 
-#: The share of a question's words that stands for relevance 1.
-WHOLE = 0.6
+#: The coverage that counts as relevance 1.
+FULL_COVERAGE = 0.6
 
 
 def relevance(similarity: float | None, scale: tuple[float, float], coverage: float | None) -> float:
-    """Return 0 to 1.
+    """Return the relevance, 0 to 1.
 
     Args:
-        similarity: the cosine of the angle between the question's vector and the passage's; None without vectors.
-        scale: the similarities that stand for 0 and for 1.
-        coverage: the share of the question's words, by weight, that stand in the passage; None without words.
+        similarity: the cosine similarity of query and chunk; None without vectors.
+        scale: the similarities that count as 0 and as 1.
+        coverage: the share of the query's terms, by weight, in the chunk; None without terms.
     """
     if similarity is None:
-        found = (coverage or 0.0) / WHOLE
+        value = (coverage or 0.0) / FULL_COVERAGE
     else:
         unrelated, related = scale
-        found = (similarity - unrelated) / (related - unrelated)
-    return min(1.0, max(0.0, found))
+        value = (similarity - unrelated) / (related - unrelated)
+    return min(1.0, max(0.0, value))

@@ -1,4 +1,4 @@
-"""Pieces of SQL that keep their parameters with them."""
+"""Composable SQL fragments with their parameters."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class SQL:
-    """A piece of a statement, and the values of its placeholders in their order."""
+    """A fragment of a statement, and the values of its placeholders in their order."""
 
     text: str
     values: tuple[Any, ...] = ()
 
 
 def sql(template: str, *parts: "SQL | Any") -> SQL:
-    """Return ``template`` with a part for each ``{}``: a piece of SQL stays SQL, all else becomes a parameter."""
+    """Return ``template`` with a part for each ``{}``: SQL is inserted, other values become parameters."""
     texts: list[str] = []
     values: list[Any] = []
     for part in parts:
@@ -29,5 +29,7 @@ def sql(template: str, *parts: "SQL | Any") -> SQL:
 
 def joined(separator: str, parts: Iterable[SQL]) -> SQL:
     """Return the parts with ``separator`` between them."""
-    given: Sequence[SQL] = list(parts)
-    return SQL(separator.join(part.text for part in given), tuple(v for part in given for v in part.values))
+    fragments: Sequence[SQL] = list(parts)
+    return SQL(
+        separator.join(part.text for part in fragments), tuple(v for part in fragments for v in part.values)
+    )

@@ -1,40 +1,40 @@
-"""The one statement that finds passages: by vectors, by words, and both fused by their ranks.
+"""SQL of a search: vector search, full-text search, and their reciprocal rank fusion in one statement.
 
-Whatever it reads names the tenant, the datasets, the generation that each dataset shows and the state ``ready``.
+Every part names the tenant, the datasets, the current generation of each dataset and the state ``ready``.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from files.models.chunks import vector_text
-from files.search.query_terms import Question
+from files.search.query_terms import ParsedQuery
 from files.search.sql import SQL, joined, sql
 
-#: Hits of each list that are fused.
+#: Candidates of each list that are fused.
 POOL = 100
-#: Chunks by which it is told how rare a word is.
+#: Chunks in the sample that estimates how rare a term is.
 SAMPLE = 1_000
-#: Chunks that are ranked by words, at most: a word that stands in more of them, alone, tells them hardly apart.
+#: Most chunks that are ranked by full text: a term in more of them hardly distinguishes them.
 RANKED = 20_000
 #: The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009). They took 60 for lists of thousands.
 SMOOTHING = 10
-#: The power of the question's share that a passage's words have, by which a hit of words weighs beside one of
-#: vectors: a passage with half of the question's words says little where vectors are there to ask.
-BESIDE_VECTORS = 3
-#: The words of the chunk ``c``. Where it has bigrams, its other words are among them.
+#: The power of its coverage that weights a full-text hit if there are vector hits too: a chunk with half of the
+#: query's terms means little then.
+COVERAGE_POWER = 3
+#: The lexemes of the chunk ``c``. If it has bigrams, they include its other lexemes.
 WORDS = SQL("COALESCE(c.bigrams, c.words)")
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is searched: a tenant's datasets, and which of their files."""
+    """What to search: datasets of a tenant, and a condition on their files."""
 
     tenant_id: int
     dataset_ids: tuple[str, ...]
     files: SQL
 
     def dataset_files(self) -> SQL:
-        """Return the condition on ``p``, the files' places."""
+        """Return the condition on the dataset files ``p``."""
         return sql(
             "p.tenant_id = {} AND p.dataset_id = ANY({}) AND p.state = 'ready' AND {}",
             self.tenant_id,
@@ -43,7 +43,7 @@ class Scope:
         )
 
     def chunks(self) -> SQL:
-        """Return the tables and conditions of the chunks ``c`` in these places."""
+        """Return the tables and conditions of the chunks ``c`` of these dataset files."""
         return sql(
             "files_datasetfile p JOIN files_chunk c ON c.dataset_file_id = p.id AND c.tenant_id = p.tenant_id"
             " AND c.dataset_id = p.dataset_id WHERE {} AND c.tenant_id = {} AND c.dataset_id = ANY({})",
@@ -53,9 +53,9 @@ class Scope:
         )
 
     def sample(self, chunks: int) -> SQL:
-        """Return a SELECT of the ``words`` of chunks that stand at equal distances in all ``chunks`` of them.
+        """Return a SELECT of the ``words`` of chunks sampled at equal distances among all ``chunks``.
 
-        So a question is weighed alike each time, and files of all ages are in it.
+        So the weights of a query are deterministic, and files of all ages are sampled.
         """
         step = SQL(str(max(1, -(-chunks // SAMPLE))))
         dataset_files = sql(
@@ -63,7 +63,7 @@ class Scope:
             " sum(p.chunk_count) OVER (ORDER BY p.id) AS next FROM files_datasetfile p WHERE {}",
             self.dataset_files(),
         )
-        # Each chunk is looked up by itself: LIMIT keeps the planner from reading all of them for a thousand.
+        # LIMIT makes the planner look up each chunk instead of reading all of them.
         return sql(
             "SELECT one.words FROM ({}) dataset_file CROSS JOIN LATERAL"
             " generate_series((first + {} - 1) / {} * {}, next - 1, {}) at"
@@ -81,8 +81,8 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
-    """A question's vector, and the datasets that it is compared with: those whose vectors ``embedding`` made.
+class QueryVector:
+    """A query's vector by one ``embedding``, and the datasets that use it.
 
     ``scale`` is what ``files.backends.Scale`` returns.
     """
@@ -99,36 +99,36 @@ class Probe:
 
     @property
     def distance(self) -> SQL:
-        """The cosine distance of ``v``'s vector, spelled as the index is."""
+        """The cosine distance of ``v``'s vector, in the expression that the index has."""
         cast = SQL(f"halfvec({self.dimensions})")
         return sql("(v.vector::{}) <=> {}::{}", cast, vector_text(self.vector), cast)
 
 
-def near(scope: Scope, probe: Probe) -> SQL:
+def vector_list(scope: Scope, query_vector: QueryVector) -> SQL:
     """Return a SELECT of ``id``, ``rank`` and ``weight`` of the chunks whose vectors are nearest."""
     return sql(
         "SELECT id, row_number() OVER (ORDER BY distance, id) AS rank, 1 AS weight FROM ({}) near"
         " WHERE distance <> 'NaN'",
-        nearest(scope, probe),
+        nearest(scope, query_vector),
     )
 
 
-def ranked(ids: Sequence[int]) -> SQL:
-    """Return a SELECT as ``near`` does, of chunks that were found before."""
+def ranked_list(ids: Sequence[int]) -> SQL:
+    """Return a SELECT like ``vector_list`` of chunks that are already ranked."""
     return sql(
         "SELECT id, rank, 1 AS weight FROM unnest({}::bigint[]) WITH ORDINALITY AS near (id, rank)", list(ids)
     )
 
 
-def nearest(scope: Scope, probe: Probe) -> SQL:
+def nearest(scope: Scope, query_vector: QueryVector) -> SQL:
     """Return a SELECT of ``id`` and ``distance`` of the nearest chunks."""
-    return _compared(scope, probe) if probe.exact else _looked_up(scope, probe)
+    return _exact_scan(scope, query_vector) if query_vector.exact else _index_scan(scope, query_vector)
 
 
-def _compared(scope: Scope, probe: Probe) -> SQL:
-    """Compare every vector, which is looked up by its chunk: the planner knows too little of filters to choose so.
+def _exact_scan(scope: Scope, query_vector: QueryVector) -> SQL:
+    """Compare every vector. Each is looked up by its chunk, a plan that the planner would not choose with filters.
 
-    Behind OFFSET no index on the vectors can be taken.
+    OFFSET 0 keeps it from using the HNSW index.
     """
     found = sql(
         "SELECT c.id, {} AS distance FROM files_dataset d JOIN files_datasetfile p ON p.dataset_id = d.id"
@@ -138,19 +138,19 @@ def _compared(scope: Scope, probe: Probe) -> SQL:
         " AND one.generation = d.generation AND one.tenant_id = d.tenant_id AND one.dataset_id = d.id"
         " AND one.dimensions = {} LIMIT 1) v"
         " WHERE d.tenant_id = {} AND d.id = ANY({}) AND d.indexed_embedding = {} AND {} AND c.tenant_id = {}",
-        probe.distance,
-        SQL(str(probe.dimensions)),
+        query_vector.distance,
+        SQL(str(query_vector.dimensions)),
         scope.tenant_id,
-        list(probe.dataset_ids),
-        probe.embedding,
+        list(query_vector.dataset_ids),
+        query_vector.embedding,
         scope.dataset_files(),
         scope.tenant_id,
     )
     return sql("SELECT * FROM ({} OFFSET 0) every ORDER BY distance, id LIMIT {}", found, POOL)
 
 
-def _looked_up(scope: Scope, probe: Probe) -> SQL:
-    """Look vectors up by their index, the nearest first, until enough of them are asked for."""
+def _index_scan(scope: Scope, query_vector: QueryVector) -> SQL:
+    """Scan the HNSW index, nearest first, until enough vectors pass the filters."""
     return sql(
         "SELECT v.chunk_id AS id, {} AS distance FROM files_chunkvector v"
         " JOIN files_dataset d ON d.id = v.dataset_id AND d.tenant_id = v.tenant_id"
@@ -160,20 +160,20 @@ def _looked_up(scope: Scope, probe: Probe) -> SQL:
         " AND p.dataset_id = c.dataset_id"
         " WHERE v.tenant_id = {} AND v.dataset_id = ANY({}) AND v.dimensions = {} AND {}"
         " ORDER BY {} LIMIT {}",
-        probe.distance,
-        probe.embedding,
+        query_vector.distance,
+        query_vector.embedding,
         scope.tenant_id,
-        list(probe.dataset_ids),
-        SQL(str(probe.dimensions)),
+        list(query_vector.dataset_ids),
+        SQL(str(query_vector.dimensions)),
         scope.dataset_files(),
-        probe.distance,
+        query_vector.distance,
         POOL,
     )
 
 
-def worded(scope: Scope, question: Question, chunks: int, *, beside_vectors: bool) -> SQL:
-    """Return a SELECT of ``id``, ``rank`` and ``weight`` of the chunks whose words fit best."""
-    # Put together anew, the words of a chunk are unpacked once and not for each word of the question.
+def text_list(scope: Scope, question: ParsedQuery, chunks: int, *, with_vectors: bool) -> SQL:
+    """Return a SELECT of ``id``, ``rank`` and ``weight`` of the best chunks by full-text rank."""
+    # Concatenating an empty vector decompresses the lexemes once, and not for each term of the query.
     matched = sql(
         "SELECT c.id, {} || ''::tsvector AS words FROM {} AND {} LIMIT {}",
         WORDS,
@@ -186,22 +186,26 @@ def worded(scope: Scope, question: Question, chunks: int, *, beside_vectors: boo
     return sql(
         "SELECT id, row_number() OVER (ORDER BY worth DESC, id) AS rank, {} AS weight FROM"
         " ({} ORDER BY worth DESC, id LIMIT {}) ranked",
-        sql("power({}, {})", share, BESIDE_VECTORS) if beside_vectors else share,
+        sql("power({}, {})", share, COVERAGE_POWER) if with_vectors else share,
         ranked,
         POOL,
     )
 
 
-def matching(question: Question, chunks: int) -> SQL:
-    """Return the condition that the chunk ``c`` is worth a rank; either column is looked up by its own index."""
+def matching(question: ParsedQuery, chunks: int) -> SQL:
+    """Return the condition that the chunk ``c`` matches; each column has its own index."""
     query = question.query(chunks)
     return sql("(c.words @@ ({}) OR c.bigrams @@ ({}))", query, query)
 
 
-def statement(
-    scope: Scope, probes: Sequence[Probe], question: Question | None, lists: Sequence[SQL], limit: int
+def fused(
+    scope: Scope,
+    query_vectors: Sequence[QueryVector],
+    question: ParsedQuery | None,
+    lists: Sequence[SQL],
+    limit: int,
 ) -> SQL:
-    """Return the statement that fuses ``lists`` by their ranks and reads the passages that come first."""
+    """Return the statement that fuses ``lists`` by reciprocal rank and reads the first results."""
     hits = joined(" UNION ALL ", (sql("SELECT id, rank, weight FROM ({}) hits", found) for found in lists))
     fused = sql(
         "SELECT id, sum((weight / ({} + rank))::numeric) AS fused FROM ({}) hits GROUP BY id"
@@ -221,24 +225,24 @@ def statement(
         " AND v.tenant_id = c.tenant_id WHERE {} AND (f.expires_at IS NULL OR f.expires_at > now())"
         " ORDER BY fused.fused DESC, c.id",
         fused,
-        _similarity(probes),
+        _similarity(query_vectors),
         question.coverage(sql("({} || ''::tsvector)", WORDS)) if question else SQL("NULL::float8"),
         scope.tenant_id,
         scope.dataset_files(),
     )
 
 
-def _similarity(probes: Sequence[Probe]) -> SQL:
-    """Return how near a passage's vector is to the question's, also where its words alone found it."""
-    if not probes:
+def _similarity(query_vectors: Sequence[QueryVector]) -> SQL:
+    """Return the cosine similarity of a chunk and the query, also for full-text hits."""
+    if not query_vectors:
         return SQL("NULL::float8")
     cases = (
         sql(
             "WHEN d.indexed_embedding = {} AND v.dimensions = {} THEN 1 - ({})",
-            probe.embedding,
-            probe.dimensions,
-            probe.distance,
+            query_vector.embedding,
+            query_vector.dimensions,
+            query_vector.distance,
         )
-        for probe in probes
+        for query_vector in query_vectors
     )
     return sql("NULLIF(CASE {} END, 'NaN')", joined(" ", cases))

@@ -106,7 +106,7 @@ def dataset(tenant):
 def test_dropped_files_become_ready_before_ones_eyes(ingest, dataset, page, operator):
     log_in(page, operator)
     page.goto(f"/admin/files/dataset/{dataset.pk}/change/")
-    expect(page.get_by_text("No file yet.")).to_be_visible()
+    expect(page.get_by_text("No files yet.")).to_be_visible()
     page.evaluate("window.neverReloaded = true")
     drop(page, {
         "opening hours.txt": "The office opens at nine, and closes at five.",
@@ -125,7 +125,7 @@ def test_dropped_files_become_ready_before_ones_eyes(ingest, dataset, page, oper
     assert page.locator("progress").count() == 0
 
     drop(page, {"again.txt": "The office opens at nine, and closes at five."})
-    expect(page.get_by_text("is there already: ready")).to_be_visible()
+    expect(page.get_by_text("already exists: ready")).to_be_visible()
     page.get_by_role("link", name="Try a search").click()
     page.get_by_label("Question").fill("opens")
     page.get_by_role("button", name="Search", exact=True).click()
@@ -139,7 +139,7 @@ def test_a_file_that_cannot_be_kept_is_told_why(tenant, dataset, page, operator)
     log_in(page, operator)
     page.goto(f"/admin/files/dataset/{dataset.pk}/change/")
     drop(page, {"large.txt": "x" * 21})
-    expect(page.get_by_text("It is too large: at most 20 bytes.")).to_be_visible()
+    expect(page.get_by_text("The file is too large. The limit is 20 bytes.")).to_be_visible()
     drop(page, {"one.txt": "One."})
     expect(page.get_by_text("1 added, 1 refused")).to_be_visible()
     drop(page, {"two.txt": "Two."})
@@ -192,7 +192,7 @@ def test_an_upload_after_the_log_in_has_ended_is_said_so(dataset, page, operator
     page.goto(f"/admin/files/dataset/{dataset.pk}/change/")
     page.context.clear_cookies(name="sessionid")
     drop(page, {"one.txt": "One."})
-    expect(page.get_by_text("Your log-in has ended. Reload the page.")).to_be_visible()
+    expect(page.get_by_text("Your session has ended. Reload the page.")).to_be_visible()
 
 
 def test_chosen_files_are_sent_as_dropped_ones_are(dataset, page, operator):

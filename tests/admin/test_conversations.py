@@ -296,7 +296,7 @@ class TestPage:
         )
         found = text(page(operator, thread))
         assert "Its files" in found
-        assert "Cutting into chunks · 40 %" in found
+        assert "Chunking · 40 %" in found
 
 
 class TestWhoMay:

@@ -56,7 +56,7 @@ class TestList:
         factories.dataset_file(dataset, state=State.PROCESSING)
         factories.dataset_file(dataset, state=State.UPLOADED)
         found = text(operator.get(url("files_dataset_changelist", tenant__id__exact=world.tenant.pk)))
-        for words in ("1 ready", "2 in work", "1 failed", "1.4 MB", "words alone"):
+        for words in ("1 ready", "2 processing", "1 failed", "1.4 MB", "full-text search only"):
             assert words in found
         Dataset.objects.filter(pk=other.pk).update(embedding="new")
         assert "re-indexing" in text(operator.get(url("files_dataset_changelist"), {"q": other.pk}))
@@ -108,7 +108,7 @@ class TestPage:
             dataset, **waits, lease=uuid4(), lease_until=timezone.now(), stage="extracting"
         )
         dataset_files = operator.get(url("files_dataset_progress", dataset.pk)).json()["dataset_files"]
-        expected = ["queued for OCR", "to be tried again", "Extracting text · 5 %"]
+        expected = ["queued for OCR", "waiting for a retry", "Extracting text · 5 %"]
         assert [row["note"] for row in sorted(dataset_files, key=lambda row: row["id"])] == expected
         DatasetFile.objects.filter(pk=scan.pk).update(lease=uuid4())
         assert "among scans" not in text(page(operator, dataset))
@@ -121,7 +121,7 @@ class TestPage:
         assert fields(operator.get(address))["title"] == "What all should know"
 
     def test_an_empty_one_says_so(self, operator, dataset):
-        assert "No file yet. Drop some above" in text(page(operator, dataset))
+        assert "No files yet. Upload files above" in text(page(operator, dataset))
 
     def test_names_of_files_are_text(self, operator, dataset):
         factories.dataset_file(dataset, filename="<img src=x onerror=alert(1)>.txt")
@@ -218,8 +218,8 @@ class TestPage:
             return text(operator.get(url("files_dataset_changelist"), {"tenant__id__exact": world.tenant.pk}))
 
         found = listed()
-        assert "3 days ago expires in 3 days, unless it is used" in found
-        assert "not noted yet" in found
+        assert "3 days ago expires in 3 days, unless used" in found
+        assert "unknown" in found
         Dataset.objects.filter(pk=theirs.pk).update(last_active_at=now - timedelta(days=9))
         assert "expired 2 days ago" in listed()
         assert "Expires 2 days ago" in text(page(operator, theirs))
@@ -240,10 +240,10 @@ class TestPage:
         assert (row["id"], row["progress"], row["note"]) == (
             dataset_file.pk,
             40,
-            "Cutting into chunks · 40 %",
+            "Chunking · 40 %",
         )
         assert "notes.txt" in row["row"]
-        assert "In work" in told["parts"]["dataset-figures"]
+        assert "Processing" in told["parts"]["dataset-figures"]
         DatasetFile.objects.filter(pk=dataset_file.pk).update(state=State.READY, chunk_count=2)
         later = operator.get(url("files_dataset_progress", dataset.pk)).json()
         assert later["working"] == 0
@@ -268,7 +268,7 @@ class TestUpload:
     def test_the_same_content_again_is_the_file_that_is_there(self, operator, dataset):
         send(operator, dataset, notes())
         again = send(operator, dataset, notes(name="other.txt")).json()["files"][0]
-        assert (again["created"], again["said"]) == (False, "is there already: uploaded")
+        assert (again["created"], again["said"]) == (False, "already exists: uploaded")
         assert dataset.dataset_files.count() == 1
 
     def test_what_a_key_may_delete_is_no_answer_to_an_upload(self, operator, world, dataset):
@@ -423,10 +423,10 @@ class TestSearch:
             )
         return made
 
-    def test_it_shows_passages_with_their_figures_and_found_words(self, operator, animals):
+    def test_it_shows_results_with_scores_and_highlighted_terms(self, operator, animals):
         response = ask(operator, animals, "a sleeping cat")
         page, html = text(response), response.content.decode()
-        assert "1 passage " in page or "2 passages" in page
+        assert "1 result " in page or "2 results" in page
         for words in ("animals.pdf", "page 3", "Animals", "relevance", "similarity", "score"):
             assert words in page
         assert "<mark>Cats</mark> are <mark>sleeping</mark> &lt;b&gt;all&lt;/b&gt; day." in html
@@ -437,22 +437,22 @@ class TestSearch:
         html = ask(operator, store, "有給休暇の日とgpu").content.decode()
         assert "&lt;b&gt;年に二十八<mark>日</mark>の<mark>有給休暇</mark>とGPU。<mark>日</mark>" in html
 
-    def test_found_words_are_marked_beside_one_that_is_too_long_to_be_asked_for(self, operator, animals):
+    def test_terms_are_highlighted_next_to_one_that_is_too_long_to_search(self, operator, animals):
         html = ask(operator, animals, f"{'Ⱥ' * 682}b sleeping & cats", mode="text").content.decode()
         assert "<mark>Cats</mark> are <mark>sleeping</mark> &lt;b&gt;all&lt;/b&gt; day." in html
 
-    def test_each_passage_leads_to_its_place_in_the_file(self, operator, animals):
-        first = ask(operator, animals, "ship").context["trial"].found[0]
+    def test_each_result_links_to_its_chunk(self, operator, animals):
+        first = ask(operator, animals, "ship").context["trial"].results[0]
         page = operator.get(first.link)
         assert page.status_code == 200
         assert first.link.partition("#")[2] in page.content.decode()
 
-    def test_words_alone_ask_no_model(self, operator, animals):
-        found = ask(operator, animals, "ship", mode="text").context["trial"].found
-        assert [one.passage.text for one in found] == ["A ship sails on the river."]
+    def test_full_text_search_calls_no_model(self, operator, animals):
+        found = ask(operator, animals, "ship", mode="text").context["trial"].results
+        assert [one.result.text for one in found] == ["A ship sails on the river."]
         assert fake_embedder.CALLS == []
 
-    def test_it_says_where_only_words_could_be_searched(self, operator, world):
+    def test_it_reports_that_the_embedding_model_did_not_answer(self, operator, world):
         away = factories.dataset(world.tenant, "away", embedding="away")
         factories.chunk(
             factories.dataset_file(away, chunk_count=1), "A ship sails.", vector=fake_embedder.vector("ship")

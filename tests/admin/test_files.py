@@ -241,9 +241,7 @@ class TestAgain:
         dataset_file.refresh_from_db()
         assert (dataset_file.state, dataset_file.error_code, dataset_file.attempts) == (State.UPLOADED, "", 0)
         assert dataset_file.requested_by is None
-        assert "Had it processed again." in text(
-            operator.get(url("files_datasetfile_history", dataset_file.pk))
-        )
+        assert "Processed it again." in text(operator.get(url("files_datasetfile_history", dataset_file.pk)))
 
     def test_one_in_work_is_left_alone(self, operator, dataset):
         dataset_file = factories.dataset_file(dataset, state=State.PROCESSING, progress=40)
@@ -253,7 +251,7 @@ class TestAgain:
             not in page(operator, dataset_file).content.decode()
         )
         response = operator.post(address, {"confirm": "yes"}, follow=True)
-        assert "waiting or in work already" in said(response)[0]
+        assert "already waiting or processing" in said(response)[0]
         dataset_file.refresh_from_db()
         assert (dataset_file.state, dataset_file.progress) == (State.PROCESSING, 40)
 
@@ -269,7 +267,7 @@ class TestAgain:
         asked = operator.post(url("files_datasetfile_changelist"), data)
         assert "Process 3 files again" in text(asked)
         done = operator.post(url("files_datasetfile_changelist"), {**data, "confirm": "yes"}, follow=True)
-        assert said(done) == ["3 files to be processed again. 1 was waiting or in work already."]
+        assert said(done) == ["3 files to be processed again. 1 was already waiting or processing."]
         states = [DatasetFile.objects.get(pk=dataset_file.pk).state for dataset_file in dataset_files]
         assert states == [State.UPLOADED] * 3 + [State.PROCESSING]
 

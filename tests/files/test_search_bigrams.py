@@ -186,8 +186,8 @@ def test_any_text_is_kept_and_any_question_answered(dataset, shelf, text):
 def test_a_question_asks_as_texts_are_read(dataset, shelf):
     """Each pair of a text, and each sign that stands by itself."""
     shelf(dataset, "東京。猫")
-    asked = query_terms.read("東京。猫", SQL("SELECT ''::tsvector AS words"))
-    assert {str(word.term) for word in asked.words} == {"'東京'", "'東':*", "'京':*", "'猫':*"}
+    asked = query_terms.parse_query("東京。猫", SQL("SELECT ''::tsvector AS words"))
+    assert {str(word.term) for word in asked.terms} == {"'東京'", "'東':*", "'京':*", "'猫':*"}
     held = Chunk.objects.get(dataset=dataset).bigrams
     assert held == "'京':2 '東京':1 '猫':3"
 
@@ -206,7 +206,7 @@ def test_texts_in_scripts_with_spaces_have_no_bigrams(dataset, shelf):
 def test_either_column_is_looked_up_by_its_index(dataset, shelf, question):
     shelf(dataset, *JAPANESE)
     scope = Scope(dataset.tenant_id, (dataset.pk,), SQL("TRUE"))
-    asked = query_terms.read(question, scope.sample(len(JAPANESE)))
+    asked = query_terms.parse_query(question, scope.sample(len(JAPANESE)))
     explained = sql(
         "EXPLAIN SELECT c.id FROM files_chunk c WHERE {}", statements.matching(asked, len(JAPANESE))
     )

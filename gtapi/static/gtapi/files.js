@@ -1,4 +1,4 @@
-// Files in datasets: progress that moves by itself, and uploads by drag and drop.
+// Files in datasets: live progress, and uploads by drag and drop.
 (() => {
   "use strict";
 
@@ -7,7 +7,7 @@
   const AT_ONCE = 2;
 
   // --- progress ---------------------------------------------------------------------------------------------
-  // The server writes the HTML of a state, escaped; here it is put in the page, or the bar alone is moved.
+  // The server renders the HTML of a state, escaped. Here it is inserted, or only the progress bar is updated.
 
   class Live {
     constructor(element) {
@@ -36,11 +36,11 @@
     }
 
     async look() {
-      if (document.hidden) return; // goes on when somebody looks at the page again
+      if (document.hidden) return; // continues when the page is visible again
       try {
         const response = await fetch(this.address(), { headers: { accept: "application/json" } });
         if (response.redirected || response.status === 403 || response.status === 404) {
-          this.timer = null; // the log-in has ended, or the object has gone
+          this.timer = null; // the session has ended, or the object was deleted
           return;
         }
         if (!response.ok) throw new Error(String(response.status));
@@ -98,7 +98,7 @@
     return template.content;
   }
 
-  // The parts of this page that depend on more than a bar are fetched anew.
+  // Reloads the parts of the page that depend on more than the progress.
   async function refresh() {
     const response = await fetch(location.href);
     if (!response.ok) return;
@@ -121,7 +121,7 @@
       this.running = 0;
       this.counts = { added: 0, there: 0, failed: 0 };
       const input = form.querySelector("input[type=file]");
-      // The theme looks for a text beside every input of files, to write the name into, and here is none.
+      // The theme writes the file's name into a text next to each file input, and there is none here.
       const chosen = (event) => {
         event.stopPropagation();
         this.take([...input.files]);
@@ -138,7 +138,7 @@
     listen() {
       let depth = 0;
       const carriesFiles = (event) => [...(event.dataTransfer?.types || [])].includes("Files");
-      // Beside the zone a dropped file would replace the page.
+      // A file dropped outside the zone would replace the page.
       for (const name of ["dragover", "drop"]) {
         addEventListener(name, (event) => {
           if (carriesFiles(event)) event.preventDefault();
@@ -168,8 +168,8 @@
       const most = Number(this.form.dataset.maxBytes);
       for (const file of files) {
         const row = this.row(file);
-        if (folders.has(file.name)) this.fail(row, "This is a folder: open it and drop the files in it.");
-        else if (most && file.size > most) this.fail(row, `It is too large: at most ${this.form.dataset.maxText}.`);
+        if (folders.has(file.name)) this.fail(row, "This is a folder. Open it and drop its files.");
+        else if (most && file.size > most) this.fail(row, `The file is too large. The limit is ${this.form.dataset.maxText}.`);
         else this.waiting.push(row);
       }
       this.next();
@@ -227,9 +227,9 @@
       const answer = request.response?.files?.[0];
       if (answer?.error) this.fail(row, answer.error, !answer.final);
       else if (request.status === 200 && answer) this.done(row, answer);
-      else if (request.status && request.responseURL !== this.form.action) this.fail(row, "Your log-in has ended. Reload the page.");
-      else if (request.status === 403) this.fail(row, "You may not upload here, or your log-in has ended. Reload the page.");
-      else if (request.status) this.fail(row, request.response?.error || `The server answered ${request.status}.`, true);
+      else if (request.status && request.responseURL !== this.form.action) this.fail(row, "Your session has ended. Reload the page.");
+      else if (request.status === 403) this.fail(row, "You may not upload here, or your session has ended. Reload the page.");
+      else if (request.status) this.fail(row, request.response?.error || `The server responded with ${request.status}.`, true);
       else this.fail(row, "The connection was lost.", true);
       this.live?.soon(0);
     }
@@ -265,7 +265,7 @@
       const parts = [];
       if (left) parts.push(`${left} to go`);
       if (added) parts.push(`${added} added`);
-      if (there) parts.push(`${there} there already`);
+      if (there) parts.push(`${there} already existed`);
       if (failed) parts.push(`${failed} refused`);
       this.summary.textContent = parts.join(", ");
     }
