@@ -235,7 +235,7 @@ class TestAgain:
         )
         assert f"Booked to {requested_by.name}" in text(page(operator, dataset_file))
         address = url("files_datasetfile_again_page", dataset_file.pk)
-        assert "no search finds it" in text(operator.get(address))
+        assert "Searches do not find it" in text(operator.get(address))
         response = operator.post(address, {"confirm": "yes"}, follow=True)
         assert said(response) == ["1 file to be processed again."]
         dataset_file.refresh_from_db()

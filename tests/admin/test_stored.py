@@ -56,7 +56,7 @@ def test_detail_page_lists_the_datasets_of_the_file(operator, world, dataset):
     assert "<script>alert" not in html
     assert url("files_datasetfile_change", dataset_file.pk) in html
     loose = factories.file(world.tenant)
-    assert "no search finds it" in text(operator.get(url("files_file_change", loose.pk)))
+    assert "searches do not find it" in text(operator.get(url("files_file_change", loose.pk)))
 
 
 @pytest.mark.django_db
