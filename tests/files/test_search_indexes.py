@@ -70,7 +70,7 @@ def library(django_db_setup, django_db_blocker):
 def indexed(library, monkeypatch, settings):
     """The library with an index, by which every search goes."""
     settings.FILES_EMBEDDER = "tests.files.test_search_indexes.embed"
-    monkeypatch.setattr(indexes, "ENOUGH", CHUNKS)
+    monkeypatch.setattr(indexes, "MIN_ROWS", CHUNKS)
     monkeypatch.setattr(hybrid, "EXACT", 0)
     indexes.make_missing()
     return library
@@ -92,10 +92,10 @@ async def find(dataset, number, **more):
 
 
 def test_an_index_is_made_once_enough_rows_have_a_dimension(library, monkeypatch):
-    monkeypatch.setattr(indexes, "ENOUGH", 2 * CHUNKS + 1)
+    monkeypatch.setattr(indexes, "MIN_ROWS", 2 * CHUNKS + 1)
     indexes.make_missing()
     assert is_valid() is None
-    monkeypatch.setattr(indexes, "ENOUGH", 2 * CHUNKS)
+    monkeypatch.setattr(indexes, "MIN_ROWS", 2 * CHUNKS)
     assert indexes.make_missing() == [DIMENSIONS]
     assert is_valid()
     assert indexes.make_missing() == []
