@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
@@ -11,9 +11,12 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from gtapi.model_settings import Setting
 from tenants import keys, scopes
 from tenants.usage.record import UsageEvent, model_fields
 
+#: The section of a tenant's form about its files and answers.
+FILES = "Files and answers"
 HOST = RegexValidator(
     r"\A(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\Z",
     "Enter a host name in lower case, without scheme or port.",
@@ -81,6 +84,21 @@ class Tenant(models.Model):
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
+    #: What apply, export and the admin form know of a tenant.
+    SETTINGS: ClassVar = (
+        Setting("name"),
+        Setting("hosts"),
+        Setting("active"),
+        Setting("embedding", "files.embedding", FILES),
+        Setting("transcription", "files.transcription", FILES),
+        Setting("max_file_bytes", "files.max_file_bytes", FILES),
+        Setting("max_files", "files.max_files", FILES),
+        Setting("max_stored_bytes", "files.max_stored_bytes", FILES),
+        Setting("max_dataset_files", "files.max_dataset_files", FILES),
+        Setting("max_datasets", "files.max_datasets", FILES),
+        Setting("record_answers", section=FILES),
+    )
+
     class Meta:
         ordering = ["slug"]
 
@@ -137,6 +155,9 @@ class InferenceKey(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = InferenceKeyQuerySet.as_manager()
+
+    #: What apply and export know of a key in addition to scopes and grants.
+    SETTINGS: ClassVar = (Setting("expires_at"),)
 
     class Meta:
         ordering = ["-created_at"]

@@ -1,6 +1,7 @@
 """Models of datasets, which are named collections of a tenant's files, and of the keys' grants."""
 
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
@@ -9,6 +10,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from gtapi.ids import object_id
+from gtapi.model_settings import Setting
 from tenants.models import InferenceKey, Tenant
 
 NAME = RegexValidator(r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z", "Use letters, digits, dots, dashes and underscores.")
@@ -117,6 +119,9 @@ class Dataset(models.Model):
     expires_after = models.DurationField(null=True, editable=False, help_text="Empty: never.")
 
     objects = DatasetQuerySet.as_manager()
+
+    #: What apply and export know of a dataset.
+    SETTINGS: ClassVar = (Setting("title"), Setting("embedding"), Setting("metadata"))
 
     class Meta:
         ordering = ["name"]

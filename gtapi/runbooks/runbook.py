@@ -1,7 +1,7 @@
-"""Runbooks as dataclasses, loaded from YAML files."""
+"""The contents of a runbook, and how they are read from its YAML file."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,13 @@ from typing import Any
 from gtapi.yaml_files import read_yaml
 
 FOLDER = Path(__file__).parent
-#: Compatibility of a route: works as the client documents it, or is an extension of the gateway.
+#: Whether a route works as the client's documentation describes it, or is an extension of this gateway.
 VERDICTS = {"native": "native", "gt_extension": "GT extension"}
 
 
 @dataclass(frozen=True, slots=True)
 class RunbookPreset:
-    """The recommended preset for a client's keys."""
+    """The preset for a client's keys."""
 
     slug: str
     label: str
@@ -23,13 +23,14 @@ class RunbookPreset:
 
 @dataclass(frozen=True, slots=True)
 class ClientSetting:
-    """A setting of the client: its value, and its name as an environment variable and in each SDK."""
+    """A setting of the client: its value and its name in each place where it can be set.
+
+    ``names`` maps a place to the setting's name there: an SDK, an environment variable, a page of the client.
+    """
 
     name: str
-    python: str
-    node: str
     value: str
-    variable: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
 
 
@@ -38,13 +39,13 @@ class RunbookRoute:
     """A route that the client calls, as ``METHOD /v1/path``, and how it calls it."""
 
     call: str
-    verdict: str
-    how: str
+    verdict: str = "native"
+    how: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CodeSnippet:
-    """A program or shell commands, ready to paste."""
+    """A program or some commands that can be pasted as they are."""
 
     title: str
     language: str
@@ -54,7 +55,7 @@ class CodeSnippet:
 
 @dataclass(frozen=True, slots=True)
 class Caveat:
-    """A caveat, which applies if the gateway serves the routes in ``needs``."""
+    """A limitation or a hint, shown once the routes that it needs are served."""
 
     text: str
     needs: tuple[str, ...] = ()
@@ -62,7 +63,7 @@ class Caveat:
 
 @dataclass(frozen=True, slots=True)
 class ChecklistItem:
-    """An item of the checklist, and the name of its automated check."""
+    """A line of the checklist, and the name of the check that proves it."""
 
     check: str
     text: str
@@ -70,7 +71,7 @@ class ChecklistItem:
 
 @dataclass(frozen=True, slots=True)
 class Runbook:
-    """A runbook. ``{{ base_url }}`` and ``{{ model }}`` in its texts are replaced by a tenant's values."""
+    """A runbook. ``{{ base_url }}`` and ``{{ model }}`` in a text stand for a tenant's values."""
 
     slug: str
     title: str
@@ -78,40 +79,55 @@ class Runbook:
     category: str
     preset: RunbookPreset
     summary: str
-    evidence: str
-    documentation: tuple[str, ...]
     settings: tuple[ClientSetting, ...]
     routes: tuple[RunbookRoute, ...]
-    gaps: tuple[str, ...]
-    prerequisites: tuple[str, ...]
     steps: tuple[str, ...]
-    snippets: tuple[CodeSnippet, ...]
-    caveats: tuple[Caveat, ...]
     checklist: tuple[ChecklistItem, ...]
+    evidence: str = ""
+    documentation: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
+    prerequisites: tuple[str, ...] = ()
+    snippets: tuple[CodeSnippet, ...] = ()
+    caveats: tuple[Caveat, ...] = ()
+
+    @property
+    def setting_places(self) -> tuple[str, ...]:
+        """The places where its settings can be set: columns of the table of settings."""
+        return tuple(dict.fromkeys(place for setting in self.settings for place in setting.names))
+
+    @property
+    def setting_rows(self) -> list[tuple[ClientSetting, list[str]]]:
+        """Each setting with its name in each place, empty where it has none."""
+        return [
+            (setting, [setting.names.get(place, "") for place in self.setting_places])
+            for setting in self.settings
+        ]
 
 
 @cache
 def runbooks() -> Mapping[str, Runbook]:
-    """Return all runbooks by slug, which is the name of the file."""
+    """Return every runbook by its slug, the name of its file."""
     return {path.stem: _read(path.stem, read_yaml(path)) for path in sorted(FOLDER.glob("*.yaml"))}
 
 
 def _read(slug: str, data: dict[str, Any]) -> Runbook:
-    """Build a runbook. Raises TypeError for unknown or missing fields, ValueError for an unknown verdict."""
+    """Return a runbook. An unknown or missing field raises TypeError, an unknown verdict ValueError."""
     parts = {
         "settings": ClientSetting,
         "routes": RunbookRoute,
         "snippets": CodeSnippet,
         "checklist": ChecklistItem,
     }
-    fields: dict[str, Any] = {
+    built: dict[str, Any] = {
         **{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()},
-        **{name: tuple(kind(**item) for item in data[name]) for name, kind in parts.items()},
+        **{name: tuple(kind(**item) for item in data.get(name, ())) for name, kind in parts.items()},
         "preset": RunbookPreset(**data["preset"]),
-        "caveats": tuple(Caveat(item["text"], tuple(item.get("needs", ()))) for item in data["caveats"]),
+        "caveats": tuple(
+            Caveat(item["text"], tuple(item.get("needs", ()))) for item in data.get("caveats", ())
+        ),
     }
-    runbook = Runbook(slug=slug, **fields)
+    runbook = Runbook(slug=slug, **built)
     for verdict in (runbook.verdict, *(call.verdict for call in runbook.routes)):
         if verdict not in VERDICTS:
-            raise ValueError(f"{slug}: unknown verdict {verdict}")
+            raise ValueError(f"{slug}: unknown verdict {verdict}; use one of {', '.join(VERDICTS)}")
     return runbook

@@ -15,9 +15,11 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from gtapi.model_settings import by_section
 from gtapi.text import pluralize
 from inference.admin.diff import Names, differences
 from inference.models import Agent, AgentVersion, CatalogEntry
+from inference.models.agents import DATA
 from inference.parameters import RESERVED
 from tenants.admin.base import TenantOwnedAdmin, TenantOwnedForm, badge
 from tenants.admin.theme import ActionVariant, display, page_action
@@ -29,12 +31,10 @@ else:
     _Dropdown = DropdownFilter
 
 
-#: The fields by which an agent answers from data.
-DATA = ("datasets", "passages", "passage_tokens", "relevance", "unknown_answer")
-DATA_HELP = (
-    "Every question is searched for in these datasets, and the model is given the passages that fit best. The"
-    " answer carries them as citations. A key that may call the agent needs no access to its datasets."
-)
+SECTION_HELP = {
+    DATA: "Each question is searched for in these datasets, and the best chunks are put into the prompt. The "
+    "answer cites them. A key that may call the agent needs no grant for its datasets.",
+}
 
 
 def _refuse_constant(name: str) -> None:
@@ -87,7 +87,7 @@ class AgentForm(TenantOwnedForm[Agent]):
 
     class Meta:
         model = Agent
-        fields = ("name", "catalog", "instructions", "parameters", "forced", *DATA)
+        fields = ("name", *(setting.field for setting in Agent.SETTINGS))
         labels = {"name": "Alias"}
         help_texts = {"name": "What clients send as the model, such as support-assistant."}
         widgets = {
@@ -166,8 +166,10 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
         state = ("state",) if obj else ()
         return [
             (None, {"fields": ("tenant", "name", *state)}),
-            ("Draft", {"fields": ("catalog", "instructions", "parameters", "forced")}),
-            ("Data of the draft", {"fields": DATA, "description": DATA_HELP}),
+            *(
+                (section, {"fields": fields, "description": SECTION_HELP.get(section)})
+                for section, fields in by_section(Agent.SETTINGS).items()
+            ),
         ]
 
     def response_post_save_add(self, request: HttpRequest, obj: Agent) -> HttpResponseRedirect:

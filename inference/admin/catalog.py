@@ -14,8 +14,10 @@ from django.utils.html import format_html, format_html_join
 from unfold.contrib.filters.admin import BooleanRadioFilter, RelatedDropdownFilter
 
 from files.models import Dataset
+from gtapi.model_settings import by_section
 from inference.endpoints import ENDPOINTS
 from inference.models import Agent, Capability, CatalogEntry
+from inference.models.catalog import EMBEDDING
 from tenants.admin.base import TenantOwnedAdmin, TenantOwnedForm, badge
 from tenants.admin.theme import display
 from tenants.admin.widgets import CheckRows
@@ -29,19 +31,11 @@ class CatalogEntryForm(TenantOwnedForm[CatalogEntry]):
 
     class Meta:
         model = CatalogEntry
-        fields = (
-            "name",
-            "provider",
-            "model",
-            "capabilities",
-            "context_window",
-            "published",
-            *CatalogEntry.EMBEDDING,
-        )
+        fields = ("name", *(setting.field for setting in CatalogEntry.SETTINGS))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for side in CatalogEntry.EMBEDDING[:2]:
+        for side in ("query_prefix", "passage_prefix"):
             if side in self.fields:
                 # The space at the end of "query: " is part of it.
                 self.fields[side].strip = False  # type: ignore[attr-defined]
@@ -85,13 +79,15 @@ class CatalogEntryAdmin(TenantOwnedAdmin[CatalogEntry]):
 
     def get_fieldsets(self, request: HttpRequest, obj: CatalogEntry | None = None) -> Any:
         used = ("used_by",) if obj else ()
+        sections = by_section(CatalogEntry.SETTINGS)
+        general, embedding = sections.pop(""), sections.pop(EMBEDDING)
         return [
-            (None, {"fields": ("tenant", "name", "published", *used)}),
-            ("Model", {"fields": ("provider", "model", "capabilities", "context_window")}),
+            (None, {"fields": ("tenant", "name", *general, *used)}),
+            *((section, {"fields": fields}) for section, fields in sections.items()),
             (
-                "Embedding",
+                EMBEDDING,
                 {
-                    "fields": tuple(CatalogEntry.EMBEDDING[at : at + 2] for at in (0, 2, 4)),
+                    "fields": tuple(embedding[at : at + 2] for at in range(0, len(embedding), 2)),
                     "description": "For models that embed questions and chunks differently, such as E5. Most "
                     "models need nothing here. The similarities define the relevance of chunks and differ by "
                     "model.",

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.text import capfirst
+
 from files.models import Dataset
-from inference.models import PASSAGE_TOKENS, PASSAGES, Agent, AgentVersion, CatalogEntry
+from gtapi.model_settings import by_section
+from inference.models import Agent, AgentVersion, CatalogEntry
+from inference.models.agents import DATA
 
 #: Unchanged lines that are shown around a change.
 CONTEXT = 2
@@ -52,24 +56,33 @@ class Names:
 
     def _content(self, source: Any, dataset_ids: list[str]) -> ContentText:
         datasets = sorted(self.datasets.get(pk, f"{pk} (deleted)") for pk in dataset_ids)
-        return ContentText(
-            {
-                "Catalog entry": self.entries.get(source.catalog_id, "(deleted)"),
-                "Instructions": source.instructions,
-                "Parameters": _json(source.parameters),
-                "Forced parameters": _json(source.forced),
-                "Datasets": "\n".join(datasets),
-                "Passages": _number(source.passages, PASSAGES, datasets),
-                "Tokens of passages": _number(source.passage_tokens, PASSAGE_TOKENS, datasets),
-                "Least relevance": _number(source.relevance, 0, datasets),
-                "Answer when nothing is found": source.unknown_answer,
-            }
-        )
+        order = list(by_section(Agent.SETTINGS))
+        texts: dict[str, str] = {}
+        for setting in sorted(Agent.SETTINGS, key=lambda setting: order.index(setting.section)):
+            field = setting.field_of(Agent)
+            if field.name == "catalog":
+                text = self.entries.get(source.catalog_id, "(deleted)")
+            elif field.name == "datasets":
+                text = "\n".join(datasets)
+            else:
+                # Without datasets, defaults of the settings about them say nothing.
+                text = _text(source, field, hide_default=setting.section == DATA and not datasets)
+            texts[capfirst(field.verbose_name)] = text
+        return ContentText(texts)
 
 
-def _number(value: float, default: float, datasets: list[str]) -> str:
-    """Return a number; nothing where an agent without data has what all have."""
-    return f"{value:.10g}" if datasets or value != default else ""
+def _text(source: Any, field: Any, *, hide_default: bool) -> str:
+    value = getattr(source, field.name)
+    if hide_default and value == field.get_default():
+        return ""
+    match value:
+        case dict() | list():
+            return _json(value)
+        case bool():
+            return "Yes" if value else "No"
+        case int() | float():
+            return f"{value:.10g}"
+    return str(value or "")
 
 
 def _json(value: Any) -> str:

@@ -17,6 +17,7 @@ from unfold.widgets import (
 )
 
 from inference.models import HEADER_NAME, Provider
+from inference.models.providers import CREDENTIALS
 from inference.providers import ADAPTERS
 from tenants.admin.base import TenantOwnedForm
 
@@ -140,10 +141,8 @@ class ProviderForm(TenantOwnedForm[Provider]):
 
     class Meta:
         model = Provider
-        fields = (
-            "name", "kind", "base_url", "connect_timeout", "first_byte_timeout", "between_chunks_timeout",
-            "total_timeout", "stream_usage",
-        )  # fmt: skip
+        # Stored secrets never get into a form.
+        fields = ("name", *(s.field for s in Provider.SETTINGS if s.section != CREDENTIALS))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

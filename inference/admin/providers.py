@@ -10,8 +10,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
+from gtapi.model_settings import by_section
 from inference.admin.provider_forms import ProviderForm, kinds
 from inference.models import CatalogEntry, Provider
+from inference.models.providers import CREDENTIALS, TIMEOUTS
 from inference.providers import ADAPTERS
 from inference.providers.base import ConnectionTest
 from inference.routing import connection_to
@@ -81,11 +83,11 @@ class ProviderAdmin(TenantOwnedAdmin[Provider]):
             secrets = ("credentials", "header_names")
         elif obj is None or not obj.api_key:
             secrets = ("new_api_key", "new_headers")
-        times = ("connect_timeout", "first_byte_timeout", "between_chunks_timeout", "total_timeout")
+        sections = by_section(Provider.SETTINGS)
         return [
-            (None, {"fields": ("tenant", "name", "kind", "base_url")}),
-            ("Credentials", {"fields": secrets}),
-            ("Timeouts and streams", {"fields": (*times, "stream_usage"), "classes": ("collapse",)}),
+            (None, {"fields": ("tenant", "name", *sections[""])}),
+            (CREDENTIALS, {"fields": secrets}),
+            (TIMEOUTS, {"fields": sections[TIMEOUTS], "classes": ("collapse",)}),
         ]
 
     def response_post_save_add(self, request: HttpRequest, obj: Provider) -> HttpResponseRedirect:

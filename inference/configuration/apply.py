@@ -1,10 +1,10 @@
 """Makes the database equal to a configuration."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, connection, transaction
@@ -12,6 +12,7 @@ from psycopg.errors import ForeignKeyViolation, UniqueViolation
 
 from files.models import Dataset
 from files.uploads import deletion
+from gtapi.model_settings import file_names
 from inference.configuration import references
 from inference.configuration.errors import ConfigProblem, ConfigurationError
 from inference.configuration.grants import grant
@@ -33,26 +34,6 @@ from tenants.models import InferenceKey, Tenant
 LOCK = 7310142605
 #: How often a configuration is begun with that others get in the way of.
 ATTEMPTS = 3
-_PROVIDER_NAMES = {
-    "connect_timeout": "timeouts.connect",
-    "first_byte_timeout": "timeouts.first_byte",
-    "between_chunks_timeout": "timeouts.between_chunks",
-    "total_timeout": "timeouts.total",
-}
-
-_FILES_NAMES = {
-    name: f"files.{name}"
-    for name in (
-        "embedding",
-        "transcription",
-        "max_file_bytes",
-        "max_files",
-        "max_stored_bytes",
-        "max_dataset_files",
-        "max_datasets",
-    )
-}
-
 AnySpec = TypeVar("AnySpec", bound=NamedSpec)
 
 
@@ -185,22 +166,19 @@ class _TenantUpdate:
     def _tenant(self) -> bool:
         """Have the tenant's own row; tells whether it is there."""
         path = self.spec.path
-        own = {
-            path,
-            *(f"{path}.{name}" for name in ("slug", "name", "hosts", "active", "files", "record_answers")),
-        }
-        parts = re.compile(r"(?<=\.hosts)\[.*|(?<=\.files)\..*")
-        if any(parts.sub("", problem.path) in own for problem in self.problems):
+        fields = {"slug", *(setting.name.partition(".")[0] for setting in Tenant.SETTINGS)}
+        if any(self._is_own(problem, fields) for problem in self.problems):
             return False
         self.tenant = Tenant.objects.filter(slug=self.spec.slug).first() or Tenant(slug=self.spec.slug)
-        values = {
-            "name": self.spec.name,
-            "hosts": list(self.spec.hosts),
-            "active": self.spec.active,
-            **{name: getattr(self.spec.files, name) for name in _FILES_NAMES},
-            "record_answers": self.spec.record_answers,
-        }
-        return self._store("tenant", self.tenant, values, path, _FILES_NAMES)
+        return self._store("tenant", self.tenant, self.spec.values, path)
+
+    def _is_own(self, problem: ConfigProblem, fields: set[str]) -> bool:
+        """Tell whether a problem is of the tenant's own fields rather than of what belongs to it."""
+        path = self.spec.path
+        if problem.path == path:
+            return True
+        inside = problem.path.removeprefix(f"{path}.")
+        return inside != problem.path and re.split(r"[.\[]", inside, maxsplit=1)[0] in fields
 
     def _load(self) -> None:
         tenant = self.tenant
@@ -234,13 +212,12 @@ class _TenantUpdate:
         self,
         kind: str,
         row: Tenant | Provider | CatalogEntry | Dataset,
-        values: dict[str, object],
+        values: Mapping[str, Any],
         path: str,
-        names: dict[str, str] | None = None,
     ) -> bool:
         """Store a row and note its change; tells whether it is in the database now."""
         is_new = row.pk is None or row._state.adding  # noqa: SLF001 - Django documents it
-        changed, problems = store(row, values, path, names)
+        changed, problems = store(row, values, path, file_names(row.SETTINGS))
         self.problems += problems
         if not problems and (is_new or changed):
             name = row.slug if isinstance(row, Tenant) else row.name
@@ -249,58 +226,33 @@ class _TenantUpdate:
 
     def _provider(self, spec: ProviderSpec) -> None:
         row = self.providers.get(spec.name) or Provider(tenant=self.tenant, name=spec.name)
+        values = dict(spec.values)
+        if values["api_key"] is None:
+            values["api_key"] = row.api_key
         stored = {name.lower(): value for name, value in row.headers.items()}
-        headers = {}
-        for name, value in spec.headers.items():
-            kept = stored.get(name.lower()) if value is None else value
-            if kept is None:
-                self.problems.append(
-                    ConfigProblem(f"{spec.path}.headers.{name}", "no value is stored that could stay")
-                )
-            headers[name] = kept or ""
-        values = {
-            "kind": spec.kind,
-            "base_url": spec.base_url,
-            "api_key": row.api_key if spec.api_key is None else spec.api_key,
-            "headers": headers,
-            "connect_timeout": spec.timeouts.connect,
-            "first_byte_timeout": spec.timeouts.first_byte,
-            "between_chunks_timeout": spec.timeouts.between_chunks,
-            "total_timeout": spec.timeouts.total,
-            "stream_usage": spec.stream_usage,
+        values["headers"] = {
+            name: stored.get(name.lower()) if value is None else value
+            for name, value in values["headers"].items()
         }
-        if self._store("provider", row, values, spec.path, _PROVIDER_NAMES):
+        for name, value in values["headers"].items():
+            if value is None:
+                message = "no value is stored for this header; write its value"
+                self.problems.append(ConfigProblem(f"{spec.path}.headers.{name}", message))
+                values["headers"][name] = ""
+        if self._store("provider", row, values, spec.path):
             self.providers[spec.name] = row
 
     def _entry(self, spec: CatalogSpec) -> None:
         if (provider := self.providers.get(spec.provider)) is None:
             return  # its own record is wrong, which has been noted
         row = self.catalog.get(spec.name) or CatalogEntry(tenant=self.tenant, name=spec.name)
-        values = {
-            "provider": provider,
-            "model": spec.model,
-            "capabilities": list(spec.capabilities),
-            "context_window": spec.context_window,
-            "query_prefix": spec.query_prefix,
-            "passage_prefix": spec.passage_prefix,
-            "query_input_type": spec.query_input_type,
-            "passage_input_type": spec.passage_input_type,
-            "unrelated_similarity": spec.unrelated_similarity,
-            "related_similarity": spec.related_similarity,
-            "published": spec.published,
-        }
-        if self._store("catalog", row, values, spec.path):
+        if self._store("catalog", row, {"provider": provider, **spec.values}, spec.path):
             self.catalog[spec.name] = row
 
     def _dataset(self, spec: DatasetSpec) -> None:
         row = self.datasets.get(spec.name) or Dataset(tenant=self.tenant, name=spec.name)
-        values: dict[str, object] = {
-            "title": spec.title,
-            "embedding": spec.embedding,
-            "metadata": dict(spec.metadata),
-        }
-        other = row.embedding != spec.embedding
-        if self._store("dataset", row, values, spec.path):
+        other = row.embedding != spec.values["embedding"]
+        if self._store("dataset", row, spec.values, spec.path):
             if other:
                 # Whoever chose the one before is not booked for this one.
                 Dataset.objects.filter(pk=row.pk).update(embedding_requested_by=None)
@@ -312,17 +264,8 @@ class _TenantUpdate:
             return  # their own records are wrong, which has been noted
         row = self.agents.get(spec.name) or Agent(tenant=self.tenant, name=spec.name)
         is_new = row.pk is None
-        values = {
-            "catalog": entry,
-            "instructions": spec.instructions,
-            "parameters": dict(spec.parameters),
-            "forced": dict(spec.forced),
-            "passages": spec.passages,
-            "passage_tokens": spec.passage_tokens,
-            "relevance": spec.relevance,
-            "unknown_answer": spec.unknown_answer,
-        }
-        changed, problems = store(row, values, spec.path, {"name": "alias"})
+        names = {"name": "alias", **file_names(Agent.SETTINGS)}
+        changed, problems = store(row, {"catalog": entry, **spec.values}, spec.path, names)
         if problems:
             self.problems += problems
             return
@@ -354,17 +297,16 @@ class _TenantUpdate:
         row = self.keys.get(spec.name)
         if row is None:
             try:
-                row, plain = InferenceKey.objects.issue(
-                    self.tenant, spec.name, spec.scopes, expires_at=spec.expires_at
-                )
+                scopes, values = spec.values["scopes"], dict(spec.values)
+                del values["scopes"]
+                row, plain = InferenceKey.objects.issue(self.tenant, spec.name, scopes, **values)
             except ValidationError as error:
                 self.problems += problems_of(error, spec.path, {})
                 return
             self.result.new_keys.append(IssuedKey(f"{self.spec.slug}/{spec.name}", plain))
             self._note("+", "key", spec.name)
         else:
-            values = {"scopes": list(spec.scopes), "expires_at": spec.expires_at}
-            changed, problems = store(row, values, spec.path)
+            changed, problems = store(row, spec.values, spec.path, file_names(InferenceKey.SETTINGS))
             self.problems += problems
         targets = {**self.catalog, **self.agents}
         changed += grant(

@@ -15,8 +15,9 @@ from django.contrib.auth import get_user_model
 from files.models import Dataset, File
 from files.uploads.store import FileUpload, IncomingFile, store_upload
 from inference.configuration import apply, load
-from inference.configuration.specs import DEFAULT_KIND, Document, parse
+from inference.configuration.specs import Document, parse
 from inference.models import Agent, CatalogEntry, Provider
+from inference.models.providers import DEFAULT_KIND
 from inference.providers import ADAPTERS
 from inference.providers.base import ProviderConnection, Timeouts
 from local_models import MODELS, available

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from files.models import Dataset
 from inference.configuration.errors import ConfigProblem, unknown
-from inference.configuration.specs import FilesSpec, TenantSpec
+from inference.configuration.specs import TenantSpec
 from inference.models import Agent, Capability, CatalogEntry, Provider
 
 #: Anybody with a key can take a name before a file does: what is called so is not taken for the operator's.
@@ -56,12 +56,15 @@ def check(tenant: TenantSpec, before: Stored, *, prune: bool) -> Iterator[Config
         yield from _switched(tenant, before)
     providers = {spec.name for spec in tenant.providers} | kept.providers
     datasets = {spec.name for spec in tenant.datasets} | kept.datasets
-    catalog = {**kept.catalog, **{spec.name: frozenset(spec.capabilities) for spec in tenant.catalog}}
+    catalog = {
+        **kept.catalog,
+        **{spec.name: frozenset(spec.values["capabilities"]) for spec in tenant.catalog},
+    }
     targets = {*catalog, *kept.agents, *(spec.name for spec in tenant.agents)}
 
     for entry in tenant.catalog:
         yield from _mentioned(f"{entry.path}.provider", "provider", entry.provider, providers)
-    yield from _files(tenant.files, catalog)
+    yield from _files(tenant, catalog)
     yield from _datasets(tenant, catalog, before)
     for agent in tenant.agents:
         yield from _capable(f"{agent.path}.catalog", agent.catalog, catalog, Capability.CHAT, "chat")
@@ -74,13 +77,10 @@ def check(tenant: TenantSpec, before: Stored, *, prune: bool) -> Iterator[Config
             yield from _dataset(f"{key.path}.datasets[{index}]", name, datasets, before)
 
 
-def _files(files: FilesSpec, catalog: Mapping[str, frozenset[str]]) -> Iterator[ConfigProblem]:
-    for name, wanted, capability in (
-        ("embedding", files.embedding, Capability.EMBED),
-        ("transcription", files.transcription, Capability.TRANSCRIBE),
-    ):
-        if wanted:
-            yield from _capable(f"{files.path}.{name}", wanted, catalog, capability, capability.value)
+def _files(tenant: TenantSpec, catalog: Mapping[str, frozenset[str]]) -> Iterator[ConfigProblem]:
+    for name, capability in (("embedding", Capability.EMBED), ("transcription", Capability.TRANSCRIBE)):
+        if entry := tenant.values[name]:
+            yield from _capable(f"{tenant.path}.files.{name}", entry, catalog, capability, capability.value)
 
 
 def _datasets(
@@ -89,9 +89,9 @@ def _datasets(
     for dataset in tenant.datasets:
         if dataset.name in before.by_clients:
             yield ConfigProblem(f"{dataset.path}.name", BY_A_CLIENT)
-        if dataset.embedding:
+        if embedding := dataset.values["embedding"]:
             path = f"{dataset.path}.embedding"
-            yield from _capable(path, dataset.embedding, catalog, Capability.EMBED, "embed")
+            yield from _capable(path, embedding, catalog, Capability.EMBED, "embed")
 
 
 def _dataset(path: str, name: str, options: set[str], before: Stored) -> Iterator[ConfigProblem]:

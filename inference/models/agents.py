@@ -11,6 +11,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from files.models import Dataset
+from gtapi.model_settings import Setting
 from inference.models.catalog import Capability, CatalogEntry
 from inference.models.targets import InferenceTarget
 from inference.parameters import check_parameters
@@ -18,20 +19,25 @@ from inference.parameters import check_parameters
 #: The default maximum number of context chunks for a question, and of their tokens.
 PASSAGES = 5
 PASSAGE_TOKENS = 1500
+#: The sections of its form.
+DRAFT = "Draft"
+DATA = "Data of the draft"
 
 
 class AgentContent(models.Model):
     """The content of an agent: the fields that the draft (the agent's row) and its versions share."""
 
-    CONTENT: ClassVar = (
-        "catalog_id",
-        "instructions",
-        "parameters",
-        "forced",
-        "passages",
-        "passage_tokens",
-        "relevance",
-        "unknown_answer",
+    #: What apply, export, the admin form, versions and their diff know of an agent.
+    SETTINGS: ClassVar = (
+        Setting("catalog", section=DRAFT),
+        Setting("instructions", section=DRAFT),
+        Setting("datasets", section=DATA),
+        Setting("parameters", section=DRAFT),
+        Setting("forced", section=DRAFT),
+        Setting("passages", section=DATA),
+        Setting("passage_tokens", section=DATA),
+        Setting("relevance", section=DATA),
+        Setting("unknown_answer", section=DATA),
     )
 
     instructions = models.TextField(blank=True, help_text="The system message at the start of every chat.")
@@ -69,9 +75,16 @@ class AgentContent(models.Model):
         abstract = True
 
     def content(self) -> dict[str, Any]:
-        """Return the fields of the content by name."""
-        # A row that was just written may hold 1 where the database gives back 1.0, which JSON tells apart.
-        return {**{name: getattr(self, name) for name in self.CONTENT}, "relevance": float(self.relevance)}
+        """Return the columns of its settings by name; datasets are not a column."""
+        columns = {field.name: field for field in self._meta.concrete_fields}
+        fields = [columns[setting.field] for setting in self.SETTINGS if setting.field in columns]
+        # An unsaved row may hold 1 where the database returns 1.0, which differ as JSON.
+        return {
+            field.attname: float(getattr(self, field.attname))
+            if isinstance(field, models.FloatField)
+            else getattr(self, field.attname)
+            for field in fields
+        }
 
 
 class Agent(AgentContent, InferenceTarget):

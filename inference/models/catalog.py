@@ -7,10 +7,14 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from gtapi.model_settings import Setting
 from inference.endpoints import served_capabilities
 from inference.models.providers import Provider
 from inference.models.targets import InferenceTarget
 from inference.providers import ADAPTERS
+
+#: The section of settings that matter only to models that embed.
+EMBEDDING = "Embedding"
 
 
 class Capability(models.TextChoices):
@@ -41,14 +45,25 @@ def _similarity(default: float, help_text: str) -> "models.FloatField[float, flo
 class CatalogEntry(InferenceTarget):
     """A provider's model under a public name."""
 
-    #: The fields that matter only to models that embed.
-    EMBEDDING: ClassVar = (
-        "query_prefix",
-        "passage_prefix",
-        "query_input_type",
-        "passage_input_type",
-        "unrelated_similarity",
-        "related_similarity",
+    #: What apply, export and the admin form know of an entry.
+    SETTINGS: ClassVar = (
+        Setting("provider", section="Model"),
+        Setting("model", section="Model"),
+        Setting(
+            "capabilities",
+            section="Model",
+            options=lambda: Capability.values,
+            noun="capability",
+            default=[Capability.CHAT.value],
+        ),
+        Setting("context_window", section="Model"),
+        Setting("published"),
+        Setting("query_prefix", section=EMBEDDING),
+        Setting("passage_prefix", section=EMBEDDING),
+        Setting("query_input_type", section=EMBEDDING),
+        Setting("passage_input_type", section=EMBEDDING),
+        Setting("unrelated_similarity", section=EMBEDDING),
+        Setting("related_similarity", section=EMBEDDING),
     )
 
     provider = models.ForeignKey(Provider, models.RESTRICT, related_name="catalog")

@@ -1,5 +1,6 @@
 """Providers: the services that run models."""
 
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
@@ -7,6 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 
 from gtapi.crypto import EncryptedJSONField, EncryptedTextField
+from gtapi.model_settings import Setting
 from inference.models.targets import NAME
 from inference.providers import ADAPTERS
 from tenants.models import Tenant
@@ -25,6 +27,11 @@ RESERVED_HEADERS = {
 
 #: The longest timeout of a provider, in seconds.
 LONGEST_TIMEOUT = 86_400
+#: The kind of a provider in a configuration file that names none.
+DEFAULT_KIND = "openai_compatible"
+#: The sections of its form.
+CREDENTIALS = "Credentials"
+TIMEOUTS = "Timeouts and streams"
 
 
 def _timeout(default: float, help_text: str) -> "models.FloatField[float, float]":
@@ -62,6 +69,19 @@ def check_base_url(value: str) -> None:
 
 class Provider(models.Model):
     """A service that runs models: its kind, address and credential."""
+
+    #: What apply, export and the admin form know of a provider.
+    SETTINGS: ClassVar = (
+        Setting("kind", options=lambda: ADAPTERS, noun="kind of provider", default=DEFAULT_KIND),
+        Setting("base_url"),
+        Setting("api_key", section=CREDENTIALS),
+        Setting("headers", section=CREDENTIALS),
+        Setting("connect_timeout", "timeouts.connect", TIMEOUTS),
+        Setting("first_byte_timeout", "timeouts.first_byte", TIMEOUTS),
+        Setting("between_chunks_timeout", "timeouts.between_chunks", TIMEOUTS),
+        Setting("total_timeout", "timeouts.total", TIMEOUTS),
+        Setting("stream_usage", section=TIMEOUTS),
+    )
 
     tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="providers")
     name = models.CharField(max_length=100, validators=[NAME])

@@ -13,18 +13,13 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import BooleanRadioFilter
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from gtapi.model_settings import by_section
 from gtapi.templatetags.amounts import size as size_text
 from gtapi.text import pluralize
 from tenants.admin.base import DetailAdmin, badge
 from tenants.admin.base_urls import base_urls
 from tenants.admin.theme import ModelForm, display
 from tenants.models import HOST, InferenceKey, Tenant, normalise_host
-
-#: The form fields about files.
-FILES = (
-    "embedding", "transcription",
-    "max_file_bytes", "max_files", "max_stored_bytes", "max_dataset_files", "max_datasets",
-)  # fmt: skip
 
 
 class HostsField(forms.CharField):
@@ -109,7 +104,7 @@ class TenantForm(ModelForm[Tenant]):
 
     class Meta:
         model = Tenant
-        fields = ("name", "slug", "hosts", "active", *FILES, "record_answers")
+        fields = ("slug", *(setting.field for setting in Tenant.SETTINGS))
         labels = {
             "max_files": "Maximum files",
             "max_dataset_files": "Maximum dataset files",
@@ -186,10 +181,12 @@ class TenantAdmin(DetailAdmin[Tenant]):
         )
 
     def get_fieldsets(self, request: HttpRequest, obj: Tenant | None = None) -> Any:
-        fields = ("name", "slug", "hosts", "active")
+        sections = by_section(Tenant.SETTINGS)
+        name, *general = sections.pop("")
+        created = ("created_at",) if obj else ()
         return [
-            (None, {"fields": (*fields, "created_at") if obj else fields}),
-            ("Files and answers", {"fields": (*FILES, "record_answers")}),
+            (None, {"fields": (name, "slug", *general, *created)}),
+            *((section, {"fields": fields}) for section, fields in sections.items()),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Tenant | None = None) -> Any:

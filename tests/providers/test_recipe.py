@@ -23,7 +23,7 @@ IMPORTS = {
 OFFERED = """
 import django; django.setup()
 from inference.admin.provider_forms import ProviderForm, kinds
-from inference.configuration.document import parse
+from inference.configuration.specs import parse
 assert ("tiny", "Tiny") in kinds()
 provider = {"name": "main", "kind": "tiny", "base_url": "https://tiny.example"}
 document = parse({"tenants": [{"slug": "acme", "providers": [provider]}]}, {})
