@@ -1,4 +1,4 @@
-"""Agents: a draft to write, versions to publish, and a way back."""
+"""The admin of agents: edit a draft, publish versions and restore earlier ones."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,7 @@ SECTION_HELP = {
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number there")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 class ParametersField(forms.JSONField):
@@ -57,7 +57,7 @@ class ParametersField(forms.JSONField):
             try:
                 json.loads(value, parse_constant=_refuse_constant)
             except (ValueError, RecursionError) as error:
-                raise ValidationError(f"This is no JSON: {error}.") from None
+                raise ValidationError(f"This is not valid JSON: {error}.") from None
             if "\\u0000" in value or "\0" in value:
                 raise ValidationError("The database cannot store a NUL character.")
         return super().to_python(value)
@@ -78,11 +78,11 @@ class ParametersField(forms.JSONField):
 class AgentForm(TenantOwnedForm[Agent]):
     parameters = ParametersField(
         placeholder='{\n  "temperature": 0.2\n}',
-        help_text="Defaults, used where the client says nothing.",
+        help_text="Defaults for parameters that the client does not send.",
     )
     forced = ParametersField(
         placeholder='{\n  "max_tokens": 500\n}',
-        help_text=f"Values that a client cannot change. In neither: {', '.join(sorted(RESERVED))}.",
+        help_text=f"Values that clients cannot change. Not allowed in either: {', '.join(sorted(RESERVED))}.",
     )
 
     class Meta:
@@ -106,7 +106,7 @@ class AgentForm(TenantOwnedForm[Agent]):
         catalog.queryset = CatalogEntry.objects.filter(tenant=self.tenant, capabilities__contains=["chat"])
         if not catalog.queryset.exists():
             catalog.help_text = format_html(
-                'This tenant has no catalog entry that can chat. <a class="text-link" href="{}?tenant={}">'
+                'This tenant has no catalog entry that supports chat. <a class="text-link" href="{}?tenant={}">'
                 "Add one first.</a>",
                 reverse("admin:inference_catalogentry_add"),
                 self.tenant.pk,
@@ -152,7 +152,7 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
     search_fields = ("name", "catalog__name")
     search_help_text = "Alias or catalog entry"
     empty_text = (
-        "An agent is a model of the catalog with instructions and data, under a name that clients ask for."
+        "An agent is a catalog entry with instructions and data, under a name that clients send as the model."
     )
     readonly_fields = ("state",)
     actions = ("publish_selected", "unpublish_selected")
@@ -225,9 +225,9 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
             f"Publish {agent.name}",
             "Publish",
             [
-                f"Clients get version {agent.live.number} now. This is what changes for them within a second:"
+                f"Clients get version {agent.live.number}. Publishing changes this for them within a second:"
                 if agent.live
-                else "Clients cannot reach this agent yet. This is what they get, within a second:"
+                else "Clients cannot reach this agent yet. Within a second they will get:"
             ],
             obj=agent,
             template="admin/inference/agent/publish.html",
@@ -243,15 +243,15 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
                 f"Unpublish {agent.name}",
                 "Unpublish",
                 [
-                    "Within a second clients are told that there is no such model.",
-                    "Draft and versions stay; publishing brings the agent back.",
+                    "Within a second, requests for this model return 404.",
+                    "The draft and all versions are kept. Publish again to restore access.",
                 ],
                 obj=agent,
                 danger=True,
             )
         if agent.unpublish():
             self.log_change(request, agent, "Unpublished.")
-            self.message_user(request, f"{agent.name} is not published any more.", "SUCCESS")
+            self.message_user(request, f"{agent.name} is unpublished.", "SUCCESS")
         else:
             self.message_user(request, f"{agent.name} was not published.", "WARNING")
         return self.back_to(agent)
@@ -275,9 +275,7 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
             if missing := _missing(restored):
                 self.message_user(request, missing, "WARNING")
             return self.back_to(agent)
-        lines = [
-            "It becomes live within a second, and the draft becomes equal to it. What changes for clients:"
-        ]
+        lines = ["It becomes live within a second and replaces the draft. What changes for clients:"]
         if missing := _missing(version):
             lines.insert(0, missing)
         names = Names(agent.tenant_id)
@@ -346,7 +344,7 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
                 request,
                 f"Unpublish {pluralize(len(live), 'agent')}",
                 "Unpublish",
-                ["Within a second clients are told that there are no such models."],
+                ["Within a second, requests for these models return 404."],
                 danger=True,
                 items=[f"{agent.tenant}: {agent.name}" for agent in live],
                 hidden=[
@@ -385,7 +383,7 @@ class AgentAdmin(TenantOwnedAdmin[Agent]):
         if agent.live is None:
             return badge("not published", "warning")
         if agent.live.catalog_id is None:
-            return badge("its model was deleted", "danger")
+            return badge("model deleted", "danger")
         live = badge(f"version {agent.live.number} live", "success")
         if agent.has_unpublished_changes():
             return format_html("{} {}", live, badge("unpublished changes", "info"))

@@ -1,4 +1,4 @@
-"""What an operator should look at, and the first steps of a new gateway."""
+"""Alerts of the dashboard, and the setup steps of a new gateway."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from inference.admin.metrics import faulty_providers
 from inference.models import Agent, CatalogEntry, Provider
 from tenants.models import InferenceKey, KeyActivity, Tenant
 
-#: A key that ends within this time is worth a word.
+#: Keys that expire within this time are reported.
 SOON = timedelta(days=14)
-#: A key that nobody has used for this long after it was made was perhaps lost.
+#: Keys that are still unused this long after their creation may have been lost.
 UNUSED = timedelta(days=7)
-#: A file that failed longer ago than this was seen, or nobody minds.
+#: Files that failed longer ago are not reported.
 LATELY = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something to look at; ``permission`` is what it takes to do so."""
+    """A problem, and the page about it, for users who have ``permission``."""
 
     tone: str
     icon: str
@@ -39,7 +39,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class SetupStep:
-    """One of the first steps; ``permission`` is what it takes to make it."""
+    """A step of the setup, for users who have ``permission``."""
 
     text: str
     note: str
@@ -80,12 +80,12 @@ def _files(tenant: Tenant | None) -> Iterator[Alert]:
     ).count():
         yield Alert(
             "danger", "scan_delete", f"{pluralize(failed, 'file')} failed",
-            "in the last 7 days; no search finds them",
+            "in the last 7 days; they cannot be searched",
             _changelist("files_datasetfile", tenant, state="failed"), "files.view_datasetfile",
         )  # fmt: skip
     if working := dataset_files.filter(state__in=WORKING).count():
         yield Alert(
-            "info", "hourglass_top", f"{pluralize(working, 'file')} in work", "waiting for a worker, or with one",
+            "info", "hourglass_top", f"{pluralize(working, 'file')} processing", "queued or being processed",
             _changelist("files_datasetfile", tenant, state="work"), "files.view_datasetfile",
         )  # fmt: skip
     if stuck := dataset_files.stuck_before_ocr().count():
@@ -152,7 +152,7 @@ def _tenants(tenant: Tenant | None) -> Iterator[Alert]:
 
 
 def setup_steps() -> list[SetupStep]:
-    """Return what it takes until a first client is served."""
+    """Return the steps from an empty gateway to a first request."""
     published = CatalogEntry.objects.filter(published=True).exists() and not Agent.objects.exists()
     agent = published or Agent.objects.filter(~Q(live=None)).exists()
     return [
@@ -165,7 +165,7 @@ def setup_steps() -> list[SetupStep]:
             _add("inference_provider"), Provider.objects.exists(), "inference.add_provider",
         ),
         SetupStep(
-            "Put a model into the catalog", "a provider's model under a name of yours",
+            "Put a model into the catalog", "a provider's model under a public name",
             _add("inference_catalogentry"), CatalogEntry.objects.exists(), "inference.add_catalogentry",
         ),
         SetupStep(
@@ -177,7 +177,7 @@ def setup_steps() -> list[SetupStep]:
             _add("tenants_inferencekey"), InferenceKey.objects.exists(), "tenants.add_inferencekey",
         ),
         SetupStep(
-            "Serve a first request", "the page of a new key has snippets that work as they stand",
+            "Serve a first request", "the page of a new key has code samples to paste",
             reverse("admin:tenants_usagerecord_changelist"), KeyActivity.objects.exists(),
             "tenants.view_usagerecord",
         ),

@@ -1,4 +1,4 @@
-"""Requests that work as they stand, for whoever gets a new key."""
+"""Code samples for a new key: complete requests in curl, Python and Node."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tenants.scopes import expand
 
 @dataclass(frozen=True, slots=True)
 class CodeSample:
-    """A program, its language's name, and what the page calls it in its addresses."""
+    """A program, its label, and a slug for the ids of its elements."""
 
     slug: str
     label: str
@@ -22,7 +22,7 @@ class CodeSample:
 class SampleCall:
     """How one endpoint is called in each language; ``MODEL`` in a text is the model's name, quoted.
 
-    ``body`` is what goes beside the model, as JSON; with ``form`` it goes as fields of a form.
+    ``body`` holds the parameters besides the model, sent as JSON, or as form fields if ``form``.
     """
 
     path: str
@@ -35,7 +35,7 @@ class SampleCall:
 
 @dataclass(frozen=True, slots=True)
 class SampleRequest:
-    """What the snippets do: a call to ``model`` on an endpoint; without both, a list of the models."""
+    """What the code samples do: a call to ``model`` on an endpoint; without both, a list of the models."""
 
     call: str = ""
     model: str = ""
@@ -122,7 +122,7 @@ def sample_for(key: InferenceKey) -> SampleRequest | None:
 
 
 def code_samples(base_url: str, plain: str, example: SampleRequest) -> list[CodeSample]:
-    """Return the example for curl and for both of the official SDKs."""
+    """Return a request for curl and for both official SDKs."""
     call = CALLS.get(example.call, LIST)
     model = json.dumps(example.model)
     url, key = json.dumps(base_url), json.dumps(plain)

@@ -1,4 +1,4 @@
-"""Conversations: whose they are, and read as conversations. They are only read here, or deleted."""
+"""The admin of conversations: read them as transcripts, or delete them."""
 
 from dataclasses import dataclass, field
 from string import whitespace
@@ -82,8 +82,8 @@ class ConversationAdmin(ReadOnlyAdmin[Conversation]):
     search_fields = ("=id", "=user")
     search_help_text = "Id, or an end user as the client named them"
     empty_text = (
-        "A client begins one with POST /conversations, and goes on in it with the header X-GT-Conversation-Id. It "
-        "needs a key with the scope conversations:write."
+        "Clients create conversations with POST /conversations and continue them with the header "
+        "X-GT-Conversation-Id. Their keys need the scope conversations:write."
     )
     empty_link = ("tenants_inferencekey", "Open the keys")
     # Nothing is counted: there may be millions.

@@ -1,4 +1,4 @@
-"""The dashboard: what is going on, and what needs a hand."""
+"""The dashboard: usage metrics, alerts and recent errors."""
 
 import json
 from typing import Any
@@ -91,7 +91,7 @@ def _cards(found: PeriodMetrics) -> list[dict[str, Any]]:
             "worse": worse,
         },
         {
-            "title": "Mean time taken",
+            "title": "Mean latency",
             "value": f"{now.latency:,.0f} ms",
             "note": f"{before.latency:,.0f} ms before" if before.requests else "nothing to compare with",
         },

@@ -1,4 +1,4 @@
-"""What changed between two versions of an agent, line by line."""
+"""Line-by-line differences between two versions of an agent."""
 
 import difflib
 import json

@@ -1,4 +1,4 @@
-"""Why an answer says what it says: the passages that its request was given."""
+"""The admin of explanations: the search results and context chunks behind an answer."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ class ExplanationAdmin(ReadOnlyAdmin[Explanation]):
         return own + super().get_urls()
 
     def why_view(self, request: HttpRequest, request_id: str) -> HttpResponse:
-        """Lead to what was recorded of a request, or say why nothing was and how to change that."""
+        """Redirect to the explanation of a request, or say why there is none and how to record it."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         if "\0" in request_id:
@@ -92,12 +92,12 @@ class ExplanationAdmin(ReadOnlyAdmin[Explanation]):
         asked = explanation.query
         return f"{asked[:120]}…" if len(asked) > 120 else asked
 
-    @display(description="Passages given")
+    @display(description="Context chunks")
     def given(self, explanation: Explanation) -> str:
         passages = _passages(explanation)
         return f"{sum(bool(one.get('given')) for one in passages)} of {len(passages)} found"
 
-    @display(description="Tokens of the prompt")
+    @display(description="Prompt tokens")
     def tokens(self, explanation: Explanation) -> str:
         return f"{explanation.prompt_tokens:,}"
 

@@ -1,4 +1,4 @@
-"""The form of a key: what it may do, and what it may reach."""
+"""The form of an API key: its scopes, allowed models and datasets."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def preset_of(scopes: list[str]) -> str:
 
 def preset_label(scopes: list[str]) -> str:
     slug = preset_of(scopes)
-    return PRESETS[slug].label if slug in PRESETS else f"{pluralize(len(scopes), 'scope')} of its own"
+    return PRESETS[slug].label if slug in PRESETS else f"{pluralize(len(scopes), 'scope')} (custom)"
 
 
 def _scope_choices() -> list[tuple[str, list[tuple[str, str]]]]:
@@ -61,22 +61,22 @@ class KeyForm(TenantOwnedForm[InferenceKey]):
         choices=_scope_choices,
         required=False,
         widget=CheckRows(columns=2),
-        label="More scopes",
-        help_text="They are added to those of the kind of client.",
+        label="Additional scopes",
+        help_text="Added to those of the kind of client.",
     )
     allow = forms.ModelMultipleChoiceField(
         InferenceTarget.objects.none(),
         required=False,
         widget=CheckRows(empty="This tenant has no agent and no catalog entry yet."),
         label="Agents and models",
-        help_text="The names that the key may call. None chosen: it can call nothing.",
+        help_text="Allowed models: the names that the key may call. None selected: it can call nothing.",
     )
     datasets = forms.ModelMultipleChoiceField(
         Dataset.objects.none(),
         required=False,
         widget=CheckRows(empty="This tenant has no dataset yet."),
         label="Datasets",
-        help_text="What the key may use by itself. An agent reads its own datasets without a grant of the key's.",
+        help_text="Datasets that the key may use directly. Agents search their datasets without a grant.",
     )
 
     class Meta:
@@ -86,7 +86,7 @@ class KeyForm(TenantOwnedForm[InferenceKey]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "preset" not in self.fields:
-            # Somebody who may only look at the key gets a form without fields.
+            # Users who may only view the key get a form without fields.
             return
         self._describe_scopes()
         self._offer_targets()
@@ -103,7 +103,7 @@ class KeyForm(TenantOwnedForm[InferenceKey]):
             preset.slug: ", ".join(preset.scopes)
             for preset in PRESETS.values()
             if preset.slug != "everything"
-        } | {"everything": "Every scope there is", CUSTOM: "Nothing but what is ticked"}
+        } | {"everything": "All scopes", CUSTOM: "Only the selected scopes"}
         self.fields["scopes"].widget.descriptions = {
             scope.name: scope.description for scope in SCOPES.values()
         }
@@ -137,7 +137,7 @@ class KeyForm(TenantOwnedForm[InferenceKey]):
     def clean_expires_at(self) -> Any:
         expires_at = self.cleaned_data["expires_at"]
         if expires_at and "expires_at" in self.changed_data and expires_at <= timezone.now():
-            raise ValidationError("This moment has passed; to end a key now, revoke it.")
+            raise ValidationError("This time is in the past. To end a key now, revoke it.")
         return expires_at
 
     @transaction.atomic

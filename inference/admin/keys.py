@@ -1,4 +1,4 @@
-"""Keys: issued and shown once, changed, looked through, given a new secret, revoked."""
+"""The admin of API keys: issue, change, rotate and revoke them, and see their effective access."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +89,7 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
     list_select_related = ("tenant", "activity")
     search_fields = ("name", "public_id")
     search_help_text = "Name, or the start of a key"
-    empty_text = "A client needs a key. It can do what the key's scopes and names say, and nothing else."
+    empty_text = "A client needs a key. The key's scopes and allowed models define what it can do."
     readonly_fields = ("state", "public_part", "created_at", "last_used")
     actions = ("revoke_selected",)
     actions_detail = ("usage_page", "sees_page", "rotate_page", "revoke_page")
@@ -104,13 +104,13 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
             seen = ("state", "public_part", "created_at", "expires_at", "revoked_at", "last_used")
             return [
                 (None, {"fields": ("tenant", "name", *seen)}),
-                ("What it may do", {"fields": ("scopes", "granted")}),
+                ("Scopes", {"fields": ("scopes", "granted")}),
             ]
         facts = ("state", "public_part", "created_at", "last_used") if obj else ()
         return [
             (None, {"fields": ("tenant", "name", "expires_at", *facts)}),
-            ("What it may do", {"fields": ("preset", "scopes")}),
-            ("What it may reach", {"fields": ("allow", "datasets")}),
+            ("Scopes", {"fields": ("preset", "scopes")}),
+            ("Allowed models and datasets", {"fields": ("allow", "datasets")}),
         ]
 
     def get_search_results(
@@ -118,7 +118,7 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
     ) -> tuple[QuerySet[InferenceKey], bool]:
         term = search_term.strip()
         if term.startswith(keys.PREFIX):
-            # Somebody pastes the start of a key out of a log, or all of it: the public part alone is looked for.
+            # A pasted key, whole or cut off, is searched for by its public part only.
             term = term.removeprefix(keys.PREFIX).partition("_")[0].rstrip("….")
         return super().get_search_results(request, queryset, term)
 
@@ -135,7 +135,7 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
 
     @page_action(description="Usage", url_path="usage", icon="monitoring", permissions=["usage"])
     def usage_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Lead to the records of what the key did."""
+        """Redirect to the usage records of the key."""
         key = self.fetch(request, object_id, "view")
         return HttpResponseRedirect(f"{reverse('admin:tenants_usagerecord_changelist')}?key={key.pk}")
 
@@ -166,7 +166,7 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
         return self._show_once(request, obj, obj.plain, "Your new key")  # type: ignore[attr-defined]
 
     def _show_once(self, request: HttpRequest, key: InferenceKey, plain: str, title: str) -> TemplateResponse:
-        """Answer with the key itself. It is in this response alone, which nobody may keep."""
+        """Show a new key. This response is the only place where it appears, and must not be cached."""
         example = sample_for(key)
         addresses = base_urls(key.tenant, request)
         response = self.page(
@@ -236,7 +236,7 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
         try:
             plain = key.rotate()
         except ValidationError as error:
-            # Somebody revoked it a moment ago.
+            # It was revoked in the meantime.
             self.message_user(request, error.messages[0], "ERROR")
             return self.back_to(key)
         self.log_change(request, key, "Gave it a new secret.")
@@ -312,18 +312,18 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
     @display(description="State")
     def state(self, key: InferenceKey) -> str:
         if key.state == "active" and not key.tenant.active:
-            return badge("Tenant off", "danger", "It is refused for as long as its tenant is turned off.")
+            return badge("Tenant off", "danger", "Refused while its tenant is off.")
         return badge(*STATES[key.state])
 
-    @display(description="May do")
+    @display(description="Access")
     def access(self, key: InferenceKey) -> str:
         return preset_label(key.scopes)
 
-    @display(description="May call", ordering="grant_count")
+    @display(description="Allowed models", ordering="grant_count")
     def reach(self, key: Any) -> str:
         return pluralize(key.grant_count, "name") if key.grant_count else badge("nothing", "warning")
 
-    @display(description="May call")
+    @display(description="Allowed models")
     def granted(self, key: InferenceKey) -> str:
         return ", ".join(key.grants.values_list("target__name", flat=True)) or "nothing"
 

@@ -1,4 +1,4 @@
-"""Figures of the dashboard: what the ledger says of the last hours, in three grouped queries."""
+"""Metrics of the dashboard, computed from usage records in three grouped queries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

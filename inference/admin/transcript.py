@@ -1,6 +1,6 @@
-"""Messages of a conversation as parts that can be read.
+"""Turns stored messages of a conversation into readable parts.
 
-What they hold was written by strangers: it may have any shape, and is shown as text, never as markup.
+Their content is untrusted: it may have any shape, and is shown as text, never as markup.
 """
 
 import json
@@ -28,7 +28,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A passage that an answer was given, as it stands in the message."""
+    """A citation of a dataset file in a message."""
 
     filename: str
     file_id: str
@@ -77,7 +77,7 @@ def read(message: Any, calls: dict[str, str]) -> Message:
         made.parts.append(_recording(held["audio"]))
     made.citations = [_citation(one) for one in _list(held.get("citations")) if isinstance(one, Mapping)]
     if not made.parts:
-        made.parts.append(Part("text", "", "nothing was said"))
+        made.parts.append(Part("text", "", "empty message"))
     return made
 
 

@@ -1,6 +1,5 @@
-"""Configuration as code: tenants and all that is theirs, read from a YAML file and written to one.
+"""Configuration as code: tenants and everything that belongs to them, applied from and exported to YAML files.
 
-The way of a file: ``reading`` makes plain data of the text, ``document`` makes checked records of the data,
-``references`` looks up the names that they mention, and ``applying`` makes the database equal to them.
-``exporting`` goes the other way.
+``load`` parses YAML, ``specs`` checks types, ``references`` checks names, and ``apply`` changes the database.
+``export`` goes the other way. ``settings_io`` reads and writes the settings that models declare.
 """

@@ -30,9 +30,9 @@ from inference.configuration.upsert import problems_of, store
 from inference.models import Agent, CatalogEntry, Provider
 from tenants.models import InferenceKey, Tenant
 
-#: The advisory lock by which one configuration is applied after another.
+#: The advisory lock that serializes `apply`.
 LOCK = 7310142605
-#: How often a configuration is begun with that others get in the way of.
+#: How often a configuration is tried if concurrent changes interfere.
 ATTEMPTS = 3
 AnySpec = TypeVar("AnySpec", bound=NamedSpec)
 
@@ -56,7 +56,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class IssuedKey:
-    """A key that was made, at the one moment when it can be shown."""
+    """A new key with its plain text, which is available only now."""
 
     name: str
     plain: str = field(repr=False)
@@ -64,7 +64,7 @@ class IssuedKey:
 
 @dataclass
 class ApplyResult:
-    """What was done, or in a dry run what would be."""
+    """The changes that were made, or in a dry run would be made."""
 
     changes: list[Change] = field(default_factory=list)
     new_keys: list[IssuedKey] = field(default_factory=list)
@@ -75,7 +75,7 @@ def apply(
 ) -> ApplyResult:
     """Make the database equal to a document, in one transaction and one after another.
 
-    Where a client or an operator takes a name, or deletes a row, between the look and the writing, all begins anew.
+    If a name is taken or a row deleted in the meantime, the whole transaction is repeated.
 
     Args:
         document: what ``document.read`` returned.
@@ -254,7 +254,7 @@ class _TenantUpdate:
         other = row.embedding != spec.values["embedding"]
         if self._store("dataset", row, spec.values, spec.path):
             if other:
-                # Whoever chose the one before is not booked for this one.
+                # The new index is not booked to the key that chose the previous embedding.
                 Dataset.objects.filter(pk=row.pk).update(embedding_requested_by=None)
             self.datasets[spec.name] = row
 
@@ -272,7 +272,7 @@ class _TenantUpdate:
         datasets = {self.datasets[name].pk for name in spec.datasets}
         by_clients = [dataset for dataset in row.datasets.all() if dataset.by_client]
         if {dataset.pk for dataset in row.datasets.all() if not dataset.by_client} != datasets:
-            # What clients made is no part of the file: where somebody gave it to the agent, it stays.
+            # Datasets made by clients are not part of the file: those that an operator gave to the agent stay.
             row.datasets.set([*(self.datasets[name] for name in spec.datasets), *by_clients])
             changed.append("datasets")
         note = self._publish(row, spec.published)
@@ -339,7 +339,7 @@ class _TenantUpdate:
                 self.problems.append(
                     ConfigProblem(
                         f"{self.spec.path}.datasets",
-                        f"the dataset '{name}' would be deleted for good; say --yes to have that",
+                        f"the dataset '{name}' would be deleted with all its files; add --yes to confirm",
                     )
                 )
                 continue

@@ -1,4 +1,4 @@
-"""The demo tenant: what a newcomer finds. It is made once, and what somebody has changed stays as it is."""
+"""The demo tenant: created once, and never changed after an operator edited it."""
 
 import secrets
 from collections.abc import Iterable, Mapping
@@ -83,7 +83,7 @@ def _has(model: str, parts: Iterable[str]) -> bool:
 def is_wanted() -> bool:
     """Tell whether models would make a difference: the tenant is missing, or was made without and not touched.
 
-    It was not touched where making it anew without models would change nothing.
+    It is untouched if creating it again without models would change nothing.
     """
     if not Tenant.objects.filter(slug=SLUG).exists():
         return True
@@ -106,7 +106,7 @@ def make(models: Models | None) -> str | None:
 def follow_local_models(base_url: str) -> bool:
     """Point the demo's provider to where the local models are now; tells whether that was needed.
 
-    A provider that somebody made something else of is left alone.
+    A provider that an operator changed is left alone.
     """
     base_url = base_url.rstrip("/")
     provider = Provider.objects.filter(tenant__slug=SLUG, name=LOCAL).exclude(base_url=base_url).first()

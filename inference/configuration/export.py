@@ -1,4 +1,4 @@
-"""Writes what the database holds in the shape that ``applying`` takes, without secrets and without defaults."""
+"""Exports tenants as a configuration file, without secrets and default values."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Reads the fields of one mapping, each with its type, and notes all that is wrong instead of stopping at once."""
+"""Reads typed fields of a mapping and collects all problems instead of stopping at the first."""
 
 from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime, time
@@ -24,7 +24,7 @@ class FieldReader:
     """The fields of one mapping. A field that is absent or null has its default.
 
     Each method reads one field by name and, where its value is of a wrong type, notes a problem and returns
-    the default. ``close`` notes the fields that nobody asked for.
+    the default. ``close`` reports the fields that were not read.
     """
 
     def __init__(self, value: Any, path: str, problems: list[ConfigProblem]) -> None:

@@ -1,4 +1,4 @@
-"""What a key may reach, as one set that is made equal to another."""
+"""Sets the grants of a key to given targets and datasets."""
 
 from files.models import DatasetGrant
 from inference.models import Grant

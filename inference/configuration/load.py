@@ -1,4 +1,4 @@
-"""From the text of a YAML file to plain data: nothing hidden, nothing twice, nothing that expands.
+"""Loads the YAML of a configuration file: no duplicate keys, aliases, merge keys or custom tags.
 
 Only the types that the configuration needs are known. Anchors and aliases are refused, since a few lines of
 them can stand for gigabytes, and so are merge keys.
@@ -64,7 +64,7 @@ class _Loader(yaml.SafeLoader):
         try:
             return super().construct_object(node, deep)
         except (ValueError, OverflowError):
-            raise _refused("this is no valid number or date", node.start_mark) from None
+            raise _refused("this is not a valid number or date", node.start_mark) from None
 
     def construct_undefined(self, node: yaml.Node) -> Any:
         raise _refused("this tag is not known", node.start_mark)
@@ -81,7 +81,7 @@ def load(text: str) -> Any:
     """Return the data of a YAML text.
 
     Raises:
-        ConfigurationError: it is no YAML, or more than is read here; with line and column.
+        ConfigurationError: it is not YAML, or uses unsupported features; with line and column.
     """
     if len(text) > MAX_LENGTH:
         raise ConfigurationError([ConfigProblem("", f"The file is longer than {MAX_LENGTH:,} characters.")])
@@ -100,7 +100,7 @@ def load(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigurationError([ConfigProblem(place, error.problem or "this is no YAML")]) from None
+        raise ConfigurationError([ConfigProblem(place, error.problem or "this is not YAML")]) from None
 
 
 def expand(value: Any, variables: Mapping[str, str], path: str, problems: list[ConfigProblem]) -> Any:

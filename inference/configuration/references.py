@@ -1,4 +1,4 @@
-"""Looks up the names by which the records of a tenant mention each other."""
+"""Validates the names by which parts of a configuration refer to each other."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from inference.configuration.errors import ConfigProblem, unknown
 from inference.configuration.specs import TenantSpec
 from inference.models import Agent, Capability, CatalogEntry, Provider
 
-#: Anybody with a key can take a name before a file does: what is called so is not taken for the operator's.
+#: A client can take a name before a file does; its dataset is not treated as the operator's.
 BY_A_CLIENT = "a client made a dataset of this name; rename it, or take it over in the admin"
 
 
@@ -24,7 +24,7 @@ class Stored:
 
 
 def stored(slug: str) -> Stored:
-    """Read the names that a tenant has; none where there is no such tenant."""
+    """Read the names that a tenant has; none if the tenant does not exist."""
     return Stored(
         providers=frozenset(Provider.objects.filter(tenant__slug=slug).values_list("name", flat=True)),
         datasets=frozenset(

@@ -1,4 +1,4 @@
-"""The records of a configuration, and how they are read from plain data."""
+"""Parses a configuration file into specs of tenants and everything that belongs to them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ NamedSpec: TypeAlias = ProviderSpec | CatalogSpec | DatasetSpec | AgentSpec | Ke
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """All of a file, and all that is wrong with it by itself."""
+    """The contents of a file, and the problems found without looking at the database."""
 
     tenants: tuple[TenantSpec, ...]
     problems: tuple[ConfigProblem, ...]
@@ -103,7 +103,7 @@ def read(text: str, variables: Mapping[str, str]) -> Document:
         variables: what ``${NAME}`` stands for, as in ``os.environ``.
 
     Raises:
-        ConfigurationError: it is no YAML. All else that is wrong is in the document's ``problems``.
+        ConfigurationError: it is not YAML. All other problems are in ``Document.problems``.
     """
     data = load.load(text)
     if data is None:

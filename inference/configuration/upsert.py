@@ -1,4 +1,4 @@
-"""Makes one row equal to a record: validates it whole, and writes what differs."""
+"""Creates or updates one row: validates it and saves the fields that differ."""
 
 import json
 from collections.abc import Mapping

@@ -1,11 +1,11 @@
-"""The values that fill a runbook in: a tenant's names, and the routes that the gateway has."""
+"""Values for rendering a runbook: a tenant's names and the routes of the gateway."""
 
 from gtapi.runbooks.render import RunbookValues, ServedRoute
 from inference.openapi.routes import routes
 from inference.routing import Target, load_targets
 from tenants.models import Tenant
 
-#: What stands in a runbook that is for nobody in particular.
+#: Placeholders in a runbook without a tenant.
 ANY_BASE_URL = "https://<tenant-host>/api/tenant"
 ANY_MODEL = "<published-name>"
 

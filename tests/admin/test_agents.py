@@ -53,9 +53,9 @@ class TestForm:
     @pytest.mark.parametrize(
         ("field", "value", "problem"),
         [
-            ("parameters", '{"temperature": }', "This is no JSON: Expecting value: line 1 column 17"),
-            ("parameters", '{"temperature": NaN}', "NaN is no number there"),
-            ("parameters", '{"a": ' * 5000 + "1" + "}" * 5000, "This is no JSON"),
+            ("parameters", '{"temperature": }', "This is not valid JSON: Expecting value: line 1 column 17"),
+            ("parameters", '{"temperature": NaN}', "NaN is not valid JSON"),
+            ("parameters", '{"a": ' * 5000 + "1" + "}" * 5000, "This is not valid JSON"),
             ("parameters", '{"stop": "\\u0000"}', "The database cannot store a NUL character."),
             ("parameters", "[1]", "Give an object of parameter names and values."),
             ("forced", '{"model": "x"}', "model cannot be set on an agent."),
@@ -137,7 +137,7 @@ class TestPublishing:
 
     def test_unpublishing_takes_it_away(self, operator, versions):
         response = operator.post(url("inference_agent_unpublish_page", versions.pk), follow=True)
-        assert said(response) == ["support is not published any more."]
+        assert said(response) == ["support is unpublished."]
         assert live(versions) is None
         assert versions.versions.count() == 2
 

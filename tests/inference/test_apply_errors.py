@@ -335,7 +335,7 @@ def test_what_a_model_refuses_has_its_path(refused, old, new, path):
         ("tenants: !!python/object:os.system []", "line 1, column 10: this tag is not known"),
         ("tenants: !!binary abcd", "line 1, column 10: this tag is not known"),
         ("1: []", "line 1, column 1: a field's name has to be text; put it in quotes"),
-        ("tenants: 2030-02-31", "line 1, column 10: this is no valid number or date"),
+        ("tenants: 2030-02-31", "line 1, column 10: this is not a valid number or date"),
         ("tenants: " + "[" * 200, "line 1, column 109: nested deeper than 100 levels"),
         ("tenants: []\n---\ntenants: []", "line 2, column 1: but found another document"),
         ("a\x01b", "line 1, column 2: this character is not allowed"),

@@ -77,7 +77,7 @@ def test_a_dataset_goes_only_with_a_yes(configuration, slug, full):
     with pytest.raises(CommandError) as refusal:
         configuration.apply(LESS.format(slug=slug), "--prune")
     assert str(refusal.value) == (
-        "tenants[0].datasets: the dataset 'handbook' would be deleted for good; say --yes to have that"
+        "tenants[0].datasets: the dataset 'handbook' would be deleted with all its files; add --yes to confirm"
     )
     assert Agent.objects.filter(tenant__slug=slug).count() == 2
     assert InferenceKey.objects.filter(tenant__slug=slug, revoked_at=None).count() == 2

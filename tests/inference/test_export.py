@@ -276,7 +276,7 @@ def test_a_draft_that_clients_do_not_get_yet_is_told_of(slug):
     done = manage("export", "--tenant", slug)
     assert done.returncode == 0
     assert yaml.safe_load(done.stdout)["tenants"][0]["agents"][0]["published"] == "keep"
-    assert f"{slug}/support has changes that are not published" in done.stderr
+    assert f"{slug}/support has unpublished changes" in done.stderr
 
 
 def test_what_clients_made_is_left_out(slug):

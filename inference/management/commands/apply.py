@@ -1,4 +1,4 @@
-"""Make the database equal to a YAML file."""
+"""Apply a YAML configuration file to the database."""
 
 import os
 import sys
@@ -17,17 +17,17 @@ MAX_BYTES = 20_000_000
 
 class Command(BaseCommand):
     help = (
-        "Make the database equal to a YAML file, in one transaction, and print what changes. Applying a file "
-        "twice changes nothing. The file states the whole truth about what it names: a field that it leaves out "
-        "has its default, but for credentials, which stay. What it does not name stays, too, unless --prune "
-        "says otherwise; tenants that it does not name always stay as they are."
+        "Apply a YAML configuration file to the database, in one transaction, and print what changes. Applying a "
+        "file twice changes nothing. A field that the file leaves out is reset to its default, except for "
+        "credentials, which are kept. Anything that the file does not name is kept unless --prune is given; "
+        "tenants that it does not name are never changed."
     )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", metavar="FILE", help="the file; - reads it from standard input")
+        parser.add_argument("file", metavar="FILE", help="path of the file, or - for standard input")
         parser.add_argument(
-            "--dry-run", action="store_true", help="print what would change, and change nothing"
+            "--dry-run", action="store_true", help="print what would change without changing anything"
         )
         parser.add_argument(
             "--prune",
@@ -36,10 +36,14 @@ class Command(BaseCommand):
             "providers that it does not name, and revoke such keys for good; other tenants are left alone",
         )
         parser.add_argument(
-            "--yes", action="store_true", help="with --prune, delete datasets with all that is in them, too"
+            "--yes",
+            action="store_true",
+            help="with --prune, confirm the deletion of datasets with all their files",
         )
         parser.add_argument(
-            "--show-new-keys", action="store_true", help="print each key that is made, once, at the end"
+            "--show-new-keys",
+            action="store_true",
+            help="print each new key at the end; it cannot be shown again",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -73,7 +77,7 @@ def text_of(name: str) -> str:
     """Return the text of a file, or of standard input for ``-``.
 
     Raises:
-        CommandError: there is no such text.
+        CommandError: the file cannot be read.
     """
     try:
         if name == "-":
@@ -82,14 +86,14 @@ def text_of(name: str) -> str:
             with Path(name).open("rb") as file:
                 data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "this is no file's name"
+        why = getattr(error, "strerror", None) or "this is not a file name"
         raise CommandError(f"{name} cannot be read: {why}.") from None
     if len(data) > MAX_BYTES:
         raise CommandError(f"{name} is larger than {MAX_BYTES:,} bytes.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise CommandError(f"{name} is not UTF-8 text: byte {error.start} is none.") from None
+        raise CommandError(f"{name} is not UTF-8 text: byte {error.start} is invalid.") from None
 
 
 def _summary(changes: list[apply.Change], *, dry_run: bool) -> str:

@@ -1,4 +1,4 @@
-"""Make the demo tenant and the first administrator."""
+"""Create the demo tenant and the first administrator."""
 
 import json
 import os
@@ -14,10 +14,10 @@ from inference.configuration.errors import reported
 
 class Command(BaseCommand):
     help = (
-        "Make the demo tenant where there is none, and an administrator where there is none, and print what is "
-        "known of them as one JSON object. A key and a password are known only when they are made. What "
-        "somebody has changed stays as it is. DEMO_PROVIDER_BASE_URL, DEMO_PROVIDER_API_KEY and "
-        "DEMO_PROVIDER_MODEL name a provider in place of models on this machine."
+        "Create the demo tenant and an administrator if they do not exist, and print their details as a JSON "
+        "object. The API key and the password are printed only when they are created. Existing data is not "
+        "changed. DEMO_PROVIDER_BASE_URL, DEMO_PROVIDER_API_KEY and DEMO_PROVIDER_MODEL select a provider "
+        "instead of local models."
     )
     requires_system_checks: list[str] = []
 

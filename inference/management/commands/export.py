@@ -12,9 +12,8 @@ from inference.configuration.errors import reported
 
 class Command(BaseCommand):
     help = (
-        "Write tenants and all that is theirs to standard output, in the shape that `apply` reads. Secrets are "
-        "left out, and so is every field that has its default; applying the file to the same database changes "
-        "nothing."
+        "Write tenants and everything that belongs to them to standard output as YAML for `apply`. Secrets and "
+        "default values are left out. Applying the file to the same database changes nothing."
     )
     requires_system_checks: list[str] = []
 
@@ -24,7 +23,7 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="SLUG",
-            help="this tenant alone; may be given more than once (default: all)",
+            help="export only this tenant; may be repeated (default: all tenants)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -39,6 +38,6 @@ class Command(BaseCommand):
             for agent in tenant.get("agents", []):
                 if agent.get("published") == "keep":
                     self.stderr.write(
-                        f"Agent {tenant['slug']}/{agent['alias']} has changes that are not published. The draft "
-                        "is written, and `published: keep` leaves what clients get as it is."
+                        f"Agent {tenant['slug']}/{agent['alias']} has unpublished changes. The draft is "
+                        "exported; `published: keep` leaves the live version as it is."
                     )

@@ -1,4 +1,4 @@
-"""Write the description of the API."""
+"""Print the OpenAPI description of the API, or write the route reference."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -14,16 +14,16 @@ from inference.openapi.markdown import pages
 
 
 class Command(BaseCommand):
-    help = "Print the OpenAPI description of the API, or write the pages about its routes with --docs."
+    help = "Print the OpenAPI description of the API as JSON, or with --docs write a Markdown page per route."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--docs", action="store_true", help="write docs/routes/ anew")
+        parser.add_argument("--docs", action="store_true", help="write the pages of docs/routes/")
         parser.add_argument(
             "--folder",
             type=Path,
             default=settings.BASE_DIR / "docs" / "routes",
-            help="where to write them (default: docs/routes/)",
+            help="the folder for --docs (default: docs/routes/)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -17,18 +17,26 @@ from tenants.models import Tenant
 
 class Command(BaseCommand):
     help = (
-        "Print a runbook as Markdown, for any tenant or with one tenant's values, or run its checklist from "
-        "outside, with the key in OPENAI_API_KEY. Ends with status 1 where a check fails."
+        "Print a runbook as Markdown, with placeholders or a tenant's values, or run its checklist against a "
+        "deployed gateway with the key in OPENAI_API_KEY. Exits with status 1 if a check fails."
     )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("slug", choices=sorted(runbooks()), help="which runbook")
-        parser.add_argument("--tenant", default="", metavar="SLUG", help="whose values to fill in")
+        parser.add_argument("slug", choices=sorted(runbooks()), help="the runbook")
+        parser.add_argument("--tenant", default="", metavar="SLUG", help="fill in the values of this tenant")
         parser.add_argument(
-            "--base-url", default="", metavar="URL", help="where the tenant's clients connect"
+            "--base-url",
+            default="",
+            metavar="URL",
+            help="the base URL of the tenant (default: from its first host)",
         )
-        parser.add_argument("--model", default="", metavar="NAME", help="the name to chat with")
+        parser.add_argument(
+            "--model",
+            default="",
+            metavar="NAME",
+            help="the model for chats (default: the first one that can chat)",
+        )
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--markdown", action="store_true", help="print it as Markdown (default)")
         what.add_argument("--check", action="store_true", help="run the checklist")
@@ -50,7 +58,7 @@ class Command(BaseCommand):
         if tenant is None:
             raise CommandError("--check needs --tenant.")
         if base_url == ANY_BASE_URL:
-            raise CommandError("--check needs --base-url: the tenant has no host of its own.")
+            raise CommandError("--check needs --base-url: the tenant has no host.")
         plain = os.environ.get("OPENAI_API_KEY", "")
         if not plain:
             raise CommandError("Put a key of the tenant into OPENAI_API_KEY.")
