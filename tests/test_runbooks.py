@@ -160,7 +160,7 @@ def test_a_leak_of_a_providers_model_is_found(run, gateway, world, capsys):
     leaked = factories.catalog(world.provider, "other", model="chat.completion")
     fails(run, gateway, world)
     said = capsys.readouterr().out
-    assert "FAILED   No answer and no header" in said
+    assert "FAILED   No response body or header" in said
     assert f"names {leaked.model}" in said
 
 
@@ -181,7 +181,7 @@ def test_a_chat_that_fails_is_found(run, gateway, upstream, world, capsys, statu
     upstream.script(world.raw, answers.answer(answers.error_body(), status))
     fails(run, gateway, world)
     said = capsys.readouterr().out
-    assert "FAILED   A chat gets an answer" in said
+    assert "FAILED   A chat request succeeds" in said
     assert "ok       The list of models" in said
 
 
@@ -287,6 +287,6 @@ def test_an_upload_that_fails_is_found_and_taken_away(run, gateway, ingest, upst
     world.tenant.save()
     fails(run, gateway, world, key=world.key.plain)
     said = capsys.readouterr().out
-    assert "FAILED   Where the key may upload" in said
+    assert "FAILED   If the key may upload" in said
     assert "failed: The model that embeds this dataset does not take the file's text." in said
     assert nothing_left(world)

@@ -200,7 +200,7 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
             return [action for action in shown if action.path == "sees"]
         return shown
 
-    @page_action(description="What can it see", url_path="sees", icon="visibility", permissions=["view"])
+    @page_action(description="Effective access", url_path="sees", icon="visibility", permissions=["view"])
     def sees_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
         key = self.fetch(request, object_id, "view")
         rows = report(key)
@@ -208,7 +208,7 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
         return self.page(
             request,
             "admin/tenants/inferencekey/sees.html",
-            "What this key can see",
+            f"Effective access of {key.name}",
             key,
             rows=[(row.target, *_summary(row)) for row in rows],
             callable_count=sum(any(v.allowed for _, v in row.verdicts) for row in rows),

@@ -10,6 +10,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from files.models import Dataset, DatasetGrant
+from gtapi.model_settings import by_section
 from inference.models import Agent, Capability, CatalogEntry, Provider
 from tenants.models import InferenceKey, Tenant
 from tenants.scopes import PRESETS, SCOPES
@@ -162,7 +163,7 @@ def state(slug: str) -> dict[str, list]:
                 "catalogentry__model",
                 "catalogentry__provider__name",
                 "catalogentry__published",
-                *(f"catalogentry__{side}" for side in CatalogEntry.EMBEDDING),
+                *(f"catalogentry__{side}" for side in by_section(CatalogEntry.SETTINGS)["Embedding"]),
             )
         ),
         "datasets": list(
