@@ -288,5 +288,5 @@ def test_an_upload_that_fails_is_found_and_taken_away(run, gateway, ingest, upst
     fails(run, gateway, world, key=world.key.plain)
     said = capsys.readouterr().out
     assert "FAILED   If the key may upload" in said
-    assert "failed: The model that embeds this dataset does not take the file's text." in said
+    assert "failed: The dataset's embedding model rejected the file's text." in said
     assert nothing_left(world)

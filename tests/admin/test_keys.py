@@ -115,7 +115,7 @@ class TestNewKey:
 
     def test_an_end_in_the_past_is_refused(self, operator, world, form):
         response = add(operator, world, {**form, "expires_at_0": "2020-01-01", "expires_at_1": "00:00"})
-        assert "to end a key now, revoke it" in text(response)
+        assert "To end a key now, revoke it" in text(response)
 
     def test_its_end_is_stored(self, operator, world, form):
         add(operator, world, {**form, "expires_at_0": "2099-01-01", "expires_at_1": "12:00:00"})
