@@ -30,10 +30,10 @@ expect. The message is always written by the gateway; a provider's error text go
 import logging
 from typing import Any
 
-from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions as drf
 
+from gtapi.database import DATABASE_UNAVAILABLE
 from gtapi.text import pluralize
 from gtapi.web.responses import JSONResponse
 
@@ -259,7 +259,7 @@ def translate(exception: Exception) -> APIError:
         return PermissionDenied()
     if isinstance(exception, drf.APIException) and exception.status_code < 500:
         return BadRequest(str(exception.detail))
-    if isinstance(exception, OperationalError | InterfaceError):
+    if isinstance(exception, DATABASE_UNAVAILABLE):
         return Unavailable(detail="PostgreSQL is unreachable")
     logger.error("unhandled error", exc_info=exception)
     return ServerError(detail=type(exception).__name__)

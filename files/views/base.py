@@ -10,7 +10,7 @@ from files.models import Dataset
 from files.models.datasets import DatasetQuerySet
 from files.uploads import access, deletion
 from files.validation import check_dataset_expiry
-from gtapi.database import in_thread
+from gtapi.database import find, in_thread
 from gtapi.validation import check_metadata, invalid
 from gtapi.web.pagination import PageQuery, list_object
 from gtapi.web.request import APIRequest
@@ -54,8 +54,7 @@ class DatasetView(AuthenticatedView):
         queryset = self.datasets()
         if lock:
             queryset = queryset.select_for_update(of=("self",))
-        # PostgreSQL refuses queries that contain NUL.
-        dataset = None if "\0" in dataset_id else queryset.filter(pk=dataset_id).first()
+        dataset = find(queryset, pk=dataset_id)
         if dataset is None:
             raise access.dataset_not_found(dataset_id)
         return dataset

@@ -11,7 +11,7 @@ from files.uploads.store import FileUpload
 from files.validation import check_attributes, check_chunking, refuse_file_expiry
 from files.views.base import DatasetView
 from files.views.uploads import FileUploadView
-from gtapi.database import in_thread
+from gtapi.database import find, in_thread
 from gtapi.validation import invalid
 from gtapi.web.multipart import MultipartForm
 from gtapi.web.pagination import PageQuery, list_object
@@ -86,8 +86,7 @@ class DatasetFileView(DatasetView):
             NotFound: the dataset does not exist or is not granted, or the file is not in it.
         """
         dataset_files = self.dataset(dataset_id).dataset_files.live().select_related("file", "dataset")
-        # PostgreSQL refuses queries that contain NUL.
-        dataset_file = None if "\0" in file_id else dataset_files.filter(file=file_id).first()
+        dataset_file = find(dataset_files, file=file_id)
         if dataset_file is None:
             raise access.file_not_found(file_id)
         return dataset_file

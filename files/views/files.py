@@ -15,7 +15,7 @@ from files.uploads import access, deletion
 from files.uploads.store import FileUpload
 from files.validation import check_file_expiry
 from files.views.uploads import FileUploadView, in_storage_thread
-from gtapi.database import in_thread
+from gtapi.database import find, in_thread
 from gtapi.errors import PermissionDenied, StorageUnavailable, translate
 from gtapi.validation import missing, one_of
 from gtapi.web.pagination import PageQuery, list_object
@@ -54,7 +54,7 @@ class FileOwnerView(AuthenticatedView):
         Raises:
             NotFound: it does not exist or the key may not see it.
         """
-        file = None if "\0" in file_id else self.files(request).filter(pk=file_id).first()
+        file = find(self.files(request), pk=file_id)
         if file is None:
             raise access.file_not_found(file_id)
         return file

@@ -23,7 +23,7 @@ from files.uploads import attach, deletion
 from files.uploads.attach import Attachment
 from files.validation import check_attributes, check_chunking
 from files.views.base import DatasetView
-from gtapi.database import in_thread
+from gtapi.database import find, in_thread
 from gtapi.errors import NotFound
 from gtapi.validation import invalid, missing, of_type, one_of
 from gtapi.web.pagination import PageQuery, list_object
@@ -44,8 +44,7 @@ class StoreFileView(DatasetView):
             NotFound: the file is not in it.
         """
         dataset_files = dataset.dataset_files.live().select_related("file")
-        # PostgreSQL refuses queries that contain NUL.
-        dataset_file = None if "\0" in file_id else dataset_files.filter(file=file_id).first()
+        dataset_file = find(dataset_files, file=file_id)
         if dataset_file is None:
             raise NotFound(f"There is no file '{file_id}' in this dataset.", code="file_not_found")
         return dataset_file
@@ -147,7 +146,7 @@ class FileBatchView(StoreFileView):
         Raises:
             NotFound: it does not exist.
         """
-        batch = None if "\0" in batch_id else dataset.batches.filter(pk=batch_id).first()
+        batch = find(dataset.batches.all(), pk=batch_id)
         if batch is None:
             raise NotFound(f"There is no batch '{batch_id}' in this dataset.", code="batch_not_found")
         return batch

@@ -10,9 +10,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
-from django.db import InterfaceError, OperationalError
 
-from gtapi.database import in_thread
+from gtapi.database import DATABASE_UNAVAILABLE, in_thread
 from gtapi.errors import RequestTimeout, RequestTooLarge, Unavailable
 from gtapi.web.api_handler import Send
 from gtapi.web.timeouts import Receive, with_body_timeout
@@ -79,6 +78,6 @@ def _has_session(scope: dict[str, Any]) -> bool:
         return False
     try:
         return Session.objects.filter(session_key=cookie.value, expire_date__gt=timezone.now()).exists()
-    except (OperationalError, InterfaceError) as error:
+    except DATABASE_UNAVAILABLE as error:
         logger.warning("cannot look up a session: %s", type(error).__name__)
         raise Unavailable from error

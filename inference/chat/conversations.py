@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from files.models import Dataset
 from files.uploads import deletion
+from gtapi import database
 from gtapi.errors import BadRequest, NotFound
 from gtapi.text import pluralize
 from inference import tokens
@@ -58,8 +59,7 @@ def owned(key_id: int, conversation_id: str, *, lock: bool = False) -> Conversat
     rows = Conversation.objects.of(key_id)
     if lock:
         rows = rows.select_for_update(of=("self",))
-    # PostgreSQL refuses NUL characters, even in a query.
-    conversation = None if "\0" in conversation_id else rows.filter(pk=conversation_id).first()
+    conversation = database.find(rows, pk=conversation_id)
     if conversation is None:
         raise no_conversation(conversation_id)
     return conversation
