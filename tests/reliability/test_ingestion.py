@@ -82,14 +82,14 @@ def test_redis_is_flushed_and_stopped_during_a_hundred_uploads(workers, place, r
                 eventually(lambda: states(place.dataset).get("ready", 0) > 0)
                 broker.flushall()
                 time.sleep(1)
-        assert going.is_running()
+        assert going.running()
         environment.redis.stop()
         try:
             before = len(place.sent)
             time.sleep(10)
             eventually(lambda: going.done() or len(place.sent) >= before + 10, 60)
             away = len(place.sent) - before
-            assert going.is_running()
+            assert going.running()
         finally:
             environment.redis.start()
             environment.redis.wait_ready()
