@@ -24,7 +24,7 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class TranscriptSegment:
+class RecordingSegment:
     """A segment of a transcript; ``start`` is in seconds."""
 
     text: str
@@ -65,7 +65,7 @@ class Transcriber(Protocol):
 
     async def __call__(
         self, caller: Caller, name: str, path: Path, filename: str, content_type: str
-    ) -> list[TranscriptSegment]: ...
+    ) -> list[RecordingSegment]: ...
 
 
 @cache

@@ -16,7 +16,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from files.backends import Caller, TranscriptSegment
+from files.backends import Caller, RecordingSegment
 from gtapi.database import in_thread
 from gtapi.errors import BadRequest, ModelNotFound, UpstreamFailed, UpstreamTimeout, translate
 from gtapi.ids import uuid7
@@ -117,7 +117,7 @@ async def scale(tenant_id: int, name: str) -> tuple[float, float]:
 
 async def transcribe(
     caller: Caller, name: str, path: Path, filename: str, content_type: str
-) -> list[TranscriptSegment]:
+) -> list[RecordingSegment]:
     """Return the transcript of a recording, in segments if the provider returns them.
 
     See ``files.backends.Transcriber``.
@@ -145,7 +145,7 @@ async def _transcript(model: _Model, form: Form) -> JSON:
     return await ask("json")
 
 
-def _segments(answer: JSON) -> list[TranscriptSegment]:
+def _segments(answer: JSON) -> list[RecordingSegment]:
     segments = answer.get("segments")
     texts = [
         (segment["text"].strip(), seconds(segment.get("start")))
@@ -155,7 +155,7 @@ def _segments(answer: JSON) -> list[TranscriptSegment]:
     # Incomplete segments would lose text.
     if len("".join(text for text, _ in texts)) < len("".join(answer["text"].split())) * 0.9:
         texts = [(answer["text"].strip(), 0.0)]
-    return [TranscriptSegment(text, start) for text, start in texts if text]
+    return [RecordingSegment(text, start) for text, start in texts if text]
 
 
 @asynccontextmanager

@@ -177,3 +177,21 @@ def test_relations_to_higher_apps_are_followed_only_in_listed_modules():
 )
 def test_following_a_relation_is_detected(line):
     assert followed(line, {"targets"}) == {"targets"}
+
+
+def product_classes(source: str) -> Iterator[str]:
+    """Yield the names of a module's classes, without those that a framework looks up by a fixed name."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef) and node.name not in {"Command", "Media", "Meta", "State"}:
+            yield node.name
+
+
+def test_class_names_are_unique():
+    """Each class name has one meaning in the whole product."""
+    modules_by_class: dict[str, list[str]] = {}
+    for app in (*ORDER, "local_models"):
+        for path in sorted((CHECKOUT / app).rglob("*.py")):
+            if "migrations" not in path.parts:
+                for name in product_classes(path.read_text()):
+                    modules_by_class.setdefault(name, []).append(str(path.relative_to(CHECKOUT)))
+    assert {name: paths for name, paths in modules_by_class.items() if len(paths) > 1} == {}

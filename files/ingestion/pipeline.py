@@ -10,7 +10,7 @@ from pathlib import Path
 
 from django.db import DatabaseError
 
-from files.backends import Caller, TranscriptSegment, transcriber
+from files.backends import Caller, RecordingSegment, transcriber
 from files.chunking import TextChunk, split
 from files.extraction import Extracted, ExtractionError, NeedsOCR, Section, extract, kind
 from files.ingestion import claims, embedding
@@ -216,7 +216,7 @@ def chunk_sizes(chunking: object) -> dict[str, int]:
     return {"size": static["max_chunk_size_tokens"], "overlap": static["chunk_overlap_tokens"]}
 
 
-def recording_sections(segments: Sequence[TranscriptSegment]) -> list[Section]:
+def recording_sections(segments: Sequence[RecordingSegment]) -> list[Section]:
     """Group a transcript into sections of about two minutes, each with its start time as heading."""
     sections: list[Section] = []
     start = 0.0

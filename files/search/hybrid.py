@@ -18,7 +18,7 @@ from files.search import query_terms, statements
 from files.search.filters import condition
 from files.search.relevance import relevance
 from files.search.sql import SQL, joined, sql
-from files.search.statements import QueryVector, Scope
+from files.search.statements import QueryVector, SearchScope
 from gtapi.database import in_thread, storable
 from gtapi.errors import APIError
 from gtapi.validation import integer, one_of
@@ -100,7 +100,7 @@ async def search(
     """
     one_of(MODES)("mode", mode)
     integer(1)("limit", limit)
-    scope = Scope(caller.tenant_id, tuple(map(storable, dataset_ids)), _files(file_ids, filters))
+    scope = SearchScope(caller.tenant_id, tuple(map(storable, dataset_ids)), _files(file_ids, filters))
     request = _Request(scope, plain(storable(query))[:MAX_READ].strip(), min(limit, MAX_LIMIT), mode)
     if not request.query or not dataset_ids:
         return []
@@ -119,7 +119,7 @@ async def search(
 class _Request:
     """A validated search request."""
 
-    scope: Scope
+    scope: SearchScope
     query: str
     limit: int
     mode: str
@@ -142,7 +142,7 @@ def _files(file_ids: Sequence[str] | None, filters: dict[str, Any] | None) -> SQ
     return sql("p.file_id = ANY({}) AND {}", ids, attributes)
 
 
-def _searched_datasets(scope: Scope) -> list[_SearchedDataset]:
+def _searched_datasets(scope: SearchScope) -> list[_SearchedDataset]:
     """Return the unexpired datasets that have files to search, and record them as active."""
     statement = sql(
         "SELECT d.id, d.indexed_embedding, count(p.id), COALESCE(sum(p.chunk_count), 0),"
@@ -235,7 +235,7 @@ def _results(
     return [_result(row, best, scales) for row in rows]
 
 
-def _near(scope: Scope, query_vector: QueryVector, searched: Sequence[_SearchedDataset]) -> SQL:
+def _near(scope: SearchScope, query_vector: QueryVector, searched: Sequence[_SearchedDataset]) -> SQL:
     """Return the list of nearest chunks, found by the HNSW index if there are many."""
     if query_vector.exact:
         return statements.vector_list(scope, query_vector)

@@ -26,7 +26,7 @@ WORDS = SQL("COALESCE(c.bigrams, c.words)")
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class SearchScope:
     """What to search: datasets of a tenant, and a condition on their files."""
 
     tenant_id: int
@@ -104,7 +104,7 @@ class QueryVector:
         return sql("(v.vector::{}) <=> {}::{}", cast, vector_text(self.vector), cast)
 
 
-def vector_list(scope: Scope, query_vector: QueryVector) -> SQL:
+def vector_list(scope: SearchScope, query_vector: QueryVector) -> SQL:
     """Return a SELECT of ``id``, ``rank`` and ``weight`` of the chunks whose vectors are nearest."""
     return sql(
         "SELECT id, row_number() OVER (ORDER BY distance, id) AS rank, 1 AS weight FROM ({}) near"
@@ -120,12 +120,12 @@ def ranked_list(ids: Sequence[int]) -> SQL:
     )
 
 
-def nearest(scope: Scope, query_vector: QueryVector) -> SQL:
+def nearest(scope: SearchScope, query_vector: QueryVector) -> SQL:
     """Return a SELECT of ``id`` and ``distance`` of the nearest chunks."""
     return _exact_scan(scope, query_vector) if query_vector.exact else _index_scan(scope, query_vector)
 
 
-def _exact_scan(scope: Scope, query_vector: QueryVector) -> SQL:
+def _exact_scan(scope: SearchScope, query_vector: QueryVector) -> SQL:
     """Compare every vector. Each is looked up by its chunk, a plan that the planner would not choose with filters.
 
     OFFSET 0 keeps it from using the HNSW index.
@@ -149,7 +149,7 @@ def _exact_scan(scope: Scope, query_vector: QueryVector) -> SQL:
     return sql("SELECT * FROM ({} OFFSET 0) every ORDER BY distance, id LIMIT {}", found, POOL)
 
 
-def _index_scan(scope: Scope, query_vector: QueryVector) -> SQL:
+def _index_scan(scope: SearchScope, query_vector: QueryVector) -> SQL:
     """Scan the HNSW index, nearest first, until enough vectors pass the filters."""
     return sql(
         "SELECT v.chunk_id AS id, {} AS distance FROM files_chunkvector v"
@@ -171,7 +171,7 @@ def _index_scan(scope: Scope, query_vector: QueryVector) -> SQL:
     )
 
 
-def text_list(scope: Scope, question: ParsedQuery, chunks: int, *, with_vectors: bool) -> SQL:
+def text_list(scope: SearchScope, question: ParsedQuery, chunks: int, *, with_vectors: bool) -> SQL:
     """Return a SELECT of ``id``, ``rank`` and ``weight`` of the best chunks by full-text rank."""
     # Concatenating an empty vector decompresses the lexemes once, and not for each term of the query.
     matched = sql(
@@ -199,7 +199,7 @@ def matching(question: ParsedQuery, chunks: int) -> SQL:
 
 
 def fused(
-    scope: Scope,
+    scope: SearchScope,
     query_vectors: Sequence[QueryVector],
     question: ParsedQuery | None,
     lists: Sequence[SQL],

@@ -58,8 +58,8 @@ class TranscriptLine:
 
 
 @dataclass(slots=True)
-class Exchange:
-    """A turn to be read."""
+class TurnDisplay:
+    """A turn as the admin shows it."""
 
     turn: Turn
     word: str
@@ -211,14 +211,14 @@ def _dataset_files(conversation: Conversation) -> list[DatasetFile]:
     return list(dataset_files.order_by("-created_at", "-pk")[:FILES_SHOWN])
 
 
-def exchanges(conversation: Conversation, turns: list[Turn], calls: dict[str, str]) -> list[Exchange]:
+def exchanges(conversation: Conversation, turns: list[Turn], calls: dict[str, str]) -> list[TurnDisplay]:
     """Return turns with their messages and the records of their requests, in three queries."""
     asked = [turn.request_id for turn in turns if turn.request_id]
     records = {
         record.request_id: record
         for record in UsageRecord.objects.filter(request_id__in=asked, tenant_id=conversation.tenant_id)
     }
-    made = {turn.pk: Exchange(turn, *STATES[turn.state], records.get(turn.request_id)) for turn in turns}
+    made = {turn.pk: TurnDisplay(turn, *STATES[turn.state], records.get(turn.request_id)) for turn in turns}
     begins, cut_turn = _cut(conversation)
     for item in Item.objects.filter(turn__in=list(made)).order_by("turn__number", "position"):
         cut = cut_turn if item.pk == begins else None

@@ -46,7 +46,7 @@ def explain(caller: Caller, target: Target, context: RetrievedContext) -> Explan
 async def store(explanation: Explanation) -> None:
     """Store an explanation. A failure is logged: it must not withhold the response from the client."""
     try:
-        await in_thread(explanation.keep)
+        await in_thread(explanation.store)
     except (Error, PoolTimeout) as error:
         logger.warning("%s is not explained: %s", explanation.request_id, type(error).__name__)
     except Exception:

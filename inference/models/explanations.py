@@ -55,7 +55,7 @@ class Explanation(models.Model):
         return self.request_id
 
     @transaction.atomic
-    def keep(self) -> None:
+    def store(self) -> None:
         """Store it, new, and apart from it the ``heading`` and ``text`` that its passages have until then.
 
         Those of a file that is gone by now are not kept.

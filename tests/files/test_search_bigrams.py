@@ -11,7 +11,7 @@ from files.backends import Caller
 from files.models import Chunk
 from files.search import query_terms, search, statements
 from files.search.sql import SQL, sql
-from files.search.statements import Scope
+from files.search.statements import SearchScope
 from tests import factories
 
 JAPANESE = [
@@ -205,7 +205,7 @@ def test_texts_in_scripts_with_spaces_have_no_bigrams(dataset, shelf):
 @pytest.mark.parametrize("question", ["office", "領収書"])
 def test_either_column_is_looked_up_by_its_index(dataset, shelf, question):
     shelf(dataset, *JAPANESE)
-    scope = Scope(dataset.tenant_id, (dataset.pk,), SQL("TRUE"))
+    scope = SearchScope(dataset.tenant_id, (dataset.pk,), SQL("TRUE"))
     asked = query_terms.parse_query(question, scope.sample(len(JAPANESE)))
     explained = sql(
         "EXPLAIN SELECT c.id FROM files_chunk c WHERE {}", statements.matching(asked, len(JAPANESE))

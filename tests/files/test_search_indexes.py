@@ -11,7 +11,7 @@ from files.models import Chunk, ChunkVector
 from files.models.chunks import vector_text
 from files.search import hybrid, indexes, search, statements
 from files.search.sql import SQL, sql
-from files.search.statements import QueryVector, Scope
+from files.search.statements import QueryVector, SearchScope
 from tests import factories
 
 #: A number of dimensions that no other test has.
@@ -153,7 +153,7 @@ def test_the_task_makes_the_index_beside_other_tasks(indexed):
 
 
 def test_a_search_in_many_chunks_goes_by_the_index(indexed):
-    scope = Scope(indexed.tenant_id, (indexed.pk,), SQL("TRUE"))
+    scope = SearchScope(indexed.tenant_id, (indexed.pk,), SQL("TRUE"))
     query_vector = QueryVector("numbers", (indexed.pk,), vector(7), (0, 1), exact=False)
     with connection.cursor() as cursor:
         # So few rows are sorted sooner than looked up; the benchmark has enough of them.
@@ -189,7 +189,7 @@ async def test_a_filter_does_not_starve_a_search(indexed, monkeypatch, tuples):
 
 def test_what_the_index_is_told_holds_for_its_search_alone(indexed):
     """The connection goes back to a pool."""
-    scope = Scope(indexed.tenant_id, (indexed.pk,), SQL("TRUE"))
+    scope = SearchScope(indexed.tenant_id, (indexed.pk,), SQL("TRUE"))
     query_vector = QueryVector("numbers", (indexed.pk,), vector(3), (0, 1), exact=False)
     hybrid._near(scope, query_vector, [])
     with connection.cursor() as cursor:

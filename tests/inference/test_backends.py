@@ -11,7 +11,7 @@ from math import hypot
 import pytest
 import pytest_asyncio
 
-from files.backends import Caller, TranscriptSegment, embedder, transcriber
+from files.backends import Caller, RecordingSegment, embedder, transcriber
 from files.search import search
 from gtapi.database import in_thread
 from gtapi.errors import (
@@ -257,7 +257,7 @@ def recording_file(tmp_path):
 async def test_a_recording_is_told_by_stretches(upstream, listener, caller, recording_file, record):
     upstream.script(listener.model, transcript("One. Two.", (0.0, "One."), (4.5, "Two.")))
     said = await transcriber()(caller, "listener", recording_file, "secret name.wav", "audio/wav")
-    assert said == [TranscriptSegment("One.", 0.0), TranscriptSegment("Two.", 4.5)]
+    assert said == [RecordingSegment("One.", 0.0), RecordingSegment("Two.", 4.5)]
     received = upstream.last(listener.model)
     assert received.fields("response_format") == ["verbose_json"]
     (file,) = [part for part in received.form if part.filename is not None]
@@ -272,7 +272,7 @@ async def test_a_model_that_knows_no_stretches_is_asked_for_the_text(
     refused = answers.answer(answers.error_body(param="response_format"), 400)
     upstream.script(listener.model, refused, answers.answer({"text": " All of it. "}))
     said = await file_backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
-    assert said == [TranscriptSegment("All of it.", 0.0)]
+    assert said == [RecordingSegment("All of it.", 0.0)]
     row = await record()
     assert (row.model, row.status) == ("listener", 200)
 
@@ -283,7 +283,7 @@ async def test_stretches_that_say_less_than_the_text_are_not_used(
 ):
     upstream.script(listener.model, answers.answer({"text": "One. Two. Three.", "segments": segments}))
     said = await file_backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
-    assert said == [TranscriptSegment("One. Two. Three.", 0.0)]
+    assert said == [RecordingSegment("One. Two. Three.", 0.0)]
 
 
 async def test_silence_says_nothing(upstream, listener, caller, recording_file):

@@ -17,25 +17,25 @@ _NUMBER_FORMATS = {3: "H", 4: "I"}
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class TiffPage:
     """A page, counted from 1, and the offset of its directory in the file."""
 
     number: int
     offset: int
 
 
-def pages(path: Path) -> list[Page]:
+def pages(path: Path) -> list[TiffPage]:
     """Return the pages in order; empty if the file is not a TIFF.
 
     A page that shares image data with an earlier one is left out: it has nothing new, and a small file
     could declare thousands of such pages.
     """
-    pages: list[Page] = []
+    pages: list[TiffPage] = []
     known: set[int] = set()
     with path.open("rb") as file:
         for number, (offset, strips) in enumerate(_directories(file), 1):
             if known.isdisjoint(strips):
-                pages.append(Page(number, offset))
+                pages.append(TiffPage(number, offset))
             known.update(strips)
             known.discard(0)  # a missing strip
     return pages
@@ -77,7 +77,7 @@ def _strips(file: IO[bytes], order: str, entries: bytes) -> tuple[int, ...]:
     return ()
 
 
-def single_page(path: Path, page: Page) -> bytes:
+def single_page(path: Path, page: TiffPage) -> bytes:
     """Return a TIFF whose first page this is."""
     content = path.read_bytes()
     order = _BYTE_ORDERS[content[:4]]
