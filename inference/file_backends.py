@@ -61,9 +61,9 @@ async def embed(
         return []
     vectors: list[list[float]] = []
     async with _metered(caller, name, ENDPOINTS["embeddings"]) as model, _time_limit(within):
-        side = model.target.query_side if query else model.target.passage_side
-        for batch in _batches([side.prefix + text for text in texts]):
-            vectors += await _embed(model, batch, side.input_type)
+        mode = model.target.query_mode if query else model.target.passage_mode
+        for batch in _batches([mode.prefix + text for text in texts]):
+            vectors += await _embed(model, batch, mode.input_type)
         if len({len(vector) for vector in vectors}) != 1:
             raise UpstreamFailed(detail=f"{model.connection.name}: vectors with different dimensions")
     return [_unit(vector) for vector in vectors]
@@ -91,14 +91,14 @@ async def _embed(model: _Model, texts: list[str], input_type: str) -> list[list[
     body: JSON = {"model": model.target.raw_model, "input": texts, "encoding_format": "float"}
     if input_type:
         body["input_type"] = input_type
-    answer = await model.adapter.fetch_json(model.connection, "embeddings", body, {"input"})
-    built = embeddings(answer, model.target.name, base64=False)
+    response = await model.adapter.fetch_json(model.connection, "embeddings", body, {"input"})
+    built = embeddings(response, model.target.name, base64=False)
     if built is None or len(built["data"]) != len(texts):
         raise UpstreamFailed(
             detail=f"{model.connection.name}: the number of embeddings differs from that of inputs"
         )
-    used = built.get("usage") or await estimate(model.usage, lambda: (tokens.estimate_input(texts), 0))
-    model.usage.input_tokens += used["prompt_tokens"]
+    usage = built.get("usage") or await estimate(model.usage, lambda: (tokens.estimate_input(texts), 0))
+    model.usage.input_tokens += usage["prompt_tokens"]
     return [item["embedding"] for item in built["data"]]
 
 
@@ -124,9 +124,9 @@ async def transcribe(
     """
     async with _metered(caller, name, ENDPOINTS["transcriptions"]) as model:
         file = anonymous_upload("file", filename, content_type, path)
-        answer = await _transcript(model, Form([], [file]))
-        await meter_audio(model.usage, answer, partial(audio_duration.length_ms, path))
-    return _segments(answer)
+        response = await _transcript(model, Form([], [file]))
+        await meter_audio(model.usage, response, partial(audio_duration.length_ms, path))
+    return _segments(response)
 
 
 async def _transcript(model: _Model, form: Form) -> JSON:
@@ -145,16 +145,16 @@ async def _transcript(model: _Model, form: Form) -> JSON:
     return await ask("json")
 
 
-def _segments(answer: JSON) -> list[RecordingSegment]:
-    segments = answer.get("segments")
+def _segments(response: JSON) -> list[RecordingSegment]:
+    segments = response.get("segments")
     texts = [
         (segment["text"].strip(), seconds(segment.get("start")))
         for segment in (segments if isinstance(segments, list) else ())
         if isinstance(segment, dict) and isinstance(segment.get("text"), str)
     ]
     # Incomplete segments would lose text.
-    if len("".join(text for text, _ in texts)) < len("".join(answer["text"].split())) * 0.9:
-        texts = [(answer["text"].strip(), 0.0)]
+    if len("".join(text for text, _ in texts)) < len("".join(response["text"].split())) * 0.9:
+        texts = [(response["text"].strip(), 0.0)]
     return [RecordingSegment(text, start) for text, start in texts if text]
 
 

@@ -1,4 +1,4 @@
-"""What a request used, in the units of its endpoint: tokens, characters, seconds of audio, images."""
+"""Metering: writes what a request used into its usage event (tokens, characters, seconds of audio, images)."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ JSON = dict[str, Any]
 
 
 def meter_tokens(event: UsageEvent, usage: JSON) -> None:
-    """Note a usage in the names of OpenAI's chat, audio or image endpoints."""
+    """Set the token counts of a usage event from OpenAI's usage object of chat, audio or image endpoints."""
     event.input_tokens = usage.get("prompt_tokens") or usage.get("input_tokens") or 0
     event.output_tokens = usage.get("completion_tokens") or usage.get("output_tokens") or 0
     event.cached_tokens = usage.get("prompt_tokens_details", {}).get("cached_tokens", 0)
@@ -32,14 +32,14 @@ async def estimate(event: UsageEvent, count: Callable[[], tuple[int, int]]) -> J
 async def meter_reported(
     event: UsageEvent, reported: JSON | None, count: Callable[[], tuple[int, int]]
 ) -> JSON:
-    """Note the tokens that a provider reported, or else an estimate of them, and return their usage."""
+    """Meter the tokens that a provider reported, or an estimate of them, and return the usage object."""
     usage = reported or await estimate(event, count)
     meter_tokens(event, usage)
     return usage
 
 
 async def meter_audio(event: UsageEvent, response: JSON, file_ms: Callable[[], int]) -> None:
-    """Note how long the audio of a transcript is: as the provider reports it, else as the file says."""
+    """Meter the duration of the transcribed audio: as the provider reports it, or else as read from the file."""
     reported = token_usage(response.get("usage"))
     meter_tokens(event, reported or {})
     event.audio_ms = reported_audio_ms(response)

@@ -1,20 +1,20 @@
-"""Parameters that an operator can give to an agent, as defaults or forced."""
+"""Validation of an agent's parameters: the defaults and the forced values of its requests."""
 
 import json
 from typing import Any
 
-#: What the gateway decides by itself, or what belongs to one request and not to an agent.
+#: Set by the gateway, or only meaningful for a single request.
 RESERVED = frozenset({"model", "messages", "stream", "stream_options", "n", "user"})
 
 
 def check_parameters(parameters: Any) -> str | None:
     """Return what is wrong with an agent's parameters, or None."""
     if not isinstance(parameters, dict):
-        return "Give an object of parameter names and values."
+        return "Enter a JSON object of parameter names and values."
     if reserved := sorted(RESERVED & parameters.keys()):
         return f"{', '.join(reserved)} cannot be set on an agent."
     try:
         written = json.dumps(parameters, allow_nan=False)
     except (TypeError, ValueError):
-        return "Every value has to be one that JSON can write; NaN and infinity are none."
+        return "Every value must be valid JSON, which excludes NaN and infinity."
     return "The NUL character cannot be stored." if "\\u0000" in written else None

@@ -1,4 +1,4 @@
-"""Access policy: what a key may call. Endpoints, ``GET /models`` and the admin all ask ``decide``."""
+"""Access policy: which models a key may call. Endpoints, ``GET /models`` and the admin all use ``decide``."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""From a name to where it leads: snapshots of a tenant's targets and of a key's grants."""
+"""Routing: cached snapshots of a tenant's targets (agents, catalog entries) and of a key's grants."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,8 +15,8 @@ from tenants.policy_cache import PolicyCache, watch
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """How a model is told that a text is a question, or a passage: nothing, for most."""
+class EmbeddingMode:
+    """How texts of one mode (query or passage) are marked for an embedding model; most models need no mark."""
 
     prefix: str = ""
     input_type: str = ""
@@ -24,7 +24,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a published name stands for. ``unavailable`` says, for operators, why no client can reach it."""
+    """The agent or catalog entry behind a model name. ``unavailable`` says why clients cannot call it."""
 
     id: int
     name: str
@@ -34,21 +34,21 @@ class Target:
     unavailable: str
     raw_model: str = ""
     connection: ProviderConnection | None = None
-    #: The endpoints that the provider's adapter can serve it on.
+    #: The endpoints that the provider's adapter supports.
     operations: frozenset[str] = frozenset()
     context_window: int | None = None
     version: int | None = None
     instructions: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     forced: Mapping[str, Any] = field(default_factory=dict)
-    #: The data that an agent answers from, and how much of it a question is given.
+    #: The datasets that an agent searches, and how many of their chunks and tokens go into a prompt.
     dataset_ids: tuple[str, ...] = ()
     passages: int = PASSAGES
     passage_tokens: int = PASSAGE_TOKENS
     relevance: float = 0.0
     unknown_answer: str = ""
-    query_side: Side = Side()
-    passage_side: Side = Side()
+    query_mode: EmbeddingMode = EmbeddingMode()
+    passage_mode: EmbeddingMode = EmbeddingMode()
 
     def serves(self, endpoint: Endpoint) -> bool:
         """Tell whether both the model and its provider's adapter can serve an endpoint."""
@@ -79,12 +79,12 @@ def _operations(provider: Provider) -> frozenset[str]:
 
 
 def _agent_operations(provider: Provider) -> frozenset[str]:
-    """Return the endpoints of an agent: both are served by chats with the provider."""
+    """Return the endpoints of an agent; both call the provider's chat endpoint."""
     return frozenset({"chat", "completions"}) if "chat" in _operations(provider) else frozenset()
 
 
 def entry_target(entry: CatalogEntry) -> Target:
-    """Return what a catalog entry stands for."""
+    """Return the target of a catalog entry."""
     return Target(
         id=entry.pk,
         name=entry.name,
@@ -96,12 +96,12 @@ def entry_target(entry: CatalogEntry) -> Target:
         context_window=entry.context_window,
         connection=connection_to(entry.provider),
         operations=_operations(entry.provider),
-        query_side=Side(entry.query_prefix, entry.query_input_type),
-        passage_side=Side(entry.passage_prefix, entry.passage_input_type),
+        query_mode=EmbeddingMode(entry.query_prefix, entry.query_input_type),
+        passage_mode=EmbeddingMode(entry.passage_prefix, entry.passage_input_type),
     )
 
 
-def _of_agent(agent: Agent) -> Target:
+def _agent_target(agent: Agent) -> Target:
     version = agent.live
     created = int(agent.created_at.timestamp())
     if version is None or version.catalog is None:
@@ -134,7 +134,7 @@ def load_targets(tenant_id: int) -> tuple[int, dict[str, Target]]:
     """Read all of a tenant's targets by name; the loader of ``known_targets``."""
     entries = CatalogEntry.objects.filter(tenant=tenant_id).select_related("provider")
     agents: QuerySet[Agent] = Agent.objects.filter(tenant=tenant_id).select_related("live__catalog__provider")
-    targets = [*map(entry_target, entries), *map(_of_agent, agents)]
+    targets = [*map(entry_target, entries), *map(_agent_target, agents)]
     return tenant_id, {target.name: target for target in sorted(targets, key=lambda target: target.name)}
 
 

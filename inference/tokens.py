@@ -23,7 +23,7 @@ def estimate(text: str) -> int:
 
 
 def estimate_messages(messages: list[dict[str, Any]]) -> int:
-    """Return about how many tokens a chat's messages and calls of tools have; images and audio count nothing."""
+    """Estimate the tokens of a chat's messages and tool calls; images and audio are not counted."""
     texts = []
     for message in messages:
         content = message.get("content")
@@ -37,17 +37,17 @@ def estimate_messages(messages: list[dict[str, Any]]) -> int:
 
 
 def definitions(sent: dict[str, Any]) -> str:
-    """Return the tools that a chat gives to a model, as a text to be estimated; empty where it gives none."""
+    """Return the tool definitions of a chat as text, to estimate their tokens; empty if there are none."""
     return "\n".join(orjson.dumps(sent[name]).decode() for name in _DEFINED if sent.get(name))
 
 
 def estimate_chat(sent: dict[str, Any]) -> int:
-    """Return about how many tokens the prompt of a chat has: its messages and its tools."""
+    """Estimate the tokens of a chat's prompt: its messages and its tools."""
     return estimate_messages(sent["messages"]) + estimate(definitions(sent))
 
 
-def estimate_input(given: str | list[Any]) -> int:
-    """Return about how many tokens an input has: a text, token ids, or several of either."""
-    if isinstance(given, str):
-        return estimate(given)
-    return sum(1 if isinstance(item, int) else estimate_input(item) for item in given)
+def estimate_input(value: str | list[Any]) -> int:
+    """Estimate the tokens of an input: a text, token ids, or a list of either."""
+    if isinstance(value, str):
+        return estimate(value)
+    return sum(1 if isinstance(item, int) else estimate_input(item) for item in value)

@@ -25,7 +25,7 @@ from tenants.models import Tenant
 JSON = dict[str, Any]
 SYSTEM = ("system", "developer")
 #: Tokens reserved for a response whose length the request does not limit.
-ANSWER_TOKENS = 1024
+RESPONSE_TOKENS = 1024
 #: Bytes of a message, as PostgreSQL writes it: 1e300 is a text of 301 digits there.
 SIZE = Func(Cast("message", TextField()), function="octet_length", output_field=IntegerField())
 
@@ -180,9 +180,9 @@ def add(conversation: Conversation, messages: Sequence[JSON], request_id: str) -
     return items
 
 
-def room_for(window: int, answer: int | None, messages: list[JSON], *texts: str) -> int:
-    """Return how many tokens of a model's context window the answer, these messages and these texts leave."""
-    left = window - (answer or min(ANSWER_TOKENS, window // 4))
+def room_for(window: int, response_limit: int | None, messages: list[JSON], *texts: str) -> int:
+    """Return how many tokens of a model's context window the response, these messages and these texts leave."""
+    left = window - (response_limit or min(RESPONSE_TOKENS, window // 4))
     return left - sum(map(tokens.estimate, texts)) - tokens.estimate_messages(messages)
 
 
@@ -205,13 +205,13 @@ class PendingTurn:
     new_system: list[JSON]
     left_out: int = 0
 
-    def cut_to(self, window: int, answer: int | None, *texts: str) -> None:
-        """Leave out the oldest messages until prompt and answer fit into ``window`` tokens.
+    def cut_to(self, window: int, response_limit: int | None, *texts: str) -> None:
+        """Leave out the oldest messages until prompt and response fit into ``window`` tokens.
 
         ``required`` messages stay, ``texts`` are other parts of the prompt, and the prompt does not begin in the
         middle of an exchange.
         """
-        room = room_for(window, answer, self.required(), *texts)
+        room = room_for(window, response_limit, self.required(), *texts)
         end = self._exchange_start()
         sizes = [tokens.estimate_messages([message]) for message in self.earlier[:end]]
         total = sum(sizes)

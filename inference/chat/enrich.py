@@ -62,7 +62,7 @@ def _begin_turn(exchange: Exchange, chat: JSON, request: JSON) -> PendingTurn:
 
 
 def _cut(exchange: Exchange, turn: PendingTurn, request: JSON, *texts: str) -> None:
-    """Leave out the history that has no room next to the answer, the instructions, the tools and ``texts``."""
+    """Leave out the history that has no room next to the response, the instructions, the tools and ``texts``."""
     window = exchange.target.context_window
     if window is not None:
         turn.cut_to(window, answer_limit(request), *_fixed_texts(exchange, request), *texts)

@@ -1,6 +1,5 @@
-"""The description of the API: what each route takes and answers, for programs and for people.
+"""The API reference: the OpenAPI document, the reference page and the pages in ``docs/routes/``.
 
-Each route has a file in ``routes/``, written by hand; paths, scopes and capabilities come from the registry of
-endpoints. Of these are made the OpenAPI description, the reference page and the pages in ``docs/routes/``. Tests
-hold all of it against the running gateway.
+All three are built from hand-written YAML files, one for each route, and from the registry of endpoints (paths,
+scopes and capabilities). Tests compare them with the running gateway.
 """

@@ -13,7 +13,7 @@ JSON = dict[str, Any]
 EVENTS = "text/event-stream"
 ERROR = {"$ref": "#/components/schemas/Error"}
 REQUEST_ID = {"$ref": "#/components/headers/RequestId"}
-#: The names of languages as tools for OpenAPI know them.
+#: Names of the languages in ``x-codeSamples``.
 LANGUAGES = {"curl": "Shell", "python": "Python", "node": "JavaScript"}
 
 
@@ -44,18 +44,18 @@ def request_name(route: Route) -> str:
 
 
 def request_schema(body: Body) -> JSON:
-    """Return the schema of a body; other parameters than its own are allowed."""
+    """Return the schema of a body; additional parameters are allowed."""
     properties = {}
-    for name, given in body.properties.items():
-        schema = {key: value for key, value in given.items() if key != "x-gt"}
+    for name, described in body.properties.items():
+        schema = {key: value for key, value in described.items() if key != "x-gt"}
         if body.media_type == "application/json" and name not in body.required:
             schema = nullable(schema)
-        properties[name] = {**schema, "x-treatment": given["x-gt"]}
+        properties[name] = {**schema, "x-treatment": described["x-gt"]}
     return {"type": "object", "required": list(body.required), "properties": properties}
 
 
 def nullable(schema: JSON) -> JSON:
-    """Return a schema that takes null besides: in a JSON body it counts as absent."""
+    """Return a schema that also accepts null, which counts as absent in a JSON body."""
     schema = dict(schema)
     if "type" in schema:
         kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
@@ -99,7 +99,7 @@ def _operation(route: Route) -> JSON:
 
 
 def _encoding(body: Body) -> JSON:
-    """Say how objects are written in a form: ``name[field]``, as OpenAI's SDKs do, and not as JSON."""
+    """Describe how forms encode objects: as ``name[field]``, like OpenAI's SDKs, and not as JSON."""
     objects = [name for name, schema in body.properties.items() if schema.get("type") == "object"]
     if body.media_type != FORM or not objects:
         return {}
@@ -115,7 +115,7 @@ def _success(route: Route) -> JSON:
 
 
 def _event(events: Events) -> JSON:
-    """Return the schema of one server-sent event: its data is JSON, or the mark at the end."""
+    """Return the schema of one server-sent event: its data is JSON, or the end marker."""
     content = {"anyOf": [events.schema, ERROR]}
     data: JSON = {"type": "string", "contentMediaType": "application/json", "contentSchema": content}
     if events.end:

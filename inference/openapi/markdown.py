@@ -1,4 +1,4 @@
-"""The pages in ``docs/routes/``, one a route, and the list of them."""
+"""Writes the pages in ``docs/routes/`` as Markdown: one for each route, and an index."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -44,8 +44,8 @@ def _index() -> str:
 def page(route: Route) -> str:
     """Return a route's page."""
     parts = [NOTE, f"# {route.title}", "", _call(route), "", route.about, "", *_needs(route)]
-    for title, given, required in located(route):
-        parts += [f"## {title}", "", *_parameters(given, required), ""]
+    for title, properties, required in located(route):
+        parts += [f"## {title}", "", *_parameters(properties, required), ""]
     parts += [*_body(route), *_answers(route), *_errors(route), "## Examples", ""]
     for language, source in route.examples.items():
         label, fence = LANGUAGES[language]
@@ -55,13 +55,13 @@ def page(route: Route) -> str:
 
 def located(route: Route) -> list[tuple[str, dict[str, JSON], tuple[str, ...]]]:
     """Return the parameters outside the body: where they are, their schemas, and which are required."""
-    found = []
+    groups = []
     for place, title in PLACES.items():
         here = [parameter for parameter in route.parameters if parameter["in"] == place]
-        given = {p["name"]: {**p["schema"], "description": p["description"]} for p in here}
-        if given:
-            found.append((title, given, tuple(p["name"] for p in here if p.get("required"))))
-    return found
+        properties = {p["name"]: {**p["schema"], "description": p["description"]} for p in here}
+        if properties:
+            groups.append((title, properties, tuple(p["name"] for p in here if p.get("required"))))
+    return groups
 
 
 def _call(route: Route) -> str:
@@ -109,13 +109,13 @@ def _body(route: Route) -> list[str]:
 
 
 def _parameters(properties: dict[str, JSON], required: tuple[str, ...]) -> list[str]:
-    found = schema_text.parameters(properties, required)
+    described = schema_text.parameters(properties, required)
     rows = [
         (f"`{field.name}`" + (" (required)" if field.required else ""), field.type, field.about)
-        for field in found
+        for field in described
     ]
     lines = _table(("parameter", "type", ""), rows)
-    for field in found:
+    for field in described:
         if field.fields:
             lines += ["", f"Inside `{field.name}`:", "", *_fields(field.fields)]
     return lines
@@ -137,9 +137,9 @@ def _answers(route: Route) -> list[str]:
     return [*lines, ""]
 
 
-def _fields(found: Iterable[schema_text.FieldDescription], depth: int = 0) -> list[str]:
+def _fields(described: Iterable[schema_text.FieldDescription], depth: int = 0) -> list[str]:
     lines = []
-    for field in found:
+    for field in described:
         about = f": {field.about}" if field.about else ""
         kind = f" ({field.type}{'' if field.required else ', optional'})"
         head = f"`{field.name}`{kind}" if field.type else field.name

@@ -1,4 +1,4 @@
-"""The reference page: one document that brings its own style and script, and loads nothing."""
+"""The HTML reference page, with its style and script embedded."""
 
 from base64 import b64encode
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from inference.openapi.markdown import LANGUAGES, TREATED, located
 from inference.openapi.routes import FOLDER, FORM, Route, routes
 from inference.openapi.schema_text import FieldDescription
 
-#: Stands for the base URL until the page is asked for, since only a request tells it.
+#: Placeholder for the base URL, which depends on the request.
 BASE_URL = "https://base-url.invalid"
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Parameters that are treated alike."""
+    """Parameters with the same treatment or location."""
 
     title: str
     about: str
@@ -29,7 +29,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One of the forms of an answer."""
+    """One of the formats of a response."""
 
     media_type: str
     about: str
@@ -82,7 +82,8 @@ def _rendered() -> str:
 
 def _section(route: Route) -> ReferenceSection:
     groups = [
-        Group(title, "", schema_text.parameters(given, required)) for title, given, required in located(route)
+        Group(title, "", schema_text.parameters(properties, required))
+        for title, properties, required in located(route)
     ]
     if route.body:
         groups += [

@@ -1,4 +1,4 @@
-"""The routes of the description, as their files tell them."""
+"""Loads the descriptions of the routes from their YAML files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ TREATMENTS = ("honoured", "checked", "passed")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A status that is no success: what it means, its codes, and headers beside the usual ones."""
+    """An error status: what it means, its codes, and its additional headers."""
 
     status: str
     means: str
@@ -32,7 +32,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What a request carries; ``properties`` are JSON Schemas with a treatment each."""
+    """The request body; ``properties`` are JSON Schemas, each with a treatment."""
 
     media_type: str
     required: tuple[str, ...]
@@ -46,7 +46,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """A streamed answer: the schema of its events, and the mark at its end, if it has one."""
+    """A streamed response: the schema of its events, and its end marker, if it has one."""
 
     schema: JSON
     end: str
@@ -85,11 +85,11 @@ def routes() -> tuple[Route, ...]:
     """Return every route: by tag, those of one tag as the registry has them, then by address."""
     tags = [tag["name"] for tag in read_yaml(FOLDER / "description.yaml")["tags"]]
     errors = read_yaml(FOLDER / "errors.yaml")
-    found = [_route(path.stem, read_yaml(path), errors) for path in DESCRIPTIONS]
+    described = [_route(path.stem, read_yaml(path), errors) for path in DESCRIPTIONS]
     registered = list(ENDPOINTS)
     return tuple(
         sorted(
-            found,
+            described,
             key=lambda route: (
                 tags.index(route.tag),
                 registered.index(route.name) if route.capability else len(registered),
@@ -100,64 +100,69 @@ def routes() -> tuple[Route, ...]:
     )
 
 
-def _route(name: str, said: JSON, errors: JSON) -> Route:
-    endpoint = ENDPOINTS[said["endpoint"]] if "endpoint" in said else None
-    scope = endpoint.scope if endpoint else said.get("scope", "")
-    body = _body(said["body"]) if "body" in said else None
-    events = said.get("events")
+def _route(name: str, description: JSON, errors: JSON) -> Route:
+    endpoint = ENDPOINTS[description["endpoint"]] if "endpoint" in description else None
+    scope = endpoint.scope if endpoint else description.get("scope", "")
+    body = _body(description["body"]) if "body" in description else None
+    events = description.get("events")
     return Route(
         name=name,
-        method="post" if endpoint else said.get("method", "get"),
-        path=endpoint.path if endpoint else said["path"],
+        method="post" if endpoint else description.get("method", "get"),
+        path=endpoint.path if endpoint else description["path"],
         scope=scope,
         capability=endpoint.capability if endpoint else "",
-        operation=said["operation"],
-        tag=said["tag"],
-        title=said["title"],
-        about=said["about"],
-        parameters=tuple(said.get("parameters", ())),
+        operation=description["operation"],
+        tag=description["tag"],
+        title=description["title"],
+        about=description["about"],
+        parameters=tuple(description.get("parameters", ())),
         body=body,
-        answers=said["answers"],
+        answers=description["answers"],
         events=Events(events["schema"], events.get("end", "")) if events else None,
-        headers=said.get("headers", {}),
-        problems=_problems([errors[kind] for kind in _kinds(endpoint, scope, body, said)]),
-        examples=said["examples"],
-        schemas=said.get("schemas", {}),
+        headers=description.get("headers", {}),
+        problems=_problems([errors[kind] for kind in _kinds(endpoint, scope, body, description)]),
+        examples=description["examples"],
+        schemas=description.get("schemas", {}),
     )
 
 
-def _body(said: JSON) -> Body:
-    media_type = FORM if said.get("form") else "application/json"
-    for name, schema in said["properties"].items():
+def _body(description: JSON) -> Body:
+    media_type = FORM if description.get("form") else "application/json"
+    for name, schema in description["properties"].items():
         if schema["x-gt"] not in TREATMENTS:
             raise ValueError(f"{name}: there is no treatment {schema['x-gt']}")
-    return Body(media_type, tuple(said["required"]), said["properties"], said.get("optional", False))
+    return Body(
+        media_type,
+        tuple(description["required"]),
+        description["properties"],
+        description.get("optional", False),
+    )
 
 
-def _kinds(endpoint: Endpoint | None, scope: str, body: Body | None, said: JSON) -> list[str]:
+def _kinds(endpoint: Endpoint | None, scope: str, body: Body | None, description: JSON) -> list[str]:
     """Return what kinds of errors a route can answer with."""
     kinds = []
     if body:
         kinds.append("form" if body.media_type == FORM else "json")
-    if any(parameter["in"] == "query" for parameter in said.get("parameters", ())):
+    if any(parameter["in"] == "query" for parameter in description.get("parameters", ())):
         kinds.append("query")
     if scope:
         kinds.append("keyed")
     if endpoint:
         kinds.append("model")
-    return [*kinds, *said.get("errors", ()), "every"]
+    return [*kinds, *description.get("errors", ()), "every"]
 
 
 def _problems(kinds: list[JSON]) -> tuple[Problem, ...]:
     """Return the errors of several kinds, those of one status as one."""
     merged: dict[str, Problem] = {}
     for kind in kinds:
-        for status, said in kind.items():
+        for status, description in kind.items():
             before = merged.get(status, Problem(status, "", (), {}))
             merged[status] = Problem(
                 status,
-                f"{before.means} {said['means']}".strip(),
-                (*before.codes, *said["codes"]),
-                {**before.headers, **said.get("headers", {})},
+                f"{before.means} {description['means']}".strip(),
+                (*before.codes, *description["codes"]),
+                {**before.headers, **description.get("headers", {})},
             )
     return tuple(merged[status] for status in sorted(merged))

@@ -1,4 +1,4 @@
-"""Schemas in words: what the pages for people say of parameters and answers."""
+"""Descriptions of schemas in words, for the reference page and the Markdown pages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _REFERENCE = "#/components/schemas/"
 
 @dataclass(frozen=True, slots=True)
 class FieldDescription:
-    """A parameter, or a field of an answer, in words. ``fields`` are those inside it."""
+    """The description of a parameter or of a response field; ``fields`` are those nested in it."""
 
     name: str
     type: str
@@ -22,7 +22,7 @@ class FieldDescription:
 
 
 def parameters(properties: Mapping[str, JSON], required: tuple[str, ...]) -> list[FieldDescription]:
-    """Return parameters in words."""
+    """Return the descriptions of parameters."""
     return [
         FieldDescription(name, in_words(schema), name in required, _about(schema), fields(schema))
         for name, schema in properties.items()
@@ -30,15 +30,15 @@ def parameters(properties: Mapping[str, JSON], required: tuple[str, ...]) -> lis
 
 
 def fields(schema: JSON, above: frozenset[str] = frozenset()) -> tuple[FieldDescription, ...]:
-    """Return the fields of an object, those inside them too; a schema inside itself is named and no more."""
+    """Return the fields of an object with their nested fields; recursion ends at a schema that contains itself."""
     name = _name(schema)
     if name in above:
         return ()
     above = above | {name} if name else above
     schema = resolved(schema)
     if "anyOf" in schema:
-        found = [_variant(one, above) for one in schema["anyOf"] if one != {"type": "null"}]
-        return found[0].fields if len(found) == 1 else tuple(one for one in found if one.fields)
+        variants = [_variant(variant, above) for variant in schema["anyOf"] if variant != {"type": "null"}]
+        return variants[0].fields if len(variants) == 1 else tuple(v for v in variants if v.fields)
     if "items" in schema:
         return fields(schema["items"], above)
     return tuple(

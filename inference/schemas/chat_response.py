@@ -1,7 +1,7 @@
-"""The parts of a chat answer, built from an allow-list of fields.
+"""Builders for the parts of a chat response, from an allow-list of fields.
 
-Nothing of the provider's is forwarded but what the model itself wrote. Ids are re-issued, closed sets are mapped
-to OpenAI's, numbers are numbers, and a field that nobody here knows is left out.
+Only what the model wrote is forwarded. Ids are re-issued, enumerations are mapped to OpenAI's values, numbers are
+validated, and unknown fields are left out.
 """
 
 import hmac
@@ -21,7 +21,7 @@ FINISH_REASONS = {
     "tool_calls": "tool_calls",
     "content_filter": "content_filter",
     "function_call": "function_call",
-    # What other servers say for the same things.
+    # Values of other servers.
     "eos": "stop",
     "eos_token": "stop",
     "end_turn": "stop",
@@ -59,7 +59,7 @@ _COMPLETION_DETAILS = (
 
 
 def finish_reason(value: Any, *, called_tools: bool = False) -> str:
-    """Return one of OpenAI's finish reasons for whatever the provider said."""
+    """Map the provider's finish reason to one of OpenAI's."""
     known = FINISH_REASONS.get(value.lower()) if isinstance(value, str) else None
     if known is not None:
         return known
@@ -73,7 +73,7 @@ def call_id(upstream_id: Any) -> str:
 
 
 def text(value: Any) -> str | None:
-    """Return what the model wrote: a string, or the text of the parts that some servers answer with."""
+    """Return what the model wrote: a string, or the joined text of the parts that some servers return."""
     if isinstance(value, str) or value is None:
         return value
     if isinstance(value, list):
@@ -83,12 +83,12 @@ def text(value: Any) -> str | None:
 
 
 def service_tier(value: Any) -> str | None:
-    """Return one of OpenAI's service tiers, or None for whatever else the provider said."""
+    """Return one of OpenAI's service tiers, or None for other values."""
     return SERVICE_TIERS.get(value) if isinstance(value, str) else None
 
 
 def count(value: Any) -> int:
-    """Return a number of tokens; what cannot be one is none."""
+    """Return a token count; 0 for invalid values."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < MAX_COUNT:
         return int(value)
     return 0
@@ -115,7 +115,7 @@ def usage(reported: Any) -> JSON | None:
 
 
 def tool_call(call: Mapping[str, Any]) -> JSON | None:
-    """Return a whole tool call."""
+    """Return a complete tool call."""
     for kind, written in (("function", "arguments"), ("custom", "input")):
         body = call.get(kind)
         if isinstance(body, dict) and isinstance(body.get("name"), str):
@@ -145,20 +145,20 @@ def tool_call_delta(call: Mapping[str, Any], position: int) -> JSON:
 
 
 def function_call(call: Any) -> JSON | None:
-    """Return the older form of a call, or a fragment of one."""
+    """Return a function call in the legacy format, or a fragment of one."""
     if not isinstance(call, dict):
         return None
     return {name: call[name] for name in ("name", "arguments") if isinstance(call.get(name), str)}
 
 
 def whole_function_call(call: Any) -> JSON | None:
-    """Return the older form of a call, which is none without both of its parts."""
+    """Return a function call in the legacy format; None unless both of its fields are present."""
     built = function_call(call)
     return built if built and len(built) == 2 else None
 
 
 def whole_audio(spoken: Any, tenant_id: int) -> JSON | None:
-    """Return an audio answer, with all that OpenAI's types ask for."""
+    """Return the audio of a whole message, with all fields that OpenAI's types require."""
     built = audio(spoken, tenant_id)
     if not built or "data" not in built:
         return None
@@ -166,7 +166,7 @@ def whole_audio(spoken: Any, tenant_id: int) -> JSON | None:
 
 
 def audio(spoken: Any, tenant_id: int) -> JSON | None:
-    """Return an audio answer, or a fragment of one; its id hides the provider's, for this tenant alone."""
+    """Return the audio of a message or a fragment of it; the id is the provider's, encrypted for this tenant."""
     if not isinstance(spoken, dict):
         return None
     built: JSON = {name: spoken[name] for name in ("data", "transcript") if isinstance(spoken.get(name), str)}
@@ -177,40 +177,42 @@ def audio(spoken: Any, tenant_id: int) -> JSON | None:
     return built
 
 
-def annotations(given: Any) -> list[JSON]:
-    """Return the citations of web pages; OpenAI's types know no other annotation of a chat message."""
+def annotations(reported: Any) -> list[JSON]:
+    """Return the citations of web pages; OpenAI's types have no other annotation of chat messages."""
     built = []
-    for annotation in given if isinstance(given, list) else ():
+    for annotation in reported if isinstance(reported, list) else ():
         cited = annotation.get("url_citation") if isinstance(annotation, dict) else None
         if isinstance(cited, dict):
-            kept: JSON = {name: cited[name] for name in ("url", "title") if isinstance(cited.get(name), str)}
-            kept |= {n: cited[n] for n in ("start_index", "end_index") if isinstance(cited.get(n), int)}
-            if len(kept) == 4:
-                built.append({"type": "url_citation", "url_citation": kept})
+            citation: JSON = {
+                name: cited[name] for name in ("url", "title") if isinstance(cited.get(name), str)
+            }
+            citation |= {n: cited[n] for n in ("start_index", "end_index") if isinstance(cited.get(n), int)}
+            if len(citation) == 4:
+                built.append({"type": "url_citation", "url_citation": citation})
     return built
 
 
-def logprobs(given: Any) -> JSON | None:
+def logprobs(reported: Any) -> JSON | None:
     """Return the log probabilities of a choice."""
-    if not isinstance(given, dict):
+    if not isinstance(reported, dict):
         return None
     built: JSON = {}
     for name in ("content", "refusal"):
-        tokens = given.get(name)
+        tokens = reported.get(name)
         built[name] = [_token(token) for token in tokens] if isinstance(tokens, list) else None
     return built
 
 
-def _token(given: Any) -> JSON:
-    token = _bare_token(given)
-    top = given.get("top_logprobs") if isinstance(given, dict) else None
+def _token(reported: Any) -> JSON:
+    token = _bare_token(reported)
+    top = reported.get("top_logprobs") if isinstance(reported, dict) else None
     token["top_logprobs"] = [_bare_token(other) for other in top] if isinstance(top, list) else []
     return token
 
 
-def _bare_token(given: Any) -> JSON:
-    given = given if isinstance(given, dict) else {}
-    written, logprob, raw = given.get("token"), given.get("logprob"), given.get("bytes")
+def _bare_token(reported: Any) -> JSON:
+    reported = reported if isinstance(reported, dict) else {}
+    written, logprob, raw = reported.get("token"), reported.get("logprob"), reported.get("bytes")
     return {
         "token": written if isinstance(written, str) else "",
         "logprob": logprob if isinstance(logprob, int | float) else -9999.0,

@@ -35,24 +35,24 @@ def _fits(value: Any, kind: Kind) -> bool:
 
 
 def among(*choices: str) -> Callable[[Any], bool]:
-    """Let a text of a closed list pass: a provider's own wording would reveal which provider it is."""
+    """Accept only the given texts: a provider's own wording would reveal which provider it is."""
     known: Collection[str] = frozenset(choices)
     return lambda value: isinstance(value, str) and value in known
 
 
 def like(pattern: str) -> Callable[[Any], bool]:
-    """Let a text of one form pass."""
+    """Accept a text that matches a pattern."""
     form = re.compile(pattern, re.ASCII)
     return lambda value: isinstance(value, str) and form.fullmatch(value) is not None
 
 
 def integers(value: Any) -> bool:
-    """Let a list of integers pass."""
+    """Accept a list of integers."""
     return isinstance(value, list) and all(type(item) is int for item in value)
 
 
 def token_usage(reported: Any) -> JSON | None:
-    """Return a usage in the names of the audio and image routes; None where it is not one of tokens."""
+    """Return a usage object of the audio and image routes; None if it has no token counts."""
     if not isinstance(reported, dict) or not isinstance(reported.get("input_tokens"), int):
         return None
     input_tokens = part.count(reported["input_tokens"])
@@ -62,7 +62,7 @@ def token_usage(reported: Any) -> JSON | None:
 
 
 def token_details(reported: Any, names: Collection[str]) -> JSON:
-    """Return how many tokens were of which kind; what is not reported is 0."""
+    """Return the token counts by kind; those not reported are 0."""
     counts = reported if isinstance(reported, dict) else {}
     return {name: part.count(counts.get(name)) for name in names}
 
@@ -78,7 +78,7 @@ class TypedWriter:
         """Write the types in ``builds``, of which ``last`` ends a response; ``named`` ones get ``event:`` lines."""
         #: The usage that the provider reported, unchanged.
         self.usage: JSON | None = None
-        #: Holds an entry once there was output, which is not text.
+        #: Not empty once there was output, although that is not text.
         self.text: list[str] = []
         self.begun = False
         #: How many last events have arrived: one for each image.
@@ -113,7 +113,7 @@ class TypedWriter:
         if kind != self._last:
             return self._dump(event)
         self.completed += 1
-        # Where another follows, the one before it was not the end.
+        # Another last event follows, so the held-back one does not end the response.
         earlier, self._last_event = self._last_event, event
         return self._dump(earlier) if earlier is not None else b""
 

@@ -57,7 +57,7 @@ class TestForm:
             ("parameters", '{"temperature": NaN}', "NaN is not valid JSON"),
             ("parameters", '{"a": ' * 5000 + "1" + "}" * 5000, "This is not valid JSON"),
             ("parameters", '{"stop": "\\u0000"}', "The database cannot store a NUL character."),
-            ("parameters", "[1]", "Give an object of parameter names and values."),
+            ("parameters", "[1]", "Enter a JSON object of parameter names and values."),
             ("forced", '{"model": "x"}', "model cannot be set on an agent."),
         ],
     )

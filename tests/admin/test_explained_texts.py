@@ -146,7 +146,7 @@ def explained(dataset_file, **fields) -> Explanation:
             {"file_id": dataset_file.file_id, "dataset_id": dataset_file.dataset_id, "heading": HEADING, "text": SECRET, **fields}
         ],
     )  # fmt: skip
-    row.keep()
+    row.store()
     return row
 
 

@@ -36,8 +36,8 @@ def completion(response: JSON, name: str, tenant_id: int, sources: Sources | Non
 
 
 def _choice(choice: JSON, position: int, tenant_id: int, sources: Sources | None) -> JSON:
-    given = choice.get("message")
-    message = _message(given if isinstance(given, dict) else {}, tenant_id)
+    provider_message = choice.get("message")
+    message = _message(provider_message if isinstance(provider_message, dict) else {}, tenant_id)
     if sources is not None:
         _add(message, sources.fields(message["content"] or ""))
     index = choice.get("index")
@@ -51,26 +51,26 @@ def _choice(choice: JSON, position: int, tenant_id: int, sources: Sources | None
     }
 
 
-def _message(given: JSON, tenant_id: int) -> JSON:
+def _message(provider_message: JSON, tenant_id: int) -> JSON:
     message: JSON = {
         "role": "assistant",
-        "content": part.text(given.get("content")),
-        "refusal": part.text(given.get("refusal")),
+        "content": part.text(provider_message.get("content")),
+        "refusal": part.text(provider_message.get("refusal")),
     }
     for name in ("reasoning_content", "reasoning"):
-        if isinstance(given.get(name), str):
-            message[name] = given[name]
-    if given.get("tool_calls"):
-        calls = given["tool_calls"] if isinstance(given["tool_calls"], list) else []
+        if isinstance(provider_message.get(name), str):
+            message[name] = provider_message[name]
+    if provider_message.get("tool_calls"):
+        calls = provider_message["tool_calls"] if isinstance(provider_message["tool_calls"], list) else []
         message["tool_calls"] = [
             built for call in calls if isinstance(call, dict) and (built := part.tool_call(call)) is not None
         ]
-    if (called := part.whole_function_call(given.get("function_call"))) is not None:
+    if (called := part.whole_function_call(provider_message.get("function_call"))) is not None:
         message["function_call"] = called
-    if (spoken := part.whole_audio(given.get("audio"), tenant_id)) is not None:
+    if (spoken := part.whole_audio(provider_message.get("audio"), tenant_id)) is not None:
         message["audio"] = spoken
-    if given.get("annotations"):
-        message["annotations"] = part.annotations(given["annotations"])
+    if provider_message.get("annotations"):
+        message["annotations"] = part.annotations(provider_message["annotations"])
     return message
 
 
@@ -216,8 +216,8 @@ class ChunkWriter:
     def _choice(self, choice: JSON, position: int) -> JSON:
         index = choice.get("index")
         index = index if isinstance(index, int) else position
-        given = choice.get("delta")
-        delta = self._delta(given if isinstance(given, dict) else {}, index)
+        provider_delta = choice.get("delta")
+        delta = self._delta(provider_delta if isinstance(provider_delta, dict) else {}, index)
         self.text.append(generated_text(delta))
         if self.collector is not None and index == 0:
             self.collector.add(delta)
@@ -238,28 +238,28 @@ class ChunkWriter:
             "finish_reason": reason,
         }
 
-    def _delta(self, given: JSON, index: int) -> JSON:
+    def _delta(self, provider_delta: JSON, index: int) -> JSON:
         delta: JSON = {}
         if index not in self._begun:
             self._begun[index] = False
             delta["role"] = "assistant"
         for name in ("content", "refusal"):
-            if name in given:
-                delta[name] = part.text(given[name])
+            if name in provider_delta:
+                delta[name] = part.text(provider_delta[name])
         for name in ("reasoning_content", "reasoning"):
-            if isinstance(given.get(name), str):
-                delta[name] = given[name]
-        calls = given.get("tool_calls")
+            if isinstance(provider_delta.get(name), str):
+                delta[name] = provider_delta[name]
+        calls = provider_delta.get("tool_calls")
         if isinstance(calls, list):
             delta["tool_calls"] = [
                 part.tool_call_delta(call, at) for at, call in enumerate(calls) if isinstance(call, dict)
             ]
-        if (called := part.function_call(given.get("function_call"))) is not None:
+        if (called := part.function_call(provider_delta.get("function_call"))) is not None:
             delta["function_call"] = called
-        if (spoken := part.audio(given.get("audio"), self._tenant_id)) is not None:
+        if (spoken := part.audio(provider_delta.get("audio"), self._tenant_id)) is not None:
             delta["audio"] = spoken
-        if given.get("annotations"):
-            delta["annotations"] = part.annotations(given["annotations"])
+        if provider_delta.get("annotations"):
+            delta["annotations"] = part.annotations(provider_delta["annotations"])
         return delta
 
     def _event(self, choices: list[JSON], chunk: JSON) -> bytes:

@@ -33,7 +33,7 @@ _CHECKS: dict[str, Validator] = {
     "top_p": number(0, 1),
     "user": of_type(str),
 }
-#: What only a model that completes can do.
+#: Parameters that agents, which are served by chats, do not support.
 NOT_OF_CHATS = ("suffix", "echo", "logprobs")
 _LOGPROBS: dict[str, tuple[type, ...]] = {
     "tokens": (str,),
@@ -59,10 +59,10 @@ def check_completions(body: JSON) -> None:
 
 
 def chat_messages(body: JSON) -> list[JSON]:
-    """Return a prompt as the messages of a chat, for agents, which chat.
+    """Return a prompt as the messages of a chat, for agents.
 
     Raises:
-        BadRequest: the prompt is more than one text, or the answer would not be a chat's.
+        BadRequest: the prompt is more than one text, or a parameter needs a completion model.
     """
     for name in NOT_OF_CHATS:
         if body.get(name):
@@ -79,8 +79,8 @@ def chat_messages(body: JSON) -> list[JSON]:
     return [{"role": "user", "content": prompt}]
 
 
-def text_completion(answer: JSON, name: str) -> JSON:
-    """Return a whole answer, of a provider's completion or chat."""
+def text_completion(response: JSON, name: str) -> JSON:
+    """Return a non-streamed response, built from a provider's completion or chat."""
     built: JSON = {
         "id": object_id("cmpl-"),
         "object": "text_completion",
@@ -88,11 +88,11 @@ def text_completion(answer: JSON, name: str) -> JSON:
         "model": name,
         "choices": [
             _choice(choice, position, choice.get("message"))
-            for position, choice in enumerate(answer["choices"])
+            for position, choice in enumerate(response["choices"])
             if isinstance(choice, dict)
         ],
     }
-    if (usage := part.usage(answer.get("usage"))) is not None:
+    if (usage := part.usage(response.get("usage"))) is not None:
         built["usage"] = usage
     return built
 
@@ -100,35 +100,35 @@ def text_completion(answer: JSON, name: str) -> JSON:
 def _choice(choice: JSON, position: int, message: Any) -> JSON:
     index = choice.get("index")
     reason = part.finish_reason(choice.get("finish_reason"))
-    given = message.get("content") if isinstance(message, dict) else choice.get("text")
+    content = message.get("content") if isinstance(message, dict) else choice.get("text")
     return {
         "index": index if type(index) is int else position,
-        "text": part.text(given) or "",
+        "text": part.text(content) or "",
         "logprobs": _logprobs(choice.get("logprobs")),
         # A completion calls no tools.
         "finish_reason": reason if reason in ("stop", "length", "content_filter") else "stop",
     }
 
 
-def _logprobs(given: Any) -> JSON | None:
-    """Return the log probabilities in the older form: lists, one item a token."""
-    if not isinstance(given, dict) or not isinstance(given.get("tokens"), list):
+def _logprobs(logprobs: Any) -> JSON | None:
+    """Return the log probabilities in the legacy format: lists with one item per token."""
+    if not isinstance(logprobs, dict) or not isinstance(logprobs.get("tokens"), list):
         return None
     built: JSON = {}
     for field, kinds in _LOGPROBS.items():
-        values = given.get(field)
+        values = logprobs.get(field)
         built[field] = [v for v in values if isinstance(v, kinds)] if isinstance(values, list) else None
-    top = given.get("top_logprobs")
+    top = logprobs.get("top_logprobs")
     built["top_logprobs"] = [_top(token) for token in top] if isinstance(top, list) else None
     return built
 
 
-def _top(given: Any) -> dict[str, float] | None:
-    if given is None:
+def _top(token: Any) -> dict[str, float] | None:
+    if token is None:
         return None
-    if not isinstance(given, dict):
+    if not isinstance(token, dict):
         return {}
-    return {token: value for token, value in given.items() if isinstance(value, int | float)}
+    return {text: value for text, value in token.items() if isinstance(value, int | float)}
 
 
 class CompletionWriter:

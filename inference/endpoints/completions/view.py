@@ -1,4 +1,4 @@
-"""``POST /completions``, the legacy endpoint. An agent answers it with a chat of one message."""
+"""``POST /completions``, the legacy endpoint. For an agent it becomes a chat with one message."""
 
 from collections.abc import Callable
 

@@ -1,6 +1,6 @@
-"""The shapes of the routes under ``/conversations`` (conversations/create, create-item, list-items).
+"""Schemas of the routes under ``/conversations`` (conversations/create, create-item, list-items).
 
-An item is a message as OpenAI's Responses API writes it; in the thread it stands as a chat message.
+Clients see items in the format of OpenAI's Responses API; conversations store them as chat messages.
 """
 
 from collections.abc import Callable
@@ -108,7 +108,7 @@ _READERS: dict[str, Callable[[str, JSON], JSON]] = {
 
 
 def item_objects(item: Item) -> list[JSON]:
-    """Return a message of a thread as items: itself, and each call of a tool that it makes."""
+    """Return a stored message as items: the message, and each of its tool calls."""
     message = item.message
     if message["role"] in ("tool", "function"):
         output = message.get("content")
@@ -150,7 +150,7 @@ def item_objects(item: Item) -> list[JSON]:
 
 def message_id(item_id: str) -> str:
     """Return the id of the message that an item is, or is a part of, if there is one."""
-    # PostgreSQL takes no NUL, not even to look for one.
+    # PostgreSQL refuses NUL characters in parameters.
     return "" if "\0" in item_id else item_id.partition("-")[0]
 
 
@@ -172,7 +172,7 @@ def _content(message: JSON) -> list[JSON]:
 
 
 def _file_citations(citations: list[JSON]) -> list[JSON]:
-    """Return the files that an answer was made from, each once, as the Responses API writes them."""
+    """Return the files that a message cites, each once, as the Responses API writes them."""
     names = {citation["file_id"]: citation["filename"] for citation in citations}
     return [
         {"type": "file_citation", "file_id": file_id, "filename": filename, "index": at}

@@ -1,4 +1,4 @@
-"""The routes under ``/conversations``: threads that the gateway keeps for a key."""
+"""The routes under ``/conversations``: conversations that the gateway stores for a key."""
 
 from typing import Any
 
@@ -27,18 +27,18 @@ MAX_USER = 200
 
 
 class ConversationView(AuthenticatedView):
-    """What the routes share: the scope, and whose threads they are."""
+    """Base of the conversation routes: their scope, and access to a conversation by key and end user."""
 
     scope = "conversations:write"
 
     def user(self, request: APIRequest, body: JSON | None = None) -> str:
         """Return the end user that a request speaks for, from its body or its query."""
-        given = (body or {}).get("user")
-        if given is not None:
-            of_type(str)("user", given)
-        user = str(given or request.GET.get("user") or "")
+        body_user = (body or {}).get("user")
+        if body_user is not None:
+            of_type(str)("user", body_user)
+        user = str(body_user or request.GET.get("user") or "")
         if len(user) > MAX_USER:
-            # Cut to what can be stored it would be another user's name, and nobody's own thread would be found.
+            # A truncated name could be that of another end user.
             raise invalid("user", f"expected at most {MAX_USER} characters, but got {len(user)}")
         if "\0" in user:
             raise invalid("user", "it contains a NUL character")
@@ -126,10 +126,10 @@ class ItemsView(ConversationView):
         if paging.after and paging.before:
             return list(rows)
         newest_first = descending != bool(paging.before)
-        # Each has an item at least; besides the page there is the one that a cursor names, and the one that says
-        # whether there is more.
-        found = list((rows.reverse() if newest_first else rows)[: paging.limit + 2])
-        return found[::-1] if newest_first else found
+        # Each message has at least one item. Two more than the page: the item of the cursor, and one that shows
+        # whether there are more.
+        items = list((rows.reverse() if newest_first else rows)[: paging.limit + 2])
+        return items[::-1] if newest_first else items
 
     async def post(self, request: APIRequest, conversation_id: str) -> JSONResponse:
         body = await request.json()

@@ -57,16 +57,16 @@ def check_embeddings(body: JSON) -> None:
 
 def inputs(body: JSON) -> int:
     """Return how many embeddings a request asks for."""
-    given = body["input"]
-    return len(given) if isinstance(given, list) and not isinstance(given[0], int) else 1
+    value = body["input"]
+    return len(value) if isinstance(value, list) and not isinstance(value[0], int) else 1
 
 
-def embeddings(answer: JSON, name: str, *, base64: bool) -> JSON | None:
-    """Return the answer; each embedding as the client wants it, whichever way the provider sent it.
+def embeddings(response: JSON, name: str, *, base64: bool) -> JSON | None:
+    """Return the response, with each embedding in the encoding that the client requested.
 
-    None where one of them is no vector: the other ones would seem to belong to other inputs.
+    None if one of them is not a vector: leaving it out would assign the others to the wrong inputs.
     """
-    items = [item if isinstance(item, dict) else {} for item in answer["data"]]
+    items = [item if isinstance(item, dict) else {} for item in response["data"]]
     indexes = [item.get("index") for item in items]
     if sorted(index for index in indexes if type(index) is int) == list(range(len(items))):
         items.sort(key=lambda item: int(item["index"]))
@@ -77,32 +77,32 @@ def embeddings(answer: JSON, name: str, *, base64: bool) -> JSON | None:
             return None
         data.append({"object": "embedding", "index": index, "embedding": vector})
     built: JSON = {"object": "list", "data": data, "model": name}
-    if (usage := part.usage(answer.get("usage"))) is not None:
+    if (usage := part.usage(response.get("usage"))) is not None:
         built["usage"] = {name: usage[name] for name in ("prompt_tokens", "total_tokens")}
     return built
 
 
-def _vector(given: Any, *, base64: bool) -> str | list[float] | None:
-    """Return a vector as base64 of little-endian 32-bit floats, or as a list; None for what is no vector."""
-    if isinstance(given, list):
-        if not given or not _are_numbers(given):
+def _vector(embedding: Any, *, base64: bool) -> str | list[float] | None:
+    """Return a vector as base64 of little-endian 32-bit floats, or as a list; None if it is neither."""
+    if isinstance(embedding, list):
+        if not embedding or not _are_numbers(embedding):
             return None
         if not base64:
-            return given
+            return embedding
     try:
-        floats = array("f", b64decode(given, validate=True) if isinstance(given, str) else given)
+        floats = array("f", b64decode(embedding, validate=True) if isinstance(embedding, str) else embedding)
     except (TypeError, ValueError, OverflowError):
         return None
     if not floats or not _are_finite(floats):
         return None
     if base64:
-        return given if isinstance(given, str) else b64encode(floats.tobytes()).decode()
+        return embedding if isinstance(embedding, str) else b64encode(floats.tobytes()).decode()
     return floats.tolist()
 
 
-def _are_numbers(given: list[Any]) -> bool:
+def _are_numbers(embedding: list[Any]) -> bool:
     # One number that is infinite, or none at all, makes the sum so.
-    return set(map(type, given)) <= {float, int} and isfinite(sum(given))
+    return set(map(type, embedding)) <= {float, int} and isfinite(sum(embedding))
 
 
 def _are_finite(floats: "array[float]") -> bool:

@@ -41,7 +41,7 @@ async def image_response(exchange: Exchange, response: JSON) -> HttpResponseBase
 async def _stored_url(exchange: Exchange, b64_json: str) -> str:
     signed = await in_storage_thread(image_storage.store, b64_json)
     if signed is None:
-        raise UpstreamFailed(detail=f"{exchange.connection.name}: an image that is not one")
+        raise UpstreamFailed(detail=f"{exchange.connection.name}: not an image")
     base, _, _ = exchange.request.path.partition("/images/")
     return f"{exchange.request.origin()}{base}/images/files/{signed}"
 

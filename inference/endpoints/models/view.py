@@ -1,4 +1,4 @@
-"""``GET /models`` and ``GET /models/{id}``: what the key may call, and nothing else."""
+"""``GET /models`` and ``GET /models/{id}``: the models that the key may call."""
 
 from typing import Any
 
@@ -27,8 +27,8 @@ class ModelsView(AuthenticatedView):
     route = "/models"
 
     async def get(self, request: APIRequest) -> JSONResponse:
-        found = await policy.callable_targets(self.auth)
-        data = [model_object(target, endpoints, self.auth.tenant_slug) for target, endpoints in found]
+        targets = await policy.callable_targets(self.auth)
+        data = [model_object(target, endpoints, self.auth.tenant_slug) for target, endpoints in targets]
         return JSONResponse({"object": "list", "data": data})
 
 

@@ -24,7 +24,7 @@ CATEGORIES = (
 )
 
 
-#: Those that can be found in images, too.
+#: Categories that also apply to images.
 OF_IMAGES = frozenset(
     {"self-harm", "self-harm/instructions", "self-harm/intent", "sexual", "violence", "violence/graphic"}
 )
@@ -32,52 +32,57 @@ OF_IMAGES = frozenset(
 
 def check_moderations(body: JSON) -> None:
     """Refuse what OpenAI refuses, naming the parameter."""
-    given = body.get("input")
-    if given is None:
+    value = body.get("input")
+    if value is None:
         raise missing("input")
-    if not isinstance(given, str | list):
-        raise wrong_type("input", "a string or an array", given)
-    if not given:
+    if not isinstance(value, str | list):
+        raise wrong_type("input", "a string or an array", value)
+    if not value:
         raise invalid("input", "it must not be empty")
-    for index, item in enumerate(given if isinstance(given, list) else ()):
+    for index, item in enumerate(value if isinstance(value, list) else ()):
         if not isinstance(item, str | dict):
             raise wrong_type(f"input[{index}]", "a string or an object", item)
 
 
 def texts(body: JSON) -> list[str]:
     """Return the texts of an input."""
-    given = body["input"]
-    items = [given] if isinstance(given, str) else given
-    found = [item if isinstance(item, str) else item.get("text") for item in items]
-    return [text for text in found if isinstance(text, str)]
+    value = body["input"]
+    items = [value] if isinstance(value, str) else value
+    values = [item if isinstance(item, str) else item.get("text") for item in items]
+    return [text for text in values if isinstance(text, str)]
 
 
 def results(body: JSON) -> int:
     """Return how many results a request asks for: one for each text, or one for all parts together."""
-    given = body["input"]
-    return len(given) if isinstance(given, list) and isinstance(given[0], str) else 1
+    value = body["input"]
+    return len(value) if isinstance(value, list) and isinstance(value[0], str) else 1
 
 
-def moderation(answer: JSON, name: str) -> JSON | None:
-    """Return the answer. Every category is there, since strict clients ask for each; other ones are left out.
+def moderation(response: JSON, name: str) -> JSON | None:
+    """Return the response with exactly the known categories, since strict clients require each of them.
 
-    None where a result does not say what it found: that must not pass for «nothing».
+    None if a result has no categories: that must not look like an unflagged input.
     """
-    built = [_result(result) for result in answer["results"]]
+    built = [_result(result) for result in response["results"]]
     if not all(built):
         return None
     return {"id": object_id("modr-"), "model": name, "results": built}
 
 
-def _result(given: Any) -> JSON | None:
-    if not isinstance(given, dict) or not isinstance(given.get("categories"), dict):
+def _result(result: Any) -> JSON | None:
+    if not isinstance(result, dict) or not isinstance(result.get("categories"), dict):
         return None
-    found = given["categories"]
-    flagged = given.get("flagged")
-    scores, inputs = _object(given.get("category_scores")), _object(given.get("category_applied_input_types"))
+    categories = result["categories"]
+    flagged = result.get("flagged")
+    scores, inputs = (
+        _object(result.get("category_scores")),
+        _object(result.get("category_applied_input_types")),
+    )
     return {
-        "flagged": flagged if isinstance(flagged, bool) else any(value is True for value in found.values()),
-        "categories": {name: found.get(name) is True for name in CATEGORIES},
+        "flagged": flagged
+        if isinstance(flagged, bool)
+        else any(value is True for value in categories.values()),
+        "categories": {name: categories.get(name) is True for name in CATEGORIES},
         "category_scores": {name: _score(scores.get(name)) for name in CATEGORIES},
         "category_applied_input_types": {name: _kinds(name, inputs.get(name)) for name in CATEGORIES},
     }

@@ -1,4 +1,4 @@
-"""``GET /openapi.json`` and ``GET /docs``: the description of the API. It is the same for everybody."""
+"""``GET /openapi.json`` and ``GET /docs``: the API reference, which needs no key."""
 
 from asyncio import to_thread
 
@@ -28,6 +28,6 @@ class ReferenceView(AsyncAPIView):
             "referrer-policy": "no-referrer",
             "x-content-type-options": "nosniff",
         }
-        # The first one renders it, which takes a moment.
+        # The first request renders the page, which takes a moment.
         text = await to_thread(page, base_url)
         return HttpResponse(text, content_type="text/html; charset=utf-8", headers=headers)
