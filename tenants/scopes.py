@@ -33,6 +33,7 @@ _SCOPES = (
     Scope("inference:speech", "Speech from text"),
     Scope("inference:image", "Images"),
     Scope("inference:moderate", "Moderations"),
+    Scope("inference:rerank", "Documents ordered by relevance"),
     Scope("conversations:write", "Conversations stored by the gateway"),
     Scope("files:read", "Read files and their state"),
     Scope("files:write", "Upload and delete files", implies=("files:read",)),

@@ -94,6 +94,15 @@ CALLS: dict[str, SampleCall] = {
         'const answer = await client.moderations.create({ model: MODEL, input: "Hello!" });\n'
         "console.log(answer.results[0].flagged);",
     ),
+    # The SDKs have no method for it.
+    "rerank": SampleCall(
+        "rerank",
+        {"query": "Hello!", "documents": ["Good morning!", "Good-bye!"]},
+        'body = {"model": MODEL, "query": "Hello!", "documents": ["Good morning!", "Good-bye!"]}\n'
+        'answer = client.post("/rerank", body=body, cast_to=object)\nprint(answer["results"])',
+        'const body = { model: MODEL, query: "Hello!", documents: ["Good morning!", "Good-bye!"] };\n'
+        'const answer = await client.post("/rerank", { body });\nconsole.log(answer.results);',
+    ),
 }
 LIST = SampleCall(
     "models",

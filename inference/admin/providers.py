@@ -22,6 +22,8 @@ from tenants.admin.theme import ActionVariant, display, page_action
 
 #: Parts of model ids that suggest a capability.
 _HINTS = (
+    # Before embeddings: the names of many rerankers begin like those of their family, such as bge-.
+    ("rerank", ("rerank",)),
     ("embed", ("embed", "e5", "bge-", "gte-")),
     ("transcribe", ("whisper", "transcribe")),
     ("speech", ("tts", "speech")),

@@ -39,8 +39,9 @@ _PARTS = {
     "speech": ("tts",),
     "image": ("image", "dall-e"),
     "moderate": ("moderation",),
+    "rerank": ("rerank",),
 }
-_NO_CHAT = ("rerank", "audio", *(part for parts in _PARTS.values() for part in parts))
+_NO_CHAT = ("audio", *(part for parts in _PARTS.values() for part in parts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Registry of the endpoints that call a model. A new one is a folder here and one row in ``_ENDPOINTS``.
 
-The URLs, the OpenAPI description and its pages, the access report of a key, the admin's snippets and the runbooks
-follow from the row and the folder: ``<name>/view.py`` holds the view, ``<name>/<name>.yaml`` describes the route.
+The URLs, the OpenAPI description and its pages, ``GET /models`` and the access report of a key follow from the row
+and the folder: ``<name>/view.py`` holds the view, ``<name>/<name>.yaml`` describes the route.
 """
 
 from collections.abc import Collection
@@ -40,6 +40,7 @@ _ENDPOINTS = (
     Endpoint("image_edits", "/images/edits", "inference:image", "image", "ImageEditsView"),
     Endpoint("image_variations", "/images/variations", "inference:image", "image", "ImageVariationsView"),
     Endpoint("moderations", "/moderations", "inference:moderate", "moderate", "ModerationsView"),
+    Endpoint("rerank", "/rerank", "inference:rerank", "rerank", "RerankView"),
 )
 ENDPOINTS: dict[str, Endpoint] = {endpoint.name: endpoint for endpoint in _ENDPOINTS}
 

@@ -195,7 +195,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('inferencetarget_ptr', models.OneToOneField(auto_created=True, on_delete=django.db.models.deletion.CASCADE, parent_link=True, primary_key=True, serialize=False, to='inference.inferencetarget')),
                 ('model', models.CharField(help_text="The provider's own id. Clients never see it.", max_length=200, verbose_name='raw model id')),
-                ('capabilities', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('chat', 'Chat'), ('embed', 'Embeddings'), ('transcribe', 'Transcription'), ('speech', 'Speech'), ('image', 'Images'), ('moderate', 'Moderation')], max_length=20), size=None)),
+                ('capabilities', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('chat', 'Chat'), ('embed', 'Embeddings'), ('transcribe', 'Transcription'), ('speech', 'Speech'), ('image', 'Images'), ('moderate', 'Moderation'), ('rerank', 'Reranking')], max_length=20), size=None)),
                 ('context_window', models.PositiveIntegerField(blank=True, help_text='Tokens of prompt and response together. Long conversations are shortened to fit it. Empty: no limit.', null=True)),
                 ('published', models.BooleanField(default=True, help_text='If off, only agents can use this entry.')),
                 ('query_prefix', models.CharField(blank=True, db_default='', default='', help_text='Put before each question, such as "query: ".', max_length=200)),

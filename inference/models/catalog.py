@@ -26,6 +26,7 @@ class Capability(models.TextChoices):
     SPEECH = "speech", "Speech"
     IMAGE = "image", "Images"
     MODERATE = "moderate", "Moderation"
+    RERANK = "rerank", "Reranking"
 
 
 def _side(help_text: str) -> "models.CharField[str, str]":

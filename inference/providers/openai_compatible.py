@@ -47,6 +47,8 @@ OPERATIONS: dict[str, OpenAIRoute] = {
     "completions": OpenAIRoute("/completions", "choices", "choices", stream_usage=True),
     "embeddings": OpenAIRoute("/embeddings", "data"),
     "moderations": OpenAIRoute("/moderations", "results"),
+    # Not a route of OpenAI's, but of many servers with its API, in the shape of Cohere's and Jina's.
+    "rerank": OpenAIRoute("/rerank", "results"),
     "speech": OpenAIRoute("/audio/speech"),
     "transcriptions": OpenAIRoute("/audio/transcriptions", "text", to_events=_transcript_events),
     "translations": OpenAIRoute("/audio/translations", "text"),

@@ -164,6 +164,7 @@ class TestSnippets:
             ("transcribe", "inference:transcribe", "/v1/audio/transcriptions"),
             ("image", "inference:image", "/v1/images/generations"),
             ("moderate", "inference:moderate", "/v1/moderations"),
+            ("rerank", "inference:rerank", "/v1/rerank"),
         ],
     )
     def test_a_key_for_something_else_gets_a_snippet_for_that(

@@ -159,6 +159,17 @@ def moderated(flagged: bool = False, **more: Any) -> dict[str, Any]:
     }
 
 
+def reranked(*results: tuple[Any, Any], **more: Any) -> dict[str, Any]:
+    """A ranking: the index and the score of each result."""
+    return {
+        "id": "rerank-upstream",
+        "model": "raw-model-of-the-provider",
+        "results": [{"index": index, "relevance_score": score} for index, score in results],
+        "usage": {"total_tokens": 12},
+        **more,
+    }
+
+
 def sound(*pieces: bytes, content_type: str = "audio/mpeg", **more: Any) -> Play:
     """Speech that comes in pieces."""
     return stream(*pieces, content_type=content_type, done=False, **more)

@@ -18,6 +18,7 @@ CAPABLE = {
     "inference:speech": "speech",
     "inference:image": "image",
     "inference:moderate": "moderate",
+    "inference:rerank": "rerank",
 }
 CAPABILITIES = tuple(CAPABLE.values())
 PNG = b64encode(b"\x89PNG\r\n\x1a\n" + bytes(64)).decode()
@@ -108,6 +109,7 @@ MODERATION = _top(
         }
     ],
 )
+RANKED = {"index": 0, "relevance_score": 0.75, "document": {"text": canary("document")}, **unknown("ranked")}
 EMBEDDED = {"object": canary("object"), "index": 0, "embedding": [0.5, -0.5], **unknown("embedding")}
 
 ROUTES = [
@@ -168,6 +170,10 @@ ROUTES = [
           _answered(IMAGES), PNG),
     Route("POST", "/moderations", "inference:moderate", {"json": {"model": "fast", "input": "Hello"}},
           _answered(MODERATION), '"flagged":true'),
+    Route("POST", "/rerank", "inference:rerank",
+          {"json": {"model": "fast", "query": "Hello", "documents": ["Good day"], "return_documents": True}},
+          _answered(_top("rerank", results=[RANKED], usage={"total_tokens": 3, **unknown("rerank-usage")})),
+          '"relevance_score":0.75,"document":{"text":"Good day"}'),
     *(
         Route(method, path, "conversations:write", {} if body is None else {"json": body})
         for method, path, body in (

@@ -55,7 +55,7 @@ def test_rate_limit_of_the_provider_has_retry_after(upstream, studio, studio_htt
 @EACH
 def test_refusal_names_only_parameters_that_the_client_sent(upstream, studio, studio_http, route):
     given = "file" if "audio/trans" in route.path else next(
-        name for name in ("input", "prompt", "image") if name in str(route.request)
+        name for name in ("input", "prompt", "image", "query") if name in str(route.request)
     )  # fmt: skip
     for param, said in ((given, given), (f"{given}[0].x", given), ("x_internal", None)):
         upstream.script(studio.raw, answer(answers.error_body(param=param, code="own_code"), 400))

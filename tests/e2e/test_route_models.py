@@ -14,6 +14,7 @@ BY_CAPABILITY = {
     "speech": {"/audio/speech"},
     "image": {"/images/generations", "/images/edits", "/images/variations"},
     "moderate": {"/moderations"},
+    "rerank": {"/rerank"},
 }
 
 

@@ -13,7 +13,7 @@ from openai.types.audio import (
 )
 from openai.types.image_edit_stream_event import ImageEditStreamEvent
 from openai.types.image_gen_stream_event import ImageGenStreamEvent
-from pydantic import TypeAdapter
+from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter
 
 from tests.answers import answer, stream, usage
 from tests.e2e import media
@@ -30,6 +30,34 @@ PLAIN_TRANSCRIPT = {
     "logprobs": [{"token": "a", "logprob": -0.5, "bytes": [97]}],
     "languages": [{"code": "en"}],
 }
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Document(_Strict):
+    text: str
+
+
+class _Ranked(_Strict):
+    index: int
+    relevance_score: FiniteFloat
+    document: _Document
+
+
+class _Usage(_Strict):
+    prompt_tokens: int
+    total_tokens: int
+
+
+class Reranked(_Strict):
+    """What clients of Cohere's and Jina's APIs read: OpenAI's SDK has no type for it."""
+
+    id: str
+    model: str
+    results: list[_Ranked]
+    usage: _Usage
 
 
 def heard(response_format: str) -> dict[str, Any]:
@@ -55,6 +83,12 @@ WHOLE: dict[str, tuple[str, dict[str, Any], dict[str, Any], Any]] = {
         {"json": {"model": "fast", "input": "Hello"}},
         {"id": "modr-1", "model": "raw", "results": [media.moderated(True)]},
         ModerationCreateResponse,
+    ),
+    "rerank": (
+        "/rerank",
+        {"json": {"model": "fast", "query": "Hello", "documents": ["one", "two"], "return_documents": True}},
+        media.reranked((1, 0.9), (0, 0.1)),
+        Reranked,
     ),
     "images": (
         "/images/generations",

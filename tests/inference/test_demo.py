@@ -23,6 +23,7 @@ ENTRIES = {
     "demo-embeddings": MODELS["embed"],
     "demo-images": MODELS["image"],
     "demo-moderation": MODELS["moderate"],
+    "demo-rerank": MODELS["rerank"],
     "demo-speech": MODELS["speech"],
     "demo-transcription": MODELS["transcribe"],
 }

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from tests import answers
-from tests.e2e.routes import CALLING, EMBEDDED, MODERATION
+from tests.e2e.routes import CALLING, EMBEDDED, MODERATION, RANKED
 from tests.upstream import Wire
 
 TRANSCRIPT_TEXT = b"1\n00:00:00,000 --> 00:00:01,000\nA clean sentence.\n"
@@ -54,6 +54,10 @@ async def obliging(wire: Wire) -> None:
         found = given["input"] if isinstance(given["input"], list) else [given["input"]]
         count = 1 if isinstance(found[0], int | dict) else len(found)
         await answers.answer({**whole, field: whole[field] * count})(wire)
+        return
+    if path == "/rerank":
+        results = [{**RANKED, "index": index} for index in range(len(given["documents"]))]
+        await answers.answer({"results": results, "usage": {"total_tokens": 3}})(wire)
         return
     plays = {route.how: route.play for route in CALLING if route.path == path}
     if streamed and "stream" not in plays and path == "/images/edits":

@@ -23,6 +23,9 @@ WHOLE: dict[str, Callable[[Any], bool]] = {
     "completions": lambda r: bool(r["choices"][0]["text"]) and r["usage"]["total_tokens"] > 0,
     "embeddings": lambda r: len(r["data"]) == 1 and bool(r["data"][0]["embedding"]),
     "moderations": lambda r: [result["flagged"] for result in r["results"]] == [True],
+    "rerank": lambda r: (
+        [result["index"] for result in r["results"]] == [0] and r["usage"]["total_tokens"] > 0
+    ),
     "transcriptions": _transcript,
     "translations": _transcript,
     "image_generations": _images,

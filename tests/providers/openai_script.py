@@ -12,6 +12,7 @@ WHOLE: dict[str, Any] = {
     "completions": media.text_completion(usage=usage()),
     "embeddings": media.embedded([0.5, -0.5]),
     "moderations": {"results": [media.moderated(True)]},
+    "rerank": media.reranked((0, 0.9)),
     "transcriptions": media.VERBOSE,
     "translations": media.VERBOSE,
     "image_generations": media.pictures(),

@@ -18,6 +18,7 @@ REQUESTS: dict[str, Any] = {
     "completions": {"prompt": "Once", "temperature": 0.5},
     "embeddings": {"input": "Hello"},
     "moderations": {"input": "I threaten you with violence."},
+    "rerank": {"query": "A friendly greeting", "documents": ["A greeting", "Bananas"], "top_n": 1},
     "speech": {"input": "Hello there.", "voice": "alloy", "response_format": "wav"},
     "transcriptions": [("response_format", "verbose_json")],
     "translations": [("response_format", "verbose_json")],

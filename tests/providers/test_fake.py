@@ -90,6 +90,17 @@ async def test_texts_that_share_words_have_similar_vectors():
     assert similarity(office, question) > similarity(office, bananas)
 
 
+async def test_documents_that_share_words_with_the_query_come_first():
+    documents = ["Bananas are yellow.", "The office opens at nine.", "Closed"]
+    request = {"query": "When does the office open?", "documents": documents}
+    whole, again = [await ask("fake-rerank", "rerank", **request) for _ in range(2)]
+    assert whole == again
+    assert whole["results"][0]["index"] == 1
+    assert len(whole["results"]) == 3
+    first = await ask("fake-rerank", "rerank", **request, top_n=1)
+    assert first["results"] == whole["results"][:1]
+
+
 @pytest.mark.parametrize("options", ["dely=1", "delay=soon", "error=200", "dimensions=0"])
 async def test_invalid_option_is_a_502_that_tells_the_operator(options):
     with pytest.raises(UpstreamFailed) as caught:

@@ -190,3 +190,7 @@ def test_the_other_local_models_answer_under_their_public_names(client):
     verdict = client.moderations.create(model="demo-moderation", input="I will kill you.")
     assert verdict.model == "demo-moderation"
     assert verdict.results[0].flagged
+    body = {"model": "demo-rerank", "query": "a red bicycle", "documents": ["Tax law.", "A bike in red."]}
+    ranking = client.post("/rerank", body=body, cast_to=object)
+    assert ranking["model"] == "demo-rerank"
+    assert [result["index"] for result in ranking["results"]] == [1, 0]

@@ -1,4 +1,4 @@
-"""Fake embeddings and moderations, made of the words of a text."""
+"""Fake embeddings, moderations and rankings, made of the words of a text."""
 
 import re
 from math import sqrt
@@ -47,6 +47,29 @@ def moderations(request: FakeRequest) -> JSON:
         parts = given if isinstance(given, list) else [given]
         texts = [" ".join(str(p.get("text", "")) if isinstance(p, dict) else str(p) for p in parts)]
     return {"results": [_moderated(text.lower()) for text in texts]}
+
+
+def rerank(request: FakeRequest) -> JSON:
+    """Return the documents that share most words with the query first."""
+    query, documents = (
+        str(request.params.get("query")),
+        [str(d) for d in request.params.get("documents") or ()],
+    )
+    dimensions = request.options.dimensions
+    wanted = vector(query, dimensions)
+    scores = [
+        sum(one * other for one, other in zip(wanted, vector(document, dimensions), strict=True))
+        for document in documents
+    ]
+    ranking = sorted(range(len(documents)), key=lambda index: -scores[index])
+    words = sum(len(text.split()) for text in documents) + len(query.split()) * len(documents)
+    return {
+        "results": [
+            {"index": index, "relevance_score": scores[index]}
+            for index in ranking[: request.number("top_n", default=len(documents))]
+        ],
+        "usage": {"prompt_tokens": words, "total_tokens": words},
+    }
 
 
 def _moderated(text: str) -> JSON:
