@@ -26,8 +26,10 @@ CHECKED = (
     "Makefile",
     "Procfile",
     *(f"gtapi/{name}" for name in ("*.py", "management", "runbooks", "stack", "templatetags", "web")),
+    *(f"inference/{name}" for name in ("*.py", "chat", "endpoints/*/*.py", "openapi/*.py", "schemas")),
     "manage.py",
     "templates/admin/gateway",
+    *(f"tests/{name}" for name in ("e2e", "inference", "openapi")),
     "tests/prose.py",
 )
 #: Regular expression and suggestion, by the name of a pattern.

@@ -1,4 +1,4 @@
-"""One tenant for all tests of the routes beside chat: what they check is how requests and answers are shaped."""
+"""A tenant shared by the tests of all routes except chat, which check the formats of requests and responses."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What providers answer on the routes beside chat, and files to send there."""
+"""Sample provider responses and upload files for all routes except chat."""
 
 import io
 import struct

@@ -1,7 +1,7 @@
 """What any program that uses the official SDK expects, as plain functions over a client.
 
 This file knows the SDK and nothing of this project, so that the same checks run in this process, with the SDK
-that is installed here, and as a script of its own under another major version:
+that is installed here, and as a separate script under another major version:
 
     python sdk_checks.py      # reads {"base_url", "api_key", "limited_key"}, prints {"checks": {name: fault}}
 
@@ -160,7 +160,7 @@ def check_tools(sdk, **_):
     assert [call.function.name for call in calls] == ["weather", "weather"]
     assert len({call.id for call in calls}) == 2
     assert not any("upstream" in call.id for call in calls)
-    # Clients send both halves of a call back, so each id has to be the one that the model's answer had.
+    # Clients send both halves of a call back, so each id has to be the id in the model's response.
     messages = [
         *USER,
         answer.choices[0].message.to_dict(),
@@ -283,7 +283,7 @@ def check_embeddings(sdk, *, base_url, api_key, **_):
     floats = sdk.embeddings.create(model="embed", input=["a", "b"], encoding_format="float")
     assert [item.embedding for item in floats.data] == [[0.5, -0.25], [1.0, 2.0]]
     assert (floats.model, floats.usage.total_tokens) == ("embed", 5)
-    # The SDK asks for base64 by itself and turns it into numbers, which its own strict check does not know.
+    # The SDK requests base64 automatically and turns it into numbers, which its own strict check does not know.
     with OpenAI(base_url=base_url, api_key=api_key, max_retries=0) as lenient:
         turned = lenient.embeddings.create(model="embed", input=[[1], [2, 3]], dimensions=2)
     assert [item.embedding for item in turned.data] == [[0.5, -0.25], [1.0, 2.0]]

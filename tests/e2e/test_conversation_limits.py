@@ -52,7 +52,7 @@ def held(thread: str) -> tuple[int, int]:
     return row.bytes, row.item_count
 
 
-def test_items_beyond_the_limit_are_refused_and_a_deleted_one_gives_its_room_back(http, thread):
+def test_item_limit_is_enforced_and_deleted_items_free_room(http, thread):
     added = add(http, thread, *"abcdefg").json()["data"]
     before = held(thread)
     message = envelope(add(http, thread, "h", "i"), 400, "conversation_too_long")["message"]
@@ -74,7 +74,7 @@ def test_bytes_beyond_the_limit_are_refused(http, thread):
     envelope(http.post("/conversations", json={"items": items}), 400, "conversation_too_long")
 
 
-def test_chats_count_with_their_answers_and_failed_ones_too(http, thread, upstream, world):
+def test_responses_and_failed_turns_count_toward_the_limit(http, thread, upstream, world):
     headers = {HEADER: thread}
     upstream.script(world.raw, answers.answer(answers.error_body(), status=500))
     assert http.post("/chat/completions", json=chat("fast"), headers=headers).status_code == 502
@@ -131,7 +131,7 @@ def test_replaced_messages_make_room_for_others(http, thread, upstream, world):
     assert held(thread)[1] == 5
 
 
-def test_turns_that_are_being_answered_and_what_counts_make_no_room(http, thread, world):
+def test_pending_and_active_messages_are_not_deleted_for_room(http, thread, world):
     for _ in range(MOST - 1):
         conversations.begin(world.key.row.pk, thread, chat("fast"), "req_1")
     add(http, thread, "a")
@@ -143,7 +143,7 @@ def test_turns_that_are_being_answered_and_what_counts_make_no_room(http, thread
     assert [turn for turn in turns(thread) if turn[2]] == [("abandoned", 0, True)]
 
 
-def test_where_there_would_not_be_room_enough_nothing_is_deleted(http, thread, upstream, world):
+def test_nothing_is_deleted_if_it_would_not_free_enough_room(http, thread, upstream, world):
     upstream.script(world.raw, answers.answer(answers.error_body(), status=500))
     ask(http, thread)
     add(http, thread, *"abcdefg")
@@ -198,7 +198,7 @@ def test_pages_in_both_directions_have_each_item_once(http, world, order, limit)
         assert http.get(f"{path}/{item['id']}").json() == item
 
 
-def test_no_item_is_found_by_a_part_that_it_does_not_have(http, thread):
+def test_item_id_with_a_nonexistent_part_is_not_found(http, thread):
     made = add(http, thread, "a").json()["data"][0]["id"]
     for wrong in (f"{made}-0", f"{made}-", f"-{made}", "a%00"):
         envelope(http.get(f"/conversations/{thread}/items/{wrong}"), 404, "not_found")

@@ -55,7 +55,7 @@ def spoken(thread: str) -> list[tuple[str, str]]:
     return [(row.message["role"], row.message["content"]) for row in rows]
 
 
-def test_the_sdks_own_methods_work(client):
+def test_sdk_methods_work(client):
     made = client.conversations.create(
         metadata={"topic": "bikes"},
         items=[{"type": "message", "role": "user", "content": "Hello"}],
@@ -85,20 +85,20 @@ def test_the_sdks_own_methods_work(client):
         client.conversations.retrieve(made.id)
 
 
-def test_an_empty_body_makes_an_empty_thread(http):
+def test_empty_body_creates_an_empty_conversation(http):
     made = http.post("/conversations").json()
     assert set(made) == {"id", "object", "created_at", "metadata"}
     assert made["metadata"] == {}
 
 
-def test_a_thread_remembers_what_was_said(thread, say):
+def test_conversation_adds_its_history_to_the_prompt(thread, say):
     say(thread, "My name is Ada.", answer="Hello Ada.")
     sent = say(thread, "What is my name?", answer="Ada.")
     assert sent == [("user", "My name is Ada."), ("assistant", "Hello Ada."), ("user", "What is my name?")]
     assert spoken(thread) == [*sent, ("assistant", "Ada.")]
 
 
-def test_a_streamed_answer_is_kept_whole(thread, http, upstream, world, say):
+def test_streamed_response_is_stored_whole(thread, http, upstream, world, say):
     upstream.script(world.raw, answers.stream(*answers.chunks("one ", "two ", "three")))
     body = chat("fast", stream=True)
     response = http.post("/chat/completions", json=body, headers={HEADER: thread})
@@ -107,7 +107,7 @@ def test_a_streamed_answer_is_kept_whole(thread, http, upstream, world, say):
     assert spoken(thread)[-1] == ("assistant", "one two three")
 
 
-def test_a_streamed_tool_call_is_kept_and_answered(thread, http, upstream, world):
+def test_streamed_tool_call_is_stored_and_answered(thread, http, upstream, world):
     fragments = [
         answers.chunk({"role": "assistant", "tool_calls": [
             {"index": 0, "id": "prov-1", "type": "function", "function": {"name": "ring", "arguments": ""}}]}),
@@ -133,7 +133,7 @@ def test_a_streamed_tool_call_is_kept_and_answered(thread, http, upstream, world
 
 
 @pytest.mark.parametrize("resent", [0, 1, 2], ids=["whole", "without the first", "the last answer alone"])
-def test_a_client_that_resends_the_history_doubles_nothing(thread, say, resent):
+def test_resent_history_is_not_duplicated(thread, say, resent):
     say(thread, "one", answer="1")
     say(thread, "two", answer="2")
     history = [("user", "one"), ("assistant", "1"), ("user", "two"), ("assistant", "2")]
@@ -143,7 +143,7 @@ def test_a_client_that_resends_the_history_doubles_nothing(thread, say, resent):
     assert spoken(thread) == [*sent, ("assistant", "3")]
 
 
-def test_asking_again_takes_the_place_of_the_last_answer(thread, say):
+def test_repeated_question_replaces_the_last_response(thread, say):
     say(thread, "one", answer="1")
     say(thread, "two", answer="2")
     sent = say(thread, ("user", "one"), ("assistant", "1"), ("user", "two"), answer="another 2")
@@ -151,7 +151,7 @@ def test_asking_again_takes_the_place_of_the_last_answer(thread, say):
     assert spoken(thread) == [*sent, ("assistant", "another 2")]
 
 
-def test_an_edited_history_takes_the_place_of_the_thread(thread, say):
+def test_edited_history_replaces_the_stored_one(thread, say):
     say(thread, "one", answer="1")
     say(thread, "two", answer="2")
     edited = [("user", "one"), ("assistant", "uno"), ("user", "three")]
@@ -176,7 +176,7 @@ def test_system_text_is_replaced_and_not_appended(thread, say):
     assert len(sent) == 6
 
 
-def test_an_agents_instructions_come_before_the_thread(thread, say):
+def test_instructions_of_an_agent_precede_the_history(thread, say):
     say(thread, "one", answer="1", model="support")
     sent = say(thread, "two", answer="2", model="support")
     assert sent[0] == ("system", "Answer briefly.")
@@ -212,7 +212,7 @@ def test_an_abandoned_turn_enters_no_prompt(thread, gateway, upstream, world, sa
     assert say(thread, "Hello") == [("user", "Hello")]
 
 
-def test_a_turn_whose_gateway_went_away_has_failed_in_the_end(world):
+def test_turn_of_a_stopped_gateway_is_marked_as_failed(world):
     conversation = factories.conversation(world.key)
     question = {"role": "user", "content": "Hello"}
     ages = {"pending": (26, 24), "complete": (26,)}
@@ -258,7 +258,7 @@ def test_fifty_messages_at_once_become_fifty_turns_in_order(thread, gateway, ups
     assert answered == [("assistant", f"answer to {question}") for _, question in asked]
 
 
-def test_a_long_thread_is_cut_to_the_models_window_oldest_first(thread, http, upstream, world, say):
+def test_long_history_is_cut_to_the_context_window_oldest_first(thread, http, upstream, world, say):
     world.fast.context_window = 330
     world.fast.save()
     long = "word " * 100
@@ -283,7 +283,7 @@ def test_a_long_thread_is_cut_to_the_models_window_oldest_first(thread, http, up
     ],
     ids=["nobody", "default", "client over default", "synonym over default", "forced", "forced synonym"],
 )
-def test_the_room_of_an_answer_is_what_the_provider_is_told(
+def test_response_limit_is_reserved_in_the_context_window(
     thread, upstream, world, say, parameters, forced, given, fits
 ):
     world.fast.context_window = 330
@@ -296,7 +296,7 @@ def test_the_room_of_an_answer_is_what_the_provider_is_told(
     assert [text.split()[0] for _, text in sent] == (["first", "1", "second"] if fits else ["second"])
 
 
-def test_a_tools_result_keeps_the_exchange_that_it_belongs_to(thread, http, upstream, world, say):
+def test_tool_result_is_sent_with_its_exchange(thread, http, upstream, world, say):
     world.fast.context_window = 200
     world.fast.save()
     long = "word " * 100
@@ -314,12 +314,12 @@ def test_a_tools_result_keeps_the_exchange_that_it_belongs_to(thread, http, upst
     assert [message["role"] for message in sent] == ["user", "assistant", "tool"]
     assert sent[0]["content"].startswith("second")
     assert Turn.objects.get(conversation=thread, number=3).left_out == 2
-    # The next question begins an exchange of its own, and all before it may go.
+    # The next question begins a new exchange, and all before it may go.
     assert [text.split()[0] for _, text in say(thread, f"third {long}", max_tokens=50)] == ["third"]
 
 
 @pytest.mark.parametrize("whose", ["client", "agent"])
-def test_tools_take_room_in_the_models_window(thread, world, say, whose):
+def test_tools_count_toward_the_context_window(thread, world, say, whose):
     world.fast.context_window = 330
     world.fast.save()
     tool = {"type": "function", "function": {"name": "ring", "description": "word " * 50}}
@@ -334,7 +334,7 @@ def test_tools_take_room_in_the_models_window(thread, world, say, whose):
 
 
 @pytest.mark.parametrize(("length", "fits"), [(1, True), (100, False)])
-def test_calls_of_tools_take_room_in_the_models_window(thread, http, upstream, world, say, length, fits):
+def test_tool_calls_count_toward_the_context_window(thread, http, upstream, world, say, length, fits):
     world.fast.context_window = 250
     world.fast.save()
     function = {"name": "ring", "arguments": json.dumps({"a": "word " * length})}
@@ -353,7 +353,7 @@ def test_calls_of_tools_take_room_in_the_models_window(thread, http, upstream, w
 
 
 @pytest.mark.parametrize("base", BASES)
-def test_somebody_elses_thread_does_not_exist(thread, gateway, world, upstream, base):
+def test_conversation_of_another_key_is_not_found(thread, gateway, world, upstream, base):
     stranger = factories.world(upstream.base_url)
     sibling = factories.key(world.tenant, [world.fast])
     for plain in (stranger.key.plain, sibling.plain):
@@ -375,7 +375,7 @@ def test_somebody_elses_thread_does_not_exist(thread, gateway, world, upstream, 
     assert spoken(thread) == []
 
 
-def test_a_key_without_the_scope_keeps_no_conversation(thread, gateway, world):
+def test_conversations_require_their_scope(thread, gateway, world):
     poor = factories.key(world.tenant, [world.fast], ["models:read", "inference:chat"])
     with httpx.Client(base_url=gateway.base_url, headers={"authorization": f"Bearer {poor.plain}"}) as client:
         assert "conversations:write" in envelope(client.post("/conversations"), 403)["message"]
@@ -384,7 +384,7 @@ def test_a_key_without_the_scope_keeps_no_conversation(thread, gateway, world):
         assert client.post("/chat/completions", json=chat("fast")).status_code == 200
 
 
-def test_a_user_narrows_a_thread_and_never_widens_it(http, world, upstream):
+def test_user_restricts_access_to_a_conversation(http, world, upstream):
     upstream.script(world.raw, answers.answer())
     thread = http.post("/conversations", json={"user": "ada"}).json()["id"]
     envelope(http.get(f"/conversations/{thread}"), 404)
@@ -411,7 +411,7 @@ def test_a_user_narrows_a_thread_and_never_widens_it(http, world, upstream):
         ({"user": "a" * 201}, "user"),
     ],
 )
-def test_bad_input_is_refused_naming_the_place(http, body, param):
+def test_invalid_input_is_refused_with_its_path(http, body, param):
     assert envelope(http.post("/conversations", json=body), 400)["param"] == param
 
 
@@ -425,7 +425,7 @@ def test_a_bad_page_is_refused(http, thread, query):
     assert envelope(http.get(f"/conversations/{thread}/items?{query}"), 400)["param"] == name
 
 
-def test_a_nul_in_an_address_finds_nothing(http, thread):
+def test_nul_in_a_url_is_not_found(http, thread):
     for path in ("/conversations/a%00", "/conversations/a%00/items", f"/conversations/{thread}/items/a%00"):
         envelope(http.get(path), 404)
     assert envelope(http.post("/conversations?user=a%00"), 400)["param"] == "user"

@@ -28,7 +28,7 @@ def left_in_time(upstream: Upstream, raw: str) -> bool:
 
 @LEAVING
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_leaving_before_the_provider_says_anything(upstream, world, raw_client, stream, how):
+def test_disconnect_before_the_provider_responds(upstream, world, raw_client, stream, how):
     upstream.script(world.raw, answers.silent())
     raw_client.post(chat("fast", stream=stream))
     upstream.wait_for(world.raw)
@@ -38,7 +38,7 @@ def test_leaving_before_the_provider_says_anything(upstream, world, raw_client, 
 
 @LEAVING
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_leaving_after_the_providers_headers(upstream, world, raw_client, stream, how):
+def test_disconnect_after_the_providers_headers(upstream, world, raw_client, stream, how):
     kind = "text/event-stream" if stream else "application/json"
     upstream.script(world.raw, answers.headers_then_silence(kind))
     raw_client.post(chat("fast", stream=stream))
@@ -49,7 +49,7 @@ def test_leaving_after_the_providers_headers(upstream, world, raw_client, stream
 
 
 @LEAVING
-def test_leaving_between_two_chunks(upstream, world, raw_client, how):
+def test_disconnect_between_two_chunks(upstream, world, raw_client, how):
     upstream.script(world.raw, answers.stream(*answers.chunks("first")[:-1], done=False, then=answers.HOLD))
     raw_client.post(chat("fast", stream=True))
     raw_client.read_until(b"first")
@@ -58,7 +58,7 @@ def test_leaving_between_two_chunks(upstream, world, raw_client, how):
 
 
 @LEAVING
-def test_leaving_while_chunks_come(upstream, world, raw_client, how):
+def test_disconnect_while_chunks_arrive(upstream, world, raw_client, how):
     upstream.script(world.raw, answers.endless(every=0.01))
     raw_client.post(chat("fast", stream=True))
     raw_client.read_until(b"on and on")
@@ -67,7 +67,7 @@ def test_leaving_while_chunks_come(upstream, world, raw_client, how):
 
 
 @LEAVING
-def test_leaving_without_having_read_what_came(upstream, world, raw_client, how):
+def test_disconnect_with_unread_chunks(upstream, world, raw_client, how):
     """The socket to the client is full by then, so that the gateway is waiting to write, not to read."""
     upstream.script(world.raw, answers.endless("x" * 100_000, every=0))
     raw_client.post(chat("fast", stream=True))
@@ -78,7 +78,7 @@ def test_leaving_without_having_read_what_came(upstream, world, raw_client, how)
 
 
 @LEAVING
-def test_leaving_while_a_whole_answer_drips_in(upstream, world, raw_client, how):
+def test_disconnect_during_a_slow_response(upstream, world, raw_client, how):
     upstream.script(world.raw, answers.answer(split=10, drip=0.05))
     raw_client.post(chat("fast"))
     upstream.wait_for(world.raw)
@@ -88,14 +88,14 @@ def test_leaving_while_a_whole_answer_drips_in(upstream, world, raw_client, how)
 
 
 @LEAVING
-def test_leaving_inside_the_body_of_a_request_calls_no_provider(upstream, world, raw_client, http, how):
+def test_disconnect_within_the_request_body_calls_no_provider(upstream, world, raw_client, http, how):
     raw_client.socket.sendall(raw_client.head(1000) + b'{"model": "fast", ')
     raw_client.leave(how)
     assert http.post("/chat/completions", json=chat("fast")).status_code == 200
     assert len(upstream.received(world.raw)) == 1
 
 
-def test_a_gateway_that_many_clients_left_serves_the_next(gateway, upstream, world, http):
+def test_gateway_serves_clients_after_many_disconnects(gateway, upstream, world, http):
     upstream.script(world.raw, *[answers.stream(*SLOW, delay=0.05)] * 100, answers.answer())
     clients = [RawClient(gateway.port, world.authorization["authorization"]) for _ in range(100)]
     for client in clients:
@@ -110,8 +110,8 @@ def test_a_gateway_that_many_clients_left_serves_the_next(gateway, upstream, wor
         assert http.post("/chat/completions", json=chat("fast")).status_code == 200
 
 
-def test_a_client_that_reads_slowly_gets_everything(gateway, upstream, world):
-    """The provider is slowed down to the client's pace; nothing is dropped, and nobody's memory fills up."""
+def test_slow_client_receives_everything(gateway, upstream, world):
+    """The provider is slowed down to the client's pace; nothing is dropped, and memory stays bounded."""
     upstream.script(world.raw, answers.stream(*answers.chunks(*["x" * 100_000] * 60)))
     with (
         httpx.Client(headers=world.authorization, timeout=30) as client,

@@ -72,7 +72,7 @@ def test_every_route_is_tried_here():
 
 
 @EACH_ROUTE
-def test_no_key_opens_nothing(upstream, world, call, route, path):
+def test_request_without_a_key_is_refused(upstream, world, call, route, path):
     without = envelope(call(route, path), 401, "invalid_api_key")
     for wrong, headers in wrong_keys(world.key.plain).items():
         response = call(route, path, **{name: value.encode("latin-1") for name, value in headers.items()})
@@ -82,7 +82,7 @@ def test_no_key_opens_nothing(upstream, world, call, route, path):
 
 
 @EACH_ROUTE
-def test_a_revoked_key_opens_nothing(upstream, world, call, route, path):
+def test_revoked_key_is_refused(upstream, world, call, route, path):
     world.key.row.revoke()
     refused = call(route, path, world.key.plain)
     assert envelope(refused, 401, "invalid_api_key") == envelope(call(route, path), 401)
@@ -90,21 +90,21 @@ def test_a_revoked_key_opens_nothing(upstream, world, call, route, path):
 
 
 @EACH_ROUTE
-def test_an_expired_key_opens_nothing(world, call, route, path):
+def test_expired_key_is_refused(world, call, route, path):
     past = timezone.now() - timedelta(seconds=1)
     expired = factories.key(world.tenant, [world.fast], expires_at=past)
     envelope(call(route, path, expired.plain), 401, "invalid_api_key")
 
 
 @EACH_ROUTE
-def test_a_key_of_a_tenant_that_is_turned_off_opens_nothing(world, call, route, path):
+def test_key_of_a_disabled_tenant_is_refused(world, call, route, path):
     world.tenant.active = False
     world.tenant.save()
     envelope(call(route, path, world.key.plain), 401, "invalid_api_key")
 
 
 @EACH_ROUTE
-def test_a_key_on_another_tenants_host_opens_nothing(world, call, route, path):
+def test_key_on_another_tenants_host_is_refused(world, call, route, path):
     world.tenant.hosts = ["acme.example.com"]
     world.tenant.save()
     for host in ("evil.example.com", "example.com", "acme.example.com.evil.com", "x.acme.example.com", ""):
@@ -118,7 +118,7 @@ def test_a_key_on_another_tenants_host_opens_nothing(world, call, route, path):
 
 
 @EACH_ROUTE
-def test_a_key_without_the_scope_is_told_which_one(upstream, world, call, route, path):
+def test_missing_scope_is_named(upstream, world, call, route, path):
     limited = factories.key(world.tenant, [world.fast], factories.scopes_without(route.scope))
     error = envelope(call(route, path, limited.plain), 403, "insufficient_scope")
     assert route.scope in error["message"]
@@ -126,7 +126,7 @@ def test_a_key_without_the_scope_is_told_which_one(upstream, world, call, route,
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if "/ds_none" in route.path], ids=str)
-def test_a_dataset_that_is_not_granted_does_not_exist(world, upstream, call, route):
+def test_dataset_without_a_grant_is_not_found(world, upstream, call, route):
     dataset = factories.dataset(world.tenant, keys=[world.key.row])
     batch = FileBatch.objects.create(tenant=world.tenant, dataset=dataset)
     dataset_file = factories.dataset_file(dataset, batch=batch, attributes={"a": 1})
@@ -150,7 +150,7 @@ def test_a_dataset_that_is_not_granted_does_not_exist(world, upstream, call, rou
 
 
 @EACH_CALL
-def test_a_model_that_is_not_granted_does_not_exist(upstream, world, call, route):
+def test_model_without_a_grant_is_not_found(upstream, world, call, route):
     stranger = factories.key(world.tenant, [])
     other = factories.world(upstream.base_url)
     for base in BASES:
@@ -173,7 +173,7 @@ def test_a_model_that_cannot_do_what_is_asked_says_so(upstream, world, call, rou
 
 
 @pytest.mark.parametrize("route", [route for route in CALLING if not route.how], ids=str)
-def test_the_body_of_a_stranger_is_not_read(gateway, route):
+def test_body_of_an_unauthenticated_request_is_not_read(gateway, route):
     """The refusal comes while the body is still to be sent."""
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as client:
         client.sendall(

@@ -67,7 +67,7 @@ def test_a_stream_is_metered_whether_or_not_the_client_asked_for_usage(http, ups
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_tokens_that_nobody_reported_are_estimated_and_marked(http, upstream, world, records, stream):
+def test_unreported_tokens_are_estimated_and_marked(http, upstream, world, records, stream):
     text = "The quick brown fox jumps over the lazy dog."
     silent = answers.completion(text)
     silent.pop("usage", None)
@@ -127,7 +127,7 @@ def test_refused_requests_are_recorded_and_unauthenticated_ones_are_not(gateway,
     assert [row.model for row in rows] == ["", "nobody", "fast", "", "", ""]
 
 
-def test_a_fault_of_the_provider_is_recorded_with_what_it_said(http, upstream, world, records):
+def test_provider_error_is_recorded_with_its_text(http, upstream, world, records):
     said = answers.error_body(f"no such account for {factories.CREDENTIAL}")
     upstream.script(world.raw, answers.answer(said, status=401))
     http.post("/chat/completions", json=chat("fast"))
@@ -146,7 +146,7 @@ def test_a_stream_that_breaks_off_is_recorded_as_failed(http, upstream, world, r
     assert row.output_tokens > 0
 
 
-def test_a_client_that_leaves_is_recorded_with_what_it_cost(gateway, upstream, world, records):
+def test_disconnect_is_recorded_with_its_usage(gateway, upstream, world, records):
     upstream.script(world.raw, answers.endless())
     client = RawClient(gateway.port, world.authorization["authorization"])
     client.post(chat("fast", stream=True))
@@ -167,9 +167,7 @@ def test_the_moment_of_a_keys_last_use_comes_from_the_records(http, world, recor
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_killed_server_loses_nothing_that_a_client_has_the_answer_to(
-    start_gateway, upstream, world, records, stream
-):
+def test_killed_server_loses_no_usage_of_completed_responses(start_gateway, upstream, world, records, stream):
     gateway = start_gateway()
     upstream.script(world.raw, answers.stream(*answers.chunks("yes")) if stream else answers.answer())
     with httpx.Client(base_url=gateway.base_url, headers=world.authorization) as client:
@@ -180,7 +178,7 @@ def test_a_killed_server_loses_nothing_that_a_client_has_the_answer_to(
     records(5)
 
 
-def test_what_was_answered_while_redis_was_away_is_counted_once_it_is_back(start_gateway, world, records):
+def test_usage_without_redis_is_recorded_once_it_returns(start_gateway, world, records):
     sockets = environment.ROOT / "s2"
     sockets.mkdir(mode=0o700, exist_ok=True)
     redis = Redis(environment.ROOT / "redis2", sockets)

@@ -60,7 +60,7 @@ def test_an_agent_over_an_unpublished_entry_can_be_called(upstream, world, call)
 
 
 @pytest.mark.parametrize("base", BASES)
-def test_a_name_that_is_not_ones_own_does_not_exist(upstream, world, call, base):
+def test_name_of_another_tenant_is_not_found(upstream, world, call, base):
     other = factories.world(upstream.base_url)
     private = factories.catalog(other.provider, "private")
     factories.grant(other.key.row, private)
@@ -88,7 +88,7 @@ def test_a_name_that_is_not_ones_own_does_not_exist(upstream, world, call, base)
     assert theirs.status_code == 200
 
 
-def test_two_tenants_with_the_same_names_do_not_meet(upstream, world, call):
+def test_tenants_with_the_same_names_are_separate(upstream, world, call):
     other = factories.world(upstream.base_url)
     upstream.script(other.raw, answers.answer(answers.completion("from the other one")))
     for base in BASES:
@@ -108,7 +108,7 @@ def test_two_tenants_with_the_same_names_do_not_meet(upstream, world, call):
     ],
     ids=lambda headers: next(iter(headers)),
 )
-def test_headers_of_the_client_mean_nothing(world, call, forged):
+def test_client_headers_are_ignored(world, call, forged):
     response = call("GET", "/api/tenant/models", None, world.key.plain, **forged)
     assert response.headers["x-request-id"].startswith("req_")
     envelope(call("GET", "/api/tenant/models", None, None, **forged), 401)

@@ -127,7 +127,7 @@ def test_what_an_agent_cannot_do_is_refused(upstream, studio, studio_http, more,
     assert upstream.received(studio.raw) == []
 
 
-def test_what_says_nothing_is_taken_by_an_agent(upstream, studio, studio_http):
+def test_neutral_parameters_are_accepted_for_agents(upstream, studio, studio_http):
     upstream.script(studio.raw, answer())
     more = {"suffix": None, "echo": False, "logprobs": None, "best_of": 1, "prompt": ["Once"]}
     assert ask(studio_http, model="support", **more).status_code == 200

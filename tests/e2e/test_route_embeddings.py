@@ -1,4 +1,4 @@
-"""Embeddings: every kind of input, both encodings whichever the provider knows, and nothing that is no vector."""
+"""Embeddings: all kinds of input, both encodings whichever the provider supports, and validation of vectors."""
 
 import struct
 from base64 import b64decode
@@ -55,7 +55,7 @@ def test_every_kind_of_input_arrives_as_it_was(upstream, studio, lenient, given,
     assert sent["model"] == studio.raw
 
 
-def test_curl_gets_floats_when_it_says_nothing(upstream, studio, studio_http):
+def test_default_encoding_is_float(upstream, studio, studio_http):
     for vector in ([0.5], base64_floats(0.5)):
         upstream.script(studio.raw, answer(embedded(vector)))
         assert ask(studio_http).json()["data"][0]["embedding"] == [0.5]
@@ -77,7 +77,7 @@ def test_numbers_as_large_as_they_may_be_are_numbers(upstream, studio, lenient, 
         ]
 
 
-def test_a_list_in_another_order_is_put_right(upstream, studio, studio_http):
+def test_vectors_are_sorted_by_index(upstream, studio, studio_http):
     turned = embedded([2.0], [1.0])
     for index, item in zip((1, 0), turned["data"], strict=True):
         item["index"] = index
@@ -109,7 +109,7 @@ def test_a_list_in_another_order_is_put_right(upstream, studio, studio_http):
     ids=str,
 )
 @pytest.mark.parametrize("encoding", ["float", "base64"])
-def test_not_one_vector_for_each_input_is_a_failure(upstream, studio, studio_http, data, encoding):
+def test_missing_vectors_are_an_error(upstream, studio, studio_http, data, encoding):
     upstream.script(studio.raw, answer({"object": "list", "data": data}))
     response = ask(studio_http, input=["one", "two"], encoding_format=encoding)
     envelope(response, 502, "upstream_error")

@@ -80,7 +80,7 @@ def test_the_sdk_gets_base64(upstream, studio, sdk):
     [(PNG, "image/png"), (JPEG, "image/jpeg"), (WEBP, "image/webp"), (SVG, "image/svg+xml")],
     ids=["png", "jpeg", "webp", "svg"],
 )
-def test_an_address_of_ours_leads_to_the_image(upstream, studio, studio_http, route, image, kind):
+def test_image_url_returns_the_image(upstream, studio, studio_http, route, image, kind):
     upstream.script(studio.raw, answer(pictures(image, image)))
     got = ask(studio_http, route, response_format="url", n=2).json()["data"]
     assert len({one["url"] for one in got}) == 2
@@ -105,7 +105,7 @@ def test_the_sdks_address_lies_under_its_base(upstream, studio, sdk, base):
     assert PLAIN.head(url).content == b""
 
 
-def test_a_tampered_address_leads_nowhere(upstream, studio, studio_http, gateway):
+def test_tampered_image_url_is_not_found(upstream, studio, studio_http, gateway):
     upstream.script(studio.raw, answer(pictures()))
     url = ask(studio_http, response_format="url").json()["data"][0]["url"]
     folder, _, name = url.rpartition("/")
@@ -131,7 +131,7 @@ def test_a_tampered_address_leads_nowhere(upstream, studio, studio_http, gateway
     assert PLAIN.get(url).status_code == 200
 
 
-def test_an_expired_address_leads_nowhere(start_gateway, upstream, studio):
+def test_expired_image_url_is_not_found(start_gateway, upstream, studio):
     brief = start_gateway(IMAGE_URL_SECONDS="1")
     upstream.script(studio.raw, answer(pictures()))
     with httpx.Client(base_url=brief.base_url, headers=studio.authorization) as client:
@@ -167,7 +167,7 @@ def test_models_that_answer_with_base64_alone_are_not_asked_for_it(gateway, upst
 
 
 @pytest.mark.parametrize("partial", [0, 2])
-def test_the_sdk_gets_images_as_they_become_clearer(upstream, studio, sdk, partial):
+def test_sdk_receives_partial_images(upstream, studio, sdk, partial):
     upstream.script(studio.raw, stream(*image_events(partial=partial), done=False, split=100))
     got = list(sdk.images.generate(**DRAW, stream=True, partial_images=partial))
     assert [one.type for one in got] == ["image_generation.partial_image"] * partial + [
@@ -280,7 +280,7 @@ def test_a_variation_does_not_stream(upstream, studio, studio_http):
     assert upstream.last(studio.raw).fields("stream") == []
 
 
-def test_without_a_model_the_only_one_draws(upstream, studio, sdk):
+def test_default_model_is_the_only_image_model(upstream, studio, sdk):
     upstream.script(studio.raw, answer(pictures()))
     assert sdk.images.generate(prompt="A cat").data
     assert sdk.images.edit(prompt="A dog", image=PICTURE).data
@@ -311,7 +311,7 @@ def test_an_answer_without_images_is_a_502(upstream, studio, studio_http, route,
 
 
 @pytest.mark.parametrize("b64_json", ["own words", "AAAA", base64(b"<html>"), base64(b"RIFF----WAVE")])
-def test_what_is_no_image_gets_no_address(upstream, studio, studio_http, b64_json):
+def test_invalid_image_is_not_stored(upstream, studio, studio_http, b64_json):
     upstream.script(studio.raw, answer({"data": [{"b64_json": b64_json}]}))
     envelope(ask(studio_http, response_format="url"), 502, "upstream_error")
 

@@ -53,7 +53,7 @@ def test_the_sdk_gets_every_category(upstream, studio, sdk, given, results):
     ],
     ids=str,
 )
-def test_a_result_that_does_not_say_what_it_found_is_a_failure(upstream, studio, studio_http, results):
+def test_result_without_categories_is_an_error(upstream, studio, studio_http, results):
     upstream.script(studio.raw, answer({"results": results}))
     envelope(ask(studio_http), 502, "upstream_error")
 
@@ -88,7 +88,7 @@ def test_a_bad_parameter_is_named(upstream, studio, studio_http, body, param):
     assert upstream.received(studio.raw) == []
 
 
-def test_without_a_model_the_only_one_answers(upstream, gateway):
+def test_default_model_is_the_only_moderation_model(upstream, gateway):
     world = factories.world(upstream.base_url, capabilities=("moderate", "chat"))
     second = factories.catalog(world.provider, "second", capabilities=["moderate"])
     upstream.script(world.raw, answer({"results": [moderated()]}))
@@ -97,7 +97,7 @@ def test_without_a_model_the_only_one_answers(upstream, gateway):
         headers = {"authorization": f"Bearer {factories.key(world.tenant, allowed).plain}"}
         return PLAIN.post(f"{gateway.base_url}/moderations", json={"input": "Hello"}, headers=headers)
 
-    # The agent can chat and nothing else, so it is no candidate.
+    # The agent can chat and nothing else, so it is not a candidate.
     assert ask_without(world.fast, world.support).json()["model"] == "fast"
     for allowed in ((), (world.support,), (world.fast, second)):
         assert envelope(ask_without(*allowed), 400, "missing_required_parameter")["param"] == "model"

@@ -152,7 +152,7 @@ def test_events_that_break_off_say_so(upstream, studio, studio_http, broken, don
     ],
     ids=["none", "empty", "json", "typed", "html", "text", "events", "closed"],
 )
-def test_what_is_no_sound_is_a_502(upstream, studio, studio_http, play):
+def test_response_without_audio_is_502(upstream, studio, studio_http, play):
     upstream.script(studio.raw, play)
     envelope(ask(studio_http), 502, "upstream_error")
 
@@ -183,7 +183,7 @@ def test_a_bad_parameter_is_named(upstream, studio, studio_http, body, param):
     assert upstream.received(studio.raw) == []
 
 
-def test_a_voice_of_ones_own_is_passed_on(upstream, studio, sdk):
+def test_custom_voice_is_forwarded(upstream, studio, sdk):
     upstream.script(studio.raw, sound(b"x"))
     sdk.audio.speech.create(model="fast", input="x" * 4096, voice={"id": "voice_1"})
     assert upstream.last(studio.raw).json["voice"] == {"id": "voice_1"}
@@ -191,7 +191,7 @@ def test_a_voice_of_ones_own_is_passed_on(upstream, studio, sdk):
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("sse", [True, False])
-def test_leaving_in_the_middle_frees_the_provider(gateway, upstream, studio, record, sse, how):
+def test_disconnect_closes_the_provider_connection(gateway, upstream, studio, record, sse, how):
     first = SPEECH_EVENTS[0] if sse else b"first"
     kind = "text/event-stream" if sse else "audio/mpeg"
     upstream.script(studio.raw, answers.stream(first, done=False, then=answers.HOLD, content_type=kind))

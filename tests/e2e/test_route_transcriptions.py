@@ -126,7 +126,7 @@ def test_the_sdk_gets_events(upstream, studio, sdk):
     ],
     ids=["json", "verbose", "text"],
 )
-def test_a_whole_answer_to_who_wants_events_becomes_events(upstream, studio, sdk, record, play, usage):
+def test_whole_response_becomes_events_if_requested(upstream, studio, sdk, record, play, usage):
     upstream.script(studio.raw, play)
     streamed = sdk.audio.transcriptions.create(model="fast", file=SOUND, stream=True)
     got = [one.to_dict() for one in streamed]
@@ -143,7 +143,7 @@ def test_a_whole_answer_to_who_wants_events_becomes_events(upstream, studio, sdk
 @pytest.mark.parametrize(
     "play", [answer({}), answer({"text": 5}), answer(answers.error_body()), answers.html(200)]
 )
-def test_a_whole_answer_that_is_no_transcript_is_a_502(upstream, studio, studio_http, play):
+def test_invalid_whole_response_is_502(upstream, studio, studio_http, play):
     upstream.script(studio.raw, play)
     envelope(ask(studio_http, stream="true"), 502, "upstream_error")
 
@@ -234,7 +234,7 @@ def test_a_bad_parameter_is_named(upstream, studio, studio_http, fields, param):
     assert upstream.received(studio.raw) == []
 
 
-def test_a_translation_knows_no_speakers(upstream, studio, studio_http):
+def test_translation_has_no_speakers(upstream, studio, studio_http):
     upstream.script(studio.raw)
     response = ask(studio_http, "translations", response_format="diarized_json")
     assert envelope(response, 400)["param"] == "response_format"
@@ -313,7 +313,7 @@ def test_events_that_break_off_say_so(upstream, studio, studio_http, last, endin
         answers.closed(),
     ],
 )
-def test_what_is_no_transcript_is_a_502(upstream, studio, studio_http, play, form):
+def test_response_without_a_transcript_is_502(upstream, studio, studio_http, play, form):
     upstream.script(studio.raw, play)
     envelope(ask(studio_http, response_format=form), 502, "upstream_error")
 

@@ -32,7 +32,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def small(database, folder) -> Iterator[GatewayProcess]:
-    """A gateway of one process with a limit of 30 MiB and a folder of its own for uploads."""
+    """A gateway of one process with a limit of 30 MiB and a separate upload folder."""
     limits = {"MAX_UPLOAD_BYTES": str(LIMIT), "UPLOAD_TEMP_DIR": str(folder), "MAX_BODY_BYTES": "2000"}
     with GatewayProcess(factories.unique("uploads"), workers=1, **limits) as running:
         yield running
@@ -75,7 +75,7 @@ MODEL = text("model", "fast")
 END = f"--{BOUNDARY}--\r\n".encode()
 
 
-def test_a_form_by_hand_is_taken(send, upstream, studio):
+def test_handwritten_form_is_accepted(send, upstream, studio):
     assert send(MODEL + file() + END).json() == TEXT
     (got,) = [one for one in upstream.last(studio.raw).form if one.filename]
     assert got.data == WAV
@@ -86,7 +86,7 @@ def test_the_model_may_come_last_and_words_may_follow(send):
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_a_form_in_pieces_is_taken(send, upstream, studio, size):
+def test_form_sent_in_pieces_is_accepted(send, upstream, studio, size):
     data = os.urandom(2000)
     body = MODEL + text("prompt", "Grüße 東京") + file(data) + END
     assert send(iter([body[at : at + size] for at in range(0, len(body), size)])).json() == TEXT
@@ -124,7 +124,7 @@ def test_a_form_in_pieces_is_taken(send, upstream, studio, size):
     ],
     ids=lambda value: repr(value)[:40],
 )
-def test_what_is_no_form_is_refused(send, upstream, studio, body, kind, status, code):
+def test_invalid_form_is_refused(send, upstream, studio, body, kind, status, code):
     envelope(send(body, kind), status, code)
     assert upstream.received(studio.raw) == []
 
@@ -251,7 +251,7 @@ def test_25_megabytes_pass_without_being_held_in_memory(small, send, upstream, s
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_leaving_inside_an_upload_calls_no_provider(small, send, upstream, studio, folder, how):
+def test_disconnect_within_an_upload_calls_no_provider(small, send, upstream, studio, folder, how):
     client = RawClient(small.port, studio.authorization["authorization"])
     client.socket.sendall(
         client.head(20 * MEGABYTE, FULL_PATH, KIND) + MODEL + file(b"")[:-2] + bytes(MEGABYTE)
@@ -322,7 +322,7 @@ def test_an_upload_that_reached_the_provider_is_not_sent_twice(send, upstream, s
     assert len(upstream.received(studio.raw)) == 1
 
 
-def test_no_room_for_an_upload_is_said(send, upstream, studio, folder):
+def test_full_disk_is_reported(send, upstream, studio, folder):
     moved = folder.with_name("elsewhere")
     folder.rename(moved)
     try:

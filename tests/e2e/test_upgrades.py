@@ -37,10 +37,10 @@ def client(gateway):
 
 
 def send(client: socket.socket, *parts: bytes, until: bytes = b"Hello there.") -> bytes:
-    """Send a request in parts and return its answer."""
+    """Send a request in parts and return its response."""
     for number, part in enumerate(parts):
         if number:
-            # So that the server reads what came until now by itself.
+            # So that the server reads each part separately.
             time.sleep(0.02)
         client.sendall(part)
     answered = client.recv(65536)
@@ -63,7 +63,7 @@ def test_a_request_that_offers_another_protocol_keeps_its_body(gateway, world, c
 
 
 @pytest.mark.parametrize("offer", OFFERS)
-def test_an_offer_may_come_in_parts(gateway, world, client, offer):
+def test_upgrade_request_may_arrive_in_parts(gateway, world, client, offer):
     whole = chat_request(gateway, world, offer)
     begins = whole.lower().index(b"\r\nupgrade:")
     ends = begins + len(b"\r\nupgrade:")

@@ -20,7 +20,7 @@ def run(command: str, *arguments: str, **options) -> str:
 
 
 def manage(*arguments: str, text: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    """`manage.py` in a process of its own, with `text` on its standard input."""
+    """Run `manage.py` in a subprocess, with `text` on its standard input."""
     return subprocess.run(
         [sys.executable, str(CHECKOUT / "manage.py"), *arguments],
         input=text,

@@ -14,7 +14,7 @@ def agent():
     return factories.world("http://127.0.0.1:9/v1").support
 
 
-def test_publishing_what_is_live_already_makes_no_version(agent):
+def test_publishing_an_unchanged_draft_creates_no_version(agent):
     assert agent.publish().number == 1
     assert agent.versions.count() == 1
 
@@ -35,7 +35,7 @@ def test_a_changed_list_of_datasets_is_a_change(agent):
     assert agent.has_unpublished_changes()
 
 
-def test_a_deleted_dataset_is_no_change_and_a_restored_version_tells_of_it(agent):
+def test_deleted_dataset_is_not_a_change_and_is_reported_on_restore(agent):
     handbook, prices = (factories.dataset(agent.tenant, name) for name in ("handbook", "prices"))
     agent.datasets.set([handbook, prices])
     agent.publish()
@@ -57,7 +57,7 @@ def test_a_deleted_dataset_is_no_change_and_a_restored_version_tells_of_it(agent
     assert agent.publish().dataset_ids == [prices.pk]
 
 
-def test_how_its_data_is_used_is_versioned_and_restored(agent):
+def test_retrieval_settings_are_versioned_and_restored(agent):
     agent.passages, agent.relevance, agent.unknown_answer = 3, 1, "Ask somebody else."
     agent.save()
     assert agent.has_unpublished_changes()
@@ -82,7 +82,7 @@ def test_restoring_brings_back_the_version_before_the_live_one_and_its_draft(age
         agent.restore()
 
 
-def test_restoring_a_later_version_and_publishing_on_goes_on_counting(agent):
+def test_version_numbers_continue_after_a_restore(agent):
     agent.instructions = "Answer in verse."
     agent.save()
     second = agent.publish()
@@ -100,21 +100,21 @@ def test_an_unpublished_agent_goes_back_to_its_newest_version(agent):
     assert agent.published
 
 
-def test_a_version_of_another_agent_is_no_version_of_this_one(agent):
+def test_version_of_another_agent_cannot_be_restored(agent):
     other = factories.agent(agent.catalog, "other")
     with pytest.raises(ValidationError):
         agent.restore(other.live)
 
 
 @pytest.mark.parametrize("parameters", [{"model": "x"}, {"messages": []}, {"stream": True}, []])
-def test_parameters_that_belong_to_a_request_are_refused(agent, parameters):
+def test_reserved_parameters_are_refused(agent, parameters):
     agent.forced = parameters
     with pytest.raises(ValidationError, match=r"cannot be set|Give an object"):
         agent.full_clean()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "a\0b", object()])
-def test_parameters_that_no_database_can_keep_are_refused(agent, value):
+def test_parameters_that_cannot_be_stored_are_refused(agent, value):
     agent.parameters = {"metadata": {"x": [value]}}
     with pytest.raises(ValidationError, match=r"JSON can write|NUL"):
         agent.full_clean()

@@ -28,7 +28,7 @@ def said(texts: str) -> list[JSON]:
     return [{"role": "user", "content": text} for text in texts]
 
 
-def test_what_was_resent_is_found_where_looking_everywhere_finds_it():
+def test_alignment_equals_exhaustive_search():
     draw = random.Random(7)
     outcomes = set()
     for _ in range(20_000):
@@ -41,7 +41,7 @@ def test_what_was_resent_is_found_where_looking_everywhere_finds_it():
     assert len(outcomes) == 4
 
 
-def test_of_equal_finds_the_whole_counts_at_its_last_place_and_a_part_at_its_first():
+def test_full_match_prefers_the_last_position_and_partial_match_the_first():
     assert align(said("abxabx"), said("ab")) == (5, [])
     assert align(said("abxabx"), said("aby")) == (2, said("y"))
     assert align(said("aaaa"), said("aa")) == (4, [])

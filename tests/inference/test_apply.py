@@ -56,7 +56,7 @@ def key_of(slug: str, name: str = "web") -> InferenceKey:
     return InferenceKey.objects.get(tenant__slug=slug, name=name, revoked_at=None)
 
 
-def test_a_file_makes_all_that_it_names(configuration, slug, whole):
+def test_file_creates_every_record_it_names(configuration, slug, whole):
     tenant = Tenant.objects.get(slug=slug)
     assert (tenant.name, tenant.hosts, tenant.active) == ("Acme Inc", ["acme.example.com"], True)
     provider = Provider.objects.get(tenant=tenant, name="main")
@@ -122,7 +122,7 @@ def test_new_embedding_is_requested_by_the_operator_and_an_unchanged_one_stays(c
     assert datasets.get().embedding_requested_by is None
 
 
-def test_what_an_agent_does_with_its_data_is_applied_and_versioned(configuration, slug, whole):
+def test_retrieval_settings_of_an_agent_are_applied_and_versioned(configuration, slug, whole):
     more = "passages: 3, passage_tokens: 900, relevance: 1, unknown_answer: Ask HR."
     changed = whole.replace("alias: support,", f"alias: support, {more},")
     fields = "passages, passage_tokens, relevance, unknown_answer"
@@ -133,7 +133,7 @@ def test_what_an_agent_does_with_its_data_is_applied_and_versioned(configuration
     assert given == (3, 900, 1.0, "Ask HR.")
 
 
-def test_a_dry_run_prints_the_same_and_changes_nothing(configuration, slug):
+def test_dry_run_prints_the_same_and_changes_nothing(configuration, slug):
     text = f"tenants: [{{slug: {slug}, keys: [{{name: web}}]}}]"
     expected = [f"+ tenant {slug}", f"+ key {slug}/web"]
     dry = configuration.apply(text, "--dry-run", "--show-new-keys").splitlines()
@@ -142,7 +142,7 @@ def test_a_dry_run_prints_the_same_and_changes_nothing(configuration, slug):
     assert configuration.apply(text).splitlines()[:2] == expected
 
 
-def test_a_field_that_is_left_out_goes_back_to_its_default(configuration, slug, whole):
+def test_omitted_field_is_reset_to_its_default(configuration, slug, whole):
     configuration.apply(f"""\
         tenants:
           - slug: {slug}
@@ -164,7 +164,7 @@ def test_a_field_that_is_left_out_goes_back_to_its_default(configuration, slug, 
     assert not key.dataset_grants.exists()
 
 
-def test_a_credential_that_is_left_out_stays(configuration, slug, whole):
+def test_omitted_credential_is_unchanged(configuration, slug, whole):
     kept = whole.replace('api_key: "${UPSTREAM_KEY}"', "api_key: null").replace('"${TEAM}"', "null")
     assert configuration.apply(kept) == "No changes.\n"
     without = whole.replace('api_key: "${UPSTREAM_KEY}",', "").replace('X-Team: "${TEAM}"', "x-team: null")
@@ -180,14 +180,14 @@ def test_an_empty_credential_clears_the_stored_one(configuration, slug, whole):
     assert Provider.objects.get(tenant__slug=slug).api_key == ""
 
 
-def test_what_the_file_does_not_name_stays(configuration, slug, whole):
+def test_records_missing_from_the_file_are_unchanged(configuration, slug, whole):
     assert configuration.apply(f"tenants: [{{slug: {slug}, name: Acme Inc, hosts: [acme.example.com]}}]") == (
         "No changes.\n"
     )
     assert configuration.apply("tenants: []") == "No changes.\n"
 
 
-def test_a_new_record_may_name_what_only_the_database_has(configuration, slug, whole):
+def test_new_record_may_reference_an_existing_one(configuration, slug, whole):
     printed = configuration.apply(f"""\
         tenants:
           - slug: {slug}
@@ -226,7 +226,7 @@ def test_an_agent_is_published_only_when_it_differs(configuration, slug, whole):
     assert agent.versions.first().published_by == "apply"
 
 
-def test_a_draft_can_change_while_clients_get_what_they_got(configuration, slug, whole):
+def test_changed_draft_does_not_affect_clients(configuration, slug, whole):
     text = whole.replace("You are …", "You will be …").replace("published: true", "published: keep")
     configuration.apply(text)
     agent = Agent.objects.get(tenant__slug=slug)
@@ -264,7 +264,7 @@ def test_a_change_reaches_a_running_gateway(configuration, slug, gateway, upstre
         assert datetime.now(UTC) < deadline
 
 
-def test_order_and_case_that_mean_nothing_are_no_change(configuration, slug, whole):
+def test_insignificant_order_and_case_are_not_changes(configuration, slug, whole):
     same = (
         whole.replace("[acme.example.com]", "[ACME.example.com., acme.example.com]")
         .replace("https://llm.example.com/v1", "https://llm.example.com/v1/")
@@ -274,7 +274,7 @@ def test_order_and_case_that_mean_nothing_are_no_change(configuration, slug, who
     assert configuration.apply(same) == "No changes.\n"
 
 
-def test_true_is_not_taken_for_one(configuration, slug, whole):
+def test_true_differs_from_one(configuration, slug, whole):
     configuration.apply(whole.replace("max_tokens: 500", "logprobs: true"))
     printed = configuration.apply(whole.replace("max_tokens: 500", "logprobs: 1"))
     assert printed.splitlines()[0] == f"~ agent {slug}/support: forced (version 3)"
@@ -293,7 +293,7 @@ def test_variables_may_stand_for_numbers_and_switches(configuration, slug, whole
     assert not Agent.objects.get(tenant__slug=slug).published
 
 
-def test_a_dollar_can_be_written(configuration, slug, whole):
+def test_dollar_sign_can_be_escaped(configuration, slug, whole):
     configuration.apply(whole.replace("You are …", "Costs $5, $${UPSTREAM_KEY}, $$$${X} and $HOME"))
     agent = Agent.objects.get(tenant__slug=slug)
     assert agent.instructions == "Costs $5, ${UPSTREAM_KEY}, $$${X} and $HOME"
@@ -331,7 +331,7 @@ def test_a_file_may_come_from_standard_input(slug):
     assert Tenant.objects.get(slug=slug).name == "Ünïcode 🚀"
 
 
-def test_several_tenants_have_names_of_their_own(configuration, slug):
+def test_names_are_separate_for_each_tenant(configuration, slug):
     other = factories.unique("other")
     configuration.apply(f"""\
         tenants:
@@ -346,7 +346,7 @@ def test_several_tenants_have_names_of_their_own(configuration, slug):
     assert (urls[slug], urls[other]) == ("http://a.example/v1", "http://b.example/v1")
 
 
-def test_a_tenant_can_be_switched_off(configuration, slug):
+def test_tenant_can_be_disabled(configuration, slug):
     configuration.apply(f"tenants: [{{slug: {slug}}}]")
     printed = configuration.apply(f"tenants: [{{slug: {slug}, active: false}}]")
     assert printed.splitlines()[0] == f"~ tenant {slug}: active"
@@ -368,7 +368,7 @@ def test_large_files_take_few_queries_a_record(configuration, slug, django_asser
         assert run("apply", str(configuration.file)) == "No changes.\n"
 
 
-def test_the_guides_example_applies_as_it_is_printed(configuration, slug, monkeypatch):
+def test_example_of_the_guide_applies(configuration, slug, monkeypatch):
     monkeypatch.setenv("UPSTREAM_KEY", "sk-upstream")
     guide = (CHECKOUT / "docs" / "configuration.md").read_text()
     example = guide.partition("```yaml\n")[2].partition("```")[0]
@@ -377,7 +377,7 @@ def test_the_guides_example_applies_as_it_is_printed(configuration, slug, monkey
     assert printed.replace(slug, "acme").splitlines()[1:7] == [line.strip() for line in shown]
 
 
-def test_a_tenants_files_are_as_the_file_says(configuration, slug, whole):
+def test_file_settings_of_a_tenant_are_applied(configuration, slug, whole):
     def applied(files: str, more: str = "") -> str:
         return configuration.apply(
             whole.replace("        hosts:", f"        files: {files}\n{more}        hosts:", 1)
@@ -419,7 +419,7 @@ def test_the_datasets_of_conversations_follow_the_tenants_embedding(configuratio
 
 
 def apply_while(configuration, text: str, change: Callable[[], object]) -> str:
-    """What `apply` prints where somebody else's change is committed while it waits for it."""
+    """Return the output of `apply` when a concurrent change is committed while it waits for the lock."""
 
     def applied() -> str:
         try:
@@ -435,7 +435,7 @@ def apply_while(configuration, text: str, change: Callable[[], object]) -> str:
         return applying.result(20)
 
 
-def test_a_name_that_a_client_takes_meanwhile_is_refused_like_one_that_was_taken(configuration, slug, whole):
+def test_name_taken_concurrently_by_a_client_is_refused(configuration, slug, whole):
     tenant = Tenant.objects.get(slug=slug)
     more = whole.replace("datasets:\n", "datasets:\n          - {name: prices}\n", 1)
     with pytest.raises(CommandError) as refusal:
@@ -447,7 +447,7 @@ def test_a_name_that_a_client_takes_meanwhile_is_refused_like_one_that_was_taken
     assert "tenants[0].datasets[0]" in str(before.value)
 
 
-def test_a_row_that_is_deleted_meanwhile_is_made_anew(configuration, slug, whole):
+def test_row_deleted_concurrently_is_created_again(configuration, slug, whole):
     dataset = Dataset.objects.get(tenant__slug=slug, name="handbook")
     titled = whole.replace("The handbook", "Our handbook")
     printed = apply_while(configuration, titled, dataset.delete)

@@ -201,11 +201,11 @@ def test_an_unknown_or_missing_name_is_an_error_with_its_path(refused, old, new,
         ),
     ],
 )
-def test_one_name_for_two_things_is_an_error(refused, old, new, line):
+def test_duplicate_name_is_an_error(refused, old, new, line):
     assert line in refused(old, new)
 
 
-def test_a_tenant_that_stands_twice_is_an_error(refused):
+def test_duplicate_tenant_is_an_error(refused):
     assert refused(text="tenants: [{slug: {slug}}, {slug: {slug}}]")[0].startswith(
         "tenants[1].slug: the name 'acme"
     )
@@ -312,7 +312,7 @@ def test_a_wrong_value_is_an_error_with_its_path(refused, old, new, path, messag
         ("slug: ", "slug: 'A B' #", "tenants[0].slug"),
     ],
 )
-def test_what_a_model_refuses_has_its_path(refused, old, new, path):
+def test_model_validation_error_has_its_path(refused, old, new, path):
     assert path in [line.partition(": ")[0] for line in refused(old, new)]
 
 
@@ -346,7 +346,7 @@ def test_what_a_model_refuses_has_its_path(refused, old, new, path):
         ("tenants: [a]", "tenants[0]: this has to be a mapping of fields"),
     ],
 )
-def test_what_is_no_configuration_is_refused_with_its_place(tmp_path, text, line):
+def test_invalid_configuration_is_refused_with_its_position(tmp_path, text, line):
     file = tmp_path / "file.yaml"
     file.write_text(text)
     with pytest.raises(CommandError) as refusal:
@@ -376,13 +376,13 @@ def test_several_errors_are_reported_together(refused):
         ("${", "after ${ comes a name and }; write $${ for the text ${ itself"),
     ],
 )
-def test_a_variable_that_is_not_there_is_an_error(refused, monkeypatch, value, message):
+def test_missing_variable_is_an_error(refused, monkeypatch, value, message):
     monkeypatch.setenv("GTAPI_TEST_EMPTY", "")
     lines = refused("timeouts:", f'api_key: "{value}"\n            timeouts:')
     assert lines == [f"tenants[0].providers[0].api_key: {message}"]
 
 
-def test_no_refusal_shows_a_secret(refused, monkeypatch):
+def test_errors_show_no_secrets(refused, monkeypatch):
     secret = "sk-never-to-be-seen"
     monkeypatch.setenv("GTAPI_TEST_SECRET", f"{secret}\nmore")
     header = 'headers: {X-Key: "${GTAPI_TEST_SECRET}"}\n            timeouts:'
@@ -412,14 +412,14 @@ def test_errors_exit_with_1_and_no_traceback(tmp_path, slug):
     assert not Tenant.objects.filter(slug=slug).exists()
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path):
+def test_binary_file_is_refused(tmp_path):
     file = tmp_path / "file.yaml"
     file.write_bytes(b"tenants: [\xff]")
     with pytest.raises(CommandError, match="is not UTF-8 text"):
         run("apply", str(file))
 
 
-def test_a_database_that_is_away_is_one_sentence(tmp_path):
+def test_unavailable_database_is_reported_in_one_sentence(tmp_path):
     (tmp_path / "file.yaml").write_text("tenants: [{slug: a}]")
     away = {"DATABASE_URL": "postgres://gtapi@127.0.0.1:9/gtapi", "DATABASE_POOL_TIMEOUT": "1"}
     done = manage("apply", str(tmp_path / "file.yaml"), **away)
@@ -428,7 +428,7 @@ def test_a_database_that_is_away_is_one_sentence(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_refused_file_changes_nothing_of_what_was(configuration, slug):
+def test_refused_file_changes_nothing(configuration, slug):
     text = SOUND.format(slug=slug)
     configuration.apply(text)
     broken = text.replace("llm.example.com", "other.example.com").replace("catalog: fast,", "catalog: slow,")
@@ -448,7 +448,7 @@ def test_a_name_cannot_change_its_kind_without_prune(configuration, slug):
     assert "tenants[0].catalog[0].name: there is an agent 'support'" in str(refusal.value)
 
 
-def test_a_dataset_that_a_client_made_is_not_taken_for_the_operators(configuration, slug):
+def test_dataset_of_a_client_is_not_adopted(configuration, slug):
     tenant = factories.tenant(slug=slug)
     dataset = factories.dataset(tenant, "handbook", by_client=True)
     said = "a client made a dataset of this name; rename it, or take it over in the admin"

@@ -40,7 +40,7 @@ def full(configuration, slug) -> None:
     configuration.apply(FULL.format(slug=slug))
 
 
-def test_what_is_not_named_goes_and_says_so(configuration, slug, full):
+def test_prune_deletes_unnamed_records_and_lists_them(configuration, slug, full):
     printed = configuration.apply(LESS.format(slug=slug), "--prune", "--yes")
     assert printed.splitlines() == [
         f"- key {slug}/old (revoked)",
@@ -59,21 +59,21 @@ def test_what_is_not_named_goes_and_says_so(configuration, slug, full):
     assert configuration.apply(LESS.format(slug=slug), "--prune") == "No changes.\n"
 
 
-def test_without_prune_all_of_it_stays(configuration, slug, full):
+def test_without_prune_nothing_is_deleted(configuration, slug, full):
     printed = configuration.apply(LESS.format(slug=slug))
     assert printed.splitlines()[0] == f"~ key {slug}/web: allow, datasets"
     assert Agent.objects.filter(tenant__slug=slug).count() == 2
     assert InferenceKey.objects.filter(tenant__slug=slug, revoked_at=None).count() == 2
 
 
-def test_a_dry_run_shows_what_would_go_and_that_a_dataset_needs_a_yes(configuration, slug, full):
+def test_dry_run_lists_deletions_and_the_confirmation_that_datasets_need(configuration, slug, full):
     printed = configuration.apply(LESS.format(slug=slug), "--prune", "--dry-run")
     assert f"- dataset {slug}/handbook (needs --yes)" in printed.splitlines()
     assert Dataset.objects.filter(tenant__slug=slug).exists()
     assert InferenceKey.objects.filter(tenant__slug=slug, revoked_at=None).count() == 2
 
 
-def test_a_dataset_goes_only_with_a_yes(configuration, slug, full):
+def test_dataset_is_deleted_only_after_confirmation(configuration, slug, full):
     with pytest.raises(CommandError) as refusal:
         configuration.apply(LESS.format(slug=slug), "--prune")
     assert str(refusal.value) == (
@@ -83,7 +83,7 @@ def test_a_dataset_goes_only_with_a_yes(configuration, slug, full):
     assert InferenceKey.objects.filter(tenant__slug=slug, revoked_at=None).count() == 2
 
 
-def test_a_datasets_files_go_with_it_and_those_of_conversations_stay(configuration, slug, full):
+def test_files_of_a_deleted_dataset_are_deleted_and_those_of_conversations_stay(configuration, slug, full):
     tenant = Tenant.objects.get(slug=slug)
     dataset_file = factories.dataset_file(tenant.datasets.get(name="handbook"))
     factories.chunk(dataset_file)
@@ -92,14 +92,14 @@ def test_a_datasets_files_go_with_it_and_those_of_conversations_stay(configurati
     assert list(File.objects.filter(tenant=tenant)) == [said.file]
 
 
-def test_tenants_that_the_file_does_not_name_stay_as_they_are(configuration, slug, full):
+def test_unnamed_tenants_are_unchanged(configuration, slug, full):
     other = factories.unique("other")
     configuration.apply(f"tenants: [{{slug: {other}}}]", "--prune", "--yes")
     assert Agent.objects.filter(tenant__slug=slug).count() == 2
     assert Tenant.objects.get(slug=slug).active
 
 
-def test_an_empty_tenant_loses_everything(configuration, slug, full):
+def test_tenant_without_records_is_emptied(configuration, slug, full):
     configuration.apply(f"tenants: [{{slug: {slug}}}]", "--prune", "--yes")
     tenant = Tenant.objects.get(slug=slug)
     assert not tenant.targets.exists()
@@ -117,7 +117,7 @@ def test_a_revoked_name_can_be_taken_again_by_another_key(configuration, slug, f
     assert new.state == "active"
 
 
-def test_nothing_may_refer_to_what_goes(configuration, slug, full):
+def test_reference_to_a_deleted_record_is_refused(configuration, slug, full):
     text = LESS.format(slug=slug).replace("catalog: fast", "catalog: slow").replace("[support]", "[sales]")
     with pytest.raises(CommandError) as refusal:
         configuration.apply(text, "--prune", "--yes")
@@ -153,7 +153,7 @@ def test_an_alias_becomes_a_catalog_entry_and_the_other_way_round(configuration,
     assert configuration.apply(text, "--prune") == "No changes.\n"
 
 
-def test_clients_keep_the_version_that_they_have_when_a_draft_s_model_goes(configuration, slug, full):
+def test_live_version_is_unchanged_when_the_drafts_model_is_deleted(configuration, slug, full):
     agent = Agent.objects.get(tenant__slug=slug, name="support")
     version = agent.live
     configuration.apply(
@@ -169,7 +169,7 @@ def test_clients_keep_the_version_that_they_have_when_a_draft_s_model_goes(confi
     assert (agent.live.number, agent.live.catalog.name) == (2, "faster")
 
 
-def test_what_a_client_made_stays_with_those_who_have_it(configuration, slug, full):
+def test_records_of_clients_are_not_pruned(configuration, slug, full):
     tenant = Tenant.objects.get(slug=slug)
     web, support = tenant.keys.get(name="web"), Agent.objects.get(tenant=tenant, name="support")
     made = factories.dataset(tenant, "theirs", keys=[web], by_client=True)

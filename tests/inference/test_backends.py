@@ -1,4 +1,4 @@
-"""What the files' app gets from models: in a process that is no web process, with the services it opens itself."""
+"""Embedding and transcription for the app ``files``, outside of a web process."""
 
 import asyncio
 import struct
@@ -77,14 +77,14 @@ def vectors(*given, **more):
     )
 
 
-async def test_texts_become_vectors_of_length_1_in_their_order(upstream, entry, caller):
+async def test_texts_become_unit_vectors_in_order(upstream, entry, caller):
     upstream.script(entry.model, vectors([3.0, 4.0], [0.0, 100_000.0], [0.0, 0.0]))
     made = await embedder()(caller, "embedder", ["a", "b", "c"], query=False, within=SOON)
     assert made == [[0.6, 0.8], [0.0, 1.0], [0.0, 0.0]]
     assert upstream.last(entry.model).json["input"] == ["a", "b", "c"]
 
 
-async def test_a_model_is_told_what_is_a_question_and_what_a_passage(upstream, entry, caller):
+async def test_queries_and_passages_are_marked_for_the_model(upstream, entry, caller):
     upstream.script(entry.model, vectors([1.0]))
     await file_backends.embed(caller, "embedder", ["a"], query=True, within=SOON)
     assert "input_type" not in upstream.last(entry.model).json
@@ -103,7 +103,7 @@ async def test_a_model_is_told_what_is_a_question_and_what_a_passage(upstream, e
     assert upstream.last(entry.model).json["input_type"] == "doc"
 
 
-async def test_the_order_is_the_providers_indexes_and_not_that_of_its_list(upstream, entry, caller):
+async def test_vectors_are_ordered_by_the_providers_indexes(upstream, entry, caller):
     data = [{"index": 1, "embedding": [0.0, 1.0]}, {"index": 0, "embedding": [1.0, 0.0]}]
     upstream.script(entry.model, answers.answer({"data": data}))
     assert await file_backends.embed(caller, "embedder", ["a", "b"], query=False, within=SOON) == [
@@ -112,7 +112,7 @@ async def test_the_order_is_the_providers_indexes_and_not_that_of_its_list(upstr
     ]
 
 
-async def test_many_texts_go_in_several_requests_and_make_one_record(upstream, entry, caller, record):
+async def test_many_texts_are_sent_in_several_requests_and_recorded_once(upstream, entry, caller, record):
     full = [[1.0, 0.0]] * file_backends.MAX_TEXTS
     upstream.script(entry.model, vectors(*full), vectors([0.0, 1.0]))
     texts = [f"text {number}" for number in range(file_backends.MAX_TEXTS + 1)]
@@ -129,13 +129,13 @@ async def test_many_texts_go_in_several_requests_and_make_one_record(upstream, e
     assert (row.input_tokens, row.estimated) == (10, False)
 
 
-async def test_long_texts_are_sent_in_smaller_groups(upstream, entry, caller):
+async def test_long_texts_are_sent_in_smaller_batches(upstream, entry, caller):
     upstream.script(entry.model, vectors([1.0]), vectors([1.0]))
     long = "x" * (file_backends.MAX_CHARACTERS - 1)
     assert len(await file_backends.embed(caller, "embedder", [long, "ab"], query=False, within=SOON)) == 2
 
 
-async def test_nothing_is_asked_for_no_texts(upstream, entry, caller):
+async def test_no_request_is_sent_without_texts(upstream, entry, caller):
     assert await file_backends.embed(caller, "embedder", [], query=True, within=SOON) == []
     assert upstream.received(entry.model) == []
 
@@ -153,9 +153,7 @@ async def test_nothing_is_asked_for_no_texts(upstream, entry, caller):
     ],
     ids=["too-few", "lengths", "infinite", "null", "garbage", "empty", "too-many"],
 )
-async def test_vectors_that_are_not_one_of_a_kind_for_each_text_are_refused(
-    upstream, entry, caller, data, record
-):
+async def test_missing_or_unequal_vectors_are_refused(upstream, entry, caller, data, record):
     upstream.script(entry.model, vectors(*data))
     with pytest.raises(UpstreamFailed):
         await file_backends.embed(caller, "embedder", ["a", "b"], query=False, within=SOON)
@@ -171,7 +169,7 @@ async def test_a_provider_that_changes_its_vectors_between_requests_is_refused(u
         )
 
 
-async def test_tokens_that_nobody_reported_are_estimated(upstream, entry, caller, record):
+async def test_unreported_tokens_are_estimated(upstream, entry, caller, record):
     upstream.script(entry.model, vectors([1.0], usage=None))
     await file_backends.embed(caller, "embedder", ["a few words of text"], query=False, within=SOON)
     row = await record()
@@ -188,7 +186,7 @@ async def test_tokens_that_nobody_reported_are_estimated(upstream, entry, caller
     ],
     ids=["busy", "too-long", "away"],
 )
-async def test_a_providers_fault_is_raised_and_recorded(upstream, entry, caller, record, play, kind, status):
+async def test_provider_error_is_raised_and_recorded(upstream, entry, caller, record, play, kind, status):
     upstream.script(entry.model, play)
     with pytest.raises(kind):
         await file_backends.embed(caller, "embedder", ["a"], query=False, within=SOON)
@@ -196,7 +194,7 @@ async def test_a_providers_fault_is_raised_and_recorded(upstream, entry, caller,
     assert row.status == status
 
 
-async def test_a_search_whose_question_is_not_embedded_in_time_finds_words_and_is_recorded_as_a_timeout(
+async def test_search_falls_back_to_full_text_when_embedding_times_out(
     upstream, entry, world, caller, record, settings, caplog
 ):
     def fill():
@@ -217,7 +215,7 @@ async def test_a_search_whose_question_is_not_embedded_in_time_finds_words_and_i
     assert (row.request_id, row.model) == ("req_of_the_caller", "embedder")
 
 
-async def test_names_that_cannot_embed_are_refused_for_good(world, entry, caller, upstream):
+async def test_model_without_embeddings_is_a_permanent_error(world, entry, caller, upstream):
     other = await in_thread(factories.tenant)
     stranger = Caller(other.pk, 0, "req_x")
     for who, name, kind in (
@@ -254,7 +252,7 @@ def recording_file(tmp_path):
     return path
 
 
-async def test_a_recording_is_told_by_stretches(upstream, listener, caller, recording_file, record):
+async def test_recording_is_transcribed_in_segments(upstream, listener, caller, recording_file, record):
     upstream.script(listener.model, transcript("One. Two.", (0.0, "One."), (4.5, "Two.")))
     said = await transcriber()(caller, "listener", recording_file, "secret name.wav", "audio/wav")
     assert said == [RecordingSegment("One.", 0.0), RecordingSegment("Two.", 4.5)]
@@ -266,9 +264,7 @@ async def test_a_recording_is_told_by_stretches(upstream, listener, caller, reco
     assert (row.route, row.model, row.audio_ms) == ("/audio/transcriptions", "listener", 9500)
 
 
-async def test_a_model_that_knows_no_stretches_is_asked_for_the_text(
-    upstream, listener, caller, recording_file, record
-):
+async def test_model_without_segments_is_asked_for_text(upstream, listener, caller, recording_file, record):
     refused = answers.answer(answers.error_body(param="response_format"), 400)
     upstream.script(listener.model, refused, answers.answer({"text": " All of it. "}))
     said = await file_backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
@@ -278,15 +274,13 @@ async def test_a_model_that_knows_no_stretches_is_asked_for_the_text(
 
 
 @pytest.mark.parametrize("segments", [None, [], [{"start": 0}], [{"text": "One.", "start": 0}], "garbage"])
-async def test_stretches_that_say_less_than_the_text_are_not_used(
-    upstream, listener, caller, recording_file, segments
-):
+async def test_incomplete_segments_are_not_used(upstream, listener, caller, recording_file, segments):
     upstream.script(listener.model, answers.answer({"text": "One. Two. Three.", "segments": segments}))
     said = await file_backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
     assert said == [RecordingSegment("One. Two. Three.", 0.0)]
 
 
-async def test_silence_says_nothing(upstream, listener, caller, recording_file):
+async def test_silence_has_no_segments(upstream, listener, caller, recording_file):
     upstream.script(listener.model, answers.answer({"text": "", "segments": []}))
     assert await file_backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav") == []
 
@@ -298,7 +292,7 @@ async def test_a_recording_that_is_refused_twice_is_refused(upstream, listener, 
     assert len(upstream.received(listener.model)) == 2
 
 
-async def test_a_busy_provider_is_asked_once(upstream, listener, caller, recording_file):
+async def test_busy_provider_is_called_once(upstream, listener, caller, recording_file):
     upstream.script(listener.model, answers.answer(answers.error_body(), 503))
     with pytest.raises(APIError) as raised:
         await file_backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
@@ -306,7 +300,7 @@ async def test_a_busy_provider_is_asked_once(upstream, listener, caller, recordi
     assert len(upstream.received(listener.model)) == 1
 
 
-async def test_without_a_name_there_has_to_be_one_model_that_listens(world, caller, recording_file):
+async def test_without_a_name_exactly_one_transcription_model_is_required(world, caller, recording_file):
     with pytest.raises(BadRequest, match="no model"):
         await file_backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
     for name in ("one", "two"):
@@ -315,5 +309,5 @@ async def test_without_a_name_there_has_to_be_one_model_that_listens(world, call
         await file_backends.transcribe(caller, "", recording_file, "a.wav", "audio/wav")
 
 
-def test_length_1_means_length_1():
+def test_unit_vectors_have_length_one():
     assert hypot(*file_backends._unit([1e30, 1e30])) == pytest.approx(1)

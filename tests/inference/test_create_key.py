@@ -29,7 +29,7 @@ def test_the_key_that_is_printed_works(gateway, world):
             client.chat.completions.create(model="fast", messages=[{"role": "user", "content": "Hi"}])
 
 
-def test_a_script_gets_the_key_alone(gateway, world):
+def test_output_for_scripts_is_the_key_alone(gateway, world):
     done = manage("create_key", "--tenant", world.tenant.slug, "--name", "script")
     assert done.returncode == 0
     plain = done.stdout.removesuffix("\n")
@@ -66,7 +66,7 @@ def test_preset_and_scopes_are_united(world, arguments, scopes):
     assert json.loads(create(world, "--name", "web", "--json", *arguments))["scopes"] == scopes
 
 
-def test_grants_and_expiry_are_what_was_asked_for(world):
+def test_grants_and_expiry_are_set(world):
     Dataset.objects.create(tenant=world.tenant, name="handbook")
     arguments = ("--allow", "fast", "--allow", "support", "--dataset", "handbook", "--expires", "2099-01-31")
     create(world, "--name", "web", *arguments)
@@ -77,7 +77,7 @@ def test_grants_and_expiry_are_what_was_asked_for(world):
 
 
 @pytest.mark.parametrize("fields", [{"by_client": True}, {"hidden": True}], ids=["client", "conversation"])
-def test_a_dataset_that_is_no_operators_is_not_given(world, fields):
+def test_dataset_of_a_client_cannot_be_granted(world, fields):
     name = factories.dataset(world.tenant, **fields).name
     with pytest.raises(CommandError, match=f"There is no dataset '{name}'"):
         create(world, "--name", "web", "--dataset", name)
@@ -96,7 +96,7 @@ def test_a_dataset_that_is_no_operators_is_not_given(world, fields):
         (("--name", ""), "name: This field cannot be blank."),
     ],
 )
-def test_what_is_wrong_is_one_sentence_and_makes_no_key(world, arguments, sentence):
+def test_invalid_arguments_are_one_sentence_and_create_no_key(world, arguments, sentence):
     before = InferenceKey.objects.filter(tenant=world.tenant).count()
     with pytest.raises(CommandError) as refusal:
         create(world, "--name", "web", *arguments)
@@ -104,7 +104,7 @@ def test_what_is_wrong_is_one_sentence_and_makes_no_key(world, arguments, senten
     assert InferenceKey.objects.filter(tenant=world.tenant).count() == before
 
 
-def test_a_name_that_a_live_key_has_is_refused(world):
+def test_name_of_an_active_key_is_refused(world):
     create(world, "--name", "web")
     with pytest.raises(CommandError, match="This tenant already has an active key with this name"):
         create(world, "--name", "web")
@@ -119,7 +119,7 @@ def test_another_tenants_names_cannot_be_granted(world, upstream):
         create(world, "--name", "web", "--allow", "theirs")
 
 
-def test_an_unknown_tenant_is_said(world):
+def test_unknown_tenant_is_reported(world):
     with pytest.raises(CommandError, match=f"There is no tenant '.*'; did you mean '{world.tenant.slug}'"):
         run("create_key", "--tenant", f"{world.tenant.slug}x", "--name", "web")
 

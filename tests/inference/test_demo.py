@@ -1,4 +1,4 @@
-"""`manage.py demo`: the demo tenant is made once, and what somebody has changed stays."""
+"""`manage.py demo` creates the demo tenant once and preserves later edits."""
 
 import json
 from io import StringIO
@@ -42,7 +42,7 @@ def fresh(db, monkeypatch):
 
 
 def demo(*arguments: str) -> tuple[dict, str]:
-    """The facts that the command prints, and what it says beside them."""
+    """Run the command and return the facts on its standard output, and its standard error."""
     printed, said = StringIO(), StringIO()
     call_command("demo", *arguments, stdout=printed, stderr=said)
     return json.loads(printed.getvalue()), said.getvalue()
@@ -50,7 +50,7 @@ def demo(*arguments: str) -> tuple[dict, str]:
 
 @pytest.fixture
 def provider(upstream) -> str:
-    """The address of a provider with a list of models of its own, and a key."""
+    """Return the address of a provider that lists models and requires a key."""
     address = f"{upstream.base_url}/{factories.unique('demo')}"
     models = ["text-embedding-9", "whisper-9", "big-chat-9", "small-chat-9"]
     listed = {"object": "list", "data": [{"id": model, "object": "model"} for model in models]}
@@ -58,7 +58,7 @@ def provider(upstream) -> str:
     return address
 
 
-def test_the_first_time_makes_a_tenant_that_its_key_can_use():
+def test_first_run_creates_a_tenant_with_a_working_key():
     facts, said = demo("--local-models-url", LOCAL, "--url", "http://127.0.0.1:8000")
     assert said == ""
     assert list(facts["models"]) == NAMES
@@ -78,7 +78,7 @@ def test_the_first_time_makes_a_tenant_that_its_key_can_use():
     assert all(agent.published for agent in Agent.objects.filter(tenant__slug="demo"))
 
 
-def test_the_handbook_is_there_and_answered_from():
+def test_handbook_is_searched_by_its_agent():
     demo("--local-models-url", LOCAL)
     dataset = Dataset.objects.get(tenant__slug="demo")
     assert (dataset.name, dataset.embedding) == ("handbook", "demo-embeddings")
@@ -98,7 +98,7 @@ def test_the_handbook_is_there_and_answered_from():
     assert (tenant.embedding, tenant.transcription) == ("demo-embeddings", "demo-transcription")
 
 
-def test_a_handbook_that_somebody_deleted_stays_away():
+def test_deleted_handbook_is_not_created_again():
     demo("--local-models-url", LOCAL)
     DatasetFile.objects.filter(tenant__slug="demo").delete()
     demo("--local-models-url", LOCAL)
@@ -113,7 +113,7 @@ def test_the_administrator_can_log_in():
     assert len(facts["admin_password"]) >= 16
 
 
-def test_an_administrator_that_is_there_is_left_alone():
+def test_existing_administrator_is_unchanged():
     get_user_model().objects.create_superuser("boss", password="the password of the boss")
     facts, _ = demo()
     assert "admin_username" not in facts
@@ -121,14 +121,14 @@ def test_an_administrator_that_is_there_is_left_alone():
     assert authenticate(username="boss", password="the password of the boss")
 
 
-def test_somebody_else_called_admin_does_not_become_the_administrator():
+def test_existing_user_named_admin_is_not_promoted():
     get_user_model().objects.create_user("admin", password="a plain user")
     facts, _ = demo()
     assert facts["admin_username"] == "admin-2"
     assert not get_user_model().objects.get(username="admin").is_superuser
 
 
-def test_the_second_time_changes_nothing_and_tells_no_secret():
+def test_second_run_changes_nothing_and_prints_no_secret():
     demo("--local-models-url", LOCAL)
     versions = Agent.objects.get(name="demo-assistant", tenant__slug="demo").versions
     facts, said = demo("--local-models-url", LOCAL)
@@ -137,7 +137,7 @@ def test_the_second_time_changes_nothing_and_tells_no_secret():
     assert InferenceKey.objects.filter(tenant__slug="demo").count() == 1
 
 
-def test_edits_stay():
+def test_edits_are_preserved():
     demo("--local-models-url", LOCAL)
     tenant = Tenant.objects.get(slug="demo")
     Tenant.objects.filter(pk=tenant.pk).update(name="Mine", active=False)
@@ -151,7 +151,7 @@ def test_edits_stay():
     assert list(Agent.objects.filter(tenant=tenant).values_list("instructions", flat=True)) == ["Mine"]
 
 
-def test_no_models_are_said_and_made_up_for_later():
+def test_missing_models_are_reported_and_added_later():
     facts, said = demo()
     assert facts["models"] == []
     assert said == "The demo tenant has no models.\n"
@@ -168,7 +168,7 @@ def test_no_models_are_said_and_made_up_for_later():
     assert {grant.target.name for grant in key.grants.all()} == set(NAMES)
 
 
-def test_a_tenant_without_models_that_somebody_changed_is_left_alone():
+def test_edited_tenant_without_models_is_unchanged():
     demo()
     Tenant.objects.filter(slug="demo").update(name="Mine")
     facts, _ = demo("--local-models-url", LOCAL)
@@ -176,7 +176,7 @@ def test_a_tenant_without_models_that_somebody_changed_is_left_alone():
     assert not Provider.objects.filter(tenant__slug="demo").exists()
 
 
-def test_local_models_are_followed_to_another_port():
+def test_provider_follows_local_models_to_another_port():
     demo("--local-models-url", LOCAL)
     moved = LOCAL.replace("21000", "21001")
     _, said = demo("--local-models-url", moved)
@@ -187,7 +187,7 @@ def test_local_models_are_followed_to_another_port():
 @pytest.mark.parametrize(
     "edit", [{"base_url": "https://llm.example.com/v1"}, {"api_key": "sk-mine"}, {"name": "mine"}]
 )
-def test_a_provider_that_somebody_changed_is_not_moved(edit):
+def test_edited_provider_keeps_its_address(edit):
     demo("--local-models-url", LOCAL)
     provider = Provider.objects.get(tenant__slug="demo")
     for name, value in edit.items():
@@ -198,7 +198,7 @@ def test_a_provider_that_somebody_changed_is_not_moved(edit):
     assert after.base_url == provider.base_url
 
 
-def test_another_server_on_this_machine_is_not_taken_for_the_local_models():
+def test_other_local_server_is_not_mistaken_for_the_local_models():
     demo("--local-models-url", LOCAL)
     Provider.objects.filter(tenant__slug="demo").update(base_url="http://localhost:11434/v1")
     CatalogEntry.objects.filter(tenant__slug="demo").update(model="llama")
@@ -206,7 +206,7 @@ def test_another_server_on_this_machine_is_not_taken_for_the_local_models():
     assert Provider.objects.get(tenant__slug="demo").base_url == "http://localhost:11434/v1"
 
 
-def test_another_provider_is_asked_for_its_models(provider, monkeypatch):
+def test_models_of_another_provider_are_listed(provider, monkeypatch):
     monkeypatch.setenv("DEMO_PROVIDER_BASE_URL", provider)
     monkeypatch.setenv("DEMO_PROVIDER_API_KEY", "sk-${of}-the-provider")
     facts, said = demo("--local-models-url", LOCAL)
@@ -219,7 +219,7 @@ def test_another_provider_is_asked_for_its_models(provider, monkeypatch):
         "demo-embeddings": "text-embedding-9",
         "demo-transcription": "whisper-9",
     }
-    # What is relevant to a model of its own is not known.
+    # The relevance threshold of an unknown embedding model is not known.
     assert Agent.objects.get(tenant__slug="demo", name="demo-handbook").relevance == 0
 
 
@@ -231,7 +231,7 @@ def test_the_model_of_another_provider_can_be_chosen(provider, monkeypatch):
     assert Provider.objects.get(tenant__slug="demo").api_key == "sk-mine"
 
 
-def test_a_provider_that_does_not_answer_is_said_and_asked_again(provider, monkeypatch):
+def test_unreachable_provider_is_reported_and_retried(provider, monkeypatch):
     facts, said = demo("--provider-url", "http://127.0.0.1:9/v1")
     assert facts["models"] == []
     assert "No model to chat with at http://127.0.0.1:9/v1" in said
@@ -247,7 +247,7 @@ def test_a_provider_without_embeddings_gets_no_entry_for_them(monkeypatch):
     assert (tenant.embedding, tenant.datasets.get().embedding) == ("", "")
 
 
-def test_another_provider_than_the_first_time_is_not_taken_but_said(provider):
+def test_changed_provider_is_reported_and_ignored(provider):
     demo("--local-models-url", LOCAL)
     _, said = demo("--provider-url", provider)
     assert said.startswith(f"The demo tenant is there already and does not use {provider}")

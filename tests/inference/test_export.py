@@ -101,7 +101,7 @@ def fill(slug: str, seed: int) -> Tenant:
         )
         for number in range(3)
     ]
-    # A conversation's; it is no part of the configuration.
+    # The dataset of a conversation is not part of the configuration.
     Dataset.objects.create(tenant=tenant, name=factories.unique("conv"), hidden=True)
     agents = []
     for number in range(4):
@@ -135,7 +135,7 @@ def fill(slug: str, seed: int) -> Tenant:
 
 
 def state(slug: str) -> dict[str, list]:
-    """All rows of a tenant by what they say, without what a new database numbers anew."""
+    """Return the content of all rows of a tenant, without ids that differ between databases."""
     tenant = Tenant.objects.get(slug=slug)
     agents = Agent.objects.filter(tenant=tenant).order_by("name")
     return {
@@ -215,7 +215,7 @@ def test_an_export_makes_the_same_tenant_elsewhere(configuration, slug, seed):
     assert state(slug) == before
 
 
-def test_no_secret_leaves(slug):
+def test_export_contains_no_secrets(slug):
     tenant = factories.tenant(slug=slug)
     factories.provider(tenant, "https://a.example/v1", name="main", headers={"X-Key": "sk-in-a-header"})
     key = factories.key(tenant, name="web")
@@ -270,7 +270,7 @@ def test_tenants_can_be_chosen(slug):
         run("export", "--tenant", f"{slug}x")
 
 
-def test_a_draft_that_clients_do_not_get_yet_is_told_of(slug):
+def test_unpublished_draft_is_reported(slug):
     over = factories.catalog(factories.provider(factories.tenant(slug=slug), "http://a/v1"), "fast")
     agent = factories.agent(over, "support", instructions="Old")
     Agent.objects.filter(pk=agent.pk).update(instructions="New")
@@ -280,7 +280,7 @@ def test_a_draft_that_clients_do_not_get_yet_is_told_of(slug):
     assert f"{slug}/support has unpublished changes" in done.stderr
 
 
-def test_what_clients_made_is_left_out(slug):
+def test_records_of_clients_are_not_exported(slug):
     tenant = factories.tenant(slug=slug)
     key = factories.key(tenant, name="web").row
     for name, by_client in (("ours", False), ("theirs", True)):

@@ -29,7 +29,7 @@ def asked(*questions: str) -> str:
         "GPU呢\uff1f",
     ],
 )
-def test_a_short_question_leans_on_the_one_before_it(short):
+def test_short_question_is_searched_with_the_previous_one(short):
     assert asked(short) == f"{FIRST}\n{short}"
     assert asked("What is new?", short) == f"What is new?\n{short}"
 
@@ -48,5 +48,5 @@ def test_a_short_question_leans_on_the_one_before_it(short):
         "사무실은 몇 시에 문을 여나요?",
     ],
 )
-def test_a_question_that_says_what_it_is_about_stands_alone(whole):
+def test_long_question_is_searched_alone(whole):
     assert asked(whole) == whole

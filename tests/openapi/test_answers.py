@@ -56,7 +56,7 @@ def check(response, method: str, path: str, *, breaks_off: bool = False) -> None
 
 
 def told(data):
-    """The schema of the JSON in an event; it may have the mark at the end beside it."""
+    """The schema of the JSON in an event; the end marker may be an alternative to it."""
     one = next(one for one in data.get("anyOf", [data]) if "contentSchema" in one)
     return one["contentSchema"]
 
@@ -69,7 +69,7 @@ def valid(value, schema) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-def test_each_answer_is_as_described(site, call):
+def test_responses_match_the_description(site, call):
     site.upstream.script(site.world.raw, call.play)
     response = site.client.request(call.method, call.path, **call.request)
     site.upstream.script(site.world.raw, obliging)
@@ -78,7 +78,7 @@ def test_each_answer_is_as_described(site, call):
 
 
 @pytest.mark.parametrize("call", [call for call in CALLS if call.how == "stream"], ids=str)
-def test_the_error_that_ends_a_stream_is_as_described(site, call):
+def test_stream_error_event_matches_the_description(site, call):
     play = answers.stream(CUT_SHORT[call.path], done=False, then=answers.CUT)
     site.upstream.script(site.world.raw, play)
     response = site.client.request(call.method, call.path, **call.request)
@@ -87,7 +87,7 @@ def test_the_error_that_ends_a_stream_is_as_described(site, call):
     check(response, call.method, call.path, breaks_off=True)
 
 
-def test_an_agents_answers_are_as_described(site):
+def test_agent_responses_match_the_description(site):
     for path, body in (
         ("/chat/completions", {"messages": [{"role": "user", "content": "Hello"}]}),
         ("/completions", {"prompt": "Hello"}),
@@ -100,14 +100,14 @@ def test_an_agents_answers_are_as_described(site):
     site.upstream.script(site.world.raw, obliging)
 
 
-def test_lists_of_models_are_as_described(site):
+def test_model_lists_match_the_description(site):
     check(site.client.get("/models"), "get", "/models")
     check(site.client.get("/models/support"), "get", "/models/{id}")
     check(site.client.get("/models/none"), "get", "/models/{id}")
 
 
 @pytest.mark.parametrize("response_format", ["json", "text", "srt", "vtt", "verbose_json", "diarized_json"])
-def test_transcripts_of_each_format_are_as_described(site, response_format):
+def test_transcripts_match_the_description_in_each_format(site, response_format):
     request = {
         "data": {"model": "fast", "response_format": response_format},
         "files": {"file": ("a.wav", b"RIFF")},
@@ -115,7 +115,7 @@ def test_transcripts_of_each_format_are_as_described(site, response_format):
     check(site.client.post("/audio/transcriptions", **request), "post", "/audio/transcriptions")
 
 
-def test_an_image_behind_an_address_is_as_described(site):
+def test_image_url_response_matches_the_description(site):
     request = {"model": "fast", "prompt": "A cat", "response_format": "url"}
     made = site.client.post("/images/generations", json=request)
     check(made, "post", "/images/generations")
@@ -124,7 +124,7 @@ def test_an_image_behind_an_address_is_as_described(site):
     check(PLAIN.get(url + "x"), "get", "/images/files/{name}")
 
 
-def test_conversations_are_as_described(site):
+def test_conversations_match_the_description(site):
     conversation = site.client.post("/conversations", json={"metadata": {"a": "b"}})
     check(conversation, "post", "/conversations")
     at = f"/conversations/{conversation.json()['id']}"
@@ -164,7 +164,7 @@ def test_conversations_are_as_described(site):
     )
 
 
-def test_datasets_are_as_described(site):
+def test_datasets_match_the_description(site):
     made = site.client.post("/datasets", json={"name": "A name of its own", "metadata": {"a": "b"}})
     check(made, "post", "/datasets")
     week = {"anchor": "last_active_at", "days": 7}
@@ -193,7 +193,7 @@ def test_datasets_are_as_described(site):
     check(site.client.delete(at), "delete", "/datasets/{id}")
 
 
-def test_vector_stores_are_as_described(site, kept):
+def test_vector_stores_match_the_description(site, kept):
     there = {"{id}": kept["ds_0"], "{file_id}": kept["file-0"], "{batch_id}": kept["vsfb_0"]}
     store, file, batch = (f"/vector_stores{path}" for path in ("/{id}", "/{id}/files", "/{id}/file_batches"))
     static = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0}}
@@ -222,7 +222,7 @@ def test_vector_stores_are_as_described(site, kept):
         check(site.client.request(method, address, **given), method, path)
 
 
-def test_a_store_that_has_expired_is_as_described(site):
+def test_expired_vector_store_matches_the_description(site):
     long_ago = timezone.now() - timedelta(days=7)
     times = {"last_active_at": long_ago, "expires_after": timedelta(days=7)}
     expired = factories.dataset(site.world.tenant, keys=[site.world.key.row], by_client=True, **times)
@@ -242,7 +242,7 @@ def test_a_store_that_has_expired_is_as_described(site):
 
 
 @pytest.mark.parametrize("route", ROUTES.values(), ids=lambda route: route.name)
-def test_errors_are_as_described(site, route):
+def test_errors_match_the_description(site, route):
     address, request = site.base_url + filled(route.path), example(route)
     none = factories.key(site.world.tenant, [], ["datasets:read"])
     ours = site.world.authorization
@@ -258,7 +258,7 @@ def test_errors_are_as_described(site, route):
 
 
 @pytest.mark.parametrize("route", CALLING, ids=lambda route: route.name)
-def test_errors_of_a_provider_are_as_described(site, route):
+def test_provider_errors_match_the_description(site, route):
     for play in (
         answers.answer(answers.error_body(), 400),
         answers.answer(answers.error_body(code="context_length_exceeded"), 400),
@@ -279,7 +279,7 @@ def test_errors_of_a_provider_are_as_described(site, route):
 
 
 @pytest.mark.parametrize("route", [r for r in ROUTES.values() if r.body], ids=lambda route: route.name)
-def test_a_body_beyond_the_limit_is_refused_as_described(site, route):
+def test_oversized_body_error_matches_the_description(site, route):
     connection = http.client.HTTPConnection("127.0.0.1", site.gateway.port, timeout=10)
     connection.putrequest(route.method.upper(), "/api/tenant" + site.path(route))
     kind = (
@@ -302,7 +302,7 @@ def test_a_body_beyond_the_limit_is_refused_as_described(site, route):
     assert "413" in description()["paths"][route.path][route.method]["responses"]
 
 
-def test_a_field_whose_name_is_not_ascii_arrives(site):
+def test_field_with_a_non_ascii_name_is_forwarded(site):
     request = {
         "data": {"model": "fast", "größe": "groß", 'a"b;c\\d': "1"},
         "files": {"image": ("a.png", b"RIFF")},
@@ -312,7 +312,7 @@ def test_a_field_whose_name_is_not_ascii_arrives(site):
     assert 'name="größe"\r\n\r\ngroß\r\n'.encode() in arrived
 
 
-def test_a_field_whose_name_cannot_be_sent_on_is_refused(site):
+def test_field_with_a_name_that_cannot_be_forwarded_is_refused(site):
     for name in ("a\x1ab", "a\x7fb", "a\u2028b", "a\0b"):
         parts = [("model", "fast"), (name, "x"), ("file", "RIFF")]
         body = "".join(f'--x\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in parts)
@@ -342,7 +342,7 @@ class Kept(dict[str, str]):
         return dict(zip(SPOKEN, (conversation, item), strict=True))
 
     def stored(self) -> dict[str, str]:
-        """A dataset, a file that came in by itself, one that came into the dataset, and the batch of the first."""
+        """Create a dataset, a separate file, a file in the dataset, and a batch of the first file."""
         post = self.site.client.post
         notes = {"file": ("notes.txt", b"The office opens at nine.")}
         file = post("/files", data={"purpose": "assistants"}, files=notes).json()["id"]

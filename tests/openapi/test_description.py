@@ -66,7 +66,7 @@ def example(route) -> dict:
     return {"data": {name: value for name, value in given.items() if value is not None}, "files": files}
 
 
-def test_every_route_is_described_and_no_other():
+def test_described_routes_are_the_routes_of_the_gateway():
     assert {shape(str(pattern.pattern)) for pattern in urlpatterns} == {shape(route.path) for route in ROUTES}
 
 
@@ -75,7 +75,7 @@ def test_every_endpoint_of_the_registry_is_described():
 
 
 @pytest.mark.parametrize("base", BASES)
-def test_each_route_has_the_methods_that_are_described_and_no_others(site, base):
+def test_described_methods_are_the_methods_of_each_route(site, base):
     for path, methods in description()["paths"].items():
         refused = site.client.put(site.gateway.url + base + filled(path))
         envelope(refused, 405, "method_not_allowed")
@@ -85,7 +85,7 @@ def test_each_route_has_the_methods_that_are_described_and_no_others(site, base)
 
 
 @EACH_ROUTE
-def test_each_route_asks_for_the_scope_that_is_described(site, route):
+def test_each_route_requires_the_described_scope(site, route):
     others = factories.scopes_without(route.scope)
     address, request = site.base_url + filled(route.path), example(route)
     without = {"authorization": f"Bearer {factories.key(site.world.tenant, [site.world.fast], others).plain}"}
@@ -104,7 +104,7 @@ def test_each_route_asks_for_the_scope_that_is_described(site, route):
 
 
 @EACH_ROUTE
-def test_each_required_parameter_is_asked_for(site, route):
+def test_each_required_parameter_is_enforced(site, route):
     for name in route.body.required if route.body else ():
         request = example(route)
         for part in request.values():
@@ -117,7 +117,7 @@ def test_each_required_parameter_is_asked_for(site, route):
 
 
 @EACH_ROUTE
-def test_an_example_of_each_parameter_is_what_its_schema_says(route):
+def test_parameter_examples_match_their_schemas(route):
     document = description()
     for name, schema in (route.body.properties if route.body else {}).items():
         validator = jsonschema.Draft202012Validator({**schema, "components": document["components"]})
@@ -134,7 +134,7 @@ def test_every_parameter_of_the_official_sdk_is_described(name):
     assert known - route.body.properties.keys() == set()
 
 
-def test_every_scope_and_treatment_is_a_known_one():
+def test_every_scope_and_treatment_is_known():
     for route in ROUTES:
         assert not route.scope or route.scope in factories.SCOPES
         for schema in route.body.properties.values() if route.body else ():
@@ -142,26 +142,26 @@ def test_every_scope_and_treatment_is_a_known_one():
             assert schema.get("description") or "$ref" in schema
 
 
-def test_it_is_a_valid_description():
+def test_description_is_valid_openapi():
     schemathesis.openapi.from_dict(description()).validate()
     for schema in description()["components"]["schemas"].values():
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
-def test_every_reference_leads_somewhere_and_every_schema_is_referred_to():
+def test_every_reference_resolves_and_every_schema_is_used():
     document = description()
     text = str(document)
     named = set(re.findall(r"#/components/schemas/(\w+)", text))
     assert named == set(document["components"]["schemas"])
 
 
-def test_operations_have_names_of_their_own():
+def test_operation_ids_are_unique():
     operations = [route.operation for route in ROUTES]
     assert len(operations) == len(set(operations))
     assert len({request_name(route) for route in ROUTES}) == len(ROUTES)
 
 
-def test_it_is_the_same_for_everybody(site):
+def test_description_is_public(site):
     anybody = PLAIN.get(f"{site.base_url}/openapi.json")
     assert anybody.status_code == 200
     assert anybody.headers["content-type"] == "application/json"
@@ -176,11 +176,11 @@ def test_it_is_the_same_for_everybody(site):
             assert PLAIN.get(address, headers=headers).content == anybody.content
 
 
-def test_both_ways_to_write_the_base_url_are_servers(site):
+def test_both_forms_of_the_base_url_are_servers(site):
     assert [server["url"] for server in description()["servers"]] == list(BASES)
 
 
-def test_the_pages_about_the_routes_are_up_to_date():
+def test_route_pages_are_up_to_date():
     folder = CHECKOUT / "docs" / "routes"
     written = {path.name: path.read_text() for path in folder.glob("*")}
     assert written == pages(), "run `manage.py openapi --docs`"

@@ -44,7 +44,7 @@ def cases(operation):
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
-def test_no_request_is_answered_with_anything_undescribed(site, operation):
+def test_responses_to_random_requests_match_the_description(site, operation):
     names = st.sampled_from(["fast", "support", "no-such-model"])
     owned = {"conversations": site.conversation, "datasets": site.dataset, "vector_stores": site.dataset}
     make = owned.get(operation.path.split("/")[1])
@@ -75,5 +75,5 @@ def test_no_request_is_answered_with_anything_undescribed(site, operation):
     hold()
 
 
-def test_as_many_were_tried_as_were_asked_for():
+def test_requested_number_of_examples_was_tried():
     assert TRIED.total() >= (CASES or 200), TRIED

@@ -54,7 +54,7 @@ def page(address) -> Page:
     return Page(PLAIN.get(f"{address}/docs").text)
 
 
-def test_anybody_can_read_it(address):
+def test_page_needs_no_key(address):
     response = PLAIN.get(f"{address}/docs")
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/html; charset=utf-8"
@@ -62,7 +62,7 @@ def test_anybody_can_read_it(address):
     assert PLAIN.head(f"{address}/docs").content == b""
 
 
-def test_every_route_is_on_it_and_in_its_menu(page):
+def test_every_route_is_on_the_page_and_in_its_menu(page):
     assert {route.name for route in routes()} <= set(page.ids)
     assert {f"#{route.name}" for route in routes()} <= set(page.addresses)
     for route in routes():
@@ -73,12 +73,12 @@ def test_every_route_is_on_it_and_in_its_menu(page):
             assert source in page.text
 
 
-def test_ids_are_unique_and_links_lead_to_them(page):
+def test_ids_are_unique_and_links_resolve(page):
     assert len(page.ids) == len(set(page.ids))
     assert {link[1:] for link in page.addresses if link.startswith("#")} <= set(page.ids)
 
 
-def test_it_loads_nothing(page, address):
+def test_page_loads_no_other_resources(page, address):
     outside = [link for link in page.addresses if not link.startswith("#")]
     assert outside == ["data:,", f"{address}/openapi.json"]
     assert "@import" not in page.parts["style"]
@@ -86,7 +86,7 @@ def test_it_loads_nothing(page, address):
     assert "http" not in page.parts["script"]
 
 
-def test_its_policy_allows_its_own_style_and_script_and_nothing_else(page, address):
+def test_content_security_policy_allows_only_the_embedded_style_and_script(page, address):
     policy = PLAIN.get(f"{address}/docs").headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
@@ -96,18 +96,18 @@ def test_its_policy_allows_its_own_style_and_script_and_nothing_else(page, addre
     assert page.handlers == []
 
 
-def test_it_names_the_base_url_under_which_it_was_asked_for(page, address):
+def test_page_shows_the_base_url_of_the_request(page, address):
     assert f"OPENAI_BASE_URL={address}" in page.text
 
 
 @pytest.mark.parametrize("host", ["<script>alert(1)</script>", 'a"onload=alert(1) x="', "ai.example.com"])
-def test_a_forged_host_is_text(gateway, host):
+def test_forged_host_is_escaped(gateway, host):
     source = PLAIN.get(f"{gateway.base_url}/docs", headers={"host": host}).text
     assert source.count("<script") == 1
     assert Page(source).handlers == []
 
 
-def test_it_says_nothing_of_tenants_and_models(gateway, world):
+def test_page_reveals_no_tenants_or_models(gateway, world):
     for headers in ({}, world.authorization):
         text = PLAIN.get(f"{gateway.base_url}/docs", headers=headers).text
         for name in (world.tenant.slug, world.tenant.name, world.raw, world.provider.name, world.key.plain):

@@ -49,7 +49,7 @@ def wrong(schema):
 
 
 @EACH_CALLING
-def test_what_is_passed_on_arrives_as_it_was_sent(site, route):
+def test_passed_parameters_are_forwarded_unchanged(site, route):
     for treatment in ("checked", "passed"):
         for name, schema in route.body.treated(treatment).items():
             for value in schema.get("examples", ()):
@@ -63,7 +63,7 @@ def test_what_is_passed_on_arrives_as_it_was_sent(site, route):
 
 
 @EACH_CALLING
-def test_what_is_passed_on_is_not_looked_at(site, route):
+def test_passed_parameters_are_not_validated(site, route):
     for name, schema in {**route.body.treated("passed"), "of_tomorrow": {"type": "string"}}.items():
         if schema.get("format") == "binary":
             continue
@@ -74,7 +74,7 @@ def test_what_is_passed_on_is_not_looked_at(site, route):
 
 
 @EACH_CALLING
-def test_what_is_checked_or_honoured_is_refused_by_name_when_it_is_wrong(site, route):
+def test_invalid_checked_or_honoured_parameter_is_refused_by_name(site, route):
     is_form = route.body.media_type == FORM
     for treatment in ("honoured", "checked"):
         for name, schema in route.body.treated(treatment).items():
@@ -88,7 +88,7 @@ def test_what_is_checked_or_honoured_is_refused_by_name_when_it_is_wrong(site, r
 
 
 @EACH_CALLING
-def test_limits_are_those_that_are_described(site, route):
+def test_limits_match_the_description(site, route):
     for name, schema in route.body.properties.items():
         for limit, beyond in (("minimum", -1), ("maximum", 1)):
             if limit in schema:
@@ -106,7 +106,7 @@ def test_limits_are_those_that_are_described(site, route):
 
 
 @EACH_CALLING
-def test_what_is_left_out_does_not_arrive(site, route):
+def test_left_out_parameters_are_not_forwarded(site, route):
     response, arrived = call(site, route, dict.fromkeys(route.left_out, "x"))
     assert response.status_code == 200
     assert route.left_out
@@ -114,13 +114,13 @@ def test_what_is_left_out_does_not_arrive(site, route):
 
 
 @EACH_CALLING
-def test_the_model_that_is_named_is_the_providers_own_there(site, route):
+def test_provider_receives_its_raw_model_id(site, route):
     _, arrived = call(site, route)
     assert arrived["model"] == site.world.raw
 
 
 @EACH_CALLING
-def test_a_stream_is_answered_where_one_is_described(site, route):
+def test_described_streams_exist(site, route):
     asking = {"stream_format": "sse"} if route.name == "speech" else {"stream": True}
     response, _ = call(site, route, asking)
     assert response.headers["content-type"].startswith("text/event-stream") == bool(route.events)
