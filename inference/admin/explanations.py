@@ -36,7 +36,7 @@ class ExplanationAdmin(ReadOnlyAdmin[Explanation]):
     search_help_text = "Request id"
     empty_text = (
         "While a tenant has “Record explanations” on, the chunks that each answer from its data was given are kept "
-        "here. It is on the tenant's page, under «Files and answers»."
+        "here. It is on the tenant's page, under “Files and answers”."
     )
     empty_link = ("tenants_tenant", "Open the tenants")
     paginator = InfinitePaginator

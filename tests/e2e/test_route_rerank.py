@@ -1,4 +1,4 @@
-"""Rerank: the client's own documents in the order of their relevance, and nothing that is no ranking."""
+"""Rerank: documents of the client sorted by relevance, and validation of the provider's ranking."""
 
 import pytest
 
