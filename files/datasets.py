@@ -17,10 +17,10 @@ from files.models import Dataset, DatasetFile, DatasetGrant
 from files.models.datasets import NAME, RESERVED
 from files.uploads.quotas import Quotas, lock_tenant
 from gtapi.errors import Conflict
+from gtapi.json_types import JSON
 from gtapi.validation import invalid
 from tenants.models import Tenant
 
-JSON = dict[str, Any]
 MAX_NAME = 100
 MAX_TITLE = 256
 #: How many names are tried if another transaction takes the one that was free.

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from gtapi.json_types import JSON
 from gtapi.validation import (
     MAX_PAIR_NAME,
     MAX_PAIR_VALUE,
@@ -16,7 +17,6 @@ from gtapi.validation import (
 )
 from gtapi.web.multipart import MultipartForm
 
-JSON = dict[str, Any]
 #: Default tokens of a chunk, and of its overlap with the next one.
 CHUNK_TOKENS = 400
 CHUNK_OVERLAP = 50

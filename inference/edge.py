@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Protocol
 
 from django.http.response import HttpResponseBase
 
+from gtapi.json_types import JSON
 from inference.exchange import Exchange
 from inference.providers.base import Body
 
-JSON = dict[str, Any]
 DONE = b"data: [DONE]\n\n"
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
 
+from gtapi.json_types import JSON
 from gtapi.web.multipart import MultipartForm
 from gtapi.web.request import APIRequest
 from inference.chat.citations import Sources
@@ -17,8 +17,6 @@ from inference.providers.base import Adapter, Body, ProviderConnection
 from inference.routing import Target
 from tenants.authentication import KeyFacts
 from tenants.usage.record import UsageEvent
-
-JSON = dict[str, Any]
 
 
 @dataclass(slots=True)

@@ -14,12 +14,12 @@ from itertools import islice
 from math import hypot
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from files.backends import Caller, RecordingSegment
 from gtapi.database import in_thread
 from gtapi.errors import BadRequest, ModelNotFound, UpstreamFailed, UpstreamTimeout, translate
 from gtapi.ids import uuid7
+from gtapi.json_types import JSON
 from inference import audio_duration, tokens
 from inference.endpoints import ENDPOINTS, Endpoint
 from inference.endpoints.embeddings.schema import embeddings
@@ -31,8 +31,6 @@ from inference.providers import ADAPTERS
 from inference.providers.base import Adapter, Form, ProviderConnection
 from inference.routing import Target, entry_target
 from tenants.usage import ledger
-
-JSON = dict[str, Any]
 
 #: Texts and characters in one request to a provider: servers limit the total number of tokens.
 MAX_TEXTS = 64

@@ -2,13 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
+from gtapi.json_types import JSON
 from inference.endpoints.transcriptions.schema import reported_audio_ms
 from inference.schemas.typed_events import token_usage
 from tenants.usage.record import UsageEvent
-
-JSON = dict[str, Any]
 
 
 def meter_tokens(event: UsageEvent, usage: JSON) -> None:

@@ -18,12 +18,12 @@ and whole responses. A stream settles itself, from its first part on.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from typing import Any
 
 import orjson
 from django.http.response import HttpResponseBase
 
 from gtapi.errors import APIError, UpstreamFailed, translate
+from gtapi.json_types import JSON
 from gtapi.validation import model_name
 from gtapi.web.multipart import multipart_form
 from gtapi.web.request import ClientDisconnected
@@ -37,8 +37,6 @@ from inference.exchange import Exchange
 from inference.providers import ADAPTERS
 from inference.providers.base import StreamCut
 from tenants.usage import ledger
-
-JSON = dict[str, Any]
 
 
 async def serve(exchange: Exchange, edge: Edge) -> HttpResponseBase:

@@ -3,15 +3,13 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from gtapi.crypto import unseal
+from gtapi.json_types import JSON
 from gtapi.validation import invalid
 from gtapi.web.multipart import MultipartForm
 from inference.providers.base import Form, Upload
 from inference.routing import Target
-
-JSON = dict[str, Any]
 
 FILE_EXTENSION = re.compile(r"[A-Za-z0-9]{1,10}")
 MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,63}/[A-Za-z0-9][A-Za-z0-9.+-]{0,63}")

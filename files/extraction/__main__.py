@@ -7,7 +7,6 @@ imports Django, which would take longer than most documents do.
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -17,9 +16,8 @@ from files.extraction.formats import extractor
 from files.extraction.limits import Limits
 from files.extraction.sandbox import confine
 from files.extraction.sections import ExtractionError, NeedsOCR, Omission, StartOCR
+from gtapi.json_types import JSON
 from gtapi.stack.process import die_with_parent
-
-JSON = dict[str, Any]
 
 
 def main() -> None:

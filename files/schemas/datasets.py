@@ -1,14 +1,13 @@
 """JSON schema of datasets and of their search results, on our own routes."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from files.datasets import Counts
 from files.models import Dataset, DatasetFile
 from files.schemas.files import seconds
 from files.search import SearchResult
+from gtapi.json_types import JSON
 
-JSON = dict[str, Any]
 State = DatasetFile.State
 
 

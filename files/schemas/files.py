@@ -6,11 +6,10 @@ Files uploaded by our own routes are ``uploaded``, ``processing``, ``ready`` or 
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from files.models import DatasetFile, File
+from gtapi.json_types import JSON
 
-JSON = dict[str, Any]
 State = DatasetFile.State
 
 #: Purposes that a client may upload a file for.

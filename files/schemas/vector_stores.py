@@ -1,7 +1,6 @@
 """JSON schema of datasets, their files and search results as OpenAI's vector stores."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import orjson
 
@@ -10,8 +9,8 @@ from files.models import Dataset, DatasetFile, FileBatch
 from files.schemas.datasets import lifetime
 from files.search import SearchResult
 from files.validation import chunking_object
+from gtapi.json_types import JSON
 
-JSON = dict[str, Any]
 State = DatasetFile.State
 
 #: OpenAI's status of each state.

@@ -12,9 +12,9 @@ from files.models import Dataset, DatasetFile, File, FileBatch
 from files.uploads.access import lock_for_adding, readable_files
 from files.uploads.quotas import Quotas, lock_tenant
 from gtapi.errors import NotFound
+from gtapi.json_types import JSON
 from gtapi.validation import invalid, of_type
 
-JSON = dict[str, Any]
 State = DatasetFile.State
 #: Most files that one request may attach to a dataset.
 MAX_FILES = 500

@@ -24,11 +24,11 @@ from files.uploads.access import WRITE_SCOPE, check_not_expired, dataset_not_fou
 from files.uploads.deletion import delete_blobs
 from files.uploads.quotas import Quotas, lock_tenant
 from gtapi.errors import AuthenticationFailed, Conflict
+from gtapi.json_types import JSON
 from tenants.models import InferenceKey
 from tenants.permissions import missing_scope
 from tenants.scopes import expand
 
-JSON = dict[str, Any]
 State = DatasetFile.State
 #: How long an ``Idempotency-Key`` is valid.
 IDEMPOTENCY_PERIOD = timedelta(hours=24)

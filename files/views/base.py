@@ -1,6 +1,6 @@
 """Base views of dataset routes: datasets that a key may use, their JSON objects, retrieve, update and delete."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.db import transaction
 
@@ -11,13 +11,12 @@ from files.models.datasets import DatasetQuerySet
 from files.uploads import access, deletion
 from files.validation import check_dataset_expiry
 from gtapi.database import find, in_thread
+from gtapi.json_types import JSON
 from gtapi.validation import check_metadata, invalid
 from gtapi.web.pagination import PageQuery, list_object
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
 from tenants.views import AuthenticatedView
-
-JSON = dict[str, Any]
 
 
 def check_common_fields(body: JSON) -> JSON:

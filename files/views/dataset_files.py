@@ -12,13 +12,13 @@ from files.validation import check_attributes, check_chunking, refuse_file_expir
 from files.views.base import DatasetView
 from files.views.uploads import FileUploadView
 from gtapi.database import find, in_thread
+from gtapi.json_types import JSON
 from gtapi.validation import invalid
 from gtapi.web.multipart import MultipartForm
 from gtapi.web.pagination import PageQuery, list_object
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
 
-JSON = dict[str, Any]
 #: Characters of a form field that holds JSON; attributes and chunking strategies need fewer.
 MAX_JSON_FIELD = 64 * 1024
 

@@ -1,7 +1,5 @@
 """The routes ``/datasets`` and ``/datasets/{id}``."""
 
-from typing import Any
-
 from django.db import transaction
 
 from files import datasets
@@ -10,12 +8,12 @@ from files.models.datasets import RESERVED
 from files.schemas.datasets import dataset_object
 from files.views.base import BaseDatasetDetailView, DatasetObjectView, check_common_fields
 from gtapi.database import in_thread
+from gtapi.json_types import JSON
 from gtapi.validation import invalid, missing, of_type
 from gtapi.web.pagination import PageQuery
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
 
-JSON = dict[str, Any]
 MAX_EMBEDDING = 200
 
 

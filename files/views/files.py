@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from typing import IO, Any, ClassVar
+from typing import IO, ClassVar
 
 from django.db.models import Prefetch, QuerySet
 from django.utils.http import content_disposition_header
@@ -17,6 +17,7 @@ from files.validation import check_file_expiry
 from files.views.uploads import FileUploadView, in_storage_thread
 from gtapi.database import find, in_thread
 from gtapi.errors import PermissionDenied, StorageUnavailable, translate
+from gtapi.json_types import JSON
 from gtapi.validation import missing, one_of
 from gtapi.web.pagination import PageQuery, list_object
 from gtapi.web.request import APIRequest
@@ -25,7 +26,6 @@ from tenants.views import AuthenticatedView
 
 logger = logging.getLogger(__name__)
 
-JSON = dict[str, Any]
 #: Files in a page of a list, by default too, as in OpenAI's API.
 MAX_FILES = 10_000
 #: Bytes that are read and sent at once.

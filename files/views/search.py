@@ -11,11 +11,11 @@ from files.search.hybrid import MODES
 from files.uploads.attach import check_ids
 from files.views.base import DatasetView
 from gtapi.database import in_thread
+from gtapi.json_types import JSON
 from gtapi.validation import Validator, integer, invalid, missing, number, of_type, one_of, validate
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
 
-JSON = dict[str, Any]
 DEFAULT_RESULTS = 10
 MAX_RESULTS = 50
 MAX_QUERIES = 10

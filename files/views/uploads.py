@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from files import storage
 from files.models import File
@@ -15,6 +15,7 @@ from files.uploads.quotas import Quotas
 from files.uploads.store import FileUpload, IncomingFile, StoredUpload, begin_upload, finish_upload
 from gtapi.database import in_thread
 from gtapi.errors import BadRequest, StorageUnavailable
+from gtapi.json_types import JSON
 from gtapi.validation import invalid, missing
 from gtapi.web.multipart import MultipartForm, multipart_form
 from gtapi.web.request import APIRequest
@@ -25,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
-JSON = dict[str, Any]
 MAX_IDEMPOTENCY_KEY = 255
 #: Separate from the threads of the database, since storage may be slow and remote.
 _storage_threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="storage")

@@ -1,7 +1,6 @@
 """The routes of files in vector stores, singly and in batches."""
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, QuerySet
@@ -25,13 +24,12 @@ from files.validation import check_attributes, check_chunking
 from files.views.base import DatasetView
 from gtapi.database import find, in_thread
 from gtapi.errors import NotFound
+from gtapi.json_types import JSON
 from gtapi.validation import invalid, missing, of_type, one_of
 from gtapi.web.pagination import PageQuery, list_object
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse, StreamResponse
 from tenants.streaming import metered_bytes
-
-JSON = dict[str, Any]
 
 
 class StoreFileView(DatasetView):

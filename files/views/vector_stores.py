@@ -1,7 +1,5 @@
 """The routes ``/vector_stores`` and ``/vector_stores/{id}``: datasets in OpenAI's schema."""
 
-from typing import Any
-
 from django.db import transaction
 
 from files import datasets
@@ -10,12 +8,11 @@ from files.uploads import attach
 from files.validation import check_chunking
 from files.views.base import BaseDatasetDetailView, DatasetObjectView, check_common_fields
 from gtapi.database import in_thread
+from gtapi.json_types import JSON
 from gtapi.validation import invalid, of_type
 from gtapi.web.pagination import PageQuery
 from gtapi.web.request import APIRequest
 from gtapi.web.responses import JSONResponse
-
-JSON = dict[str, Any]
 
 
 def check_fields(body: JSON) -> JSON:

@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
+from gtapi.json_types import JSON
 from gtapi.validation import invalid, one_of
 from gtapi.web.request import APIRequest
 
-JSON = dict[str, Any]
 Row = TypeVar("Row", bound=Model)
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100

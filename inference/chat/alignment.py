@@ -1,11 +1,10 @@
 """Alignment of the messages that a client resends with those that its conversation already stores."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import orjson
 
-JSON = dict[str, Any]
+from gtapi.json_types import JSON
 
 
 def split(messages: Sequence[JSON]) -> tuple[list[JSON], list[JSON]]:

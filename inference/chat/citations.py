@@ -6,11 +6,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from gtapi.json_types import JSON
 from inference.chat.retrieval import ContextChunk
-
-JSON = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -16,13 +15,13 @@ from files.models import Dataset
 from files.uploads import deletion
 from gtapi import database
 from gtapi.errors import BadRequest, NotFound
+from gtapi.json_types import JSON
 from gtapi.text import pluralize
 from inference import tokens
 from inference.chat.alignment import align, split
 from inference.models import Conversation, Item, Turn
 from tenants.models import Tenant
 
-JSON = dict[str, Any]
 SYSTEM = ("system", "developer")
 #: Tokens reserved for a response whose length the request does not limit.
 RESPONSE_TOKENS = 1024

@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 from django.db import Error
 
 from files.backends import Caller
 from gtapi.database import in_thread
+from gtapi.json_types import JSON
 from gtapi.validation import invalid
 from inference import tokens
 from inference.chat import conversations, explanations, retrieval
@@ -19,8 +19,6 @@ from inference.models import Turn
 from inference.provider_request import answer_limit, restore_audio_ids
 
 logger = logging.getLogger(__name__)
-
-JSON = dict[str, Any]
 
 
 async def enrich(exchange: Exchange, chat: JSON) -> None:

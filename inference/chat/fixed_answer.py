@@ -1,11 +1,10 @@
 """Fixed answers: a text that the operator wrote, in place of a provider's response."""
 
 from collections.abc import AsyncGenerator, Collection
-from typing import Any
 
+from gtapi.json_types import JSON
 from inference.providers.base import Body, ProviderConnection
 
-JSON = dict[str, Any]
 NO_USAGE: JSON = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 
 

@@ -15,9 +15,8 @@ from files.search import SearchResult, search
 from files.search.query_terms import CHARACTER
 from gtapi.database import DATABASE_UNAVAILABLE
 from gtapi.errors import Unavailable
+from gtapi.json_types import JSON
 from inference.routing import Target
-
-JSON = dict[str, Any]
 
 #: A question of at most so many words and characters may refer to the one before it, which is then added to it.
 SHORT_WORDS = 4

@@ -7,6 +7,7 @@ import yaml
 from django.db.models import Prefetch
 
 from files.models import Dataset
+from gtapi.json_types import JSON
 from inference.configuration.errors import ConfigProblem, ConfigurationError, unknown
 from inference.configuration.load import escape
 from inference.configuration.settings_io import written_settings
@@ -14,8 +15,6 @@ from inference.configuration.specs import KEEP
 from inference.models import Agent, CatalogEntry, Provider
 from tenants.models import InferenceKey, Tenant
 from tenants.scopes import DEFAULT_PRESET, PRESETS
-
-JSON = dict[str, Any]
 
 
 def export(slugs: Iterable[str] = ()) -> JSON:

@@ -2,14 +2,13 @@
 
 from copy import deepcopy
 from functools import cache
-from typing import Any
 
 import orjson
 
+from gtapi.json_types import JSON
 from gtapi.yaml_files import read_yaml
 from inference.openapi.routes import FOLDER, FORM, Body, Events, Problem, Route, routes
 
-JSON = dict[str, Any]
 EVENTS = "text/event-stream"
 ERROR = {"$ref": "#/components/schemas/Error"}
 REQUEST_ID = {"$ref": "#/components/headers/RequestId"}

@@ -1,12 +1,11 @@
 """Writes the pages in ``docs/routes/`` as Markdown: one for each route, and an index."""
 
 from collections.abc import Iterable
-from typing import Any
 
+from gtapi.json_types import JSON
 from inference.openapi import schema_text
 from inference.openapi.routes import FORM, Route, routes
 
-JSON = dict[str, Any]
 NOTE = "<!-- Written by `manage.py openapi --docs` out of inference/openapi/. Change it there. -->\n"
 TREATED = {
     "honoured": ("Honoured", "The gateway itself acts on these."),

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+from gtapi.json_types import JSON
 from gtapi.yaml_files import read_yaml
 from inference.endpoints import ENDPOINTS, Endpoint
 from inference.provider_request import ROUTING_FIELDS
 
-JSON = dict[str, Any]
 FOLDER = Path(__file__).parent
 #: Where the descriptions are: those of endpoints in their folders, those of the app ``files`` here.
 DESCRIPTIONS = (*(FOLDER.parent / "endpoints").glob("*/*.yaml"), *(FOLDER / "routes").glob("*.yaml"))

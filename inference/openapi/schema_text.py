@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from gtapi.json_types import JSON
 from inference.openapi.assembly import description
 
-JSON = dict[str, Any]
 _REFERENCE = "#/components/schemas/"
 
 

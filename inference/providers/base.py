@@ -3,11 +3,10 @@
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from gtapi.errors import UpstreamFailed
-
-JSON = dict[str, Any]
+from gtapi.json_types import JSON
 
 
 class StreamCut(UpstreamFailed):

@@ -7,8 +7,9 @@ from typing import Any
 import orjson
 
 from gtapi.errors import APIError, UpstreamFailed
+from gtapi.json_types import JSON
 from inference.providers import connection_check, exchange
-from inference.providers.base import JSON, Body, ConnectionTest, Form, ProviderConnection, StreamCut
+from inference.providers.base import Body, ConnectionTest, Form, ProviderConnection, StreamCut
 from inference.providers.error_mapping import ErrorMapping, ReportedError, detail
 from inference.providers.sse import EventParser, EventTooLarge
 

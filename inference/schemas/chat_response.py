@@ -12,8 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from gtapi.crypto import seal
-
-JSON = dict[str, Any]
+from gtapi.json_types import JSON
 
 FINISH_REASONS = {
     "stop": "stop",

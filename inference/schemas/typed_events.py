@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 
 from gtapi.errors import UpstreamFailed
+from gtapi.json_types import JSON
 from inference.schemas import chat_response as part
 
-JSON = dict[str, Any]
 #: A type, several of them, or a predicate for values that may pass.
 Kind = type | tuple[type, ...] | Callable[[Any], bool]
 Fields = Mapping[str, Kind]

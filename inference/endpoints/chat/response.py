@@ -3,16 +3,14 @@
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import orjson
 
 from gtapi.ids import object_id
+from gtapi.json_types import JSON
 from inference.chat.citations import Sources
 from inference.edge import DONE
 from inference.schemas import chat_response as part
-
-JSON = dict[str, Any]
 
 
 def completion(response: JSON, name: str, tenant_id: int, sources: Sources | None = None) -> JSON:

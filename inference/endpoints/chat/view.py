@@ -5,12 +5,13 @@ from collections.abc import Callable
 from django.http.response import HttpResponseBase
 
 from gtapi.errors import UpstreamFailed
+from gtapi.json_types import JSON
 from gtapi.web.responses import JSONResponse
 from inference import tokens
 from inference.chat.citations import without_citations
 from inference.chat.conversation_header import HasConversationScope, conversation_of
 from inference.chat.enrich import complete_turn
-from inference.edge import JSON, Delivery, Edge, EventWriter
+from inference.edge import Delivery, Edge, EventWriter
 from inference.endpoints import ENDPOINTS
 from inference.endpoints.chat.response import ChunkWriter, MessageCollector, completion, generated_text
 from inference.endpoints.chat.schema import check_chat

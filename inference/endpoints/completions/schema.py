@@ -8,12 +8,11 @@ import orjson
 
 from gtapi.errors import BadRequest
 from gtapi.ids import object_id
+from gtapi.json_types import JSON
 from gtapi.validation import Validator, integer, invalid, missing, number, of_type, validate, wrong_type
 from inference.edge import DONE
 from inference.endpoints.chat.schema import check_stop, check_stream_options
 from inference.schemas import chat_response as part
-
-JSON = dict[str, Any]
 
 _CHECKS: dict[str, Validator] = {
     "best_of": integer(0, 20),

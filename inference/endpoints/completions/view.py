@@ -5,9 +5,10 @@ from collections.abc import Callable
 from django.http.response import HttpResponseBase
 
 from gtapi.errors import UpstreamFailed
+from gtapi.json_types import JSON
 from gtapi.web.responses import JSONResponse
 from inference import tokens
-from inference.edge import JSON, Delivery, Edge, EventWriter
+from inference.edge import Delivery, Edge, EventWriter
 from inference.endpoints import ENDPOINTS
 from inference.endpoints.completions.schema import (
     CompletionWriter,

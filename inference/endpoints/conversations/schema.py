@@ -6,10 +6,9 @@ Clients see items in the format of OpenAI's Responses API; conversations store t
 from collections.abc import Callable
 from typing import Any
 
+from gtapi.json_types import JSON
 from gtapi.validation import invalid, missing, of_type, one_of, wrong_type
 from inference.models import Conversation, Item
-
-JSON = dict[str, Any]
 
 MAX_ITEMS = 20
 ROLES = ("user", "assistant", "system", "developer")

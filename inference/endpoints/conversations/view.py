@@ -1,12 +1,11 @@
 """The routes under ``/conversations``: conversations that the gateway stores for a key."""
 
-from typing import Any
-
 from django.db import transaction
 from django.db.models import Q
 
 from gtapi.database import in_thread
 from gtapi.errors import NotFound
+from gtapi.json_types import JSON
 from gtapi.validation import check_metadata, invalid, missing, of_type
 from gtapi.web.pagination import PageQuery, list_object
 from gtapi.web.request import APIRequest
@@ -21,7 +20,6 @@ from inference.endpoints.conversations.schema import (
 from inference.models import Conversation, Item
 from tenants.views import AuthenticatedView
 
-JSON = dict[str, Any]
 #: Longest name of an end user, in characters.
 MAX_USER = 200
 

@@ -5,10 +5,10 @@ from base64 import b64decode, b64encode
 from math import isfinite
 from typing import Any
 
+from gtapi.json_types import JSON
 from gtapi.validation import Validator, integer, invalid, missing, of_type, one_of, validate, wrong_type
 from inference.schemas import chat_response as part
 
-JSON = dict[str, Any]
 MAX_INPUTS = 2048
 
 

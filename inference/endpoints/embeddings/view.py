@@ -3,9 +3,10 @@
 from django.http.response import HttpResponseBase
 
 from gtapi.errors import UpstreamFailed
+from gtapi.json_types import JSON
 from gtapi.web.responses import JSONResponse
 from inference import tokens
-from inference.edge import JSON, Edge
+from inference.edge import Edge
 from inference.endpoints import ENDPOINTS
 from inference.endpoints.embeddings.schema import check_embeddings, embeddings, inputs
 from inference.exchange import Exchange

@@ -2,8 +2,9 @@
 
 from django.http.response import HttpResponseBase
 
+from gtapi.json_types import JSON
 from gtapi.validation import missing, one_of
-from inference.edge import JSON, Delivery, Edge, EventWriter
+from inference.edge import Delivery, Edge, EventWriter
 from inference.endpoints import ENDPOINTS
 from inference.endpoints.image_generations.schema import OUTPUT_FORMATS, image_writer
 from inference.endpoints.image_generations.view import base64_parameter, image_response, meter_image_events

@@ -4,10 +4,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from gtapi.json_types import JSON
 from gtapi.validation import Validator, integer, missing, of_type, one_of, validate
 from inference.schemas.typed_events import Fields, TypedWriter, among, like, pick, token_details, token_usage
-
-JSON = dict[str, Any]
 
 OUTPUT_FORMATS = ("png", "jpeg", "webp", "gif", "svg")
 _CHECKS: dict[str, Validator] = {

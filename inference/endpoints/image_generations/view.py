@@ -4,9 +4,10 @@ from django.http.response import HttpResponseBase
 
 from files.views.uploads import in_storage_thread
 from gtapi.errors import UpstreamFailed
+from gtapi.json_types import JSON
 from gtapi.web.responses import JSONResponse
 from inference import image_storage
-from inference.edge import JSON, Delivery, Edge, EventWriter
+from inference.edge import Delivery, Edge, EventWriter
 from inference.endpoints import ENDPOINTS
 from inference.endpoints.image_generations.schema import check_generation, image_writer, images
 from inference.exchange import Exchange

@@ -3,9 +3,8 @@
 from typing import Any
 
 from gtapi.ids import object_id
+from gtapi.json_types import JSON
 from gtapi.validation import invalid, missing, wrong_type
-
-JSON = dict[str, Any]
 
 CATEGORIES = (
     "harassment",

@@ -4,11 +4,11 @@ from math import isfinite
 from typing import Any
 
 from gtapi.ids import object_id
+from gtapi.json_types import JSON
 from gtapi.validation import Validator, integer, invalid, missing, of_type, validate, wrong_type
 from inference import tokens
 from inference.schemas.chat_response import count
 
-JSON = dict[str, Any]
 MAX_DOCUMENTS = 2048
 
 _CHECKS: dict[str, Validator] = {

@@ -3,8 +3,9 @@
 from django.http.response import HttpResponseBase
 
 from gtapi.errors import UpstreamFailed
+from gtapi.json_types import JSON
 from gtapi.web.responses import JSONResponse
-from inference.edge import JSON, Edge
+from inference.edge import Edge
 from inference.endpoints import ENDPOINTS
 from inference.endpoints.rerank.schema import check_rerank, estimate_prompt, reported_usage, rerank, texts
 from inference.exchange import Exchange

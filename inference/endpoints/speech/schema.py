@@ -2,10 +2,9 @@
 
 from typing import Any
 
+from gtapi.json_types import JSON
 from gtapi.validation import Validator, invalid, missing, number, of_type, one_of, validate, wrong_type
 from inference.schemas.typed_events import TypedWriter, pick, token_usage
-
-JSON = dict[str, Any]
 
 #: The media type of each format.
 MEDIA_TYPES = {

@@ -1,7 +1,8 @@
 """``POST /audio/speech``."""
 
+from gtapi.json_types import JSON
 from inference import tokens
-from inference.edge import JSON, Delivery, Edge, EventWriter
+from inference.edge import Delivery, Edge, EventWriter
 from inference.endpoints import ENDPOINTS
 from inference.endpoints.speech.schema import MEDIA_TYPES, check_speech, speech_writer
 from inference.exchange import Exchange

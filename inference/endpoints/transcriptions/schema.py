@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gtapi.json_types import JSON
 from inference.schemas.typed_events import (
     NUMBER,
     Fields,
@@ -12,8 +13,6 @@ from inference.schemas.typed_events import (
     token_details,
     token_usage,
 )
-
-JSON = dict[str, Any]
 
 #: Longer durations are taken for an error of the provider.
 MAX_SECONDS = 1e9

@@ -8,10 +8,11 @@ from typing import Any
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 
+from gtapi.json_types import JSON
 from gtapi.validation import one_of
 from gtapi.web.responses import JSONResponse
 from inference import audio_duration
-from inference.edge import JSON, Delivery, Edge, EventWriter
+from inference.edge import Delivery, Edge, EventWriter
 from inference.endpoints import ENDPOINTS
 from inference.endpoints.transcriptions.schema import (
     TEXT_FORMATS,

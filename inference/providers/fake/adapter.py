@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 
 from gtapi.errors import APIError, UpstreamFailed, UpstreamTimeout
-from inference.providers.base import JSON, Body, ConnectionTest, ProviderConnection
+from gtapi.json_types import JSON
+from inference.providers.base import Body, ConnectionTest, ProviderConnection
 from inference.providers.error_mapping import ErrorMapping, ReportedError
 from inference.providers.fake import media, text, vectors
 from inference.providers.fake.options import NAMED_ERRORS

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from math import pi, sin
 from zlib import compress, crc32
 
+from gtapi.json_types import JSON
 from inference.audio_duration import length_ms
-from inference.providers.base import JSON
 from inference.providers.fake.request import FakeRequest
 
 RATE = 24_000

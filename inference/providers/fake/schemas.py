@@ -2,7 +2,8 @@
 
 from typing import Any
 
-JSON = dict[str, Any]
+from gtapi.json_types import JSON
+
 #: How deep schemas are followed, which may contain themselves.
 MAX_DEPTH = 8
 _VALUES: JSON = {"string": "text", "integer": 1, "number": 1.5, "boolean": True, "null": None}

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from inference.providers.base import JSON
+from gtapi.json_types import JSON
 from inference.providers.fake.request import FakeRequest
 from inference.providers.fake.schemas import example
 

@@ -5,7 +5,7 @@ from math import sqrt
 from typing import Any
 from zlib import crc32
 
-from inference.providers.base import JSON
+from gtapi.json_types import JSON
 from inference.providers.fake.request import FakeRequest
 
 CATEGORIES = (
