@@ -13,7 +13,8 @@ from tests.environment import CHECKOUT
 VIEW = '''"""``POST /shouts``: a text in capitals, from a model that embeds."""
 
 from gtapi.web.responses import JSONResponse
-from inference.edge import JSON, Edge
+from gtapi.json_types import JSON
+from inference.edge import Edge
 from inference.endpoints import ENDPOINTS
 from inference.exchange import Exchange
 from inference.provider_request import json_request

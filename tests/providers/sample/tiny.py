@@ -6,8 +6,9 @@ from typing import Any
 import orjson
 
 from gtapi.errors import UpstreamFailed
+from gtapi.json_types import JSON
 from inference.providers import connection_check, exchange
-from inference.providers.base import JSON, Body, ConnectionTest, ProviderConnection, StreamCut
+from inference.providers.base import Body, ConnectionTest, ProviderConnection, StreamCut
 from inference.providers.error_mapping import ErrorMapping, ReportedError, detail
 from inference.providers.sse import EventParser, EventTooLarge
 
