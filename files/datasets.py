@@ -23,7 +23,7 @@ from tenants.models import Tenant
 
 MAX_NAME = 100
 MAX_TITLE = 256
-#: How many names are tried if another transaction takes the one that was free.
+#: How many names are tried if another transaction takes a free name.
 _ATTEMPTS = 5
 #: Characters of a derived name, before its random suffix.
 _MAX_DERIVED = 80

@@ -12,7 +12,7 @@ def missing_scope(scope: str) -> PermissionDenied:
 
 
 class HasScope:
-    """Requires the view's ``scope``, or the one that its ``scopes`` name for the method."""
+    """Requires the view's ``scope``, or the scope that its ``scopes`` name for the method."""
 
     def check(self, request: APIRequest, view: Any) -> None:
         """Raise ``PermissionDenied`` if the key lacks the scope."""

@@ -135,7 +135,7 @@ def moderation(facts):
 
 
 @check("errors")
-def classes_of_its_own(facts):
+def litellm_error_classes(facts):
     cases = [
         ({"api_key": "gtak_wrong"}, "chat", litellm.AuthenticationError),
         ({}, "unknown-model", litellm.NotFoundError),

@@ -95,7 +95,7 @@ class Chunk(models.Model):
             GinIndex(
                 fields=["bigrams"], condition=models.Q(bigrams__isnull=False), name="files_chunk_bigrams"
             ),
-            # With these two more it tells by itself in which file a chunk is.
+            # With these two columns the index alone tells which file a chunk is in.
             models.Index(fields=["tenant", "dataset", "dataset_file", "id"], name="files_chunk_dataset"),
         ]
 

@@ -33,7 +33,7 @@ class DatasetQuerySet(models.QuerySet["Dataset"]):
         return self.filter(hidden=False)
 
     def operators(self) -> "DatasetQuerySet":
-        """Datasets that operators created or took over, which are the ones that ``apply`` manages."""
+        """Datasets that operators created or took over, which ``apply`` manages."""
         return self.visible().filter(by_client=False)
 
     def granted_to(self, key_id: int) -> "DatasetQuerySet":

@@ -190,7 +190,7 @@ class DatasetFile(models.Model):
             models.CheckConstraint(condition=Q(progress__lte=100), name="files_progress_in_percent"),
         ]
         indexes = [
-            # What is left to do, of each kind by tenant, and from when on somebody may claim it.
+            # Files to process, by queue and tenant, and when they may be claimed.
             models.Index(
                 "needs_ocr",
                 "tenant",
@@ -199,7 +199,7 @@ class DatasetFile(models.Model):
                 condition=Q(state__in=["uploaded", "processing"]),
                 name="files_datasetfile_due",
             ),
-            # What is in work.
+            # Files that are being processed.
             models.Index(
                 fields=["tenant"], condition=Q(lease__isnull=False), name="files_datasetfile_leased"
             ),

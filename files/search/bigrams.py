@@ -53,7 +53,7 @@ ANY = PLAIN + COMPOUND
 LONGEST = 2046
 #: Characters of a text that are read: more of them, at up to 12 bytes each, could overflow a ``tsvector``.
 MOST = 80_000
-# A line that is broken in the middle of a sentence parts no words there, nor does what nobody sees.
+# Line breaks within a sentence and invisible characters do not separate words.
 BETWEEN = rf"([{ANY}])(?:[ \t]*\r?\n[ \t]*|[\u00ad\u200b-\u200d\u2060\ufeff]+)(?=[{ANY}])"
 
 _CREATE = rf"""

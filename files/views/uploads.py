@@ -100,5 +100,5 @@ def _only_file(form: MultipartForm) -> IncomingFile:
 
 
 def _upload_object(upload: FileUpload, stored: StoredUpload) -> JSON:
-    """Return the response to an upload, with the statuses of its route, even if the file came by another one."""
+    """Return the response to an upload, with the statuses of its route, whichever route the file came from."""
     return file_object(stored.file, stored.dataset_file, own=upload.origin != File.Origin.FILES)

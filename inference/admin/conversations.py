@@ -110,7 +110,7 @@ class ConversationAdmin(ReadOnlyAdmin[Conversation]):
 
     def detail_context(self, request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
         turns = Paginator(Turn.objects.filter(conversation=conversation).order_by("number"), TURNS_A_PAGE)
-        # A long thread opens at its end.
+        # A long conversation opens at its end.
         page: Page[Turn] = turns.get_page(request.GET.get("turns") or turns.num_pages)
         calls: dict[str, str] = {}
         user = request.user
@@ -182,7 +182,7 @@ def _shortened(text: str) -> str:
 def _opening() -> Subquery:
     """Return the first words that a user wrote in a conversation; none where they are not among its beginning.
 
-    However much a thread holds, only its first turns are looked at, and no message with a picture or a recording.
+    Only the first turns are read, however long the conversation is, and no messages with images or recordings.
     """
     size = Func(F("message"), function="pg_column_size", output_field=IntegerField())
     words = Coalesce(*(Func(F("message"), template=_TEXT.format(path=path)) for path in _TEXTS))
@@ -227,7 +227,7 @@ def exchanges(conversation: Conversation, turns: list[Turn], calls: dict[str, st
 
 
 def _cut(conversation: Conversation) -> tuple[str, int | None]:
-    """Return the message at which the last answered prompt began, where it could not hold the whole thread."""
+    """Return the message at which the last answered prompt began, if it could not hold the whole conversation."""
     complete = Turn.objects.filter(conversation=conversation, state=Turn.State.COMPLETE)
     last = complete.exclude(model="").order_by("-number").first()
     if last is None or not last.left_out:

@@ -65,7 +65,7 @@ class Migration(migrations.Migration):
                 ('bytes', models.PositiveBigIntegerField(db_default=0, default=0, editable=False)),
                 ('item_count', models.PositiveIntegerField(db_default=0, default=0, editable=False)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('dataset', models.OneToOneField(editable=False, help_text="The hidden one that holds the thread's files.", null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='conversation', to='files.dataset')),
+                ('dataset', models.OneToOneField(editable=False, help_text="The hidden dataset with the conversation's files.", null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='conversation', to='files.dataset')),
                 ('key', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='conversations', to='tenants.inferencekey')),
                 ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='conversations', to='tenants.tenant')),
             ],

@@ -1,4 +1,4 @@
-"""Server-managed conversations: threads of turns, and the messages of each turn.
+"""Conversations that the gateway stores: their turns, and the messages of each turn.
 
 A turn is one request: the messages that were new in it, and the answer. It is numbered when it arrives, and what
 it holds enters later prompts only once it is complete.
@@ -24,16 +24,16 @@ def item_id() -> str:
 
 class ConversationQuerySet(models.QuerySet["Conversation"]):
     def of(self, key_id: int) -> "ConversationQuerySet":
-        """The conversations of a key: the one door to them, since a thread belongs to the key that made it."""
+        """Return the conversations of a key. All access goes through this, as a conversation belongs to its key."""
         return self.filter(key=key_id)
 
 
 class Conversation(models.Model):
-    """A thread that belongs to the key that made it.
+    """A stored chat history that belongs to the key that created it.
 
     ``user`` narrows it to one end user of that key, where it was given at creation. ``system`` is the system text
     that was sent last. ``turns`` counts the turns that ever arrived. ``bytes`` and ``item_count`` say what the
-    thread's messages take, those of failed turns and superseded ones included.
+    conversation's messages take, those of failed turns and superseded ones included.
     """
 
     id = models.CharField(primary_key=True, max_length=40, default=conversation_id, editable=False)
@@ -51,7 +51,7 @@ class Conversation(models.Model):
         null=True,
         editable=False,
         related_name="conversation",
-        help_text="The hidden one that holds the thread's files.",
+        help_text="The hidden dataset with the conversation's files.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -72,8 +72,8 @@ class Turn(models.Model):
     """One request to a conversation, in the order of arrival.
 
     Only ``complete`` turns enter a prompt. ``failed`` and ``abandoned`` ones are kept for the operator.
-    ``left_out`` counts the messages of the thread that did not fit into the model's window. ``shortened`` ones lost
-    messages that counted no more, to make room in a thread that was full.
+    ``left_out`` counts the messages that did not fit into the context window. ``shortened`` turns lost superseded
+    messages, to make room in a full conversation.
     """
 
     class State(models.TextChoices):

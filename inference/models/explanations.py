@@ -1,4 +1,4 @@
-"""Why an answer says what it says: the passages that a request was given, kept where the tenant wants that."""
+"""Explanations: which chunks a request was given, stored for tenants that have it enabled."""
 
 from django.db import connection, models, transaction
 from django.utils import timezone
@@ -6,30 +6,30 @@ from django.utils import timezone
 from files.models import DatasetFile
 from tenants.models import Tenant
 
-#: Of a passage: the place in which it was found, and what it says.
-PLACE = ("dataset_id", "file_id")
-SAID = ("heading", "text")
-# Who deletes a place waits for this transaction, or has it locked: it is not waited for, an answer would be.
-KEEP_TEXTS = """
+#: Keys of a chunk that identify its dataset file, and keys of its text.
+DATASET_FILE_KEYS = ("dataset_id", "file_id")
+TEXT_KEYS = ("heading", "text")
+# SKIP LOCKED: a response must not wait for a transaction that deletes a dataset file.
+STORE_TEXTS = """
     WITH living AS (
         SELECT id, dataset_id, file_id FROM files_datasetfile
         WHERE tenant_id = %s AND (dataset_id, file_id) IN (SELECT * FROM unnest(%s::text[], %s::text[]))
         FOR KEY SHARE SKIP LOCKED
     )
     INSERT INTO inference_explainedtext (explanation_id, dataset_file_id, position, heading, text)
-    SELECT %s, living.id, said.position - 1, said.heading, said.text
+    SELECT %s, living.id, chunk.position - 1, chunk.heading, chunk.text
     FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[])
-        WITH ORDINALITY said (dataset_id, file_id, heading, text, position)
-    JOIN living ON living.dataset_id = said.dataset_id AND living.file_id = said.file_id
+        WITH ORDINALITY chunk (dataset_id, file_id, heading, text, position)
+    JOIN living ON living.dataset_id = chunk.dataset_id AND living.file_id = chunk.file_id
 """
 
 
 class Explanation(models.Model):
-    """What one request was given to answer from.
+    """The chunks that one request was given.
 
     ``passages`` are objects with ``file_id``, ``dataset_id``, ``filename``, ``page``, ``relevance``, ``similarity``
-    (null where it was found by words alone), ``score`` and ``given`` (whether it went into the prompt), best first.
-    What each of them says is an ``ExplainedText``.
+    (null without a vector), ``score`` and ``given`` (whether it went into the prompt), best first.
+    The text of each is an ``ExplainedText``.
     """
 
     request_id = models.CharField(max_length=40, unique=True)
@@ -56,25 +56,27 @@ class Explanation(models.Model):
 
     @transaction.atomic
     def store(self) -> None:
-        """Store it, new, and apart from it the ``heading`` and ``text`` that its passages have until then.
+        """Insert the explanation, and the ``heading`` and ``text`` of its chunks as rows of ``ExplainedText``.
 
-        Those of a file that is gone by now are not kept.
+        Texts of files that have been deleted meanwhile are not stored.
         """
-        found = self.passages
-        self.passages = [{name: one[name] for name in one if name not in SAID} for one in found]
+        chunks = self.passages
+        self.passages = [{key: chunk[key] for key in chunk if key not in TEXT_KEYS} for chunk in chunks]
         self.save(force_insert=True)
-        dataset_ids, file_ids, *said = ([one[name] for one in found] for name in (*PLACE, *SAID))
+        dataset_ids, file_ids, *texts = (
+            [chunk[key] for chunk in chunks] for key in (*DATASET_FILE_KEYS, *TEXT_KEYS)
+        )
         with connection.cursor() as cursor:
             cursor.execute(
-                KEEP_TEXTS, [self.tenant_id, dataset_ids, file_ids, self.pk, dataset_ids, file_ids, *said]
+                STORE_TEXTS, [self.tenant_id, dataset_ids, file_ids, self.pk, dataset_ids, file_ids, *texts]
             )
 
 
 class ExplainedText(models.Model):
-    """What a passage says, by its position among an explanation's passages.
+    """The text of a chunk, by its position among an explanation's chunks.
 
-    It goes with the file's place in the dataset that it was found in. Foreign keys of the database's own, made in a
-    migration, see to that, whatever deletes the place; Django is told to leave it to them.
+    It is deleted with its dataset file by foreign keys that a migration creates, whatever deletes the row; Django
+    leaves this to the database.
     """
 
     explanation = models.ForeignKey(
