@@ -3,13 +3,15 @@
     authenticate    the DRF base of the view, on the headers alone: ``tenants.authentication``
     authorize       the permissions of the view: scopes. Only now is the body read.
     parse           the JSON body, or the form with its files
-    route           the model's name to a target, its provider and adapter; what the key may not call does not exist
-    validate        the edge refuses what OpenAI refuses
+    route           the model's name to a target, its provider and adapter. A model that the key may not call is a 404,
+                    before anything is said about the other parameters.
+    validate        the edge refuses what OpenAI refuses; the edge of a chat sets ``exchange.chat``
     admit           nothing yet: the place to reserve limits and budgets, and for guardrails and caches
     build request   once, with the agent's parameters
-    enrich          a chat gets its conversation's history, retrieved context and the agent's instructions
+    enrich          a chat gets its conversation's history, retrieved context and the agent's instructions, or the
+                    agent's fixed answer, which takes the place of the provider's
     call            the provider. Failover will loop here, until the first part of a response has arrived.
-    build response  the edge builds it from an allow-list and meters it
+    build response  the edge builds it from an allow-list and meters it; of a stream, event by event
     settle          in any case: conversation turn, explanation and usage event, durable before the last byte leaves
 
 Endpoints differ only in their ``Edge``, and the ``Exchange`` is the only mutable state. ``serve`` settles errors
