@@ -3,8 +3,8 @@
     authenticate    the DRF base of the view, on the headers alone: ``tenants.authentication``
     authorize       the permissions of the view: scopes. Only now is the body read.
     parse           the JSON body, or the form with its files
-    route           the model's name to a target, its provider and adapter. A model that the key may not call is a 404,
-                    before anything is said about the other parameters.
+    route           the model's name to a target, its provider and adapter. A model that the key may not call is a
+                    404, before anything is said about the other parameters.
     validate        the edge refuses what OpenAI refuses; the edge of a chat sets ``exchange.chat``
     admit           nothing yet: the place to reserve limits and budgets, and for guardrails and caches
     build request   once, with the agent's parameters

@@ -287,7 +287,7 @@ class UsageRecordAdmin(GatewayAdmin[UsageRecord]):
         address = reverse("admin:inference_explanation_why", args=[record.request_id])
         return format_html('<a class="text-link" href="{}">Its context chunks</a>', address)
 
-    @display(description="Counted by", empty_value="-")
+    @display(description="Token counts", empty_value="-")
     def counted_by(self, record: UsageRecord) -> str | None:
         if not record.provider:
             return None
