@@ -158,9 +158,9 @@ def test_usage_of_indexing_links_to_the_files_of_the_dataset(operator, world, hi
 @pytest.mark.parametrize(
     ("values", "counted_by"),
     [
-        ({"provider": "main"}, "Counted by the provider"),
-        ({"provider": "main", "estimated": True}, "Counted by the gateway"),
-        ({"route": "/models"}, "Counted by -"),
+        ({"provider": "main"}, "Token counts the provider"),
+        ({"provider": "main", "estimated": True}, "Token counts the gateway"),
+        ({"route": "/models"}, "Token counts -"),
     ],
 )
 def test_detail_page_says_who_counted_the_tokens(operator, world, values, counted_by):
