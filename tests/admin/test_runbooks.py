@@ -3,6 +3,7 @@
 import pytest
 from django.urls import reverse
 
+from gtapi.runbooks.runbook import runbooks
 from inference.runbooks.values import ANY_MODEL
 from tests import factories
 from tests.admin.conftest import text, url
@@ -60,6 +61,16 @@ def test_a_tenant_that_publishes_nothing_gets_one_too(operator):
     said = text(operator.get(page(bare)))
     assert "has no published model with the chat capability" in said
     assert ANY_MODEL in said
+
+
+@pytest.mark.parametrize("slug", runbooks())
+def test_every_runbook_has_a_page_with_only_the_parts_that_it_has(operator, tenant, slug):
+    said = text(operator.get(page(tenant.tenant, slug)))
+    assert runbooks()[slug].title in said
+    assert "{{" not in said
+    assert "**" not in said
+    assert ("Snippets" in said) == bool(runbooks()[slug].snippets)
+    assert ("Caveats" in said) == bool(runbooks()[slug].caveats)
 
 
 def test_it_needs_a_log_in_and_the_permission(tenant, staff):
