@@ -1,4 +1,4 @@
-"""Vector generations of datasets in the database, and the leases of workers that build them."""
+"""Numbered sets of a dataset's vectors ("generations"), one per embedding model, and leases of their builders."""
 
 from array import array
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""The contents of a runbook, and how they are read from its YAML file."""
+"""Data classes of runbooks (setup instructions for one kind of client), loaded from YAML files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -113,7 +113,7 @@ class CatalogEntryAdmin(TenantOwnedAdmin[CatalogEntry]):
     def heading(self, entry: CatalogEntry) -> list[str]:
         return [entry.name]
 
-    @display(description="Provider and raw model", ordering="provider__name", header=True)
+    @display(description="Provider and its model", ordering="provider__name", header=True)
     def provider_and_model(self, entry: CatalogEntry) -> list[str]:
         return [entry.provider.name, entry.model]
 

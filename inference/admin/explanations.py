@@ -92,7 +92,7 @@ class ExplanationAdmin(ReadOnlyAdmin[Explanation]):
         asked = explanation.query
         return f"{asked[:120]}…" if len(asked) > 120 else asked
 
-    @display(description="Context chunks")
+    @display(description="Chunks given to the model")
     def given(self, explanation: Explanation) -> str:
         passages = _passages(explanation)
         return f"{sum(bool(one.get('given')) for one in passages)} of {len(passages)} found"

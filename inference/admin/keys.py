@@ -305,7 +305,7 @@ class InferenceKeyAdmin(TenantOwnedAdmin[InferenceKey]):
     def heading(self, key: InferenceKey) -> list[str]:
         return [key.name, f"{keys.PREFIX}{key.public_id}…"]
 
-    @display(description="Starts with")
+    @display(description="Key prefix")
     def public_part(self, key: InferenceKey) -> str:
         return f"{keys.PREFIX}{key.public_id}…"
 

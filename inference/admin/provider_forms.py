@@ -87,7 +87,7 @@ class HeadersField(forms.Field):
         seen: set[str] = set()
         for row in value:
             if not row.name:
-                raise ValidationError("A header has no name. Enter its value again.")
+                raise ValidationError("A header has no name. Enter its name, and its value again.")
             HEADER_NAME(row.name)
             if row.name.lower() in seen:
                 raise ValidationError(f"{row.name} occurs twice.")

@@ -1,4 +1,4 @@
-"""Sets the grants of a key to given targets and datasets."""
+"""Sets which models, agents and datasets a key may use: its grants."""
 
 from files.models import DatasetGrant
 from inference.models import Grant

@@ -1,4 +1,4 @@
-"""Reads the declared settings of a model from a configuration file, and writes them to one."""
+"""Reads the settings of agents, keys and other configured objects from a configuration file, and writes them."""
 
 from datetime import UTC
 from typing import Any

@@ -86,7 +86,7 @@ class TenantForm(ModelForm[Tenant]):
     embedding = forms.ChoiceField(
         required=False,
         widget=UnfoldAdminSelectWidget,
-        label="Embedding",
+        label="Default embedding model",
         help_text="Catalog entry that embeds the files of conversations, and of datasets that clients create "
         "without naming one.",
     )
