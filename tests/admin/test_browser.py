@@ -155,7 +155,7 @@ def test_a_file_that_cannot_be_kept_is_told_why(tenant, dataset, page, operator)
 
 
 def test_bars_move_on_every_page_without_a_reload(dataset, page, operator):
-    # Somebody holds its lease, so that no worker takes it.
+    # Another process holds its lease, so that no worker takes it.
     held = timezone.now() + timedelta(hours=1)
     dataset_file = with_rows(
         lambda: factories.dataset_file(
@@ -257,7 +257,7 @@ def test_what_strangers_said_runs_nowhere(tenant, page, operator):
 
 
 def with_rows(work: Callable):
-    """What uses the database does so in a thread of its own: an event loop runs in the test's."""
+    """Run database code in a separate thread, because the test's thread runs an event loop."""
 
     def do():
         try:

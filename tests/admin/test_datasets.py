@@ -265,7 +265,7 @@ class TestUpload:
         with default_storage.open(dataset_file.file.path) as stored:
             assert stored.read() == b"The office opens at nine."
 
-    def test_the_same_content_again_is_the_file_that_is_there(self, operator, dataset):
+    def test_same_content_returns_the_existing_file(self, operator, dataset):
         send(operator, dataset, notes())
         again = send(operator, dataset, notes(name="other.txt")).json()["files"][0]
         assert (again["created"], again["said"]) == (False, "already exists: uploaded")

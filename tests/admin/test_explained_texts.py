@@ -1,4 +1,4 @@
-"""What an explanation's passages say goes with their file, whoever deletes it and how."""
+"""Deleting a file removes its text from the explanations of requests, in every way of deletion."""
 
 from concurrent.futures import ThreadPoolExecutor
 

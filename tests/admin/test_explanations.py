@@ -1,4 +1,4 @@
-"""«Why this answer»: what a request was given, or how to have it recorded."""
+"""The page "Why this answer": the context of a request, or how to have it recorded."""
 
 import pytest
 

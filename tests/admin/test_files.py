@@ -1,4 +1,4 @@
-"""Files in the admin: how far each is, what it was cut into, its bytes, and once more."""
+"""Files in the admin: progress, chunks, download and reprocessing."""
 
 import re
 import secrets

@@ -1,4 +1,4 @@
-"""A key in the admin: shown once, changed, looked through, given a new secret, revoked."""
+"""Keys in the admin: creation, changes, effective access, rotation and revocation."""
 
 import json
 import shlex

@@ -1,4 +1,4 @@
-"""An embedder for tests that needs no server: what it makes of a text follows from the text alone.
+"""A deterministic embedder for tests, which needs no server.
 
 Each of these words is a direction. Entries named `wide…` have more dimensions, and those named `away…` fail.
 """
@@ -11,10 +11,10 @@ CALLS: list[tuple[str, list[str], bool]] = []
 
 
 def vector(text: str, dimensions: int = 8) -> list[float]:
-    """One number a word that the text holds; a text without any has a direction of its own."""
-    said = text.lower()
-    found = [float(said.count(word)) for word in WORDS] + [0.0] * (dimensions - len(WORDS))
-    return found if any(found) else [1.0] * dimensions
+    """Return the count of each known word; a text without any gets a separate direction."""
+    lowered = text.lower()
+    counts = [float(lowered.count(word)) for word in WORDS] + [0.0] * (dimensions - len(WORDS))
+    return counts if any(counts) else [1.0] * dimensions
 
 
 async def embed(caller, name, texts, *, query, within):

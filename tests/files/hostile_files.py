@@ -1,4 +1,4 @@
-"""Forty-two files that mean harm, or met it.
+"""Forty-two malicious or damaged files.
 
 ``FILES`` says of each what may become of it, ``text`` or the code of a refusal, and how it is made; ``make`` makes
 one. ``QUICK`` are those that cost little, and stand for the others in the suite. All are small enough for anybody to
@@ -118,7 +118,7 @@ def _pdf_form_loop():
 
 
 def _pdf_earlier_loop():
-    """A file whose table of objects says that an earlier one is at its own place."""
+    """A file whose cross-reference table points to itself as the previous one."""
     data = sample_files.pdf([["Round and round"]])
     dataset_file = int(data.rpartition(b"startxref\n")[2].split()[0])
     return data.replace(b"/Root 1 0 R", f"/Root 1 0 R /Prev {dataset_file}".encode())
@@ -153,13 +153,13 @@ def _png_of(width, height, colours, data):
 
 
 def _dense_page():
-    """A page full of letters that are no words, which takes longer to recognise than any text."""
+    """A page full of random letters, which takes longer to recognise than any text."""
     letters = random.Random(1)
     return ["".join(letters.choices("abcdefghij klmnop", k=70)) for _ in range(45)]
 
 
 def _endless_scan():
-    """A scan in 400 KiB with more pages than anybody has time for."""
+    """A scan in 400 KiB with more pages than the time limit allows."""
     pages = range(1, 601)
     return sample_files.pdf(
         [[] for _ in pages], scans=dict.fromkeys(pages, sample_files.image(_dense_page(), "JPEG"))

@@ -1,4 +1,4 @@
-"""Documents of every kind that is read, made of plain bytes: what a test says is in them, and nothing else."""
+"""Minimal documents of every supported format, built from plain bytes with the given content."""
 
 import hashlib
 import io
@@ -130,7 +130,7 @@ def pdf_of(objects, *, trailer=""):
 
 
 def encrypted_pdf(password, lines):
-    """A PDF of one page that this password opens, in revision 2 of the standard's cipher; an empty one opens by itself."""
+    """A PDF of one page that this password opens, in revision 2 of the standard's cipher; an empty one is not asked for."""
     padding = bytes.fromhex("28bf4e5e4e758a4164004e56fffa01082e2e00b6d0683e802f0ca9fe6453697a")
     user, owner = ((word.encode() + padding)[:32] for word in (password, "owner"))
     kept = _rc4(hashlib.md5(owner).digest()[:5], user)
@@ -164,7 +164,7 @@ def _pdf_text(line):
 
 
 def docx(paragraphs):
-    """A Word document of ``(style, text)``: «Heading1», «Normal», …; a list of rows instead of a text is a table."""
+    """A Word document of ``(style, text)``: ``Heading1``, ``Normal``, …; a list of rows instead of a text is a table."""
     body = "".join(
         _table(text) if isinstance(text, list) else _paragraph(style, text) for style, text in paragraphs
     )
@@ -306,7 +306,7 @@ def _relations(parts):
 
 
 def odt(paragraphs):
-    """An OpenDocument text of ``(level, text)``, level 0 for what is no heading."""
+    """An OpenDocument text of ``(level, text)``, level 0 for a paragraph."""
     spaces = 'xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"'
     body = "".join(
         f'<text:h text:outline-level="{level}">{escape(text)}</text:h>'

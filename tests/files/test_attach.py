@@ -1,4 +1,4 @@
-"""Many files that are put into a dataset at once."""
+"""Attaching many files to a dataset in one request."""
 
 import pytest
 from django.db import connection, transaction

@@ -1,4 +1,4 @@
-"""What broke off is removed, and what is in use stays."""
+"""Cleanup removes leftovers of aborted uploads and nothing that is in use."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ def aged(rows) -> None:
     assert rows.update(created_at=timezone.now() - LONG_AGO)
 
 
-def test_bytes_whose_upload_broke_off_are_removed(tenant, incoming):
+def test_bytes_of_an_aborted_upload_are_removed(tenant, incoming):
     upload = FileUpload(tenant.pk, None, File.Origin.FILES, incoming)
     name = storage.new_name()
     assert begin_upload(upload, storage.digest(incoming.path), name) is None
@@ -55,7 +55,7 @@ def test_bytes_whose_upload_broke_off_are_removed(tenant, incoming):
     assert not OrphanedBlob.objects.filter(path=name).exists()
 
 
-def test_an_upload_that_broke_off_before_its_bytes_is_forgotten(tenant, incoming):
+def test_upload_aborted_before_its_bytes_is_removed(tenant, incoming):
     name = storage.new_name()
     begin_upload(FileUpload(tenant.pk, None, File.Origin.FILES, incoming), "0" * 64, name)
     aged(OrphanedBlob.objects.filter(path=name))
@@ -63,7 +63,7 @@ def test_an_upload_that_broke_off_before_its_bytes_is_forgotten(tenant, incoming
     assert not OrphanedBlob.objects.filter(path=name).exists()
 
 
-def test_a_kept_file_leaves_nothing_over_and_stays(tenant, incoming):
+def test_stored_file_leaves_no_orphans_and_stays(tenant, incoming):
     kept = store_upload(FileUpload(tenant.pk, None, File.Origin.FILES, incoming))
     assert not OrphanedBlob.objects.filter(path=kept.file.path).exists()
     OrphanedBlob.objects.create(path=kept.file.path, created_at=timezone.now() - LONG_AGO)
@@ -72,7 +72,7 @@ def test_a_kept_file_leaves_nothing_over_and_stays(tenant, incoming):
 
 
 @pytest.mark.parametrize("how", ["tenant", "rows", "sql"])
-def test_bytes_of_files_that_were_deleted_by_any_way_are_removed(tenant, incoming, how):
+def test_bytes_of_deleted_files_are_removed(tenant, incoming, how):
     kept = store_upload(FileUpload(tenant.pk, None, File.Origin.FILES, incoming))
     if how == "tenant":
         tenant.delete()
@@ -87,7 +87,7 @@ def test_bytes_of_files_that_were_deleted_by_any_way_are_removed(tenant, incomin
     assert not default_storage.exists(kept.file.path)
 
 
-def test_bytes_that_cannot_be_removed_are_tried_again(tenant, incoming):
+def test_failed_removal_of_bytes_is_retried(tenant, incoming):
     kept = store_upload(FileUpload(tenant.pk, None, File.Origin.FILES, incoming))
     path = Path(default_storage.path(kept.file.path))
     path.unlink()
@@ -102,7 +102,7 @@ def test_bytes_that_cannot_be_removed_are_tried_again(tenant, incoming):
     assert not OrphanedBlob.objects.filter(path=kept.file.path).exists()
 
 
-def test_what_this_database_does_not_know_is_not_touched():
+def test_blobs_unknown_to_the_database_are_not_touched():
     name = storage.new_name()
     path = Path(settings.MEDIA_ROOT, name)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ def test_what_this_database_does_not_know_is_not_touched():
     path.unlink()
 
 
-def test_the_files_of_a_conversation_go_with_its_key(tenant, incoming):
+def test_conversation_files_are_deleted_with_their_key(tenant, incoming):
     key = factories.key(tenant).row
     dataset = factories.dataset(tenant, hidden=True)
     Conversation.objects.create(tenant=tenant, key=key, dataset=dataset)
@@ -141,7 +141,7 @@ def test_files_whose_dataset_was_deleted_without_them_are_removed(tenant, incomi
     assert not default_storage.exists(kept.file.path)
 
 
-def test_keys_of_uploads_are_forgotten_after_a_day(tenant):
+def test_idempotency_keys_of_uploads_expire_after_a_day(tenant):
     key = factories.key(tenant).row
     for hours in (1, 25):
         made = timezone.now() - timedelta(hours=hours)
@@ -185,7 +185,7 @@ def test_folders_of_killed_processes_are_removed_and_those_of_live_ones_are_not(
     assert not folder.exists()
 
 
-def test_a_folder_that_was_just_made_is_not_removed(tmp_path, settings):
+def test_new_folder_is_not_removed(tmp_path, settings):
     settings.UPLOAD_TEMP_DIR = str(tmp_path)
     folder = tmp_path / f"{multipart.PREFIX}new"
     folder.mkdir()
@@ -193,7 +193,7 @@ def test_a_folder_that_was_just_made_is_not_removed(tmp_path, settings):
     assert folder.exists()
 
 
-def test_an_upload_whose_client_leaves_leaves_no_folder(world, start_gateway, tmp_path):
+def test_upload_of_a_disconnecting_client_leaves_no_folder(world, start_gateway, tmp_path):
     gateway = start_gateway(UPLOAD_TEMP_DIR=str(tmp_path))
     client = RawClient(gateway.port, world.authorization["authorization"])
     client.socket.sendall(client.head(1 << 20, "/api/tenant/files", "multipart/form-data; boundary=x"))

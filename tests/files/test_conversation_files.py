@@ -72,7 +72,7 @@ def test_a_thread_that_is_deleted_while_a_file_comes_is_named_as_the_client_know
     assert not File.objects.filter(tenant=conversation.tenant_id).exists()
 
 
-def test_the_same_content_again_is_the_file_that_is_there(http, thread):
+def test_same_content_returns_the_existing_file(http, thread):
     assert upload(http, thread).json()["id"] == upload(http, thread).json()["id"]
     second = upload(http, thread, b"Another one.").json()
     assert Dataset.objects.filter(name=thread).count() == 1

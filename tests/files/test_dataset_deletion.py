@@ -1,4 +1,4 @@
-"""A dataset that is deleted while others change what is in it."""
+"""Deleting a dataset while its contents change concurrently."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +27,7 @@ def test_files_are_attached_while_their_dataset_is_deleted(tenant):
     new = factories.file(tenant, origin=File.Origin.FILES, key=key)
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            # What placing does first; the removal comes in between.
+            # What attaching does first; the removal comes in between.
             File.objects.select_for_update(no_key=True).get(pk=there.pk)
             removal = pool.submit(with_own_connection, lambda: deletion.delete_dataset(dataset))
             eventually(somebody_waits)

@@ -1,4 +1,4 @@
-"""Datasets that expire when nobody uses them, by the official SDK and under both names. Time is moved in the rows."""
+"""Expiry of unused datasets, through the official SDK and on both routes. Tests move time in the rows."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -61,7 +61,7 @@ def upload(sdk: openai.OpenAI, store: str) -> None:
     assert httpx.post(at, files={"file": ("a.txt", b"A")}, headers=headers, verify=False).status_code == 200
 
 
-def test_a_store_says_when_it_expires(client):
+def test_vector_store_returns_its_expiry(client):
     for days in (1, 365):
         made = client.vector_stores.create(expires_after={"anchor": "last_active_at", "days": days})
         assert made.expires_after.to_dict() == {"anchor": "last_active_at", "days": days}
@@ -73,7 +73,7 @@ def test_a_store_says_when_it_expires(client):
 
 
 @either_name
-def test_under_either_name_it_is_made_to_expire_and_both_say_so(http, face):
+def test_expiry_is_set_and_returned_on_both_routes(http, face):
     made = http.post(face, json={"name": "Notes", "expires_after": WEEK}).json()
     life = {name: made[name] for name in LIFE}
     assert (life["status"], life["expires_after"]) == ("completed", WEEK)
@@ -84,7 +84,7 @@ def test_under_either_name_it_is_made_to_expire_and_both_say_so(http, face):
         assert http.get(other).json()["data"] == [shown]
 
 
-def test_a_dataset_is_at_work_until_its_files_are_done(http, store):
+def test_dataset_is_in_progress_until_its_files_are_done(http, store):
     dataset_file = fill(store)
     for state, status in (
         (DatasetFile.State.UPLOADED, "in_progress"), (DatasetFile.State.PROCESSING, "in_progress"),
@@ -96,7 +96,7 @@ def test_a_dataset_is_at_work_until_its_files_are_done(http, store):
     assert http.get(f"/datasets/{store.pk}").json()["status"] == "expired"
 
 
-def test_an_expiry_of_a_dataset_is_set_changed_kept_and_taken_away(http):
+def test_dataset_expiry_is_set_changed_retained_and_removed(http):
     at = f"/datasets/{http.post('/datasets', json={'name': 'Notes'}).json()['id']}"
     for body, after in (
         ({}, None), ({"expires_after": WEEK}, WEEK), ({"title": "T"}, WEEK),
@@ -108,7 +108,7 @@ def test_an_expiry_of_a_dataset_is_set_changed_kept_and_taken_away(http):
         assert changed["expires_at"] == ends
 
 
-def test_an_expiry_is_set_changed_kept_and_taken_away(client):
+def test_expiry_is_set_changed_retained_and_removed(client):
     made = client.vector_stores.create()
     set_ = client.vector_stores.update(made.id, expires_after=WEEK)
     assert set_.expires_at == set_.last_active_at + 7 * 86_400
@@ -130,7 +130,7 @@ def test_an_expiry_is_set_changed_kept_and_taken_away(client):
     ids=["search", "change", "attach", "batch", "upload"],
 )  # fmt: skip
 @pytest.mark.parametrize("full", [False, True], ids=["empty", "full"])
-def test_who_uses_it_puts_its_end_off(client, world, store, use, full):
+def test_use_postpones_expiry(client, world, store, use, full):
     if full:
         fill(store)
     file = factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row).pk
@@ -139,7 +139,7 @@ def test_who_uses_it_puts_its_end_off(client, world, store, use, full):
     assert used(store) > before + timedelta(days=5)
 
 
-def test_to_look_at_it_is_no_use(client, store):
+def test_reading_a_dataset_does_not_postpone_expiry(client, store):
     before = ago(store, days=6)
     client.vector_stores.retrieve(store.pk)
     list(client.vector_stores.list())
@@ -147,7 +147,7 @@ def test_to_look_at_it_is_no_use(client, store):
     assert used(store) == before
 
 
-def test_its_use_is_noted_to_ten_minutes(client, store):
+def test_last_use_is_recorded_every_ten_minutes(client, store):
     fill(store)
     before = ago(store, minutes=9)
     client.vector_stores.search(store.pk, query="office")
@@ -157,7 +157,7 @@ def test_its_use_is_noted_to_ten_minutes(client, store):
     assert used(store) > before
 
 
-def test_a_search_does_not_wait_for_who_changes_it(client, store):
+def test_search_does_not_wait_for_a_concurrent_change(client, store):
     fill(store)
     before = ago(store, days=1)
     with transaction.atomic():
@@ -166,7 +166,7 @@ def test_a_search_does_not_wait_for_who_changes_it(client, store):
     assert used(store) == before
 
 
-def test_an_agents_answer_is_a_use_until_it_has_expired(http, world, upstream, store):
+def test_agent_response_counts_as_use_until_expiry(http, world, upstream, store):
     fill(store)
     agent = factories.agent(world.fast, "guide", published=False)
     agent.datasets.set([store])
@@ -187,7 +187,7 @@ def test_an_agents_answer_is_a_use_until_it_has_expired(http, world, upstream, s
     assert used(store) == before
 
 
-def test_expired_it_is_neither_searched_nor_put_into(client, http, world, store):
+def test_expired_dataset_is_not_searched_and_takes_no_files(client, http, world, store):
     there = fill(store)
     expire(store)
     before = used(store)
@@ -212,7 +212,7 @@ def test_expired_it_is_neither_searched_nor_put_into(client, http, world, store)
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["empty", "the same content"])
-def test_what_expires_while_a_file_comes_does_not_take_it(world, store, tmp_path, full):
+def test_dataset_that_expires_during_an_upload_refuses_the_file(world, store, tmp_path, full):
     path = tmp_path / "upload"
     path.write_bytes(b"A")
     incoming = IncomingFile(path, "a.txt", "text/plain", 1)
@@ -226,7 +226,7 @@ def test_what_expires_while_a_file_comes_does_not_take_it(world, store, tmp_path
     assert File.objects.filter(tenant=world.tenant).count() == full
 
 
-def test_the_sweep_takes_out_what_was_in_it_and_nothing_else(client, world, store):
+def test_sweep_removes_only_the_contents_of_expired_datasets(client, world, store):
     path = default_storage.save("files/came", ContentFile(b"A"))
     came = fill(store, file=factories.file(world.tenant, path=path)).file_id
     own = factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row).pk
@@ -253,7 +253,7 @@ def test_the_sweep_takes_out_what_was_in_it_and_nothing_else(client, world, stor
 
 @pytest.mark.parametrize("after", [{**WEEK, "days": 1}, WEEK, None], ids=["shorter", "same", "never"])
 @either_name
-def test_a_new_expiry_has_it_used_again(client, http, store, after, face):
+def test_new_expiry_reactivates_a_dataset(client, http, store, after, face):
     expire(store)
     cleanup.clean_up()
     assert http.post(f"{face}/{store.pk}", json={"metadata": {"a": "b"}}).json()["status"] == "expired"
@@ -266,7 +266,7 @@ def test_a_new_expiry_has_it_used_again(client, http, store, after, face):
 
 @pytest.mark.parametrize("after", [WEEK, None], ids=["later", "never"])
 @either_name
-def test_what_is_used_again_before_the_sweep_is_empty(http, world, store, after, face):
+def test_dataset_reactivated_before_the_sweep_is_empty(http, world, store, after, face):
     came = fill(store).file_id
     fill(store, file=factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row))
     FileBatch.objects.create(tenant=world.tenant, dataset=store)
@@ -285,12 +285,12 @@ def test_what_is_used_again_before_the_sweep_is_empty(http, world, store, after,
     assert len(http.post(f"/datasets/{store.pk}/search", json={"query": "office"}).json()["data"]) == 1
 
 
-def test_what_is_used_again_is_emptied_in_the_order_in_which_others_lock(http, store):
+def test_reactivated_dataset_is_emptied_in_the_common_lock_order(http, store):
     dataset_file = fill(store)
     expire(store)
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            # As whoever puts the file into a dataset.
+            # As attaching the file to a dataset does.
             File.objects.select_for_update(no_key=True).get(pk=dataset_file.file_id)
             change = pool.submit(http.post, f"/datasets/{store.pk}", json={"expires_after": None})
             eventually(somebody_waits)
@@ -300,7 +300,7 @@ def test_what_is_used_again_is_emptied_in_the_order_in_which_others_lock(http, s
 
 
 @either_name
-def test_what_was_in_it_is_gone_before_the_sweep(http, world, store, face):
+def test_contents_of_an_expired_dataset_are_hidden_before_the_sweep(http, world, store, face):
     batch = FileBatch.objects.create(tenant=world.tenant, dataset=store)
     came = fill(store, batch=batch).file_id
     own = factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row)
@@ -328,7 +328,7 @@ def test_what_was_in_it_is_gone_before_the_sweep(http, world, store, face):
 
 
 @either_name
-def test_an_operators_dataset_cannot_be_made_to_expire(http, world, face):
+def test_operators_dataset_cannot_expire(http, world, face):
     operators = factories.dataset(world.tenant, keys=[world.key.row])
     at = f"{face}/{operators.pk}"
     refused = envelope(http.post(at, json={"expires_after": WEEK}), 400, "invalid_value")
@@ -339,8 +339,8 @@ def test_an_operators_dataset_cannot_be_made_to_expire(http, world, face):
 
 
 @either_name
-def test_who_may_not_delete_files_cannot_have_them_expire(http, gateway, world, face):
-    """Whether there are any yet: those that come later go, too, whoever uploads them."""
+def test_key_without_delete_permission_cannot_set_expiry(http, gateway, world, face):
+    """Also if the dataset is empty: expiry deletes files that any key uploads later."""
     key = factories.key(world.tenant, scopes=["datasets:write"])
     sdk = openai.OpenAI(base_url=gateway.base_url, api_key=key.plain, max_retries=0)
 
@@ -362,7 +362,7 @@ def test_who_may_not_delete_files_cannot_have_them_expire(http, gateway, world, 
 
 @pytest.mark.parametrize("who", ["another key", "another tenant", "only reads"])
 @either_name
-def test_an_intruder_changes_no_expiry(gateway, upstream, world, store, who, face):
+def test_other_key_cannot_change_expiry(gateway, upstream, world, store, who, face):
     if who == "another tenant":
         key = factories.world(upstream.base_url).key
     else:

@@ -1,4 +1,4 @@
-"""Uploads into datasets, by our own routes."""
+"""Uploads into datasets through the product's own routes."""
 
 import json
 import time
@@ -20,7 +20,7 @@ SOON = 60
 
 
 def found(file_id, **fields):
-    """Puts a file into a state in which no worker has it in its hands, or takes it up."""
+    """Sets a file to a state in which no worker processes or claims it."""
     busy = fields.get("state") == "processing"
     until = timezone.now() + timedelta(hours=1)
     lease = {"lease": uuid4(), "lease_until": until} if busy else {"lease": None, "lease_until": None}
@@ -70,7 +70,7 @@ def test_an_upload_becomes_ready(http, upload, dataset, ingest):
         ({"state": "cancelled"}, "failed", "error"),
     ],
 )
-def test_each_state_is_told_in_both_ways(http, world, dataset, fields, own, openai):
+def test_each_state_is_reported_on_both_routes(http, world, dataset, fields, own, openai):
     dataset_file = factories.dataset_file(dataset, progress=0)
     found(dataset_file.file_id, **{"progress": 0, **fields})
     one, listed = http.get(f"/files/{dataset_file.file_id}").json(), http.get("/files").json()["data"]
@@ -86,7 +86,7 @@ def test_each_state_is_told_in_both_ways(http, world, dataset, fields, own, open
     assert one["warning"] is None
 
 
-def test_a_file_of_openais_route_tells_what_becomes_of_it_in_a_dataset(client, http, world, dataset):
+def test_openai_file_reports_its_status_in_a_dataset(client, http, world, dataset):
     made = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
     factories.dataset_file(dataset, file=File.objects.get(pk=made.id))
     found(made.id, state="processing", progress=10)
@@ -99,7 +99,7 @@ def test_a_file_of_openais_route_tells_what_becomes_of_it_in_a_dataset(client, h
     assert client.files.wait_for_processing(made.id).status == "processed"
 
 
-def test_the_same_content_again_is_the_file_that_is_there(upload, dataset):
+def test_same_content_returns_the_existing_file(upload, dataset):
     made = upload().json()
     found(made["id"], state="ready", progress=100, stage="")
     again = upload(name="other-name.txt")
@@ -109,10 +109,10 @@ def test_the_same_content_again_is_the_file_that_is_there(upload, dataset):
     assert upload(TEXT + b" Always.").json()["id"] != made["id"]
 
 
-def test_the_content_of_an_attached_file_is_the_file_that_is_there(client, http, upload, dataset):
+def test_content_of_an_attached_file_returns_the_existing_file(client, http, upload, dataset):
     attached, second = (client.files.create(file=("notes.txt", TEXT), purpose="assistants") for _ in range(2))
     for file in (attached, second):
-        # OpenAI's clients follow the id that they attached, so each has a place of its own.
+        # OpenAI's clients follow the id that they attached, so each has a separate dataset file.
         assert client.vector_stores.files.create(dataset.pk, file_id=file.id).id == file.id
     found(attached.id, state="ready", progress=100)
     again = upload().json()
@@ -122,7 +122,7 @@ def test_the_content_of_an_attached_file_is_the_file_that_is_there(client, http,
     assert upload(TEXT + b" Always.").json()["id"] not in (attached.id, second.id)
 
 
-def test_what_another_key_may_delete_is_no_answer_to_an_upload(upload, http, gateway, dataset, world):
+def test_upload_does_not_reuse_a_file_that_another_key_may_delete(upload, http, gateway, dataset, world):
     others = factories.key(world.tenant)
     for key in (others.row, None):
         file = factories.file(
@@ -138,18 +138,18 @@ def test_what_another_key_may_delete_is_no_answer_to_an_upload(upload, http, gat
     assert http.get(f"/files/{kept}/content").content == TEXT
 
 
-def test_an_upload_does_not_wait_for_an_attached_file_that_never_says_ready(client, upload, dataset):
+def test_upload_does_not_reuse_an_attached_file_that_is_not_ready(client, upload, dataset):
     attached = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
     client.vector_stores.files.create(dataset.pk, file_id=attached.id)
     assert upload().json()["id"] != attached.id
 
 
-def test_the_same_content_in_another_dataset_is_another_file(upload, world):
+def test_same_content_in_another_dataset_is_a_new_file(upload, world):
     other = factories.dataset(world.tenant, keys=[world.key.row])
     assert upload().json()["id"] != upload(into=other).json()["id"]
 
 
-def test_the_same_content_again_after_a_failure_is_processed_again(upload):
+def test_same_content_is_reprocessed_after_a_failure(upload):
     made = upload().json()
     found(made["id"], state="failed", error_code="worker_lost", progress=30)
     again = upload().json()
@@ -158,7 +158,7 @@ def test_the_same_content_again_after_a_failure_is_processed_again(upload):
     )  # fmt: skip
 
 
-def test_no_bytes_are_left_of_what_was_there_already(upload, world):
+def test_duplicate_upload_leaves_no_bytes(upload, world):
     upload()
 
     def stored():
@@ -182,7 +182,7 @@ def test_every_key_with_a_grant_sees_a_datasets_files(upload, dataset, world, ga
     envelope(PLAIN.get(f"{gateway.base_url}/files/{made['id']}", headers=headers), 404, "file_not_found")
 
 
-def test_a_dataset_that_is_not_granted_is_not_there(http, world, upstream, dataset):
+def test_ungranted_dataset_is_404(http, world, upstream, dataset):
     theirs = factories.dataset(factories.world(upstream.base_url).tenant)
     others = factories.dataset(world.tenant)
     hidden = factories.dataset(world.tenant, keys=[world.key.row], hidden=True)
@@ -201,7 +201,7 @@ def test_a_dataset_that_is_not_granted_is_not_there(http, world, upstream, datas
         envelope(http.get(f"/files/{file_id}"), 404, "file_not_found")
 
 
-def test_a_file_of_another_dataset_is_not_in_this_one(http, world, dataset):
+def test_file_of_another_dataset_is_404(http, world, dataset):
     other = factories.dataset_file(factories.dataset(world.tenant, keys=[world.key.row]))
     for method in ("GET", "DELETE"):
         answer = http.request(method, f"/datasets/{dataset.pk}/files/{other.file_id}")
@@ -210,7 +210,7 @@ def test_a_file_of_another_dataset_is_not_in_this_one(http, world, dataset):
     assert File.objects.filter(pk=other.file_id).exists()
 
 
-def test_a_file_that_came_with_its_dataset_goes_when_it_is_taken_out(http, upload, dataset):
+def test_file_uploaded_into_a_dataset_is_deleted_on_detach(http, upload, dataset):
     made = upload().json()
     deleted = http.delete(f"/datasets/{dataset.pk}/files/{made['id']}")
     assert deleted.json() == {"id": made["id"], "object": "file", "deleted": True}
@@ -218,7 +218,7 @@ def test_a_file_that_came_with_its_dataset_goes_when_it_is_taken_out(http, uploa
     assert not File.objects.filter(pk=made["id"]).exists()
 
 
-def test_a_file_that_came_by_itself_stays_when_it_is_taken_out(client, http, dataset):
+def test_attached_file_stays_after_detach(client, http, dataset):
     made = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
     factories.dataset_file(dataset, file=File.objects.get(pk=made.id))
     http.delete(f"/datasets/{dataset.pk}/files/{made.id}")
@@ -226,7 +226,7 @@ def test_a_file_that_came_by_itself_stays_when_it_is_taken_out(client, http, dat
     assert dataset.dataset_files.count() == 0
 
 
-def test_only_its_key_deletes_a_file_that_came_by_itself(client, world, gateway, dataset):
+def test_only_its_key_deletes_an_attached_file(client, world, gateway, dataset):
     made = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
     factories.dataset_file(dataset, file=File.objects.get(pk=made.id))
     granted = factories.key(world.tenant)
@@ -238,7 +238,7 @@ def test_only_its_key_deletes_a_file_that_came_by_itself(client, world, gateway,
     assert dataset.dataset_files.count() == 0
 
 
-def test_nothing_is_told_of_a_dataset_that_another_key_put_a_file_into(client, http, world, dataset):
+def test_datasets_of_other_keys_are_not_disclosed(client, http, world, dataset):
     made = client.files.create(file=("notes.txt", TEXT), purpose="assistants").id
     file = File.objects.get(pk=made)
     factories.dataset_file(
@@ -252,7 +252,7 @@ def test_nothing_is_told_of_a_dataset_that_another_key_put_a_file_into(client, h
     assert [(one["dataset_id"], one["status"]) for one in shown()] == [(dataset.pk, "processed")] * 2
 
 
-def test_a_datasets_file_is_deleted_by_whoever_has_all_of_its_datasets(http, upload, world, gateway, dataset):
+def test_key_with_all_datasets_of_a_file_deletes_it(http, upload, world, gateway, dataset):
     made = upload().json()
     other = factories.dataset(world.tenant)
     dataset_file = factories.dataset_file(other, file=File.objects.get(pk=made["id"]))
@@ -261,7 +261,7 @@ def test_a_datasets_file_is_deleted_by_whoever_has_all_of_its_datasets(http, upl
     assert http.delete(f"/files/{made['id']}").json()["deleted"]
 
 
-def test_a_deleted_dataset_takes_its_files_along(http, upload, dataset, client):
+def test_deleted_dataset_deletes_its_files(http, upload, dataset, client):
     made = upload().json()
     kept = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
     factories.dataset_file(dataset, file=File.objects.get(pk=kept.id))
@@ -270,7 +270,7 @@ def test_a_deleted_dataset_takes_its_files_along(http, upload, dataset, client):
     assert client.files.retrieve(kept.id).status == "processed"
 
 
-def test_a_list_comes_in_pages(http, upload, dataset):
+def test_list_is_paginated(http, upload, dataset):
     made = [upload(TEXT + bytes([n])).json()["id"] for n in range(3)]
     page = http.get(f"/datasets/{dataset.pk}/files", params={"limit": 2}).json()
     assert ([file["id"] for file in page["data"]], page["has_more"]) == (made[:0:-1], True)
@@ -278,7 +278,7 @@ def test_a_list_comes_in_pages(http, upload, dataset):
     assert ([file["id"] for file in rest["data"]], rest["has_more"]) == (made[:1], False)
 
 
-def test_attributes_and_chunking_come_with_an_upload(http, dataset):
+def test_upload_accepts_attributes_and_chunking(http, dataset):
     static = {"type": "static", "static": {"max_chunk_size_tokens": 200, "chunk_overlap_tokens": 20}}
     data = {
         "attributes": json.dumps({"language": "en", "year": 2026}),
@@ -306,7 +306,7 @@ def test_attributes_and_chunking_come_with_an_upload(http, dataset):
         ("chunking_strategy", '{"type": "dynamic"}'),
     ],
 )
-def test_attributes_and_chunking_that_cannot_be_are_refused(http, dataset, field, text):
+def test_invalid_attributes_and_chunking_are_refused(http, dataset, field, text):
     answer = http.post(f"/datasets/{dataset.pk}/files", data={field: text}, files={"file": ("a.txt", TEXT)})
     assert envelope(answer, 400)["param"].startswith(field)
     assert dataset.dataset_files.count() == 0

@@ -1,4 +1,4 @@
-"""How often files may be put into datasets, and how many datasets clients may make."""
+"""Quotas of dataset files and of datasets created by clients."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,7 +25,7 @@ def limited(start_gateway, world):
         yield client
 
 
-def test_files_are_attached_no_more_often_than_they_may_be(limited, files, world):
+def test_dataset_file_quota_is_enforced(limited, files, world):
     store = limited.post("/vector_stores", json={"file_ids": files}).json()
     assert store["file_counts"]["total"] == 3
     error = envelope(limited.post("/vector_stores", json={"file_ids": files}), 403, "file_limit_reached")
@@ -42,7 +42,7 @@ def test_files_are_attached_no_more_often_than_they_may_be(limited, files, world
     assert DatasetFile.objects.filter(tenant=world.tenant).count() == 4
 
 
-def test_a_tenant_may_have_limits_of_its_own(http, limited, files, world):
+def test_tenant_can_override_quotas(http, limited, files, world):
     world.tenant.max_dataset_files, world.tenant.max_datasets = 1, 2
     world.tenant.save()
     for client in (http, limited):
@@ -61,7 +61,7 @@ def test_a_tenant_may_have_limits_of_its_own(http, limited, files, world):
     envelope(limited.post("/vector_stores", json={"file_ids": files[:1]}), 403, "file_limit_reached")
 
 
-def test_the_limits_hold_for_requests_that_come_at_once(limited, files, world):
+def test_quotas_hold_for_concurrent_requests(limited, files, world):
     def make(number):
         return limited.post("/vector_stores", json={"file_ids": files[:1]} if number % 2 else {})
 
@@ -72,7 +72,7 @@ def test_the_limits_hold_for_requests_that_come_at_once(limited, files, world):
     assert DatasetFile.objects.filter(tenant=world.tenant).count() <= 4
 
 
-def test_clients_make_no_more_datasets_than_they_may(limited, world):
+def test_dataset_quota_is_enforced(limited, world):
     for _ in range(2):
         factories.dataset(world.tenant, hidden=True)
     made = [factories.dataset(world.tenant) for _ in range(4)]

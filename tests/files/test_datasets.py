@@ -1,4 +1,4 @@
-"""Datasets over HTTP: whose they are, what they are called, what is counted, and what goes with them."""
+"""Datasets over HTTP: access, names, file counts and deletion."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -29,7 +29,7 @@ def made(http, **fields) -> dict:
     return response.json()
 
 
-def test_what_a_key_makes_is_its_own_and_nobody_elses(http, other, world):
+def test_created_dataset_is_visible_only_to_its_key(http, other, world):
     dataset = made(http, name="handbook", title="The handbook", metadata={"team": "people"})
     assert dataset["id"].startswith("ds_")
     assert (dataset["name"], dataset["title"], dataset["metadata"]) == (
@@ -50,7 +50,7 @@ def test_what_a_key_makes_is_its_own_and_nobody_elses(http, other, world):
     assert http.get(at).json() == dataset
 
 
-def test_a_grant_of_another_tenants_key_and_a_hidden_dataset_do_not_exist(http, world, upstream):
+def test_ungranted_and_hidden_datasets_are_404(http, world, upstream):
     stranger = factories.world(upstream.base_url)
     theirs = factories.dataset(stranger.tenant, keys=[stranger.key.row])
     hidden = factories.dataset(world.tenant, keys=[world.key.row], hidden=True)
@@ -62,7 +62,7 @@ def test_a_grant_of_another_tenants_key_and_a_hidden_dataset_do_not_exist(http, 
 
 
 @pytest.mark.parametrize("name", ["handbook", "Was jeder wissen muß!", "日本", "a/b", "x" * 200])
-def test_a_name_that_is_taken_or_not_fit_becomes_the_title_of_one_that_is(http, name):
+def test_taken_or_invalid_name_becomes_the_title(http, name):
     first, second = made(http, name=name), made(http, name=name)
     fit = name == "handbook"
     assert (first["name"] == name) == fit
@@ -74,7 +74,7 @@ def test_a_name_that_is_taken_or_not_fit_becomes_the_title_of_one_that_is(http, 
         row.full_clean()
 
 
-def test_datasets_of_one_name_that_are_made_at_once_all_come_to_be(http):
+def test_concurrent_datasets_of_one_name_are_all_created(http):
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: made(http, name="handbook"), range(8)))
     assert len({dataset["name"] for dataset in found}) == 8
@@ -89,7 +89,7 @@ def test_a_dataset_is_found_by_its_name(http):
     assert http.get("/datasets?name=%00").json()["data"] == []
 
 
-def test_lists_come_in_pages_both_ways(http):
+def test_lists_are_paginated_in_both_orders(http):
     ids = [made(http)["id"] for _ in range(5)]
 
     def listed(query: str) -> tuple[list[str], bool]:
@@ -159,12 +159,12 @@ def test_another_embedding_is_indexed_while_the_old_one_is_searched(http, world)
     Dataset.objects.filter(pk=dataset.pk).update(index_error="The model does not answer.")
     assert http.get(at).json()["index_status"] == "failed"
     envelope(http.post(at, json={"embedding": "not-mine"}), 400, "invalid_value")
-    # What is there may be said again, whoever chose it.
+    # Submitting the current value is allowed, even if another client set it.
     Dataset.objects.filter(pk=dataset.pk).update(embedding="another")
     assert http.post(at, json={"embedding": "another", "title": "T"}).json()["title"] == "T"
 
 
-def test_only_what_is_named_changes(http):
+def test_only_submitted_fields_change(http):
     dataset = made(http, title="Old", metadata={"a": "b"})
     at = f"/datasets/{dataset['id']}"
     for body, changed in (
@@ -178,7 +178,7 @@ def test_only_what_is_named_changes(http):
     assert http.post(at, json={"name": "renamed"}).json()["name"] == "renamed"
 
 
-def test_only_what_a_client_made_can_be_renamed(http, world):
+def test_only_client_created_datasets_can_be_renamed(http, world):
     made_by_client = made(http)["id"]
     assert Dataset.objects.get(pk=made_by_client).by_client
     operators = factories.dataset(world.tenant, "handbook", keys=[world.key.row])
@@ -190,7 +190,7 @@ def test_only_what_a_client_made_can_be_renamed(http, world):
     assert (Dataset.objects.get(pk=operators.pk).name, operators.by_client) == ("handbook", False)
 
 
-def test_a_name_that_is_taken_is_a_conflict_that_is_not_tried_again(http):
+def test_taken_name_is_409_without_retry(http):
     first, second = made(http), made(http)
     refused = http.post(f"/datasets/{second['id']}", json={"name": first["name"]})
     assert envelope(refused, 409, "name_taken")["param"] == "name"
@@ -198,7 +198,7 @@ def test_a_name_that_is_taken_is_a_conflict_that_is_not_tried_again(http):
     assert http.get(f"/datasets/{second['id']}").json() == second
 
 
-def test_the_names_of_conversations_are_nobody_elses(http, world):
+def test_names_of_conversation_datasets_are_reserved(http, world):
     for route in ("/datasets", "/vector_stores"):
         for wanted in ("conv_1", "-CONV_1", "conv_" + "x" * 100):
             found = http.post(route, json={"name": wanted}).json()["id"]
@@ -221,11 +221,11 @@ def test_the_names_of_conversations_are_nobody_elses(http, world):
         ({"name": "a", "metadata": {"x": "y" * 513}}, "metadata"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_new_dataset_is_named(http, body, param):
+def test_invalid_dataset_names_the_field(http, body, param):
     assert envelope(http.post("/datasets", json=body), 400)["param"] == param
 
 
-def test_a_dataset_goes_with_all_that_came_with_it_and_nothing_else(http, world):
+def test_dataset_is_deleted_with_only_the_files_uploaded_into_it(http, world):
     dataset, kept = (factories.dataset(world.tenant, keys=[world.key.row]) for _ in range(2))
     agent = world.support
     agent.datasets.add(dataset)

@@ -1,4 +1,4 @@
-"""Who may take a file out of a dataset, or delete that, where files are deleted with it."""
+"""Permission to detach a file or delete a dataset where that also deletes files."""
 
 import httpx
 import pytest
@@ -23,7 +23,7 @@ def poor(gateway, world, store):
         yield client
 
 
-def test_a_key_that_may_delete_no_files_does_not_do_so_by_detaching(http, store, poor):
+def test_key_without_delete_permission_cannot_delete_by_detaching(http, store, poor):
     dataset_file = factories.dataset_file(store)
     address = f"/vector_stores/{store.pk}/files/{dataset_file.file_id}"
     error = envelope(poor.delete(address), 403, "insufficient_scope")

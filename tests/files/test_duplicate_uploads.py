@@ -1,4 +1,4 @@
-"""An upload into a dataset that is sent again with its Idempotency-Key."""
+"""A dataset upload that is repeated with the same Idempotency-Key."""
 
 from files.models import File
 from tests import factories

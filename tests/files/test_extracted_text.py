@@ -1,4 +1,4 @@
-"""The text of a file in a vector store: all of it in one answer, read in batches."""
+"""The text of a file in a vector store: one response, read from the database in batches."""
 
 import httpx
 import pytest
@@ -27,7 +27,7 @@ def filled(store: Dataset, texts: list[str]):
 
 
 @pytest.mark.parametrize("number", [0, 1, extracted_text.BATCH, 2 * extracted_text.BATCH + 1])
-def test_the_sdk_gets_every_piece_in_one_answer(client, store, number):
+def test_sdk_gets_all_chunks_in_one_response(client, store, number):
     texts = [f'Piece {at}: "ä\n\U0001f600".' for at in range(number)]
     dataset_file = filled(store, texts)
     factories.chunk(factories.dataset_file(store), "Another file's.")
@@ -47,7 +47,7 @@ def test_each_batch_is_one_query(store):
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["deleted", "processed-again"])
-def test_pieces_of_two_times_are_never_put_together(store, again):
+def test_chunks_of_two_versions_are_never_mixed(store, again):
     dataset_file = filled(store, ["old"] * (extracted_text.BATCH + 1))
     read = ExtractedText(dataset_file)
     assert len(read.batch()) == extracted_text.BATCH
@@ -59,7 +59,7 @@ def test_pieces_of_two_times_are_never_put_together(store, again):
         read.batch()
 
 
-def test_an_answer_whose_file_is_deleted_meanwhile_has_no_end(gateway, world, store):
+def test_response_is_aborted_if_its_file_is_deleted_meanwhile(gateway, world, store):
     # More than sockets between here and there hold.
     dataset_file = filled(store, ["\U0001f600" * 5_000] * 1_000)
     address = f"{gateway.base_url}/vector_stores/{store.pk}/files/{dataset_file.file_id}/content"

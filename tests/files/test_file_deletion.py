@@ -1,4 +1,4 @@
-"""A file that is deleted while others change where it is."""
+"""Deleting a file while its datasets change concurrently."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -22,11 +22,11 @@ def dataset(world):
 
 
 def left(world) -> tuple[int, int]:
-    """How many files the tenant has, and how many places of files."""
+    """The tenant's number of files and of dataset files."""
     return tuple(model.objects.filter(tenant=world.tenant).count() for model in (File, DatasetFile))
 
 
-def test_a_file_is_deleted_while_it_is_attached(http, world, dataset):
+def test_file_can_be_deleted_while_it_is_being_attached(http, world, dataset):
     file = factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row)
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
@@ -37,7 +37,7 @@ def test_a_file_is_deleted_while_it_is_attached(http, world, dataset):
     assert left(world) == (0, 0)
 
 
-def test_a_file_is_deleted_while_its_dataset_is(http, world, dataset):
+def test_file_can_be_deleted_while_its_dataset_is_being_deleted(http, world, dataset):
     file = factories.dataset_file(dataset).file
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
@@ -57,7 +57,7 @@ def test_a_file_is_deleted_while_its_dataset_is(http, world, dataset):
     [lambda dataset_file: deletion.delete_file(dataset_file.file), deletion.detach],
     ids=["deleted", "detached"],
 )
-def test_what_is_being_taken_away_is_no_answer_to_the_same_content(http, world, dataset, removal, headers):
+def test_file_being_removed_is_not_reused_for_the_same_content(http, world, dataset, removal, headers):
     def upload(**headers):
         at = f"/datasets/{dataset.pk}/files"
         return http.post(at, files={"file": ("a.txt", b"one")}, headers=headers)
@@ -74,7 +74,7 @@ def test_what_is_being_taken_away_is_no_answer_to_the_same_content(http, world, 
     assert dataset.dataset_files.get().file_id == answer.json()["id"]
 
 
-def test_a_file_that_is_being_taken_out_of_a_dataset_is_not_in_it(http, world, dataset):
+def test_file_being_detached_is_not_in_the_dataset(http, world, dataset):
     """Attached there, it is not deleted by that."""
     form = {"files": {"file": ("a.txt", b"one")}}
     made = http.post("/files", data={"purpose": "assistants"}, **form).json()
@@ -89,12 +89,12 @@ def test_a_file_that_is_being_taken_out_of_a_dataset_is_not_in_it(http, world, d
     assert dataset.dataset_files.get().file_id == answer["id"]
 
 
-def test_the_sweep_goes_on_where_a_file_that_expired_was_being_attached(world, dataset):
+def test_sweep_continues_after_an_expired_file_is_being_attached(world, dataset):
     past = timezone.now() - timedelta(hours=1)
     files = [factories.file(world.tenant, origin=File.Origin.FILES, expires_at=past) for _ in range(3)]
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            # As placing does, to which it had not yet expired.
+            # As attaching does, for which it had not expired yet.
             File.objects.select_for_update(no_key=True).get(pk=files[0].pk)
             factories.dataset_file(dataset, file=files[0])
             sweep = pool.submit(with_own_connection, cleanup.delete_expired_files)

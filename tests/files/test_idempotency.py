@@ -1,4 +1,4 @@
-"""``Idempotency-Key``: an upload that is sent again makes no second file."""
+"""``Idempotency-Key``: a repeated upload creates no second file."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta

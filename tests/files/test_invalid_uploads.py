@@ -1,4 +1,4 @@
-"""What is no upload is refused, in the API's own words, and leaves nothing behind."""
+"""Malformed uploads are refused with the API's error envelope and leave nothing behind."""
 
 import pytest
 

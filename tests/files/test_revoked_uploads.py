@@ -1,4 +1,4 @@
-"""A key, its scope or a grant that is taken back while an upload is on its way."""
+"""Revoking a key, its scope or a grant during an upload."""
 
 import httpx
 import pytest

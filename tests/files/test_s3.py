@@ -1,4 +1,4 @@
-"""Files in a store that speaks S3: what clients see is the same."""
+"""Files in S3-compatible storage: clients notice no difference."""
 
 import random
 import subprocess
@@ -57,7 +57,7 @@ def upload(http, data):
     return http.post("/files", data={"purpose": "assistants"}, files={"file": ("notes.txt", data)})
 
 
-def test_files_go_to_the_bucket_and_come_back(http, store, world):
+def test_files_are_stored_in_and_read_from_the_bucket(http, store, world):
     for data in (TEXT, bytes(range(256)) * (20 * 4096)):
         made = upload(http, data).json()
         path = f"gateway/{File.objects.get(pk=made['id']).path}"
@@ -90,7 +90,7 @@ def test_files_go_to_the_bucket_and_come_back(http, store, world):
     assert http.get(f"/files/{kept['id']}/content").content == TEXT
 
 
-def test_a_made_image_is_fetched_from_the_bucket(http, store, world, upstream):
+def test_generated_image_is_served_from_the_bucket(http, store, world, upstream):
     painter = factories.catalog(world.provider, factories.unique("painter"), capabilities=["image"])
     factories.grant(world.key.row, painter)
     upstream.script(painter.model, answered({"created": 1790000000, "data": [{"b64_json": PNG}]}))
@@ -109,7 +109,7 @@ def test_a_made_image_is_fetched_from_the_bucket(http, store, world, upstream):
     envelope(PLAIN.get(address), 404, "not_found")
 
 
-def test_a_slow_client_is_fetched_no_more_than_it_takes(http, store):
+def test_slow_client_throttles_reads_from_the_bucket(http, store):
     data = bytes(range(256)) * (24 * 4096)
     made = upload(http, data).json()
     path = f"gateway/{File.objects.get(pk=made['id']).path}"
@@ -124,7 +124,7 @@ def test_a_slow_client_is_fetched_no_more_than_it_takes(http, store):
         assert b"".join(downloads[0]) == data[1024:]
 
 
-def test_a_download_breaks_off_where_the_bucket_does(http, store):
+def test_download_is_aborted_where_the_bucket_fails(http, store):
     data = bytes(24 * MEGABYTE)
     made = upload(http, data).json()
     with http.stream("GET", f"/files/{made['id']}/content") as answer:
@@ -144,7 +144,7 @@ def stored(http, store):
     store.breaking = 0
 
 
-def test_what_is_missing_of_an_answer_that_breaks_off_is_fetched(http, store, stored):
+def test_aborted_bucket_response_is_resumed(http, store, stored):
     address, path, data = stored
     store.breaking = 2
     answer = http.get(address)
@@ -154,7 +154,7 @@ def test_what_is_missing_of_an_answer_that_breaks_off_is_fetched(http, store, st
     assert store.sent[path] < len(data) + 0.3 * MEGABYTE
 
 
-def test_a_bucket_whose_answers_all_break_off_is_given_up(http, store, stored):
+def test_repeatedly_aborted_bucket_responses_fail_the_download(http, store, stored):
     address, path, _ = stored
     store.breaking = 1000
     before = store.requests.count(("GET", path))
@@ -162,7 +162,7 @@ def test_a_bucket_whose_answers_all_break_off_is_given_up(http, store, stored):
     assert store.requests.count(("GET", path)) - before == 3
 
 
-def test_a_bucket_that_falls_silent_is_asked_no_more(store):
+def test_stalled_bucket_is_not_retried(store):
     store.objects["gateway/silent"] = bytes(MEGABYTE)
     silent = s3.S3FileStorage(
         bucket_name="gateway-files",
@@ -183,7 +183,7 @@ def test_a_bucket_that_falls_silent_is_asked_no_more(store):
 
 
 @pytest.mark.parametrize("breaking", [0, 1])
-def test_a_download_never_goes_on_with_another_objects_bytes(http, store, stored, breaking):
+def test_download_never_resumes_with_another_objects_bytes(http, store, stored, breaking):
     address, path, data = stored
     with http.stream("GET", address) as answer:
         parts = answer.iter_raw(1024)
@@ -222,5 +222,5 @@ def test_settings_name_the_bucket(variables):
     ]
 
 
-def test_without_a_bucket_files_lie_in_a_folder():
+def test_files_are_stored_in_a_folder_without_a_bucket():
     assert type(storages["default"]).__name__ == "FileSystemStorage"

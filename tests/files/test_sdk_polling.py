@@ -1,4 +1,4 @@
-"""The SDK's own ways to wait for files, against a gateway with a worker."""
+"""The polling helpers of the official SDK, against a gateway with a worker."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a search finds, in a real PostgreSQL."""
+"""Search in a real PostgreSQL: ranking, relevance, modes and isolation."""
 
 import asyncio
 
@@ -39,7 +39,7 @@ def texts(passages):
     return [passage.text for passage in passages]
 
 
-def test_the_passage_that_answers_comes_first(dataset, shelf):
+def test_best_chunk_comes_first(dataset, shelf):
     dataset_file = shelf(
         dataset, "A cat sleeps.", "The ship sails at noon.", "Bread is baked here.", filename="a.txt"
     )
@@ -54,7 +54,7 @@ def test_the_passage_that_answers_comes_first(dataset, shelf):
     assert all(0 <= passage.relevance <= 1 for passage in found)
 
 
-def test_a_natural_question_finds_by_words_alone(words, shelf):
+def test_natural_question_finds_by_words_alone(words, shelf):
     shelf(words, "Employees get 28 days of holiday per year.", "The office opens at eight.")
     for question in ("How many days of holidays do employees get each year?", "holiday", "HOLIDAYS!"):
         assert texts(find(question, words)) == ["Employees get 28 days of holiday per year."]
@@ -67,7 +67,7 @@ def test_rare_words_weigh_more_than_common_ones(words, shelf):
     assert texts(find("the report on the kumquat of the year", words))[0] == "Kumquat."
 
 
-def test_what_stands_in_quotes_has_to_be_there(words, shelf):
+def test_quoted_phrase_is_required(words, shelf):
     shelf(words, "The cat saw the black dog.", "The dog saw the black cat.")
     assert texts(find('where is the "black cat"', words)) == ["The dog saw the black cat."]
     assert texts(find("\u201cblack dog\u201d", words)) == ["The cat saw the black dog."]
@@ -80,7 +80,7 @@ def test_headings_are_searched(words, shelf):
     assert texts(find("holidays", words)) == ["Twenty-eight days."]
 
 
-def test_modes(dataset, shelf):
+def test_search_modes(dataset, shelf):
     shelf(dataset, "A cat.", "Something else.")
     assert texts(find("cats", dataset, mode="text")) == ["A cat."]
     assert texts(find("cats", dataset, mode="vector")) == ["A cat.", "Something else."]
@@ -89,7 +89,7 @@ def test_modes(dataset, shelf):
         find("cats", dataset, mode="magic")
 
 
-def test_a_text_search_asks_for_no_vector(dataset, shelf, own_embedder):
+def test_text_search_embeds_nothing(dataset, shelf, own_embedder):
     shelf(dataset, "A cat.")
     find("cat", dataset, mode="text")
     assert own_embedder.CALLS == []
@@ -97,14 +97,14 @@ def test_a_text_search_asks_for_no_vector(dataset, shelf, own_embedder):
     assert own_embedder.CALLS == [("embedder", ["cat"], True)]
 
 
-def test_nothing_is_embedded_where_nothing_can_be_found(dataset, own_embedder):
+def test_search_of_an_empty_dataset_embeds_nothing(dataset, own_embedder):
     factories.dataset_file(dataset, state=DatasetFile.State.PROCESSING)
     assert find("cat", dataset) == []
     assert own_embedder.CALLS == []
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "vector"])
-def test_without_its_embedding_entry_a_dataset_is_searched_by_words(tenant, shelf, caplog, mode):
+def test_dataset_without_its_embedding_entry_is_searched_by_words(tenant, shelf, caplog, mode):
     away = factories.dataset(tenant, embedding="away")
     shelf(away, "A cat.", "A dog.")
     assert texts(find("the cat", away, mode=mode)) == ["A cat."]
@@ -128,7 +128,7 @@ def test_datasets_of_several_embeddings_are_searched_together(tenant, dataset, w
 # Relevance
 
 
-def test_relevance_is_where_the_similarity_lies_between_the_two_of_the_entry(dataset, shelf):
+def test_relevance_scales_similarity_between_the_bounds_of_the_entry(dataset, shelf):
     shelf(dataset, "A cat and a dog.", "A cat, the moon, bread and a stone.", "A ship.")
     found = {p.text: p.relevance for p in find("cat", dataset)}
     # The entry says that 0.5 is nothing and 1 is all.
@@ -137,14 +137,14 @@ def test_relevance_is_where_the_similarity_lies_between_the_two_of_the_entry(dat
     assert found["A ship."] == 0
 
 
-def test_without_vectors_relevance_is_the_share_of_the_question_that_is_there(words, shelf):
+def test_relevance_without_vectors_is_the_matched_share_of_the_question(words, shelf):
     shelf(words, "The cat saw the moon rise.", "A cat.", "A dog.", "A dog.", "A dog.")
     found = {p.text: p.relevance for p in find("Did the cat see the moon rise over rivers?", words)}
     assert found["The cat saw the moon rise."] > 2 * found["A cat."] > 0
     assert find("cat", words)[0].relevance == 1
 
 
-def test_a_few_of_a_questions_words_do_not_outdo_its_meaning(dataset, shelf):
+def test_few_matching_words_do_not_outrank_meaning(dataset, shelf):
     shelf(dataset, "Cats and dogs.", "They often ask whether somebody decides.")
     question = "Who decides whether a cat may ask a dog?"
     assert texts(find(question, dataset))[0] == "Cats and dogs."
@@ -154,7 +154,7 @@ def test_a_few_of_a_questions_words_do_not_outdo_its_meaning(dataset, shelf):
 # What is not to be found
 
 
-def test_another_tenant_finds_nothing_whatever_it_names(tenant, dataset, words, shelf):
+def test_other_tenant_finds_nothing(tenant, dataset, words, shelf):
     shelf(dataset, "The canary sings.")
     shelf(words, "The canary sings.")
     intruder = factories.tenant()
@@ -172,14 +172,14 @@ def test_only_files_that_are_ready_are_searched(dataset, shelf):
         assert texts(find("the cat", dataset, mode=mode)) == ["The cat is ready."]
 
 
-def test_a_deleted_file_is_found_no_more(dataset, shelf):
+def test_deleted_file_is_not_found(dataset, shelf):
     dataset_file = shelf(dataset, "A cat.")
     shelf(dataset, "A cat, too.")
     dataset_file.delete()
     assert texts(find("cat", dataset)) == ["A cat, too."]
 
 
-def test_only_the_datasets_that_are_named_are_searched(tenant, dataset, shelf):
+def test_only_requested_datasets_are_searched(tenant, dataset, shelf):
     other = factories.dataset(tenant, embedding="embedder")
     shelf(dataset, "A cat.")
     shelf(other, "Another cat.")
@@ -187,7 +187,7 @@ def test_only_the_datasets_that_are_named_are_searched(tenant, dataset, shelf):
     assert asyncio.run(search(Caller(tenant.pk, 0, ""), [], "cat")) == []
 
 
-def test_a_conversations_dataset_is_searched_like_any(tenant, shelf):
+def test_conversation_dataset_is_searchable(tenant, shelf):
     hidden = factories.dataset(tenant, hidden=True)
     shelf(hidden, "A cat.")
     assert texts(find("cat", hidden)) == ["A cat."]
@@ -204,7 +204,7 @@ def next_generation(dataset: Dataset, text: str) -> None:
         )  # fmt: skip
 
 
-def test_a_generation_that_is_not_shown_is_not_searched(dataset, shelf):
+def test_unpublished_generation_is_not_searched(dataset, shelf):
     shelf(dataset, "cat", "dog")
     next_generation(dataset, "moon")
     assert find("moon", dataset, mode="vector")[0].similarity == pytest.approx(0)
@@ -244,19 +244,19 @@ async def embed_and_swap(caller, name, texts, *, query, within):
      "🐈‍⬛ мяу 猫", "(((", "x" * 3000, "; DROP TABLE files_chunk; --", '"' * 501, "cat & | !"],
 )  # fmt: skip
 @pytest.mark.parametrize("mode", ["hybrid", "vector", "text"])
-def test_any_question_has_an_answer(dataset, shelf, query, mode):
+def test_any_question_is_accepted(dataset, shelf, query, mode):
     shelf(dataset, "A cat.")
     assert len(find(query, dataset, mode=mode)) <= 1
 
 
-def test_questions_of_other_scripts_find(words, shelf):
+def test_questions_in_other_scripts_find_chunks(words, shelf):
     shelf(words, "Кошка спит.", "Die Straße ist naß.", "猫 が 好き", "Other.")
     assert texts(find("где кошка", words)) == ["Кошка спит."]
     assert texts(find("Straße", words)) == ["Die Straße ist naß."]
     assert texts(find("猫", words)) == ["猫 が 好き"]
 
 
-def test_a_long_question_is_answered(dataset, shelf, own_embedder):
+def test_long_question_is_accepted(dataset, shelf, own_embedder):
     shelf(dataset, "A cat.", "A dog.")
     filler = " ".join(f"word{number}" for number in range(2000))
     assert texts(find(f"{filler} cat", dataset))[0] == "A cat."
@@ -264,7 +264,7 @@ def test_a_long_question_is_answered(dataset, shelf, own_embedder):
     assert len(embedded) <= 4_001
 
 
-def test_equal_passages_come_in_the_same_order_each_time(dataset, words, shelf):
+def test_equal_results_have_a_stable_order(dataset, words, shelf):
     for each in (dataset, words):
         for _ in range(6):
             shelf(each, "The very same cat.")
@@ -274,7 +274,7 @@ def test_equal_passages_come_in_the_same_order_each_time(dataset, words, shelf):
         assert len(set(ids)) == len(ids)
 
 
-def test_as_many_passages_as_asked_for(words, shelf):
+def test_result_count_follows_the_request(words, shelf):
     shelf(words, *(f"Cat number {number}." for number in range(60)))
     assert len(find("cat", words)) == 10
     assert len(find("cat", words, limit=3)) == 3
@@ -283,7 +283,7 @@ def test_as_many_passages_as_asked_for(words, shelf):
         find("cat", words, limit=0)
 
 
-def test_files_can_be_named(tenant, dataset, shelf):
+def test_search_can_be_limited_to_files(tenant, dataset, shelf):
     one, two = shelf(dataset, "A cat."), shelf(dataset, "Another cat.")
     assert texts(find("cat", dataset, file_ids=[two.file_id])) == ["Another cat."]
     assert find("cat", dataset, file_ids=[]) == []

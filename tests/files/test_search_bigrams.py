@@ -77,30 +77,30 @@ def find(query, *datasets, tenant=None, **more):
     ],
     ids=["japanese", "chinese", "thai", "lao", "khmer", "burmese"],
 )  # fmt: skip
-def test_a_natural_question_finds_the_passage_that_answers_it(dataset, shelf, texts, questions):
+def test_natural_question_finds_the_matching_chunk(dataset, shelf, texts, questions):
     shelf(dataset, *texts)
     assert [find(question, dataset)[0] for question in questions] == texts
 
 
-def test_a_dataset_with_vectors_is_searched_by_words_too(shelf, own_embedder):
+def test_dataset_with_vectors_is_also_searched_by_words(shelf, own_embedder):
     embedded = factories.dataset(factories.tenant(), embedding="embedder")
     shelf(embedded, *JAPANESE)
     assert find("領収書", embedded, mode="text") == [JAPANESE[2]]
     assert find("領収書", embedded)[0] == JAPANESE[2]
 
 
-def test_one_sign_is_found_wherever_it_stands(dataset, shelf):
+def test_single_character_is_found_anywhere(dataset, shelf):
     shelf(dataset, "京", "京都", "東京", "大阪", "ไปน้ำตก", "ไปตลาด")
     assert set(find("京", dataset)) == {"京", "京都", "東京"}
     assert find("น้ำ", dataset) == ["ไปน้ำตก"]
 
 
-def test_a_character_is_a_word_beside_others_than_in_the_passage(dataset, shelf):
+def test_character_matches_next_to_different_neighbours(dataset, shelf):
     shelf(dataset, "その猫が鳴く。", "その車が走る。")
     assert find("猫はどこ", dataset)[0] == "その猫が鳴く。"
 
 
-def test_words_of_other_scripts_are_found_with_no_space_about_them(dataset, shelf):
+def test_words_of_other_scripts_are_found_without_spaces_around_them(dataset, shelf):
     laptop, plain = "2024年度はGPU搭載のノートPCを「Buying guides」で選ぶ", "A guide to the GPU."
     shelf(dataset, laptop, plain, "Nothing.")
     for question in ("2024", "PC", "ノート", "年度", "the guide we buy by"):
@@ -109,14 +109,14 @@ def test_words_of_other_scripts_are_found_with_no_space_about_them(dataset, shel
     assert find("GP", dataset) == []
 
 
-def test_the_same_letter_in_another_width_is_the_same(dataset, shelf):
+def test_full_width_and_half_width_letters_are_equal(dataset, shelf):
     shelf(dataset, "ＧＰＵを搭載", "ｶﾞｲﾄﾞﾌﾞｯｸ", "㈱山田", "GPU")
     assert set(find("gpu", dataset)) == set(find("ＧＰＵ", dataset)) == {"ＧＰＵを搭載", "GPU"}
     assert find("ガイド", dataset) == ["ｶﾞｲﾄﾞﾌﾞｯｸ"]
     assert find("株", dataset) == ["㈱山田"]
 
 
-def test_what_stands_in_quotes_has_to_be_there(dataset, shelf):
+def test_quoted_phrase_is_required(dataset, shelf):
     shelf(dataset, "東京都の天気", "京都の東の天気", "第3章の表", "第4章から第13章まで")
     assert find('"東京" 天気', dataset) == ["東京都の天気"]
     assert find("\u201c東京都の天気\u201d", dataset) == ["東京都の天気"]
@@ -133,7 +133,7 @@ def test_punctuation_separates(dataset, shelf, part):
     assert find("大阪", dataset)[0] == f"東京{part}大阪"
 
 
-def test_a_broken_line_parts_no_words(dataset, shelf):
+def test_line_break_does_not_split_words(dataset, shelf):
     shelf(dataset, "領\n収書と請\r\n  求書", "สำนัก\u200bงาน", "Kettle\n収 \n\n納")
     for question in ("領収書", "請求書"):
         assert find(f'"{question}"', dataset) == ["領\n収書と請\r\n  求書"]
@@ -141,7 +141,7 @@ def test_a_broken_line_parts_no_words(dataset, shelf):
     assert find('"収納"', dataset) == []
 
 
-def test_relevance_is_the_share_of_the_question_that_is_there(dataset, shelf):
+def test_relevance_is_the_matched_share_of_the_question(dataset, shelf):
     shelf(dataset, *JAPANESE)
     caller = Caller(dataset.tenant_id, 0, "")
     found = asyncio.run(search(caller, [dataset.pk], "有給休暇"))
@@ -150,7 +150,7 @@ def test_relevance_is_the_share_of_the_question_that_is_there(dataset, shelf):
     assert 0 < found[0].relevance < 1
 
 
-def test_a_long_question_is_searched_by_what_can_be_found(dataset, shelf):
+def test_long_question_is_searched_by_its_indexed_terms(dataset, shelf):
     """However rare all else in it is."""
     kettle = "Kettles stand in the kitchen."
     shelf(dataset, *JAPANESE, kettle)
@@ -160,7 +160,7 @@ def test_a_long_question_is_searched_by_what_can_be_found(dataset, shelf):
     assert find(f"{words_beyond} kettle", dataset) == [kettle]
 
 
-def test_another_tenant_finds_nothing_whatever_it_names(dataset, shelf):
+def test_other_tenant_finds_nothing(dataset, shelf):
     shelf(dataset, *JAPANESE, *THAI)
     intruder = factories.tenant()
     own = factories.dataset(intruder)
@@ -177,14 +177,14 @@ def test_another_tenant_finds_nothing_whatever_it_names(dataset, shelf):
      f"社員 {'Ⱥ' * 682}b", f"社員 {'Ⱥ' * 683}", "".join(chr(0x20000 + number * 7919 % 40_000) for number in range(150_000))],
     ids=range(16),
 )  # fmt: skip
-def test_any_text_is_kept_and_any_question_answered(dataset, shelf, text):
+def test_any_text_is_stored_and_any_question_is_answered(dataset, shelf, text):
     shelf(dataset, text.replace("\ud800", "?"), "Other.")
     assert "Other." not in find(text, dataset)
     assert "Other." not in find(f'"{text}"', dataset)
 
 
-def test_a_question_asks_as_texts_are_read(dataset, shelf):
-    """Each pair of a text, and each sign that stands by itself."""
+def test_question_and_text_have_the_same_bigrams(dataset, shelf):
+    """Each pair of characters, and each character that stands alone."""
     shelf(dataset, "東京。猫")
     asked = query_terms.parse_query("東京。猫", SQL("SELECT ''::tsvector AS words"))
     assert {str(word.term) for word in asked.terms} == {"'東京'", "'東':*", "'京':*", "'猫':*"}
@@ -203,7 +203,7 @@ def test_texts_in_scripts_with_spaces_have_no_bigrams(dataset, shelf):
 
 
 @pytest.mark.parametrize("question", ["office", "領収書"])
-def test_either_column_is_looked_up_by_its_index(dataset, shelf, question):
+def test_search_uses_the_index_of_each_column(dataset, shelf, question):
     shelf(dataset, *JAPANESE)
     scope = SearchScope(dataset.tenant_id, (dataset.pk,), SQL("TRUE"))
     asked = query_terms.parse_query(question, scope.sample(len(JAPANESE)))

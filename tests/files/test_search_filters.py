@@ -81,7 +81,7 @@ def compare(kind, key, value):
     ],
     ids=lambda given: str(sorted(given)) if isinstance(given, set) else str(given),
 )  # fmt: skip
-def test_what_matches(library, filters, expected):
+def test_matching_filters(library, filters, expected):
     assert matching(library, filters) == expected
 
 
@@ -125,7 +125,7 @@ def nested(depth):
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_what_is_refused(library, filters, param):
+def test_invalid_filters_are_refused(library, filters, param):
     with pytest.raises(BadRequest) as refused:
         matching(library, filters)
     assert refused.value.param == param

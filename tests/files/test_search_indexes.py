@@ -1,4 +1,4 @@
-"""Indexes of vectors: when they are made, and that a search by them finds what comparing all would."""
+"""Vector indexes: when they are built, and that indexed search equals exact search."""
 
 import threading
 

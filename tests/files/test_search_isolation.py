@@ -1,4 +1,4 @@
-"""No search finds what it must not, however often and whatever goes on beside it."""
+"""Searches never return another tenant's chunks, even while rows change concurrently."""
 
 import asyncio
 import threading
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("own_embedder")
 
 
 @pytest.mark.parametrize("searches", [40, pytest.param(1000, marks=pytest.mark.slow)])
-def test_one_tenants_canaries_never_appear_to_another(searches, shelf):
+def test_canaries_never_leak_to_another_tenant(searches, shelf):
     """Both have the same texts, files and vectors, but for a word; B names all of A's datasets and files."""
     tenants = {name: factories.tenant() for name in ("canary-of-a", "canary-of-b")}
     ids, files = [], []
@@ -42,7 +42,7 @@ def test_one_tenants_canaries_never_appear_to_another(searches, shelf):
     assert "canary-of-a" not in said
 
 
-def test_a_search_never_sees_half_of_two_generations(shelf):
+def test_search_never_mixes_two_generations(shelf):
     dataset = factories.dataset(factories.tenant(), embedding="embedder")
     shelf(dataset, *["cat"] * 20)
     for chunk in dataset.chunks.all():

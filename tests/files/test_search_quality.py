@@ -1,4 +1,4 @@
-"""What search finds in real texts, with the model of this machine: a small part of `make bench-retrieval`."""
+"""Retrieval quality on real texts with the local model: a small part of `make bench-retrieval`."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def matter():
     return run.Matter({"amendments": passages}, answered, [])
 
 
-def test_questions_in_everyday_words_find_what_answers_them(settings, matter):
+def test_everyday_questions_find_the_right_chunk(settings, matter):
     settings.FILES_EMBEDDER = "benchmarks.retrieval.embedding.embed"
     settings.FILES_SCALE = "benchmarks.retrieval.embedding.scale"
     tenant = run.fill(unique("matter"), matter)

@@ -16,7 +16,7 @@ def gateway(start_gateway, tmp_path):
     return start_gateway(MEDIA_ROOT=str(tmp_path / "disk" / "media"))
 
 
-def test_what_cannot_be_kept_is_a_503_and_leaves_nothing(gateway, upstream, world):
+def test_storage_failure_is_503_and_leaves_nothing(gateway, upstream, world):
     answer = PLAIN.post(
         f"{gateway.base_url}/files",
         data={"purpose": "assistants"},

@@ -41,7 +41,7 @@ def test_a_file_cannot_belong_to_another_tenants_key(ours, theirs):
     refused(lambda: factories.file(ours, key=factories.key(theirs).row))
 
 
-def test_another_tenants_key_orders_nothing(ours, theirs):
+def test_other_tenants_key_cannot_request_reprocessing(ours, theirs):
     key, dataset = factories.key(theirs).row, factories.dataset(ours)
     dataset_file = factories.dataset_file(dataset)
     refused(lambda: factories.dataset_file(dataset, requested_by=key))
@@ -50,14 +50,14 @@ def test_another_tenants_key_orders_nothing(ours, theirs):
     refused(lambda: factories.dataset(ours, embedding_requested_by=key))
 
 
-def test_nothing_moves_to_another_tenant(ours, theirs):
+def test_rows_cannot_move_to_another_tenant(ours, theirs):
     dataset_file = factories.dataset_file(factories.dataset(ours))
     refused(lambda: File.objects.filter(pk=dataset_file.file_id).update(tenant=theirs))
     refused(lambda: DatasetFile.objects.filter(pk=dataset_file.pk).update(tenant=theirs))
     refused(lambda: Dataset.objects.filter(pk=dataset_file.dataset_id).update(tenant=theirs))
 
 
-def test_a_chunk_is_of_its_files_tenant_and_dataset(ours, theirs):
+def test_chunk_has_the_tenant_and_dataset_of_its_file(ours, theirs):
     dataset_file, other = factories.dataset_file(factories.dataset(ours)), factories.dataset(ours)
     refused(lambda: factories.chunk(dataset_file, tenant=theirs))
     refused(lambda: factories.chunk(dataset_file, dataset=other))
@@ -70,7 +70,7 @@ def test_a_conversation_cannot_have_another_tenants_files(ours, theirs):
     refused(lambda: Conversation.objects.create(tenant=ours, key=key, dataset=factories.dataset(theirs)))
 
 
-def test_chunks_and_vectors_go_with_their_file(ours):
+def test_chunks_and_vectors_are_deleted_with_their_file(ours):
     dataset_file = factories.dataset_file(factories.dataset(ours))
     factories.chunk(dataset_file, vector=[1.0, 0.0])
     dataset_file.delete()
@@ -79,7 +79,7 @@ def test_chunks_and_vectors_go_with_their_file(ours):
     assert not ChunkVector.objects.filter(tenant=ours).exists()
 
 
-def test_everything_goes_with_the_tenant(ours):
+def test_everything_is_deleted_with_the_tenant(ours):
     factories.chunk(factories.dataset_file(factories.dataset(ours)), vector=[1.0, 0.0])
     ours.delete()
     connection.check_constraints()

@@ -18,7 +18,7 @@ def upload(client, name="notes.txt", data=TEXT, purpose="assistants"):
     return client.files.create(file=(name, data), purpose=purpose)
 
 
-def test_the_sdk_uploads_a_file_and_finds_it_again(client, world):
+def test_sdk_uploads_and_retrieves_a_file(client, world):
     made = upload(client)
     assert (made.filename, made.bytes, made.purpose) == ("notes.txt", 25, "assistants")
     assert client.files.retrieve(made.id) == made
@@ -28,21 +28,21 @@ def test_the_sdk_uploads_a_file_and_finds_it_again(client, world):
     assert client.files.wait_for_processing(made.id).status == "processed"
 
 
-def test_a_file_comes_back_as_it_was_sent(client):
+def test_downloaded_file_equals_the_upload(client):
     data = bytes(range(256)) * 4096
     made = upload(client, "photo.png", data)
     assert client.files.content(made.id).read() == data
 
 
 @pytest.mark.parametrize("purpose", ["assistants", "batch", "fine-tune", "vision", "user_data"])
-def test_each_purpose_is_kept(http, purpose):
+def test_each_purpose_is_stored(http, purpose):
     made = http.post("/files", data={"purpose": purpose}, files={"file": ("a.jsonl", TEXT)}).json()
     assert made["purpose"] == purpose
     assert http.get("/files", params={"purpose": purpose}).json()["data"] == [made]
     assert http.get("/files", params={"purpose": "assistants_output"}).json()["data"] == []
 
 
-def test_the_sdk_turns_the_pages_of_a_list(client):
+def test_sdk_paginates_a_list(client):
     made = [upload(client, f"{n}.txt", TEXT + bytes([n])).id for n in range(5)]
     assert [file.id for file in client.files.list()] == made[::-1]
     assert [file.id for file in client.files.list(limit=2)] == made[::-1]
@@ -52,7 +52,7 @@ def test_the_sdk_turns_the_pages_of_a_list(client):
     assert [file.id for file in page.data] == made[:2:-1]
 
 
-def test_a_deleted_file_is_gone_with_its_bytes(client):
+def test_deleting_a_file_deletes_its_bytes(client):
     made = upload(client)
     path = File.objects.get(pk=made.id).path
     assert default_storage.exists(path)
@@ -65,7 +65,7 @@ def test_a_deleted_file_is_gone_with_its_bytes(client):
         assert caught.value.code == "file_not_found"
 
 
-def test_the_clients_name_is_in_no_path(client):
+def test_client_filename_is_not_part_of_any_path(client):
     made = upload(client, "../../etc/passwd")
     assert made.filename == "passwd"
     path = File.objects.get(pk=made.id).path
@@ -91,7 +91,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("name", "shown"), NAMES)
-def test_a_name_is_shown_clean(http, name, shown):
+def test_filename_is_sanitized(http, name, shown):
     body = (
         '--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nassistants\r\n'
         f'--x\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\nText.\r\n--x--\r\n'
@@ -106,11 +106,11 @@ def test_a_name_is_shown_clean(http, name, shown):
 @pytest.mark.parametrize(
     ("name", "shown"), [*NAMES, ("nul\0.txt", "nul.txt"), ("two\nlines.txt", "twolines.txt"), ("", "file")]
 )
-def test_a_name_is_cleaned_wherever_it_comes_from(name, shown):
+def test_filename_is_sanitized_from_every_source(name, shown):
     assert clean_filename(name) == shown
 
 
-def test_a_file_is_handed_out_to_be_saved_and_never_to_be_run(http):
+def test_file_is_served_as_an_attachment(http):
     evil = b"<script>alert(1)</script>"
     for name, kind, told in (
         ("page.html", "text/html", "application/octet-stream"),
@@ -132,13 +132,13 @@ def test_a_file_is_handed_out_to_be_saved_and_never_to_be_run(http):
         assert "sandbox" in content.headers["content-security-policy"]
 
 
-def test_the_headers_of_a_content_are_to_be_had_alone(http):
+def test_content_supports_head_requests(http):
     made = http.post("/files", data={"purpose": "assistants"}, files={"file": ("a.txt", TEXT)}).json()
     head = http.head(f"/files/{made['id']}/content")
     assert (head.status_code, head.headers["content-length"], head.content) == (200, str(len(TEXT)), b"")
 
 
-def test_bytes_that_are_missing_are_a_file_that_is_missing(http):
+def test_file_with_missing_bytes_is_404(http):
     made = http.post("/files", data={"purpose": "assistants"}, files={"file": ("a.txt", TEXT)}).json()
     default_storage.delete(File.objects.get(pk=made["id"]).path)
     envelope(http.get(f"/files/{made['id']}/content"), 404, "file_not_found")

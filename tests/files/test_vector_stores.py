@@ -22,7 +22,7 @@ def store(world) -> Dataset:
 
 @pytest.fixture
 def uploaded(client):
-    """Uploads a file of its own, and returns its id."""
+    """Uploads a new file and returns its id."""
 
     def upload(text: str = "The office opens at nine.") -> str:
         return client.files.create(file=("notes.txt", text.encode()), purpose="assistants").id
@@ -36,7 +36,7 @@ def ended(dataset_file_id: str, **fields) -> None:
     DatasetFile.objects.filter(file=dataset_file_id).update(**values)
 
 
-def test_a_store_is_made_listed_changed_and_deleted(client, world):
+def test_vector_store_is_created_listed_changed_and_deleted(client, world):
     made = client.vector_stores.create(name="What we know", metadata={"team": "people"})
     assert made.id.startswith("ds_")
     assert (made.name, made.status, made.usage_bytes) == ("What we know", "completed", 0)
@@ -58,7 +58,7 @@ def test_a_store_is_made_listed_changed_and_deleted(client, world):
         client.vector_stores.retrieve(made.id)
 
 
-def test_a_store_with_files_is_in_progress_until_they_are_done(client, uploaded):
+def test_vector_store_is_in_progress_until_its_files_are_done(client, uploaded):
     ids = [uploaded(text) for text in ("One.", "Two.", "Three.")]
     made = client.vector_stores.create(name="Three", file_ids=[*ids, ids[0]])
     assert (made.status, made.file_counts.in_progress, made.file_counts.total) == ("in_progress", 3, 3)
@@ -74,7 +74,7 @@ def test_a_store_with_files_is_in_progress_until_they_are_done(client, uploaded)
     }  # fmt: skip
 
 
-def test_what_cannot_be_kept_is_refused_and_nothing_is_made(http, world):
+def test_invalid_request_is_refused_and_creates_nothing(http, world):
     for body, code, param in (
         ({"expires_after": 7}, "invalid_type", "expires_after"),
         ({"expires_after": {"days": 7}}, "missing_required_parameter", "expires_after.anchor"),
@@ -116,7 +116,7 @@ def test_what_cannot_be_kept_is_refused_and_nothing_is_made(http, world):
     assert not Dataset.objects.filter(tenant=world.tenant).exists()
 
 
-def test_a_file_is_attached_followed_changed_and_detached(client, store, uploaded):
+def test_file_is_attached_polled_changed_and_detached(client, store, uploaded):
     file = uploaded()
     static = {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 20}
     attached = client.vector_stores.files.create(
@@ -141,7 +141,7 @@ def test_a_file_is_attached_followed_changed_and_detached(client, store, uploade
     assert client.files.retrieve(file).id == file
 
 
-def test_a_file_that_came_with_the_dataset_is_deleted_where_it_is_detached(client, store):
+def test_file_uploaded_into_the_dataset_is_deleted_on_detach(client, store):
     dataset_file = factories.dataset_file(store)
     assert client.vector_stores.files.delete(dataset_file.file_id, vector_store_id=store.pk).deleted
     assert not File.objects.filter(pk=dataset_file.file_id).exists()
@@ -154,7 +154,7 @@ def test_a_file_that_came_with_the_dataset_is_deleted_where_it_is_detached(clien
         ("embedding_failed", "server_error"), ("worker_lost", "server_error"), ("", "invalid_file"),
     ],
 )  # fmt: skip
-def test_why_a_file_failed_is_told_in_openais_codes(client, store, code, told):
+def test_file_errors_have_openais_codes(client, store, code, told):
     dataset_file = factories.dataset_file(
         store, state=State.FAILED, error_code=code, error_message="It is so."
     )
@@ -162,7 +162,7 @@ def test_why_a_file_failed_is_told_in_openais_codes(client, store, code, told):
     assert (error.code, error.message) == (told, "It is so.")
 
 
-def test_attached_again_it_stays_with_what_is_said_now(client, store, uploaded):
+def test_attaching_again_updates_the_attributes(client, store, uploaded):
     file = uploaded()
     create = client.vector_stores.files.create
     create(store.pk, file_id=file, attributes={"a": 1})
@@ -224,7 +224,7 @@ def test_files_are_listed_by_status_and_in_pages(client, store):
     assert refused.value.param == "filter"
 
 
-def test_a_batch_is_followed_and_cancelled(client, store, uploaded):
+def test_batch_is_polled_and_cancelled(client, store, uploaded):
     ids = [uploaded(text) for text in ("One.", "Two.", "Three.")]
     create = client.vector_stores.file_batches.create
     batch = create(store.pk, file_ids=ids, attributes={"a": 1})
@@ -255,7 +255,7 @@ def test_a_batch_is_followed_and_cancelled(client, store, uploaded):
     assert attributes == {ids[0]: {"a": 1}, ids[1]: {"b": 2}, ids[2]: {"a": 1}}
 
 
-def test_batches_of_the_same_files_at_once_all_come_to_be(http, world, store):
+def test_concurrent_batches_of_the_same_files_are_all_created(http, world, store):
     ids = [factories.file(world.tenant, origin=File.Origin.FILES, key=world.key.row).pk for _ in range(12)]
 
     def create(turn: int) -> httpx.Response:
@@ -270,7 +270,7 @@ def test_batches_of_the_same_files_at_once_all_come_to_be(http, world, store):
     assert store.dataset_files.count() == len(ids)
 
 
-def test_a_batch_of_another_store_does_not_exist(http, store, world):
+def test_batch_of_another_vector_store_is_404(http, store, world):
     other = factories.dataset(world.tenant, keys=[world.key.row])
     batch = FileBatch.objects.create(tenant=world.tenant, dataset=other)
     at = f"/vector_stores/{store.pk}/file_batches/{batch.pk}"
@@ -311,5 +311,5 @@ def test_a_batch_of_another_store_does_not_exist(http, store, world):
         ("search", {"query": "a", "rewrite_query": 1}, "rewrite_query"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_request_is_named(http, store, path, body, param):
+def test_invalid_request_names_the_field(http, store, path, body, param):
     assert envelope(http.post(f"/vector_stores/{store.pk}/{path}", json=body), 400)["param"] == param

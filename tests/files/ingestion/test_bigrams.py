@@ -1,4 +1,4 @@
-"""Texts that are written without spaces, from an upload over the API to what a search by words finds."""
+"""Texts written without spaces, from upload over the API to full-text search."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""Claims, leases, turns of tenants and retries. All rows are rolled back."""
+"""Claims, leases, fairness between tenants and retries. All rows are rolled back."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -114,13 +114,13 @@ def test_tenant_with_many_datasets_to_index_does_not_delay_others():
     to_index(crowded, *(f"ds_a{n}" for n in range(9)))
     assert [claim_index(crowded).dataset_id for _ in range(2)] == ["ds_a0", "ds_a1"]
     to_index(small, "ds_b1", "ds_b2")
-    # The dataset of a conversation waits for others of its own tenant, and for none of another one's.
+    # The dataset of a conversation waits for others of the same tenant, and not for those of another tenant.
     to_index(third, "ds_c1", "ds_c2", hidden=True)
     to_index(third, "ds_c3")
     order = [claim_index(crowded, small, third).dataset_id for _ in range(6)]
     assert set(order[:2]) == {"ds_b1", "ds_c3"}
     assert set(order[2:4]) == {"ds_b2", "ds_c1"}
-    # All three have two in work now.
+    # Each of the three is now processing two.
     assert set(order[4:]) == {"ds_a2", "ds_c2"}
 
 
@@ -138,7 +138,7 @@ def test_tenants_with_equally_many_datasets_in_processing_take_turns():
 
 
 def test_turns_with_files_and_with_datasets_are_separate():
-    """Who uploads all the time would never get another index."""
+    """Otherwise a tenant that uploads continuously would never be reindexed."""
     uploading, other = factories.tenant(), factories.tenant()
     to_index(other, "ds_a")
     vector_generations.release(claim_index(other), complete=True)

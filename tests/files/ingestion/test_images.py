@@ -20,13 +20,13 @@ def store(world) -> Dataset:
 
 @pytest.fixture
 def send(ocr, upload):
-    """Uploads a file, and returns what the API says of it in the end."""
+    """Uploads a file and returns its final representation."""
     return upload
 
 
 @pytest.fixture
 def upload(http, store):
-    """The same, where the test has a worker of its own."""
+    """Upload to a gateway with a dedicated worker."""
 
     def sent(name: str, data: bytes) -> dict:
         made = http.post(f"/datasets/{store.pk}/files", files={"file": (name, data)}).json()
