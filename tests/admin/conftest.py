@@ -1,4 +1,4 @@
-"""Operators at the admin: one who may do everything, and staff who may do what a test gives them."""
+"""Fixtures of the admin's tests: a superuser, staff with chosen permissions, and readers of pages."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -55,7 +55,7 @@ def url(page: str, *args: Any, **query: Any) -> str:
 
 
 def text(response: HttpResponse) -> str:
-    """What a page says, without its tags, styles and scripts."""
+    """The text of a page, without its tags, styles and scripts."""
     html = re.sub(r"(?s)<(script|style|template).*?</\1>", " ", response.content.decode())
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
 
@@ -85,6 +85,6 @@ def fields(response: HttpResponse) -> dict[str, Any]:
 
 @contextmanager
 def queries() -> Iterator[CaptureQueriesContext]:
-    """The queries that are sent meanwhile."""
+    """Capture the queries sent within the context."""
     with CaptureQueriesContext(connection) as captured:
         yield captured

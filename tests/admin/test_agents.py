@@ -1,4 +1,4 @@
-"""Agents in the admin: a draft, publishing, versions and the way back."""
+"""Agents in the admin: drafts, publishing, versions and restoring."""
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -32,7 +32,7 @@ def live(agent) -> int | None:
 
 
 class TestForm:
-    def test_a_new_agent_is_a_draft_and_says_so(self, operator, world):
+    def test_new_agent_is_shown_as_a_draft(self, operator, world):
         address = url("inference_agent_add", tenant=world.tenant.pk)
         data = {**fields(operator.get(address)), "name": "helper", "catalog": world.fast.pk}
         data |= {"instructions": "Help.", "parameters": '{"temperature": 0.2}', "forced": ""}
@@ -61,13 +61,13 @@ class TestForm:
             ("forced", '{"model": "x"}', "model cannot be set on an agent."),
         ],
     )
-    def test_wrong_parameters_are_refused_with_what_is_wrong(self, operator, world, field, value, problem):
+    def test_invalid_parameters_are_refused_with_the_reason(self, operator, world, field, value, problem):
         data = {**fields(operator.get(change(world.support))), field: value}
         response = operator.post(change(world.support), data)
         assert problem in text(response)
         assert response.context["adminform"].form[field].value() == value
 
-    def test_the_data_of_a_draft_is_chosen_and_published(self, operator, world):
+    def test_datasets_of_a_draft_are_selected_and_published(self, operator, world):
         dataset = Dataset.objects.create(tenant=world.tenant, name="handbook")
         hidden = Dataset.objects.create(tenant=world.tenant, name="of-a-thread", hidden=True)
         page = operator.get(change(world.support))
@@ -93,12 +93,12 @@ class TestForm:
         ("field", "value"),
         [("passages", "0"), ("passages", "51"), ("passage_tokens", "49"), ("relevance", "1.01")],
     )
-    def test_what_is_out_of_range_is_refused(self, operator, world, field, value):
+    def test_out_of_range_values_are_refused(self, operator, world, field, value):
         data = {**fields(operator.get(change(world.support))), field: value}
         errors = operator.post(change(world.support), data).context["adminform"].form.errors
         assert set(errors) == {field}
 
-    def test_a_saved_draft_does_not_reach_clients(self, operator, world):
+    def test_saved_draft_does_not_affect_clients(self, operator, world):
         data = {**fields(operator.get(change(world.support))), "instructions": "Answer at length."}
         operator.post(change(world.support), data)
         assert live(world.support) == 1
@@ -110,7 +110,7 @@ class TestForm:
         world.support.refresh_from_db()
         assert not world.support.has_unpublished_changes()
 
-    def test_what_belongs_to_another_tenant_is_neither_offered_nor_accepted(self, operator, world):
+    def test_objects_of_another_tenant_are_neither_offered_nor_accepted(self, operator, world):
         other = factories.world("http://127.0.0.1:9/v1")
         theirs = Dataset.objects.create(tenant=other.tenant, name="theirs")
         page = operator.get(change(world.support))
@@ -119,14 +119,14 @@ class TestForm:
         response = operator.post(change(world.support), data)
         assert set(response.context["adminform"].form.errors) == {"catalog", "datasets"}
 
-    def test_an_entry_that_cannot_chat_is_not_offered(self, operator, world):
+    def test_entry_without_chat_capability_is_not_offered(self, operator, world):
         factories.catalog(world.provider, "embedder", capabilities=["embed"])
         page = operator.get(change(world.support))
         assert list(page.context["adminform"].form.fields["catalog"].queryset) == [world.fast]
 
 
 class TestPublishing:
-    def test_the_page_shows_what_changes_and_the_button_does_it(self, operator, versions):
+    def test_page_shows_the_changes_and_its_button_applies_them(self, operator, versions):
         page = text(operator.get(url("inference_agent_publish_page", versions.pk)))
         assert "Answer at length." in page
         assert "Answer in verse." in page
@@ -141,7 +141,7 @@ class TestPublishing:
         assert live(versions) is None
         assert versions.versions.count() == 2
 
-    def test_restoring_goes_back_one_step(self, operator, versions):
+    def test_restore_reverts_to_the_previous_version(self, operator, versions):
         page = text(operator.get(url("inference_agent_restore_page", versions.pk)))
         assert "Restore version 1 of support" in page
         response = operator.post(
@@ -158,7 +158,7 @@ class TestPublishing:
         operator.post(url("inference_agent_restore_page", versions.pk), {"number": "3"})
         assert live(versions) == 3
 
-    def test_what_was_confirmed_is_what_is_restored(self, operator, versions):
+    def test_confirmed_version_is_restored(self, operator, versions):
         versions.publish()
         page = operator.get(url("inference_agent_restore_page", versions.pk))
         assert page.context["hidden"] == [("number", "2")]
@@ -167,16 +167,16 @@ class TestPublishing:
         assert live(versions) == 2
 
     @pytest.mark.parametrize("number", ["99", "x", ""])
-    def test_a_version_that_is_not_there_is_not_found(self, operator, versions, number):
+    def test_unknown_version_is_404(self, operator, versions, number):
         address = url("inference_agent_restore_page", versions.pk)
         assert operator.post(address, {"number": number}).status_code == 404
         assert live(versions) == 2
 
-    def test_without_an_earlier_version_there_is_nothing_to_restore(self, operator, world):
+    def test_first_version_cannot_be_reverted(self, operator, world):
         response = operator.post(url("inference_agent_restore_page", world.support.pk), follow=True)
         assert said(response) == ["There is no earlier version to restore."]
 
-    def test_a_version_whose_entry_is_gone_is_refused_in_words(self, operator, world, versions):
+    def test_version_with_a_deleted_entry_is_refused_with_a_message(self, operator, world, versions):
         versions.catalog = factories.catalog(world.provider, "other")
         versions.save()
         versions.publish()
@@ -187,7 +187,7 @@ class TestPublishing:
         assert said(response) == ["The catalog entry of version 1 was deleted."]
         assert live(versions) == 3
 
-    def test_a_restored_version_says_which_of_its_datasets_are_gone(self, operator, versions):
+    def test_restored_version_lists_its_deleted_datasets(self, operator, versions):
         handbook = factories.dataset(versions.tenant, "handbook")
         versions.datasets.set([handbook])
         versions.publish()
@@ -202,14 +202,14 @@ class TestPublishing:
         assert said(response) == ["Version 3 of support is live again.", missing]
         assert "unpublished changes" not in text(response)
 
-    def test_only_what_can_be_done_is_offered(self, operator, world):
+    def test_only_possible_actions_are_offered(self, operator, world):
         offered = {action["path"].split("/")[-2] for action in actions(operator, world.support)}
         assert offered == {"versions", "unpublish"}
         world.support.unpublish()
         offered = {action["path"].split("/")[-2] for action in actions(operator, world.support)}
         assert offered == {"versions", "publish", "restore"}
 
-    def test_each_step_is_in_the_history(self, operator, versions):
+    def test_each_action_is_in_the_history(self, operator, versions):
         operator.post(url("inference_agent_publish_page", versions.pk))
         operator.post(url("inference_agent_restore_page", versions.pk), {"number": "1"})
         operator.post(url("inference_agent_unpublish_page", versions.pk))
@@ -226,7 +226,7 @@ def actions(client, agent) -> list[dict]:
 
 
 class TestVersions:
-    def test_each_is_shown_with_what_changed(self, operator, versions):
+    def test_each_version_is_shown_with_its_changes(self, operator, versions):
         response = operator.get(url("inference_agent_versions_page", versions.pk))
         (second, changes), (first, all_of_it) = response.context["rows"]
         assert (second.number, first.number) == (2, 1)
@@ -237,18 +237,18 @@ class TestVersions:
         assert {change.field for change in all_of_it} == {"Catalog entry", "Instructions"}
         assert [change.field for change in response.context["draft_changes"]] == ["Instructions"]
 
-    def test_the_live_one_has_no_button(self, operator, versions):
+    def test_live_version_has_no_restore_button(self, operator, versions):
         html = operator.get(url("inference_agent_versions_page", versions.pk)).content.decode()
         restore = url("inference_agent_restore_page", versions.pk)
         assert f"{restore}?number=1" in html
         assert f"{restore}?number=2" not in html
 
-    def test_who_may_only_look_gets_no_buttons(self, staff, versions):
+    def test_view_permission_shows_no_buttons(self, staff, versions):
         response = staff("inference.view_agent").get(url("inference_agent_versions_page", versions.pk))
         assert response.status_code == 200
         assert url("inference_agent_restore_page", versions.pk) not in response.content.decode()
 
-    def test_what_an_operator_wrote_is_not_taken_for_html(self, operator, world):
+    def test_text_of_operators_is_escaped(self, operator, world):
         world.support.instructions = "<script>alert(1)</script>"
         world.support.save()
         world.support.publish()
@@ -269,7 +269,7 @@ class TestList:
     @pytest.mark.parametrize(
         ("state", "names"), [("live", {"same", "support"}), ("off", {"draft"}), ("dirty", {"support"})]
     )
-    def test_it_can_be_narrowed_to_a_state(self, operator, world, versions, state, names):
+    def test_list_can_be_filtered_by_state(self, operator, world, versions, state, names):
         factories.agent(world.fast, "draft", published=False)
         factories.agent(world.fast, "same")
         response = operator.get(
@@ -277,7 +277,7 @@ class TestList:
         )
         assert {agent.name for agent in response.context["cl"].result_list} == names
 
-    def test_several_are_published_with_a_count(self, operator, world, versions):
+    def test_bulk_publish_shows_a_count(self, operator, world, versions):
         same = factories.agent(world.fast, "same")
         response = operator.post(
             url("inference_agent_changelist"),
@@ -287,7 +287,7 @@ class TestList:
         assert said(response) == ["Published 1 agent. 1 had no changes."]
         assert live(versions) == 3
 
-    def test_several_are_unpublished_after_a_confirmation(self, operator, world, versions):
+    def test_bulk_unpublish_asks_for_confirmation(self, operator, world, versions):
         data = {"action": "unpublish_selected", "_selected_action": [versions.pk]}
         page = operator.post(url("inference_agent_changelist"), data)
         assert "Unpublish 1 agent" in text(page)

@@ -1,4 +1,4 @@
-"""The whole way of a new tenant in a real browser: `make test-browser`. It needs Chromium."""
+"""End-to-end tests of the admin in a real browser: `make test-browser`. They need Chromium."""
 
 import os
 import re
@@ -134,7 +134,7 @@ def test_dropped_files_become_ready_before_ones_eyes(ingest, dataset, page, oper
     expect(page.get_by_text("What a search finds, in the order of the file")).to_be_visible()
 
 
-def test_a_file_that_cannot_be_kept_is_told_why(tenant, dataset, page, operator):
+def test_refused_file_shows_the_reason(tenant, dataset, page, operator):
     with_rows(lambda: type(tenant).objects.filter(pk=tenant.pk).update(max_file_bytes=20, max_files=1))
     log_in(page, operator)
     page.goto(f"/admin/files/dataset/{dataset.pk}/change/")
@@ -154,7 +154,7 @@ def test_a_file_that_cannot_be_kept_is_told_why(tenant, dataset, page, operator)
     expect(page.get_by_text("1 added, 3 refused")).to_be_visible()
 
 
-def test_bars_move_on_every_page_without_a_reload(dataset, page, operator):
+def test_progress_bars_update_on_every_page_without_a_reload(dataset, page, operator):
     # Another process holds its lease, so that no worker takes it.
     held = timezone.now() + timedelta(hours=1)
     dataset_file = with_rows(
@@ -187,7 +187,7 @@ def test_bars_move_on_every_page_without_a_reload(dataset, page, operator):
     assert page.evaluate("window.neverReloaded")
 
 
-def test_an_upload_after_the_log_in_has_ended_is_said_so(dataset, page, operator):
+def test_upload_with_an_expired_session_is_reported(dataset, page, operator):
     log_in(page, operator)
     page.goto(f"/admin/files/dataset/{dataset.pk}/change/")
     page.context.clear_cookies(name="sessionid")
@@ -206,7 +206,7 @@ def test_chosen_files_are_sent_as_dropped_ones_are(dataset, page, operator):
     expect(row(page, "one.txt")).to_be_visible()
 
 
-def test_a_narrow_screen_shows_all_of_a_row(tenant, page, operator):
+def test_narrow_screen_shows_whole_rows(tenant, page, operator):
     def rows():
         key = factories.key(tenant)
         thread = factories.conversation(key, user="somebody whose name is a long one, as they come")
@@ -233,7 +233,7 @@ def test_a_narrow_screen_shows_all_of_a_row(tenant, page, operator):
         assert cut == [], address
 
 
-def test_what_strangers_said_runs_nowhere(tenant, page, operator):
+def test_text_of_clients_is_never_executed(tenant, page, operator):
     evil = "<script>window.ran = 1</script><img src=x onerror='window.ran = 1'>"
 
     def rows():
@@ -270,7 +270,7 @@ def with_rows(work: Callable):
 
 
 def drop(page: Page, files: dict[str, str]) -> None:
-    """Let go of files over the zone, as a hand does that drags them."""
+    """Drop files on the upload zone, as a user does."""
     carried = page.evaluate_handle(
         """(files) => {
             const carried = new DataTransfer();

@@ -1,4 +1,4 @@
-"""Conversations in the admin: read as they were held, whatever strangers wrote into them."""
+"""Conversations in the admin: display, escaping of clients' text, permissions and deletion."""
 
 import json
 from base64 import b64encode
@@ -61,7 +61,7 @@ class TestList:
         assert listed(operator, q="bob", tenant=world.tenant.pk) == [other.pk]
         assert listed(operator, q="nobody", tenant=world.tenant.pk) == []
 
-    def test_it_says_how_many_turns_there_are_and_when_the_last_was(self, operator, world, thread):
+    def test_list_shows_turn_count_and_last_turn(self, operator, world, thread):
         factories.turn(thread, QUESTION, ANSWER)
         factories.turn(thread, QUESTION, state="failed")
         found = text(operator.get(url("inference_conversation_changelist"), {"q": thread.pk}))
@@ -102,7 +102,7 @@ class TestList:
         assert "The third question" not in found
         assert "<b>" not in page.content.decode()
 
-    def test_it_looks_for_that_at_the_beginning_alone(self, operator, thread):
+    def test_list_looks_for_text_at_the_beginning_only(self, operator, thread):
         for _ in range(5):
             factories.turn(thread, {"role": "user", "content": PICTURE}, ANSWER)
         factories.turn(thread, QUESTION, ANSWER)
@@ -114,7 +114,7 @@ class TestList:
         assert "Nothing was asked yet" in found
         assert "without a key" not in found
 
-    def test_it_counts_nothing_and_costs_the_same_for_many(self, operator, world, thread):
+    def test_list_has_no_count_query_and_constant_cost(self, operator, world, thread):
         address = url("inference_conversation_changelist", tenant=world.tenant.pk)
         operator.get(address)
         with queries() as few:
@@ -137,7 +137,7 @@ class TestPage:
         assert [words for words in sorted(order, key=found.index) if words in found] == order
         assert "ticket: 4711" in found
 
-    def test_turns_without_an_answer_stand_aside(self, operator, world, thread):
+    def test_turns_without_a_response_are_shown_separately(self, operator, world, thread):
         failed = factories.turn(thread, QUESTION, state="failed")
         factories.turn(thread, QUESTION, state="abandoned")
         factories.turn(thread, QUESTION, state="pending")
@@ -153,7 +153,7 @@ class TestPage:
         ):
             assert words in found
 
-    def test_what_was_superseded_is_marked(self, operator, thread):
+    def test_superseded_turns_are_marked(self, operator, thread):
         factories.turn(thread, QUESTION, {**ANSWER, "content": "At eight."}, superseded=[1])
         html = page(operator, thread).content.decode()
         assert html.count("gt-superseded") == 1
@@ -166,7 +166,7 @@ class TestPage:
         assert found.count("that counted no more were deleted: the thread was full") == 1
         assert found.index("the thread was full") < found.index("Turn 2")
 
-    def test_it_says_where_a_prompt_was_cut(self, operator, thread):
+    def test_page_shows_where_a_prompt_was_truncated(self, operator, thread):
         for number in range(3):
             factories.turn(thread, {**QUESTION, "content": f"Question {number}"}, ANSWER)
         factories.turn(thread, {**QUESTION, "content": "The last one"}, ANSWER, left_out=2)
@@ -247,17 +247,17 @@ class TestPage:
         ],
         ids=lambda value: json.dumps(value)[:40],
     )  # fmt: skip
-    def test_a_message_of_any_shape_can_be_looked_at(self, operator, thread, message):
+    def test_malformed_message_is_displayed(self, operator, thread, message):
         factories.turn(thread, message)
         thread.system = message
         thread.save()
         page(operator, thread)
 
-    def test_a_message_of_megabytes_is_cut(self):
+    def test_large_message_is_truncated(self):
         (part,) = read({"role": "user", "content": "x" * (MOST_CHARACTERS + 500)}, {}).parts
         assert (len(part.text), part.more) == (MOST_CHARACTERS, 500)
 
-    def test_a_long_thread_opens_at_its_end(self, operator, thread):
+    def test_long_conversation_opens_at_its_end(self, operator, thread):
         for number in range(60):
             factories.turn(thread, {**QUESTION, "content": f"Question {number}."}, ANSWER)
         found = text(page(operator, thread))
@@ -306,7 +306,7 @@ class TestWhoMay:
         )
         assert operator.get(url("inference_conversation_add")).status_code == 403
 
-    def test_looking_takes_the_permission_and_shows_no_more_than_that(self, operator, staff, world, thread):
+    def test_view_permission_is_required_and_is_read_only(self, operator, staff, world, thread):
         thread.dataset = factories.dataset(world.tenant, hidden=True)
         thread.save()
         factories.dataset_file(thread.dataset, filename="secret-plan.pdf")
@@ -320,7 +320,7 @@ class TestWhoMay:
         assert url("tenants_usagerecord_change", usage.pk) not in html
         assert "why this answer" not in html
 
-    def test_deleting_takes_the_permission_and_the_files_along(self, operator, staff, world, thread):
+    def test_deletion_requires_the_permission_and_deletes_the_files(self, operator, staff, world, thread):
         factories.turn(thread, QUESTION, ANSWER)
         thread.dataset = factories.dataset(world.tenant, hidden=True)
         thread.save()
@@ -340,7 +340,7 @@ class TestWhoMay:
         assert not Conversation.objects.filter(pk__in=[thread.pk, other.pk]).exists()
 
 
-def test_deleting_a_tenant_counts_what_there_may_be_thousands_of(operator, world, thread):
+def test_tenant_deletion_shows_counts_of_large_tables(operator, world, thread):
     factories.dataset_file(factories.dataset(world.tenant, "handbook"), filename="one-of-many.pdf")
     asked = text(operator.get(url("tenants_tenant_delete", world.tenant.pk)))
     assert thread.pk not in asked

@@ -1,4 +1,4 @@
-"""The dashboard: what happened, and what needs a hand."""
+"""The dashboard: metrics, and items that need attention."""
 
 from datetime import timedelta
 
@@ -22,7 +22,7 @@ def alerts(client, world) -> set[str]:
 
 
 class TestFigures:
-    def test_they_sum_up_the_period_of_one_tenant(self, operator, world):
+    def test_metrics_cover_the_period_of_one_tenant(self, operator, world):
         record(world, input_tokens=100, output_tokens=20, latency_ms=100)
         record(world, status=502, latency_ms=300)
         record(world, status=499, latency_ms=200)
@@ -31,7 +31,7 @@ class TestFigures:
         assert (now.requests, now.failed, now.tokens, now.latency) == (3, 1, 120, 200)
         assert round(now.error_rate, 1) == 33.3
 
-    def test_a_week_has_more_than_a_day(self, operator, world):
+    def test_week_counts_more_than_a_day(self, operator, world):
         record(world)
         record(world, age=3 * DAY)
         record(world, age=10 * DAY)
@@ -40,13 +40,13 @@ class TestFigures:
         assert (week.current.requests, week.before.requests) == (2, 1)
 
     @pytest.mark.parametrize(("period", "bars"), [("24h", {24}), ("7d", {7, 8})])
-    def test_the_chart_shows_quiet_times_too(self, operator, world, period, bars):
+    def test_chart_includes_idle_periods(self, operator, world, period, bars):
         record(world)
         found = dashboard(operator, world, period=period).context["metrics"]
         assert len(found.bars) in bars
         assert sum(bar.requests for bar in found.bars.values()) == 1
 
-    def test_the_names_asked_for_most_come_first(self, operator, world):
+    def test_most_used_names_come_first(self, operator, world):
         for model in ("fast", "support", "support"):
             record(world, model=model)
         models = [row["model"] for row in dashboard(operator, world).context["models"]]
@@ -56,7 +56,7 @@ class TestFigures:
         ("tokens", "said"),
         [(1, "1 request, 1 token"), (2, "1 request, 2 tokens"), (12_000, "1 request, 12.0 k tokens")],
     )
-    def test_one_of_a_thing_is_said_as_one(self, operator, world, tokens, said):
+    def test_single_item_is_singular(self, operator, world, tokens, said):
         record(world, input_tokens=tokens)
         assert f"support {said}" in text(dashboard(operator, world))
 
@@ -67,12 +67,12 @@ class TestFigures:
         assert [row.pk for row, _ in response.context["errors"]] == [failed.pk]
         assert url("tenants_usagerecord_change", failed.pk) in response.content.decode()
 
-    def test_an_unknown_period_or_tenant_is_no_error(self, operator):
+    def test_unknown_period_or_tenant_is_ignored(self, operator):
         assert operator.get(url("index"), {"period": "x", "tenant": "'"}).status_code == 200
 
 
 class TestAttention:
-    def test_a_tenant_in_order_needs_none(self, operator, world):
+    def test_healthy_tenant_has_no_items(self, operator, world):
         assert alerts(operator, world) == set()
         assert "Nothing does" in text(dashboard(operator, world))
 
@@ -98,12 +98,12 @@ class TestAttention:
         record(world, status=502, provider="main", age=3 * DAY)
         assert alerts(operator, world) == {"main: 2 faults"}
 
-    def test_a_tenant_that_is_off(self, operator, world):
+    def test_inactive_tenant(self, operator, world):
         world.tenant.active = False
         world.tenant.save()
         assert alerts(operator, world) == {f"{world.tenant.name} is off"}
 
-    def test_every_item_leads_to_a_page_that_is_there(self, operator, world):
+    def test_every_item_links_to_an_existing_page(self, operator, world):
         world.support.unpublish()
         world.tenant.active = False
         world.tenant.save()
@@ -124,7 +124,7 @@ class TestPermissions:
         assert "secret detail" not in page
         assert world.tenant.name not in page
 
-    def test_the_sidebar_has_what_one_may_view(self, staff):
+    def test_sidebar_lists_permitted_pages(self, staff):
         html = staff("inference.view_agent").get(url("index")).content.decode()
         assert url("inference_agent_changelist") in html
         assert url("tenants_inferencekey_changelist") not in html
@@ -146,7 +146,7 @@ def test_more_rows_cost_no_more_queries(operator, world):
 
 
 @pytest.mark.django_db
-def test_an_empty_gateway_shows_all_of_the_first_steps(operator):
+def test_empty_gateway_shows_all_first_steps(operator):
     KeyActivity.objects.all().delete()
     Tenant.objects.all().delete()
     response = operator.get(url("index"))
@@ -158,7 +158,7 @@ def test_an_empty_gateway_shows_all_of_the_first_steps(operator):
 
 
 @pytest.mark.django_db
-def test_a_step_that_was_made_is_ticked_and_the_list_goes_away_with_the_last_one(operator):
+def test_completed_steps_are_ticked_and_the_finished_list_disappears(operator):
     KeyActivity.objects.all().delete()
     Tenant.objects.all().delete()
     made = factories.world("http://127.0.0.1:9/v1")

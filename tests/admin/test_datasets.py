@@ -1,4 +1,4 @@
-"""Datasets in the admin: what is in them, uploads into them, and a search to try."""
+"""Datasets in the admin: contents, uploads, progress and trial search."""
 
 from datetime import timedelta
 from hashlib import sha256
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("media")
 
 @pytest.fixture
 def media(settings, tmp_path):
-    """A folder of the test's own for what is stored in this process."""
+    """A temporary storage folder for this process."""
     settings.MEDIA_ROOT = str(tmp_path)
     return tmp_path
 
@@ -48,7 +48,7 @@ def notes(content: bytes = b"The office opens at nine.", name: str = "notes.txt"
 
 @pytest.mark.django_db
 class TestList:
-    def test_it_says_what_is_in_each(self, operator, world, dataset):
+    def test_list_shows_the_contents_of_each_dataset(self, operator, world, dataset):
         other = factories.dataset(world.tenant, "recordings", embedding="gone")
         held = factories.file(world.tenant, bytes=1_400_000)
         factories.dataset_file(dataset, file=held, chunk_count=3)
@@ -78,7 +78,7 @@ class TestList:
         assert len(response.context["cl"].result_list) == 6
         assert len(many) == len(few)
 
-    def test_a_conversations_own_is_not_among_them(self, operator, world):
+    def test_conversation_datasets_are_not_listed(self, operator, world):
         hidden = factories.dataset(world.tenant, hidden=True)
         assert hidden.name not in text(operator.get(url("files_dataset_changelist"), {"q": hidden.name}))
         assert operator.get(url("files_dataset_change", hidden.pk)).status_code == 302
@@ -100,7 +100,7 @@ class TestPage:
         for words in ("done.pdf", "broken.pdf", "The file is encrypted.", "now.pdf", "Embedding · 80 %"):
             assert words in found
 
-    def test_it_says_what_a_file_that_was_begun_waits_for(self, operator, dataset):
+    def test_page_shows_what_a_started_file_waits_for(self, operator, dataset):
         waits = {"state": State.PROCESSING, "progress": 5, "needs_ocr": True}
         scan = factories.dataset_file(dataset, **waits)
         factories.dataset_file(dataset, **waits, retry_at=timezone.now() + timedelta(minutes=1))
@@ -120,7 +120,7 @@ class TestPage:
         assert saved.status_code == 302
         assert fields(operator.get(address))["title"] == "What all should know"
 
-    def test_an_empty_one_says_so(self, operator, dataset):
+    def test_empty_dataset_is_explained(self, operator, dataset):
         assert "No files yet. Upload files above" in text(page(operator, dataset))
 
     def test_names_of_files_are_text(self, operator, dataset):
@@ -129,7 +129,7 @@ class TestPage:
         assert "<img src=x" not in html
         assert "&lt;img src=x" in html
 
-    def test_it_says_that_a_new_index_is_made_or_could_not_be(self, operator, world, dataset):
+    def test_page_shows_reindexing_and_its_failure(self, operator, world, dataset):
         Dataset.objects.filter(pk=dataset.pk).update(embedding="new", indexed_embedding="old")
         assert "Re-indexing with new. 0 of 0 chunks. Searches use the vectors of old" in text(
             page(operator, dataset)
@@ -137,7 +137,7 @@ class TestPage:
         Dataset.objects.filter(pk=dataset.pk).update(index_error="main: no such model")
         assert "main: no such model" in text(page(operator, dataset))
 
-    def test_it_tells_how_far_a_new_index_is(self, operator, dataset):
+    def test_page_shows_the_progress_of_reindexing(self, operator, dataset):
         dataset_file = factories.dataset_file(dataset, chunk_count=3)
         for words in ("One.", "Two.", "Three."):
             factories.chunk(dataset_file, words)
@@ -161,7 +161,7 @@ class TestPage:
         told = operator.get(url("files_dataset_progress", dataset.pk)).json()
         assert (told["working"], told["parts"]["dataset-index"].strip()) == (0, "")
 
-    def test_a_thousand_files_cost_what_a_few_do(self, operator, dataset):
+    def test_query_count_is_independent_of_files(self, operator, dataset):
         def more(count: int) -> None:
             made = [
                 File(tenant=dataset.tenant, filename="x", bytes=1, path=factories.unique("files/nowhere"))
@@ -190,7 +190,7 @@ class TestPage:
         assert response.status_code == 302
         assert dataset.grants.get().key_id == world.key.row.pk
 
-    def test_what_a_client_made_says_so_and_can_be_taken_over(self, operator, world):
+    def test_client_created_dataset_is_marked_and_can_be_taken_over(self, operator, world):
         theirs = factories.dataset(world.tenant, "theirs", keys=[world.key.row], by_client=True)
         assert "made by a client" in text(operator.get(url("files_dataset_changelist"), {"q": theirs.pk}))
         address = url("files_dataset_change", theirs.pk)
@@ -232,7 +232,7 @@ class TestPage:
         assert Dataset.objects.get(pk=theirs.pk).expires_after is None
         assert "expired" not in listed()
 
-    def test_progress_is_told_with_rows_for_files_that_are_new(self, operator, dataset):
+    def test_progress_includes_rows_of_new_files(self, operator, dataset):
         dataset_file = factories.dataset_file(dataset, state=State.PROCESSING, stage="chunking", progress=40)
         told = operator.get(url("files_dataset_progress", dataset.pk)).json()
         assert told["working"] == 1
@@ -252,7 +252,7 @@ class TestPage:
 
 @pytest.mark.django_db
 class TestUpload:
-    def test_a_file_is_kept_and_waits_for_a_worker(self, operator, dataset):
+    def test_uploaded_file_waits_for_a_worker(self, operator, dataset):
         answer = send(operator, dataset, notes())
         assert answer.status_code == 200
         assert answer.json()["files"][0] | {"name": "notes.txt", "created": True, "said": "added"}
@@ -271,7 +271,7 @@ class TestUpload:
         assert (again["created"], again["said"]) == (False, "already exists: uploaded")
         assert dataset.dataset_files.count() == 1
 
-    def test_what_a_key_may_delete_is_no_answer_to_an_upload(self, operator, world, dataset):
+    def test_upload_does_not_reuse_a_file_that_a_key_may_delete(self, operator, world, dataset):
         digest = sha256(b"The office opens at nine.").hexdigest()
         file = factories.file(world.tenant, origin="files", key=world.key.row, sha256=digest)
         factories.dataset_file(dataset, file=file)
@@ -288,7 +288,7 @@ class TestUpload:
         assert large["final"]
         assert [dataset_file.file.filename for dataset_file in dataset.dataset_files.all()] == ["notes.txt"]
 
-    def test_one_that_cannot_fit_is_refused_before_its_form_is_read(self, operator, world, dataset):
+    def test_oversized_upload_is_refused_before_its_form_is_read(self, operator, world, dataset):
         world.tenant.max_file_bytes = 10
         world.tenant.save()
         answer = send(operator, dataset, notes(b"x" * 100_000))
@@ -296,25 +296,25 @@ class TestUpload:
             413, "The file exceeds the limit of 10 bytes.",
         )  # fmt: skip
 
-    def test_the_limit_of_the_tenant_is_said(self, operator, world, dataset):
+    def test_refusal_names_the_tenants_limit(self, operator, world, dataset):
         world.tenant.max_files = 0
         world.tenant.save()
         answer = send(operator, dataset, notes())
         assert answer.status_code == 403
         assert "File limit reached (0 of 0)" in answer.json()["files"][0]["error"]
 
-    def test_a_form_without_scripts_works_too(self, operator, dataset):
+    def test_upload_works_without_javascript(self, operator, dataset):
         address = url("files_dataset_upload", dataset.pk)
         response = operator.post(address, {"files": [notes(), notes(b"Two.", "two.txt")]}, follow=True)
         assert said(response) == ["notes.txt: added", "two.txt: added"]
         assert "No file was chosen." in said(operator.post(address, {}, follow=True))
         assert dataset.dataset_files.count() == 2
 
-    def test_it_is_in_the_history_of_the_dataset(self, operator, dataset):
+    def test_upload_is_in_the_history_of_the_dataset(self, operator, dataset):
         send(operator, dataset, notes())
         assert "Uploaded notes.txt." in text(operator.get(url("files_dataset_history", dataset.pk)))
 
-    def test_nothing_is_left_in_the_temporary_folder(self, operator, dataset, settings, media):
+    def test_upload_leaves_no_temporary_files(self, operator, dataset, settings, media):
         settings.FILE_UPLOAD_TEMP_DIR = str(media / "temporary")
         Path(settings.FILE_UPLOAD_TEMP_DIR).mkdir()
         send(operator, dataset, notes())
@@ -324,7 +324,7 @@ class TestUpload:
 
 @pytest.mark.django_db
 class TestWhoMay:
-    def test_upload_takes_the_permission_to_add_files(self, staff, dataset):
+    def test_upload_requires_the_add_permission(self, staff, dataset):
         looking = staff("files.view_dataset", "files.view_datasetfile", "files.change_dataset")
         assert send(looking, dataset, notes()).status_code == 403
         assert "Drop files here" not in text(page(looking, dataset))
@@ -333,18 +333,18 @@ class TestWhoMay:
         assert send(staff("files.add_datasetfile"), dataset, notes(b"Two.")).status_code == 403
         assert dataset.dataset_files.count() == 1
 
-    def test_an_upload_from_elsewhere_is_refused(self, dataset):
+    def test_cross_site_upload_is_refused(self, dataset):
         client = Client(enforce_csrf_checks=True)
         client.force_login(User.objects.create_superuser(factories.unique("operator")))
         assert send(client, dataset, notes()).status_code == 403
         token = client.get(url("files_dataset_change", dataset.pk)).context["csrf_token"]
         assert send(client, dataset, notes(), **{"x-csrftoken": str(token)}).status_code == 200
 
-    def test_a_stranger_is_sent_to_the_log_in(self, dataset):
+    def test_anonymous_user_is_redirected_to_login(self, dataset):
         assert send(Client(), dataset, notes()).status_code == 302
         assert not dataset.dataset_files.exists()
 
-    def test_files_take_the_permission_to_look_at_files(self, staff, dataset):
+    def test_file_rows_require_the_view_permission(self, staff, dataset):
         factories.dataset_file(dataset, filename="secret-plan.pdf")
         client = staff("files.view_dataset")
         assert "secret-plan.pdf" not in text(page(client, dataset))
@@ -358,7 +358,7 @@ class TestWhoMay:
 
 @pytest.mark.django_db
 class TestAgain:
-    def test_all_that_failed_wait_for_a_worker_once_more(self, operator, dataset):
+    def test_failed_files_are_queued_again(self, operator, dataset):
         failed = factories.dataset_file(
             dataset, state=State.FAILED, error_code="worker_lost", attempts=3, worker_deaths=10,
             requested_by=factories.key(dataset.tenant).row,
@@ -452,21 +452,21 @@ class TestSearch:
         assert [one.result.text for one in found] == ["A ship sails on the river."]
         assert fake_embedder.CALLS == []
 
-    def test_it_reports_that_the_embedding_model_did_not_answer(self, operator, world):
+    def test_failing_embedding_model_is_reported(self, operator, world):
         away = factories.dataset(world.tenant, "away", embedding="away")
         factories.chunk(
             factories.dataset_file(away, chunk_count=1), "A ship sails.", vector=fake_embedder.vector("ship")
         )
         assert "away did not answer" in text(ask(operator, away, "ship"))
 
-    def test_nothing_that_fits_is_said_so(self, operator, world):
+    def test_empty_search_result_is_explained(self, operator, world):
         empty = factories.dataset(world.tenant, "nothing")
         assert "No file of this dataset is ready yet." in text(ask(operator, empty, "ship"))
 
     @pytest.mark.parametrize(
         "data", [{}, {"query": " ", "mode": "hybrid"}, {"query": "x\0", "mode": "no", "limit": "'"}]
     )
-    def test_what_makes_no_sense_is_no_error(self, operator, animals, data):
+    def test_invalid_parameters_are_ignored(self, operator, animals, data):
         response = operator.post(url("files_dataset_search_page", animals.pk), data)
         assert response.status_code == 200
         assert response.context["trial"] is None
@@ -478,7 +478,7 @@ class TestSearch:
         assert "secret" not in text(ask(operator, animals, "ship", mode="text"))
 
 
-def test_a_search_in_a_running_gateway_asks_the_provider(gateway, upstream):
+def test_search_in_a_running_gateway_calls_the_provider(gateway, upstream):
     """The page runs in a thread of a web process; the connection to the provider is on that process's loop."""
 
     async def play(wire: Wire) -> None:

@@ -29,14 +29,14 @@ def shelf(world):
 
 
 def fill(into, said: str, filename: str = "handbook.md") -> str:
-    """A ready file that says one thing; returns its id."""
+    """A ready file with one chunk; returns its id."""
     dataset_file = factories.dataset_file(into, filename=filename, chunk_count=1)
     factories.chunk(dataset_file, said, heading=HEADING if said == SECRET else "")
     return dataset_file.file_id
 
 
 def guide(world, *datasets) -> None:
-    """An agent that answers from these, and that the test's key may call."""
+    """An agent with these datasets, which the test's key may call."""
     made = factories.agent(world.fast, "guide", published=False)
     made.datasets.set(datasets)
     made.publish()
@@ -58,7 +58,7 @@ def asked(http, model: str = "guide", **headers: str) -> str:
 
 
 def check_gone(operator, request_id: str, file_id: str) -> None:
-    """Nothing of what the file says is in the explanation any more; what else there is of it stays."""
+    """Assert that the explanation has lost the file's text and kept everything else."""
     row = Explanation.objects.get(request_id=request_id)
     assert file_id in [one["file_id"] for one in row.passages]
     assert SECRET not in str([row.passages, *row.texts.values()])
@@ -150,7 +150,7 @@ def explained(dataset_file, **fields) -> Explanation:
     return row
 
 
-def test_what_is_recorded_after_the_deletion_holds_no_text(shelf):
+def test_explanation_recorded_after_the_deletion_has_no_text(shelf):
     dataset_file = factories.dataset_file(shelf)
     File.objects.filter(pk=dataset_file.file_id).delete()
     row = explained(dataset_file)
@@ -158,7 +158,7 @@ def test_what_is_recorded_after_the_deletion_holds_no_text(shelf):
     assert SECRET not in str(Explanation.objects.get(pk=row.pk).passages)
 
 
-def test_what_is_recorded_while_the_file_is_deleted_holds_no_text_and_waits_for_nobody(shelf):
+def test_explanation_recorded_during_the_deletion_has_no_text_and_does_not_wait(shelf):
     dataset_file = factories.dataset_file(shelf)
     with ThreadPoolExecutor(1) as beside, transaction.atomic():
         File.objects.filter(pk=dataset_file.file_id).delete()
@@ -168,7 +168,7 @@ def test_what_is_recorded_while_the_file_is_deleted_holds_no_text_and_waits_for_
     assert not row.texts.exists()
 
 
-def test_a_passage_of_another_tenants_place_is_not_kept(world, shelf, upstream):
+def test_chunk_of_another_tenants_dataset_file_is_not_stored(world, shelf, upstream):
     stranger = factories.dataset_file(factories.dataset(factories.world(upstream.base_url).tenant))
     row = explained(stranger)
     assert row.texts.count() == 1
@@ -176,7 +176,7 @@ def test_a_passage_of_another_tenants_place_is_not_kept(world, shelf, upstream):
     assert not explained(mine, file_id=stranger.file_id, dataset_id=stranger.dataset_id).texts.exists()
 
 
-def test_a_process_from_before_records_no_text(world):
+def test_process_of_an_older_version_records_no_text(world):
     said = {"file_id": "file_1", "heading": HEADING, "text": SECRET, "score": 0.5}
     row = factories.explanation(world.tenant, passages=[said, None, {"text": None}, 3])
     row.refresh_from_db()

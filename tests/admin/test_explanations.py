@@ -20,7 +20,7 @@ def why(client, request_id: str):
     return client.get(f"/admin/inference/explanation/why/{request_id}/", follow=True)
 
 
-def test_it_shows_question_passages_and_size_of_the_prompt(operator, world):
+def test_page_shows_question_context_chunks_and_prompt_size(operator, world):
     dataset_file = factories.dataset_file(factories.dataset(world.tenant), filename="handbook.pdf")
     made = factories.explanation(
         world.tenant,
@@ -53,13 +53,13 @@ def test_it_shows_question_passages_and_size_of_the_prompt(operator, world):
     assert url("tenants_usagerecord_change", usage.pk) in html
 
 
-def test_an_answer_without_passages_is_said_to_have_had_none(operator, world):
+def test_response_without_context_chunks_is_explained(operator, world):
     made = factories.explanation(world.tenant, prompt_tokens=20)
     assert "The search found nothing" in text(why(operator, made.request_id))
 
 
 @pytest.mark.parametrize("passages", [None, 3, "x", [None, 1, {}, {"relevance": "x", "text": None}]])
-def test_a_record_of_any_shape_can_be_looked_at(operator, world, passages):
+def test_malformed_record_is_displayed(operator, world, passages):
     made = factories.explanation(world.tenant, passages=passages if passages is not None else {})
     assert why(operator, made.request_id).status_code == 200
     assert operator.get(url("inference_explanation_changelist"), {"q": made.request_id}).status_code == 200
@@ -78,13 +78,13 @@ def test_where_nothing_is_recorded_it_says_how_to_turn_that_on(operator, staff, 
 
 
 @pytest.mark.parametrize("request_id", ["req_none", "%00", "<script>", "'"])
-def test_a_request_that_nobody_made_is_no_error(operator, request_id):
+def test_unknown_request_is_explained(operator, request_id):
     response = why(operator, request_id)
     assert response.status_code in (200, 404)
     assert "<script>'" not in response.content.decode()
 
 
-def test_a_record_of_usage_leads_there_where_it_answered(operator, world):
+def test_usage_record_links_to_its_explanation(operator, world):
     asked = record(world, request_id="req_4711")
     embedded = record(world, route="/embeddings")
     address = "/admin/inference/explanation/why/req_4711/"
@@ -93,13 +93,13 @@ def test_a_record_of_usage_leads_there_where_it_answered(operator, world):
     assert "/explanation/why/" not in html
 
 
-def test_it_takes_the_permission(staff, world):
+def test_page_requires_the_permission(staff, world):
     made = factories.explanation(world.tenant)
     assert why(staff("tenants.view_usagerecord"), made.request_id).status_code == 403
     assert why(staff("inference.view_explanation"), made.request_id).status_code == 200
 
 
-def test_the_list_counts_nothing_and_costs_the_same_for_many(operator, world):
+def test_list_has_no_count_query_and_constant_cost(operator, world):
     address = url("inference_explanation_changelist", tenant__id__exact=world.tenant.pk)
     factories.explanation(world.tenant, passages=[passage()])
     operator.get(address)

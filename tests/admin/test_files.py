@@ -47,7 +47,7 @@ class TestList:
         assert listed(operator, world, q=waiting.file_id) == [waiting.pk]
 
     @pytest.mark.parametrize("query", [{"state": "x"}, {"dataset": "'"}, {"dataset": "\0"}, {"q": "x"}])
-    def test_what_makes_no_sense_is_no_error(self, operator, world, query):
+    def test_invalid_parameters_are_ignored(self, operator, world, query):
         assert isinstance(listed(operator, world, **query), list)
 
     def test_more_files_cost_no_more_queries(self, operator, world, dataset):
@@ -89,7 +89,7 @@ class TestPage:
         ):  # fmt: skip
             assert words in found, words
 
-    def test_it_says_what_could_not_be_read(self, operator, dataset):
+    def test_page_shows_what_could_not_be_read(self, operator, dataset):
         assert "gt-notice-warning" not in page(operator, factories.dataset_file(dataset)).content.decode()
         dataset_file = factories.dataset_file(dataset, warning="3 pages were <b>not</b> read.")
         assert "3 pages were <b>not</b> read." in text(page(operator, dataset_file))
@@ -105,12 +105,12 @@ class TestPage:
             ({"state": State.READY}, None),
         ],
     )
-    def test_it_shows_the_stage_that_it_is_at(self, operator, dataset, fields, now):
+    def test_page_shows_the_current_stage(self, operator, dataset, fields, now):
         steps = page(operator, factories.dataset_file(dataset, **fields)).context["steps"]
         assert [step.title for step in steps if step.mark == "now"] == [now] * bool(now)
         assert (steps[-1].mark == "done") == (fields["state"] == State.READY)
 
-    def test_a_recording_is_transcribed(self, operator, world, dataset):
+    def test_recording_is_shown_as_transcribed(self, operator, world, dataset):
         held = factories.file(world.tenant, content_type="audio/mpeg", filename="talk.mp3")
         dataset_file = factories.dataset_file(
             dataset, file=held, state=State.PROCESSING, stage="transcribing"
@@ -131,12 +131,12 @@ class TestPage:
         assert "Part 44" in last
         assert page(operator, dataset_file, chunks="x'").status_code == 200
 
-    def test_other_places_of_the_same_file_are_named(self, operator, world, dataset):
+    def test_other_datasets_of_the_file_are_listed(self, operator, world, dataset):
         dataset_file = factories.dataset_file(dataset)
         factories.dataset_file(factories.dataset(world.tenant, "elsewhere"), file=dataset_file.file)
         assert "elsewhere" in text(page(operator, dataset_file))
 
-    def test_a_conversations_file_leads_to_the_conversation(self, operator, world):
+    def test_conversation_file_links_to_its_conversation(self, operator, world):
         thread = factories.conversation(world.key)
         thread.dataset = factories.dataset(world.tenant, hidden=True)
         thread.save()
@@ -156,7 +156,7 @@ class TestPage:
 
 @pytest.mark.django_db
 class TestProgress:
-    def test_it_is_told_of_the_files_that_are_asked_for(self, operator, dataset):
+    def test_progress_covers_the_requested_files(self, operator, dataset):
         one = factories.dataset_file(dataset, state=State.PROCESSING, stage="embedding", progress=70)
         factories.dataset_file(dataset, state=State.PROCESSING)
         told = operator.get(url("files_datasetfile_progress"), {"ids": f"{one.pk},x,'"}).json()
@@ -170,13 +170,13 @@ class TestProgress:
         told = operator.get(url("files_datasetfile_progress"), {"ids": ids})
         assert told.json() == {"working": 0, "dataset_files": []}
 
-    def test_it_takes_the_permission_to_look(self, staff, dataset):
+    def test_view_permission_is_required(self, staff, dataset):
         dataset_file = factories.dataset_file(dataset)
         address = url("files_datasetfile_progress", ids=dataset_file.pk)
         assert staff("files.view_dataset").get(address).status_code == 403
         assert staff("files.view_datasetfile").get(address).status_code == 200
 
-    def test_it_costs_the_same_for_many(self, operator, dataset):
+    def test_query_count_is_independent_of_rows(self, operator, dataset):
         dataset_files = [factories.dataset_file(dataset, state=State.PROCESSING) for _ in range(20)]
         address = url("files_datasetfile_progress")
         operator.get(address, {"ids": dataset_files[0].pk})
@@ -192,7 +192,7 @@ class TestContent:
     def stored(self, dataset) -> DatasetFile:
         return factories.upload(dataset, b"<script>alert(1)</script>", filename="pa\u00e4ge.html")
 
-    def test_it_comes_as_an_attachment_that_no_browser_shows(self, operator, stored):
+    def test_content_is_served_as_an_attachment(self, operator, stored):
         answer = operator.get(url("files_datasetfile_content", stored.pk))
         assert b"".join(answer.streaming_content) == b"<script>alert(1)</script>"
         assert answer["content-type"] == "application/octet-stream"
@@ -200,7 +200,7 @@ class TestContent:
         assert answer["x-content-type-options"] == "nosniff"
         assert "sandbox" in answer["content-security-policy"]
 
-    def test_it_takes_the_permission_to_look_at_the_file_itself(self, staff, stored):
+    def test_content_requires_the_permission_for_the_file(self, staff, stored):
         address = url("files_datasetfile_content", stored.pk)
         assert staff("files.view_datasetfile").get(address).status_code == 403
         assert staff("files.view_file").get(address).status_code == 403
@@ -208,11 +208,11 @@ class TestContent:
         assert b"".join(allowed.streaming_content) == b"<script>alert(1)</script>"
         assert Client().get(address).status_code == 302
 
-    def test_bytes_that_are_gone_are_said_to_be(self, operator, dataset):
+    def test_missing_bytes_are_reported(self, operator, dataset):
         dataset_file = factories.dataset_file(dataset)
         assert operator.get(url("files_datasetfile_content", dataset_file.pk)).status_code == 404
 
-    def test_a_running_gateway_sends_all_of_it(self, gateway, dataset):
+    def test_running_gateway_sends_the_whole_file(self, gateway, dataset):
         data = bytes(range(256)) * 4096
         dataset_file = factories.upload(dataset, data)
         name = User.objects.create_superuser(factories.unique("operator"), password="a password").username
@@ -228,7 +228,7 @@ class TestContent:
 
 @pytest.mark.django_db
 class TestAgain:
-    def test_one_that_failed_waits_once_more(self, operator, dataset):
+    def test_failed_file_is_queued_again(self, operator, dataset):
         requested_by = factories.key(dataset.tenant).row
         dataset_file = factories.dataset_file(
             dataset, state=State.FAILED, error_code="no_text", attempts=1, requested_by=requested_by
@@ -243,7 +243,7 @@ class TestAgain:
         assert dataset_file.requested_by is None
         assert "Processed it again." in text(operator.get(url("files_datasetfile_history", dataset_file.pk)))
 
-    def test_one_in_work_is_left_alone(self, operator, dataset):
+    def test_file_being_processed_is_not_changed(self, operator, dataset):
         dataset_file = factories.dataset_file(dataset, state=State.PROCESSING, progress=40)
         address = url("files_datasetfile_again_page", dataset_file.pk)
         assert (
@@ -271,7 +271,7 @@ class TestAgain:
         states = [DatasetFile.objects.get(pk=dataset_file.pk).state for dataset_file in dataset_files]
         assert states == [State.UPLOADED] * 3 + [State.PROCESSING]
 
-    def test_it_takes_the_permission_to_change_files(self, staff, dataset):
+    def test_change_permission_is_required(self, staff, dataset):
         dataset_file = factories.dataset_file(dataset, state=State.FAILED)
         address = url("files_datasetfile_again_page", dataset_file.pk)
         assert staff("files.view_datasetfile").post(address).status_code == 403
@@ -286,13 +286,13 @@ class TestAgain:
 
 
 class TestDelete:
-    def test_what_came_with_the_dataset_goes_with_its_bytes(self, operator, dataset):
+    def test_file_uploaded_into_the_dataset_is_deleted_with_its_bytes(self, operator, dataset):
         dataset_file = factories.upload(dataset, b"Some words.")
         operator.post(url("files_datasetfile_delete", dataset_file.pk), {"post": "yes"})
         assert not File.objects.filter(pk=dataset_file.file_id).exists()
         assert not default_storage.exists(dataset_file.file.path)
 
-    def test_what_is_elsewhere_stays_there(self, operator, world, dataset):
+    def test_file_in_another_dataset_stays(self, operator, world, dataset):
         dataset_file = factories.upload(dataset, b"Some words.")
         other = factories.dataset_file(factories.dataset(world.tenant), file=dataset_file.file)
         data = {"action": "delete_selected", "_selected_action": [dataset_file.pk], "post": "yes"}
@@ -301,14 +301,14 @@ class TestDelete:
         assert DatasetFile.objects.filter(pk=other.pk).exists()
         assert default_storage.exists(dataset_file.file.path)
 
-    def test_it_takes_the_permission_to_delete_files(self, staff, dataset):
+    def test_delete_permission_is_required(self, staff, dataset):
         dataset_file = factories.dataset_file(dataset)
         client = staff("files.view_datasetfile", "files.change_datasetfile")
         address = url("files_datasetfile_delete", dataset_file.pk)
         assert client.post(address, {"post": "yes"}).status_code == 403
 
 
-def test_the_search_of_all_pages_finds_files_and_datasets(operator, dataset):
+def test_global_search_finds_files_and_datasets(operator, dataset):
     dataset_file = factories.dataset_file(dataset, filename=factories.unique("quarterly"))
     found = operator.get(url("search"), {"s": dataset_file.file.filename, "extended": "1"}).content.decode()
     assert url("files_datasetfile_change", dataset_file.pk) in found
@@ -318,7 +318,7 @@ def test_the_search_of_all_pages_finds_files_and_datasets(operator, dataset):
 
 
 @pytest.mark.parametrize("start", ["ds_25", "ds_40", "ds_5f"])
-def test_an_id_that_looks_escaped_is_found_however_a_link_writes_it(operator, world, start):
+def test_id_that_looks_escaped_is_found_by_every_link(operator, world, start):
     made = factories.dataset(world.tenant, id=f"{start}{secrets.token_hex(14)}")
     for written in (made.pk, quote(made.pk)):
         answer = operator.get(f"/admin/files/dataset/{written}/progress/")

@@ -40,7 +40,7 @@ def shown(response) -> str:
 
 
 class TestNewKey:
-    def test_it_is_shown_whole_and_works(self, operator, world, form):
+    def test_created_key_is_shown_in_full_and_works(self, operator, world, form):
         response = add(operator, world, form)
         assert response.status_code == 200
         plain = shown(response)
@@ -49,7 +49,7 @@ class TestNewKey:
         assert keys.public_id(plain) == key.public_id
         assert keys.matches(plain, bytes(key.digest))
 
-    def test_the_page_with_it_may_not_be_kept(self, operator, world, form):
+    def test_page_with_the_key_is_not_cacheable(self, operator, world, form):
         response = add(operator, world, form)
         assert "no-store" in response["Cache-Control"]
         assert shown(response) not in response.request["PATH_INFO"]
@@ -72,13 +72,13 @@ class TestNewKey:
         assert entries
         assert not any(secret in entry.change_message + entry.object_repr for entry in entries)
 
-    def test_sending_the_form_again_shows_no_second_key(self, operator, world, form):
+    def test_resubmitting_the_form_creates_no_second_key(self, operator, world, form):
         add(operator, world, form)
         response = add(operator, world, form)
         assert "This tenant already has an active key with this name." in text(response)
         assert "plain" not in response.context
 
-    def test_it_has_the_scopes_of_its_kind_and_those_that_were_ticked(self, operator, world, form):
+    def test_created_key_has_preset_and_selected_scopes(self, operator, world, form):
         add(operator, world, {**form, "scopes": ["files:read", "inference:chat"]})
         assert made(world, form).scopes == ["models:read", "inference:chat", "files:read"]
 
@@ -90,11 +90,11 @@ class TestNewKey:
         response = add(operator, world, {**form, "preset": "custom"})
         assert "Choose a kind of client, or at least one scope." in text(response)
 
-    def test_an_unknown_scope_is_refused(self, operator, world, form):
+    def test_unknown_scope_is_refused(self, operator, world, form):
         response = add(operator, world, {**form, "scopes": ["everything:everywhere"]})
         assert response.context["adminform"].form.errors["scopes"]
 
-    def test_it_is_granted_what_was_chosen(self, operator, world, form):
+    def test_created_key_has_the_selected_grants(self, operator, world, form):
         dataset = Dataset.objects.create(tenant=world.tenant, name="handbook")
         add(operator, world, {**form, "datasets": [dataset.pk]})
         key = made(world, form)
@@ -113,7 +113,7 @@ class TestNewKey:
         assert set(response.context["adminform"].form.errors) == {"allow", "datasets"}
         assert not InferenceKey.objects.filter(name=form["name"]).exists()
 
-    def test_an_end_in_the_past_is_refused(self, operator, world, form):
+    def test_expiry_in_the_past_is_refused(self, operator, world, form):
         response = add(operator, world, {**form, "expires_at_0": "2020-01-01", "expires_at_1": "00:00"})
         assert "To end a key now, revoke it" in text(response)
 
@@ -121,7 +121,7 @@ class TestNewKey:
         add(operator, world, {**form, "expires_at_0": "2099-01-01", "expires_at_1": "12:00:00"})
         assert f"{made(world, form).expires_at:%Y-%m-%d %H:%M}" == "2099-01-01 12:00"
 
-    def test_without_a_tenant_one_is_asked_for(self, operator, world):
+    def test_tenant_is_required(self, operator, world):
         factories.tenant()
         response = operator.get(url("tenants_inferencekey_add"))
         assert "For which tenant?" in text(response)
@@ -129,7 +129,7 @@ class TestNewKey:
 
 
 class TestSnippets:
-    def test_they_hold_the_key_an_agent_and_the_base_url(self, operator, world, form):
+    def test_snippets_contain_the_key_an_agent_and_the_base_url(self, operator, world, form):
         response = add(operator, world, form)
         plain = shown(response)
         snippets = {snippet.slug: snippet.code for snippet in response.context["code_samples"]}
@@ -139,20 +139,20 @@ class TestSnippets:
             assert '"support"' in code
             assert "http://testserver/api/tenant" in code
 
-    def test_the_base_url_is_on_the_tenants_host(self, operator, world, form):
+    def test_base_url_uses_the_tenants_host(self, operator, world, form):
         world.tenant.hosts = ["ai.example.com", "other.example.com"]
         world.tenant.save()
         response = operator.post(url("tenants_inferencekey_add", tenant=world.tenant.pk), form, secure=True)
         assert response.context["base_url"] == "https://ai.example.com/api/tenant"
         assert "https://ai.example.com/api/tenant/v1/chat/completions" in response.content.decode()
 
-    def test_the_curl_line_is_one_that_a_shell_understands(self, operator, world, form):
+    def test_curl_snippet_is_valid_shell(self, operator, world, form):
         code = add(operator, world, form).context["code_samples"][0].code
         words = shlex.split(code.replace("\\\n", " "))
         assert words[0] == "curl"
         assert json.loads(words[words.index("-d") + 1])["model"] == "support"
 
-    def test_the_python_is_python(self, operator, world, form):
+    def test_python_snippet_is_valid_python(self, operator, world, form):
         code = add(operator, world, form).context["code_samples"][1].code
         compile(code, "snippet", "exec")
 
@@ -167,9 +167,7 @@ class TestSnippets:
             ("rerank", "inference:rerank", "/v1/rerank"),
         ],
     )
-    def test_a_key_for_something_else_gets_a_snippet_for_that(
-        self, operator, world, form, capability, scope, path
-    ):
+    def test_snippet_matches_the_capability_of_the_key(self, operator, world, form, capability, scope, path):
         entry = factories.catalog(world.provider, "special", capabilities=[capability])
         response = add(operator, world, {**form, "preset": "custom", "scopes": [scope], "allow": [entry.pk]})
         curl, python, node = (snippet.code for snippet in response.context["code_samples"])
@@ -179,11 +177,11 @@ class TestSnippets:
         assert '"special"' in python
         assert '"special"' in node
 
-    def test_a_key_that_may_call_no_model_gets_the_list_of_models(self, operator, world, form):
+    def test_key_without_models_gets_a_model_list_snippet(self, operator, world, form):
         response = add(operator, world, {**form, "allow": []})
         assert "/api/tenant/v1/models" in response.context["code_samples"][0].code
 
-    def test_a_key_that_may_do_nothing_is_told_so(self, operator, world, form):
+    def test_key_without_scopes_is_explained(self, operator, world, form):
         response = add(operator, world, {**form, "preset": "custom", "scopes": ["files:read"], "allow": []})
         assert response.context["code_samples"] == []
         assert "This key may call nothing yet" in text(response)
@@ -212,7 +210,7 @@ class TestChange:
         world.key.row.refresh_from_db()
         assert world.key.row.tenant == world.tenant
 
-    def test_the_page_holds_nothing_to_make_the_key_from(self, operator, world):
+    def test_page_does_not_contain_the_secret_or_its_digest(self, operator, world):
         html = operator.get(url("tenants_inferencekey_change", world.key.row.pk)).content.decode()
         assert world.key.row.public_id in html
         assert world.key.plain not in html
@@ -228,7 +226,7 @@ class TestRevocation:
         world.key.row.refresh_from_db()
         assert world.key.row.state == "revoked"
 
-    def test_a_revoked_key_cannot_be_changed(self, operator, world):
+    def test_revoked_key_cannot_be_changed(self, operator, world):
         world.key.row.revoke()
         address = url("tenants_inferencekey_change", world.key.row.pk)
         page = operator.get(address)
@@ -239,11 +237,11 @@ class TestRevocation:
         assert world.key.row.name != "other"
 
     @pytest.mark.parametrize("page", ["revoke", "rotate"])
-    def test_a_revoked_key_is_neither_revoked_again_nor_given_a_secret(self, operator, world, page):
+    def test_revoked_key_cannot_be_revoked_or_rotated(self, operator, world, page):
         world.key.row.revoke()
         assert operator.post(url(f"tenants_inferencekey_{page}_page", world.key.row.pk)).status_code == 403
 
-    def test_several_are_revoked_after_a_confirmation_with_a_count(self, operator, world):
+    def test_bulk_revocation_confirms_with_a_count(self, operator, world):
         chosen = [factories.key(world.tenant).row for _ in range(3)]
         chosen[0].revoke()
         data = {"action": "revoke_selected", "_selected_action": [key.pk for key in chosen]}
@@ -257,7 +255,7 @@ class TestRevocation:
         assert said(response) == ["Revoked 2 keys. 1 was revoked already."]
         assert not InferenceKey.objects.filter(pk__in=[key.pk for key in chosen]).live().exists()
 
-    def test_staff_who_may_only_look_cannot_revoke_several(self, staff, world):
+    def test_view_permission_does_not_allow_bulk_revocation(self, staff, world):
         data = {
             "action": "revoke_selected",
             "_selected_action": [world.key.row.pk],
@@ -269,7 +267,7 @@ class TestRevocation:
 
 
 class TestNewSecret:
-    def test_it_is_shown_once_and_the_old_one_is_void(self, operator, world):
+    def test_rotated_secret_is_shown_once_and_the_old_one_is_void(self, operator, world):
         address = url("tenants_inferencekey_rotate_page", world.key.row.pk)
         assert "stops working within a second" in text(operator.get(address))
         response = operator.post(address)
@@ -282,7 +280,7 @@ class TestNewSecret:
 
 
 class TestSight:
-    def test_every_name_has_a_yes_or_a_reason(self, operator, world):
+    def test_every_name_is_allowed_or_has_a_reason(self, operator, world):
         draft = factories.agent(world.fast, "draft", published=False)
         factories.catalog(world.provider, "elsewhere")
         embedder = factories.catalog(world.provider, "embedder", capabilities=["embed"])
@@ -301,7 +299,7 @@ class TestSight:
         assert "the name is not on the key's allowlist" in rows["elsewhere"][1]
         assert "/audio/speech inference:speech" in text(response)
 
-    def test_a_revoked_key_sees_nothing(self, operator, world):
+    def test_revoked_key_has_no_access(self, operator, world):
         world.key.row.revoke()
         response = operator.get(url("tenants_inferencekey_sees_page", world.key.row.pk))
         assert "Nothing: the key is revoked." in text(response)
@@ -309,7 +307,7 @@ class TestSight:
 
 
 class TestUsage:
-    def test_a_key_leads_to_what_it_did(self, operator, staff, world):
+    def test_key_page_links_to_its_usage(self, operator, staff, world):
         address = url("tenants_inferencekey_usage_page", world.key.row.pk)
         led = operator.get(address)
         assert led["location"] == url("tenants_usagerecord_changelist", key=world.key.row.pk)
@@ -319,12 +317,12 @@ class TestUsage:
         assert may_not.get(address).status_code == 403
         assert address not in may_not.get(page).content.decode()
 
-    def test_one_that_was_never_used_says_so(self, operator, world):
+    def test_unused_key_is_marked(self, operator, world):
         assert "Last used never" in text(operator.get(url("tenants_inferencekey_change", world.key.row.pk)))
 
 
 class TestList:
-    def test_its_columns_tell_a_key_from_another(self, operator, world):
+    def test_list_columns_identify_keys(self, operator, world):
         KeyActivity.objects.create(key=world.key.row, last_used_at=timezone.now() - timedelta(hours=2))
         factories.key(world.tenant, name="idle", scopes=["models:read", "inference:chat"])
         response = operator.get(url("tenants_inferencekey_changelist", tenant__id__exact=world.tenant.pk))
@@ -335,7 +333,7 @@ class TestList:
         assert "never" in page
 
     @pytest.mark.parametrize("state", ["active", "expired", "revoked", "unused", "expiring"])
-    def test_it_can_be_narrowed_to_a_state(self, operator, world, state):
+    def test_list_can_be_filtered_by_state(self, operator, world, state):
         now = timezone.now()
         rows = {
             name: factories.key(world.tenant, name=name).row
@@ -355,7 +353,7 @@ class TestList:
         assert {key.name for key in response.context["cl"].result_list} == expected
 
     @pytest.mark.parametrize("pasted", ["whole", "start"])
-    def test_a_pasted_key_finds_its_row(self, operator, world, pasted):
+    def test_search_for_a_plain_key_finds_its_row(self, operator, world, pasted):
         term = world.key.plain if pasted == "whole" else f"gtak_{world.key.row.public_id}…"
         response = operator.get(url("tenants_inferencekey_changelist"), {"q": term})
         assert [key.pk for key in response.context["cl"].result_list] == [world.key.row.pk]
@@ -373,7 +371,7 @@ class TestList:
         assert len(response.context["cl"].result_list) == 20
         assert len(twenty) == len(one)
 
-    def test_a_key_of_a_tenant_that_is_off_does_not_look_active(self, operator, world):
+    def test_key_of_an_inactive_tenant_is_not_shown_as_active(self, operator, world):
         world.tenant.active = False
         world.tenant.save()
         response = operator.get(url("tenants_inferencekey_changelist", tenant__id__exact=world.tenant.pk))

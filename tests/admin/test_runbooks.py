@@ -24,12 +24,12 @@ def tenant(upstream):
     return made
 
 
-def test_the_tenants_page_leads_to_it(operator, tenant):
+def test_tenant_page_links_to_the_runbook(operator, tenant):
     summary = operator.get(url("tenants_tenant_change", tenant.tenant.pk)).content.decode()
     assert page(tenant.tenant) in summary
 
 
-def test_it_holds_the_tenants_values(operator, tenant):
+def test_runbook_contains_the_tenants_values(operator, tenant):
     shown = operator.get(page(tenant.tenant))
     said = text(shown)
     assert shown.status_code == 200
@@ -42,7 +42,7 @@ def test_it_holds_the_tenants_values(operator, tenant):
     assert shown.content.decode().count("data-copy") >= 6
 
 
-def test_another_name_can_be_chosen_and_only_one_of_the_tenants(operator, tenant):
+def test_only_names_of_the_tenant_can_be_chosen(operator, tenant):
     assert '"model": "fast"' in text(operator.get(page(tenant.tenant, query="?model=fast")))
     forged = operator.get(page(tenant.tenant, query="?model=%3Cscript%3E"))
     assert '"model": "support"' in text(forged)
@@ -56,7 +56,7 @@ def test_it_can_be_taken_away_as_markdown(operator, tenant):
     assert 'model: "fast"' in response.content.decode()
 
 
-def test_a_tenant_that_publishes_nothing_gets_one_too(operator):
+def test_tenant_without_published_names_has_a_runbook(operator):
     bare = factories.tenant()
     said = text(operator.get(page(bare)))
     assert "has no published model with the chat capability" in said
@@ -64,7 +64,7 @@ def test_a_tenant_that_publishes_nothing_gets_one_too(operator):
 
 
 @pytest.mark.parametrize("slug", runbooks())
-def test_every_runbook_has_a_page_with_only_the_parts_that_it_has(operator, tenant, slug):
+def test_every_runbook_page_has_only_its_parts(operator, tenant, slug):
     said = text(operator.get(page(tenant.tenant, slug)))
     assert runbooks()[slug].title in said
     assert "{{" not in said
@@ -73,7 +73,7 @@ def test_every_runbook_has_a_page_with_only_the_parts_that_it_has(operator, tena
     assert ("Caveats" in said) == bool(runbooks()[slug].caveats)
 
 
-def test_it_needs_a_log_in_and_the_permission(tenant, staff):
+def test_runbook_requires_login_and_permission(tenant, staff):
     refused = Client().get(page(tenant.tenant))
     assert refused.status_code == 302
     assert "/admin/login/" in refused["location"]
@@ -81,6 +81,6 @@ def test_it_needs_a_log_in_and_the_permission(tenant, staff):
     assert staff("tenants.view_tenant").get(page(tenant.tenant)).status_code == 200
 
 
-def test_what_does_not_exist_is_not_found(operator, tenant):
+def test_unknown_runbook_is_404(operator, tenant):
     assert operator.get(page(tenant.tenant, "no-such-runbook")).status_code == 404
     assert operator.get("/admin/tenants/tenant/0/runbooks/openai-sdk-curl/").status_code == 404

@@ -120,8 +120,8 @@ def _pdf_form_loop():
 def _pdf_earlier_loop():
     """A file whose cross-reference table points to itself as the previous one."""
     data = sample_files.pdf([["Round and round"]])
-    dataset_file = int(data.rpartition(b"startxref\n")[2].split()[0])
-    return data.replace(b"/Root 1 0 R", f"/Root 1 0 R /Prev {dataset_file}".encode())
+    offset = int(data.rpartition(b"startxref\n")[2].split()[0])
+    return data.replace(b"/Root 1 0 R", f"/Root 1 0 R /Prev {offset}".encode())
 
 
 def _pdf_picture():

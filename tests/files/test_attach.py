@@ -56,11 +56,11 @@ def queries(key, number):
     return len(caught)
 
 
-def test_the_number_of_statements_does_not_grow_with_that_of_files(key):
+def test_statement_count_is_independent_of_files(key):
     assert queries(key, 100) == queries(key, 9)
 
 
-def test_each_file_becomes_what_was_wanted_of_it(key):
+def test_each_file_gets_the_requested_state(key):
     dataset, other = factories.dataset(key.tenant), factories.key(key.tenant).row
     ids = files(key, 18)
     wanted = mixed(dataset, ids)
@@ -92,7 +92,7 @@ def test_each_file_becomes_what_was_wanted_of_it(key):
             ) == (was.pk, "ready", 9, other)
 
 
-def test_attributes_and_chunking_that_nobody_names_stay(key):
+def test_omitted_attributes_and_chunking_are_unchanged(key):
     dataset, (one, two) = factories.dataset(key.tenant), files(key, 2)
     dataset_file = factories.dataset_file(
         dataset, file=File.objects.get(pk=one), attributes={"a": 1}, chunking=CHUNKING, state=State.CANCELLED
@@ -106,7 +106,7 @@ def test_attributes_and_chunking_that_nobody_names_stay(key):
     )
 
 
-def test_none_is_placed_where_one_is_not_there(key):
+def test_nothing_is_attached_if_a_file_is_missing(key):
     dataset, ids = factories.dataset(key.tenant), files(key, 3)
     stranger = files(factories.key(key.tenant).row, 1)
     for missing in (*stranger, "file-nowhere", "file-\0"):
@@ -115,7 +115,7 @@ def test_none_is_placed_where_one_is_not_there(key):
     assert not dataset.dataset_files.exists()
 
 
-def test_nothing_is_placed_in_a_dataset_that_was_deleted(key):
+def test_nothing_is_attached_to_a_deleted_dataset(key):
     dataset, ids = factories.dataset(key.tenant), files(key, 1)
     Dataset.objects.filter(pk=dataset.pk).delete()
     with pytest.raises(NotFound, match=dataset.pk):

@@ -26,14 +26,14 @@ HOSTILE = {
 }
 
 
-def test_a_short_section_is_one_piece_with_its_page_and_heading():
+def test_short_section_is_one_chunk_with_page_and_heading():
     [chunk] = split([Section("Thirty days.", 3, "Leave > Rules")])
     assert (chunk.text, chunk.page, chunk.heading) == ("Thirty days.", 3, "Leave > Rules")
     assert chunk.tokens == count_tokens("Thirty days.")
 
 
 @pytest.mark.parametrize(("size", "overlap"), [(400, 50), (100, 0), (100, 50), (800, 400), (4096, 0)])
-def test_chunks_keep_to_their_size_and_leave_nothing_out(size, overlap):
+def test_chunks_respect_their_size_and_omit_nothing(size, overlap):
     chunks = split([Section(PROSE, 1, "All")], size=size, overlap=overlap)
     assert all(chunk.tokens == count_tokens(chunk.text) <= size for chunk in chunks)
     assert all(chunk.page == 1 and chunk.heading == "All" for chunk in chunks)
@@ -42,7 +42,7 @@ def test_chunks_keep_to_their_size_and_leave_nothing_out(size, overlap):
     assert all(f"Paragraph {number} " in text for number in range(300))
 
 
-def test_a_piece_begins_with_the_end_of_the_one_before():
+def test_chunk_begins_with_the_overlap_of_the_previous_one():
     chunks = split([Section(PROSE)], size=200, overlap=60)
     for earlier, later in pairwise(chunks):
         start = later.text[:40]
@@ -50,7 +50,7 @@ def test_a_piece_begins_with_the_end_of_the_one_before():
         assert count_tokens(earlier.text[earlier.text.rindex(start) :]) <= 60
 
 
-def test_without_overlap_nothing_is_said_twice():
+def test_chunks_without_overlap_repeat_nothing():
     chunks = split([Section(PROSE)], size=200, overlap=0)
     assert "".join("".join(chunk.text.split()) for chunk in chunks) == "".join(PROSE.split())
 
@@ -60,7 +60,7 @@ def test_chunks_do_not_end_in_the_middle_of_a_sentence():
     assert all(chunk.text.endswith(".") for chunk in chunks)
 
 
-def test_every_piece_of_a_table_says_what_its_columns_are():
+def test_every_chunk_of_a_table_has_its_header():
     head = "| name | days |\n| --- | --- |"
     rows = [f"| person {number} | {number} |" for number in range(300)]
     chunks = split(
@@ -72,7 +72,7 @@ def test_every_piece_of_a_table_says_what_its_columns_are():
     assert [line for line in said if line.startswith("| person")] == rows
 
 
-def test_lines_of_code_stay_whole():
+def test_lines_of_code_are_not_split():
     lines = [f"    value_{number} = compute(first={number}, second='text {number}')" for number in range(200)]
     chunks = split([Section("def main():\n" + "\n".join(lines))], size=200, overlap=0)
     assert {line.strip() for chunk in chunks for line in chunk.text.splitlines()} >= {
@@ -80,7 +80,7 @@ def test_lines_of_code_stay_whole():
     }
 
 
-def test_a_heading_with_nothing_under_it_goes_with_what_follows():
+def test_empty_heading_is_joined_with_the_next_section():
     chunks = split([Section("# Book", None, "Book"), Section("## One\n\nIt began.", None, "Book > One")])
     assert [(chunk.text, chunk.heading) for chunk in chunks] == [
         ("# Book\n\n## One\n\nIt began.", "Book > One")

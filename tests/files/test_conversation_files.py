@@ -28,7 +28,7 @@ def upload(client, thread, content=TEXT, **more):
     )
 
 
-def test_an_upload_belongs_to_its_conversation(http, thread, world):
+def test_upload_belongs_to_its_conversation(http, thread, world):
     world.tenant.embedding = "fast"
     world.tenant.save()
     answer = upload(http, thread)
@@ -44,7 +44,7 @@ def test_an_upload_belongs_to_its_conversation(http, thread, world):
     assert [file["id"] for file in http.get("/files").json()["data"]] == [made["id"]]
 
 
-def test_a_thread_that_gets_files_while_the_tenants_embedding_changes_has_the_new_one(http, thread, world):
+def test_conversation_uses_the_embedding_changed_during_its_upload(http, thread, world):
     with ThreadPoolExecutor(1) as beside:
         with transaction.atomic():
             world.tenant.embedding = "fast"
@@ -56,7 +56,7 @@ def test_a_thread_that_gets_files_while_the_tenants_embedding_changes_has_the_ne
     assert Conversation.objects.get(pk=thread).dataset.embedding == "fast"
 
 
-def test_a_thread_that_is_deleted_while_a_file_comes_is_named_as_the_client_knows_it(http, thread):
+def test_upload_into_a_deleted_conversation_names_the_conversation(http, thread):
     upload(http, thread)
     conversation = Conversation.objects.get(pk=thread)
     with ThreadPoolExecutor(1) as beside:
@@ -80,14 +80,14 @@ def test_same_content_returns_the_existing_file(http, thread):
     assert second["status"] == "uploaded"
 
 
-def test_the_header_is_asked_for(http):
+def test_conversation_header_is_required(http):
     error = envelope(
         http.post("/conversations/files", files={"file": ("a.txt", TEXT)}), 400, "missing_required_parameter"
     )
     assert error["param"] == HEADER
 
 
-def test_a_conversation_of_somebody_else_is_not_there(http, thread, world, gateway, upstream):
+def test_conversation_of_another_key_is_404(http, thread, world, gateway, upstream):
     made = upload(http, thread).json()
     strangers = (factories.key(world.tenant), factories.world(upstream.base_url).key)
     for stranger in strangers:
@@ -111,7 +111,7 @@ def test_a_conversation_of_somebody_else_is_not_there(http, thread, world, gatew
     assert Conversation.objects.get(pk=thread).dataset.dataset_files.count() == 1
 
 
-def test_the_scope_of_conversations_is_needed_too(http, thread, world, gateway):
+def test_conversation_scope_is_required(http, thread, world, gateway):
     key = factories.key(world.tenant, scopes=["files:write"])
     refused = PLAIN.post(
         f"{gateway.base_url}/conversations/files",
@@ -121,7 +121,7 @@ def test_the_scope_of_conversations_is_needed_too(http, thread, world, gateway):
     assert "conversations:write" in envelope(refused, 403, "insufficient_scope")["message"]
 
 
-def test_an_end_users_files_are_seen_for_that_user_alone(http):
+def test_files_of_an_end_user_are_visible_only_to_that_user(http):
     thread = http.post("/conversations", json={"user": "ada"}).json()["id"]
     for more in ({}, {"data": {"user": "eve"}}, {"params": {"user": "eve"}}):
         envelope(upload(http, thread, **more), 404, "conversation_not_found")
@@ -138,7 +138,7 @@ def test_an_end_users_files_are_seen_for_that_user_alone(http):
     assert http.delete(f"/files/{made['id']}", params={"user": "ada"}).json()["deleted"]
 
 
-def test_the_files_go_with_their_conversation(http, thread):
+def test_files_are_deleted_with_their_conversation(http, thread):
     made = upload(http, thread).json()
     path = File.objects.get(pk=made["id"]).path
     assert default_storage.exists(path)
@@ -148,12 +148,12 @@ def test_the_files_go_with_their_conversation(http, thread):
     assert not default_storage.exists(path)
 
 
-def test_a_conversations_dataset_is_no_dataset_of_the_api(http, thread):
+def test_conversation_dataset_is_hidden_from_the_api(http, thread):
     upload(http, thread)
     dataset = Conversation.objects.get(pk=thread).dataset
     envelope(http.get(f"/datasets/{dataset.pk}/files"), 404, "dataset_not_found")
     assert dataset.pk not in http.get("/datasets").text
 
 
-def test_files_is_no_conversation(http):
+def test_files_is_not_a_conversation_id(http):
     assert http.get("/conversations/files").status_code == 405

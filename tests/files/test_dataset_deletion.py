@@ -20,7 +20,7 @@ def tenant():
     return factories.tenant()
 
 
-def test_files_are_attached_while_their_dataset_is_deleted(tenant):
+def test_files_can_be_attached_while_their_dataset_is_deleted(tenant):
     key = factories.key(tenant).row
     dataset = factories.dataset(tenant, keys=[key])
     there = factories.dataset_file(dataset).file
@@ -38,7 +38,7 @@ def test_files_are_attached_while_their_dataset_is_deleted(tenant):
     assert set(File.objects.filter(tenant=tenant)) == {new}
 
 
-def test_a_file_that_comes_while_its_dataset_is_deleted_is_locked_as_the_others_are(tenant):
+def test_upload_during_dataset_deletion_uses_the_same_lock_order(tenant):
     dataset, other = factories.dataset(tenant), factories.dataset(tenant)
     file = factories.file(tenant)
     held = threading.Event()
@@ -65,7 +65,7 @@ def test_a_file_that_comes_while_its_dataset_is_deleted_is_locked_as_the_others_
     assert other.dataset_files.get().file == file
 
 
-def test_a_file_goes_with_the_last_of_datasets_that_are_deleted_at_once(tenant):
+def test_file_is_deleted_with_the_last_of_concurrently_deleted_datasets(tenant):
     first, second = factories.dataset(tenant), factories.dataset(tenant)
     file = factories.dataset_file(first).file
     factories.dataset_file(second, file=file)

@@ -41,7 +41,7 @@ def kept_elsewhere(world, store) -> list[File]:
     return [shared, own]
 
 
-def test_it_takes_out_what_is_kept_elsewhere(world, store, poor):
+def test_key_without_delete_permission_detaches_files_in_use_elsewhere(world, store, poor):
     for file in kept_elsewhere(world, store):
         assert poor.delete(f"/vector_stores/{store.pk}/files/{file.pk}").status_code == 200
         assert File.objects.filter(pk=file.pk).exists()
@@ -49,7 +49,7 @@ def test_it_takes_out_what_is_kept_elsewhere(world, store, poor):
 
 
 @pytest.mark.parametrize("path", ["/datasets", "/vector_stores"])
-def test_a_key_that_may_delete_no_files_does_not_do_so_with_their_dataset(http, world, store, poor, path):
+def test_key_without_delete_permission_cannot_delete_files_with_their_dataset(http, world, store, poor, path):
     dataset_file = factories.dataset_file(store)
     kept = kept_elsewhere(world, store)
     error = envelope(poor.delete(f"{path}/{store.pk}"), 403, "insufficient_scope")
@@ -62,7 +62,7 @@ def test_a_key_that_may_delete_no_files_does_not_do_so_with_their_dataset(http, 
 
 
 @pytest.mark.parametrize("path", ["/datasets", "/vector_stores"])
-def test_it_deletes_a_dataset_whose_files_are_kept_elsewhere(world, store, poor, path):
+def test_key_without_delete_permission_deletes_a_dataset_of_files_in_use_elsewhere(world, store, poor, path):
     kept = kept_elsewhere(world, store)
     assert poor.delete(f"{path}/{store.pk}").status_code == 200
     assert not Dataset.objects.filter(pk=store.pk).exists()

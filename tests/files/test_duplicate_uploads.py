@@ -5,7 +5,7 @@ from tests import factories
 from tests.wire import envelope
 
 
-def test_it_gets_the_state_of_the_file_that_is_there(http, world):
+def test_repeated_upload_returns_the_current_state(http, world):
     dataset = factories.dataset(world.tenant, keys=[world.key.row])
     address, headers = f"/datasets/{dataset.pk}/files", {"idempotency-key": factories.unique("once")}
     first, again = (
@@ -17,7 +17,7 @@ def test_it_gets_the_state_of_the_file_that_is_there(http, world):
     envelope(other, 409, "idempotency_conflict")
 
 
-def test_it_is_there_again_when_it_was_taken_out_meanwhile(http, world):
+def test_repeated_upload_attaches_a_detached_file_again(http, world):
     first, second = (factories.dataset(world.tenant, keys=[world.key.row]) for _ in range(2))
 
     def upload(name: str = "notes.txt"):

@@ -38,7 +38,7 @@ def put(store, file_id: str) -> DatasetFile:
 
 
 @pytest.mark.parametrize("seconds", [3600, 2_592_000])
-def test_a_file_says_when_it_expires(client, seconds):
+def test_file_returns_its_expiry(client, seconds):
     made = upload(client, expires_after={"anchor": "created_at", "seconds": seconds})
     assert made.expires_at == made.created_at + seconds
     assert client.files.retrieve(made.id) == made
@@ -46,7 +46,7 @@ def test_a_file_says_when_it_expires(client, seconds):
     assert upload(client).expires_at is None
 
 
-def test_at_that_second_it_is_gone_for_its_key(client, http, world):
+def test_expired_file_is_404(client, http, world):
     made, kept = upload(client, expires_after=HOUR), upload(client)
     File.objects.filter(pk=made.id).update(expires_at=timezone.now() + timedelta(minutes=1))
     assert client.files.content(made.id).read() == TEXT
@@ -59,7 +59,7 @@ def test_at_that_second_it_is_gone_for_its_key(client, http, world):
     assert File.objects.filter(pk=made.id).exists()
 
 
-def test_it_is_gone_from_the_datasets_that_it_was_put_into(client, http, store):
+def test_expired_file_is_hidden_from_its_datasets(client, http, store):
     made, kept = upload(client, expires_after=HOUR), upload(client)
     batch = client.vector_stores.file_batches.create(store.pk, file_ids=[made.id, kept.id])
     expire(made.id)
@@ -81,7 +81,7 @@ def test_it_is_gone_from_the_datasets_that_it_was_put_into(client, http, store):
         client.vector_stores.create(file_ids=[made.id])
 
 
-def test_a_search_shows_nothing_of_it(client, store):
+def test_expired_file_is_not_searched(client, store):
     made, kept = upload(client, expires_after=HOUR), upload(client)
     for file in (made, kept):
         put(store, file.id)
@@ -91,7 +91,7 @@ def test_a_search_shows_nothing_of_it(client, store):
     assert [found.file_id for found in search(store.pk, query="office")] == [kept.id]
 
 
-def test_another_keys_file_in_a_granted_dataset_is_gone_too(client, http, store, world):
+def test_expired_file_of_another_key_is_hidden_from_a_granted_dataset(client, http, store, world):
     others = factories.key(world.tenant).row
     later = timezone.now() + timedelta(hours=1)
     made = factories.file(world.tenant, origin=File.Origin.FILES, key=others, expires_at=later)
@@ -103,7 +103,7 @@ def test_another_keys_file_in_a_granted_dataset_is_gone_too(client, http, store,
     assert client.vector_stores.search(store.pk, query="office").data == []
 
 
-def test_the_same_content_uploaded_into_the_dataset_is_another_file(client, http, store):
+def test_upload_does_not_reuse_an_expiring_file(client, http, store):
     made = upload(client, expires_after=HOUR)
     put(store, made.id)
     again = lambda: http.post(f"/datasets/{store.pk}/files", files={"file": ("notes.txt", TEXT)}).json()  # noqa: E731
@@ -115,7 +115,7 @@ def test_the_same_content_uploaded_into_the_dataset_is_another_file(client, http
     assert [dataset_file.file_id for dataset_file in store.dataset_files.all()] == [kept["id"]]
 
 
-def test_an_idempotency_key_knows_the_expiry_and_forgets_what_has_expired(client):
+def test_idempotency_key_covers_the_expiry_and_is_free_after_it(client):
     headers = {"Idempotency-Key": "k1"}
     made = upload(client, expires_after=HOUR, extra_headers=headers)
     assert upload(client, expires_after=HOUR, extra_headers=headers).id == made.id
@@ -128,7 +128,7 @@ def test_an_idempotency_key_knows_the_expiry_and_forgets_what_has_expired(client
     assert upload(client, expires_after=HOUR, extra_headers=headers).id == anew.id
 
 
-def test_the_sweep_deletes_it_everywhere_and_nothing_else(client, store, monkeypatch):
+def test_sweep_deletes_only_expired_files(client, store, monkeypatch):
     monkeypatch.setattr(cleanup, "BATCH", 2)
     expired = [upload(client, expires_after=HOUR).id for _ in range(3)]
     kept = [upload(client, expires_after=HOUR).id, upload(client).id]

@@ -20,7 +20,7 @@ def outcome(path, name):
     return hostile_files.TEXT, "\n".join(section.text for section in extracted.sections)
 
 
-def test_there_are_forty_two():
+def test_there_are_forty_two_hostile_files():
     assert len(hostile_files.FILES) == 42
 
 

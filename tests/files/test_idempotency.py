@@ -22,7 +22,7 @@ def upload(http, key, data=b"one", name="a.txt", purpose="assistants", path="/fi
     return http.post(path, files={"file": (name, data)}, headers={"idempotency-key": key}, **form)
 
 
-def test_the_same_upload_again_gets_the_same_answer(http, world):
+def test_repeated_upload_gets_the_same_response(http, world):
     first, again = upload(http, "k1"), upload(http, "k1")
     assert (again.status_code, again.json()) == (200, first.json())
     assert upload(http, "k2").json()["id"] != first.json()["id"]
@@ -32,7 +32,7 @@ def test_the_same_upload_again_gets_the_same_answer(http, world):
 @pytest.mark.parametrize(
     "change", [{"data": b"two"}, {"name": "b.txt"}, {"purpose": "vision"}, {"path": "dataset"}]
 )
-def test_another_upload_with_the_same_key_is_a_conflict(http, dataset, change):
+def test_different_upload_with_the_same_key_is_409(http, dataset, change):
     if "path" in change:
         change = {"path": f"/datasets/{dataset.pk}/files"}
     upload(http, "k1")
@@ -42,7 +42,7 @@ def test_another_upload_with_the_same_key_is_a_conflict(http, dataset, change):
     assert upload(http, "k1").status_code == 200
 
 
-def test_the_sdk_does_not_try_a_conflict_again(client, world):
+def test_sdk_does_not_retry_a_conflict(client, world):
     client = client.with_options(max_retries=2)
     headers = {"Idempotency-Key": "k1"}
     client.files.create(file=("a.txt", b"one"), purpose="assistants", extra_headers=headers)
@@ -51,7 +51,7 @@ def test_the_sdk_does_not_try_a_conflict_again(client, world):
     assert caught.value.request.headers["x-stainless-retry-count"] == "0"
 
 
-def test_uploads_that_come_at_once_make_one_file(http, world):
+def test_concurrent_uploads_create_one_file(http, world):
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: upload(http, "k1"), range(8)))
     assert {answer.status_code for answer in answers} == {200}
@@ -59,7 +59,7 @@ def test_uploads_that_come_at_once_make_one_file(http, world):
     assert File.objects.filter(tenant=world.tenant).count() == 1
 
 
-def test_the_same_content_at_once_in_a_dataset_makes_one_file(http, world, dataset):
+def test_concurrent_uploads_of_the_same_content_create_one_file(http, world, dataset):
     def send(_):
         return http.post(f"/datasets/{dataset.pk}/files", files={"file": ("a.txt", b"one")})
 
@@ -70,14 +70,14 @@ def test_the_same_content_at_once_in_a_dataset_makes_one_file(http, world, datas
     assert dataset.dataset_files.count() == 1
 
 
-def test_a_key_that_found_its_content_there_already_is_used_too(http, dataset):
+def test_idempotency_key_of_duplicate_content_is_used(http, dataset):
     path = f"/datasets/{dataset.pk}/files"
     made = http.post(path, files={"file": ("a.txt", b"one")}).json()
     assert upload(http, "k1", path=path).json()["id"] == made["id"]
     envelope(upload(http, "k1", b"two", path=path), 409, "idempotency_conflict")
 
 
-def test_a_key_is_its_inference_keys_own(http, world, gateway):
+def test_idempotency_key_is_scoped_to_the_inference_key(http, world, gateway):
     made = upload(http, "k1").json()
     other = factories.key(world.tenant)
     answer = PLAIN.post(
@@ -90,7 +90,7 @@ def test_a_key_is_its_inference_keys_own(http, world, gateway):
     assert answer.json()["id"] != made["id"]
 
 
-def test_a_key_is_free_again_after_a_day(http, world):
+def test_idempotency_key_is_free_after_a_day(http, world):
     upload(http, "k1")
     used = UploadKey.objects.filter(key=world.key.row)
     used.update(created_at=timezone.now() - timedelta(hours=23))
@@ -99,12 +99,12 @@ def test_a_key_is_free_again_after_a_day(http, world):
     assert upload(http, "k1", b"two").status_code == 200
 
 
-def test_a_key_is_free_again_when_its_file_is_deleted(http):
+def test_idempotency_key_is_free_after_its_file_is_deleted(http):
     made = upload(http, "k1").json()
     http.delete(f"/files/{made['id']}")
     assert upload(http, "k1").json()["id"] != made["id"]
 
 
-def test_a_key_that_is_too_long_is_refused(http):
+def test_idempotency_key_that_is_too_long_is_refused(http):
     assert upload(http, "k" * 255).status_code == 200
     envelope(upload(http, "k" * 256), 400, "invalid_value")

@@ -48,7 +48,7 @@ BAD = {
 
 @pytest.mark.parametrize("route", ["/files", "dataset", "/conversations/files"])
 @pytest.mark.parametrize("bad", BAD)
-def test_a_bad_form_is_refused(http, world, bad, route):
+def test_malformed_form_is_refused(http, world, bad, route):
     headers = dict(FORM)
     if route == "dataset":
         route = f"/datasets/{factories.dataset(world.tenant, keys=[world.key.row]).pk}/files"
@@ -61,7 +61,7 @@ def test_a_bad_form_is_refused(http, world, bad, route):
 
 
 @pytest.mark.parametrize("purpose", ["", "evals", "assistants_output", "toString", "a" * 1000])
-def test_a_purpose_that_there_is_not_is_refused(http, purpose):
+def test_unknown_purpose_is_refused(http, purpose):
     answer = http.post("/files", data={"purpose": purpose}, files={"file": ("a.txt", b"A")})
     assert envelope(answer, 400, "invalid_value")["param"] == "purpose"
     answer = http.get("/files", params={"purpose": purpose or "no"})
@@ -69,7 +69,7 @@ def test_a_purpose_that_there_is_not_is_refused(http, purpose):
         assert envelope(answer, 400, "invalid_value")["param"] == "purpose"
 
 
-def test_a_purpose_is_asked_for(http):
+def test_purpose_is_required(http):
     error = envelope(http.post("/files", files={"file": ("a.txt", b"A")}), 400, "missing_required_parameter")
     assert error["param"] == "purpose"
 
@@ -91,7 +91,7 @@ def test_unknown_fields_are_ignored(http):
         ({"[anchor]": "created_at", "[seconds]": "2592001"}, "invalid_value", "expires_after[seconds]"),
     ],
 )
-def test_a_file_that_would_expire_at_no_such_time_is_refused_and_not_kept(http, world, fields, code, param):
+def test_invalid_expiry_is_refused_and_stores_nothing(http, world, fields, code, param):
     data = {"purpose": "assistants", **{f"expires_after{name}": value for name, value in fields.items()}}
     assert (
         envelope(http.post("/files", data=data, files={"file": ("a.txt", b"A")}), 400, code)["param"] == param
@@ -101,7 +101,7 @@ def test_a_file_that_would_expire_at_no_such_time_is_refused_and_not_kept(http, 
 
 @pytest.mark.parametrize("field", ["expires_after", "expires_after[seconds]"])
 @pytest.mark.parametrize("route", ["/datasets", "/conversations"])
-def test_an_expiry_of_what_goes_with_a_dataset_or_a_conversation_is_refused(http, world, route, field):
+def test_expiry_of_a_dataset_or_conversation_upload_is_refused(http, world, route, field):
     headers = {}
     if route == "/datasets":
         route += f"/{factories.dataset(world.tenant, keys=[world.key.row]).pk}"
@@ -113,7 +113,7 @@ def test_an_expiry_of_what_goes_with_a_dataset_or_a_conversation_is_refused(http
     assert not File.objects.filter(tenant=world.tenant).exists()
 
 
-def test_a_body_that_is_no_form_is_refused(http):
+def test_body_that_is_not_a_form_is_refused(http):
     for kind in ("application/json", "application/x-www-form-urlencoded", "text/plain"):
         envelope(
             http.post("/files", content=b"{}", headers={"content-type": kind}), 415, "unsupported_media_type"
@@ -123,7 +123,7 @@ def test_a_body_that_is_no_form_is_refused(http):
     )
 
 
-def test_a_list_is_asked_for_properly(http):
+def test_invalid_list_parameters_are_refused(http):
     for query in (
         {"limit": 0},
         {"limit": 10_001},
@@ -136,7 +136,7 @@ def test_a_list_is_asked_for_properly(http):
         assert error["param"] == next(iter(query))
 
 
-def test_an_id_of_any_kind_is_a_404(http):
+def test_any_unknown_id_is_404(http):
     for name in (
         "file-none",
         "%00",

@@ -42,18 +42,18 @@ def upload(http, world, dataset):
     return send
 
 
-def test_an_upload_that_is_still_allowed_is_kept(upload, dataset):
+def test_permitted_upload_is_stored(upload, dataset):
     assert upload(lambda: None).status_code == 200
     assert dataset.dataset_files.count() == 1
 
 
 @pytest.mark.parametrize("path", [None, "/files"], ids=["dataset", "file"])
-def test_a_revoked_key_keeps_nothing(upload, world, path):
+def test_revoked_key_stores_nothing(upload, world, path):
     envelope(upload(world.key.row.revoke, path), 401, "invalid_api_key")
     assert not File.objects.filter(tenant=world.tenant).exists()
 
 
-def test_a_tenant_out_of_use_keeps_nothing(upload, world):
+def test_inactive_tenant_stores_nothing(upload, world):
     def out_of_use():
         world.tenant.active = False
         world.tenant.save()
@@ -63,7 +63,7 @@ def test_a_tenant_out_of_use_keeps_nothing(upload, world):
 
 
 @pytest.mark.parametrize("path", [None, "/files"], ids=["dataset", "file"])
-def test_a_key_without_its_scope_keeps_nothing(upload, world, path):
+def test_key_that_lost_its_scope_stores_nothing(upload, world, path):
     def restrict():
         world.key.row.scopes = factories.scopes_without("files:write")
         world.key.row.save()
@@ -74,7 +74,7 @@ def test_a_key_without_its_scope_keeps_nothing(upload, world, path):
 
 
 @pytest.mark.parametrize("scope", ["files:write", "conversations:write"])
-def test_a_key_without_a_scope_that_conversations_need_keeps_nothing(upload, world, scope):
+def test_key_that_lost_a_conversation_scope_stores_nothing(upload, world, scope):
     thread = factories.conversation(world.key)
 
     def restrict():
@@ -86,7 +86,7 @@ def test_a_key_without_a_scope_that_conversations_need_keeps_nothing(upload, wor
     assert not File.objects.filter(tenant=world.tenant).exists()
 
 
-def test_a_grant_that_was_taken_back_keeps_nothing(upload, world, dataset):
+def test_key_that_lost_its_grant_stores_nothing(upload, world, dataset):
     error = envelope(upload(lambda: dataset.grants.all().delete()), 404, "dataset_not_found")
     assert dataset.pk in error["message"]
     assert not File.objects.filter(tenant=world.tenant).exists()

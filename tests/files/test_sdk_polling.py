@@ -22,7 +22,7 @@ def found(client, store: Dataset, query: str) -> list[str]:
     return [result.filename for result in client.vector_stores.search(store.pk, query=query)]
 
 
-def test_a_file_is_attached_or_uploaded_and_waited_for(client, store):
+def test_file_is_attached_or_uploaded_and_polled(client, store):
     file = client.files.create(file=notes("Lanterns hang in the hall."), purpose="assistants")
     attached = client.vector_stores.files.create_and_poll(file.id, vector_store_id=store.pk, **OFTEN)
     assert (attached.id, attached.status, attached.last_error) == (file.id, "completed", None)
@@ -39,7 +39,7 @@ def test_a_file_is_attached_or_uploaded_and_waited_for(client, store):
     assert found(client, store, "Where is the kettle?") == []
 
 
-def test_batches_are_attached_or_uploaded_and_waited_for(client, store):
+def test_batches_are_attached_or_uploaded_and_polled(client, store):
     ids = [
         client.files.create(file=notes(text), purpose="assistants").id
         for text in ("Lanterns hang in the hall.", "Kettles stand in the kitchen.")
@@ -61,7 +61,7 @@ def test_batches_are_attached_or_uploaded_and_waited_for(client, store):
     }  # fmt: skip
 
 
-def test_a_file_that_is_cut_in_another_way_is_found_in_other_pieces(client, store):
+def test_new_chunking_strategy_changes_the_search_results(client, store):
     words = " ".join(f"Sentence {number} tells of lanterns." for number in range(60))
     uploaded = client.vector_stores.files.upload_and_poll(
         vector_store_id=store.pk, file=notes(words), **OFTEN

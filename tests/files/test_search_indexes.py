@@ -91,7 +91,7 @@ async def find(dataset, number, **more):
     return await search(caller, [dataset.pk], str(number), mode="vector", **more)
 
 
-def test_an_index_is_made_once_enough_rows_have_a_dimension(library, monkeypatch):
+def test_index_is_built_once_enough_rows_have_a_dimension(library, monkeypatch):
     monkeypatch.setattr(indexes, "MIN_ROWS", 2 * CHUNKS + 1)
     indexes.make_missing()
     assert is_valid() is None
@@ -101,7 +101,7 @@ def test_an_index_is_made_once_enough_rows_have_a_dimension(library, monkeypatch
     assert indexes.make_missing() == []
 
 
-def test_an_index_whose_making_broke_off_is_made_anew(indexed):
+def test_index_is_rebuilt_after_an_aborted_build(indexed):
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = to_regclass(%s)",
@@ -111,7 +111,7 @@ def test_an_index_whose_making_broke_off_is_made_anew(indexed):
     assert is_valid()
 
 
-def test_an_index_is_made_where_shared_memory_is_short(indexed, settings, caplog):
+def test_index_is_built_with_little_shared_memory(indexed, settings, caplog):
     settings.SEARCH_INDEX_MEMORY = "1TB"
     with connection.cursor() as cursor:
         cursor.execute(f"DROP INDEX {indexes.name_of(DIMENSIONS)}")
@@ -125,7 +125,7 @@ def test_an_index_is_made_where_shared_memory_is_short(indexed, settings, caplog
         assert cursor.fetchone() != ("0",)
 
 
-def test_two_workers_do_not_make_the_same_index(indexed, django_db_blocker):
+def test_concurrent_workers_build_an_index_once(indexed, django_db_blocker):
     with connection.cursor() as cursor:
         cursor.execute(f"DROP INDEX {indexes.name_of(DIMENSIONS)}")
         cursor.execute("SELECT pg_advisory_lock(%s)", [indexes.LOCK])
@@ -143,7 +143,7 @@ def test_two_workers_do_not_make_the_same_index(indexed, django_db_blocker):
     assert indexes.make_missing() == [DIMENSIONS]
 
 
-def test_the_task_makes_the_index_beside_other_tasks(indexed):
+def test_task_builds_the_index_concurrently_with_other_tasks(indexed):
     with connection.cursor() as cursor:
         cursor.execute(f"DROP INDEX {indexes.name_of(DIMENSIONS)}")
     tasks.index_vectors()
@@ -152,7 +152,7 @@ def test_the_task_makes_the_index_beside_other_tasks(indexed):
     assert is_valid()
 
 
-def test_a_search_in_many_chunks_goes_by_the_index(indexed):
+def test_search_of_many_chunks_uses_the_index(indexed):
     scope = SearchScope(indexed.tenant_id, (indexed.pk,), SQL("TRUE"))
     query_vector = QueryVector("numbers", (indexed.pk,), vector(7), (0, 1), exact=False)
     with connection.cursor() as cursor:
@@ -169,7 +169,7 @@ def test_a_search_in_many_chunks_goes_by_the_index(indexed):
         cursor.execute("RESET enable_sort")
 
 
-async def test_it_finds_what_comparing_all_vectors_finds(indexed, monkeypatch):
+async def test_indexed_search_equals_exact_search(indexed, monkeypatch):
     for number in (0, 77, 200, 399):
         by_index = [p.text for p in await find(indexed, number)]
         monkeypatch.setattr(hybrid, "EXACT", 10**9)
@@ -179,7 +179,7 @@ async def test_it_finds_what_comparing_all_vectors_finds(indexed, monkeypatch):
 
 
 @pytest.mark.parametrize("tuples", ["1", "20000"])
-async def test_a_filter_does_not_starve_a_search(indexed, monkeypatch, tuples):
+async def test_filter_does_not_starve_a_search(indexed, monkeypatch, tuples):
     """Even where the index gives up before it comes to a chunk that passes."""
     monkeypatch.setitem(hybrid.SCAN, "hnsw.max_scan_tuples", tuples)
     rare = {"type": "eq", "key": "kind", "value": "rare"}
@@ -187,7 +187,7 @@ async def test_a_filter_does_not_starve_a_search(indexed, monkeypatch, tuples):
     assert [p.text for p in found] == [f"number {number}" for number in range(CHUNKS - 5, CHUNKS)]
 
 
-def test_what_the_index_is_told_holds_for_its_search_alone(indexed):
+def test_index_settings_apply_to_one_search_only(indexed):
     """The connection goes back to a pool."""
     scope = SearchScope(indexed.tenant_id, (indexed.pk,), SQL("TRUE"))
     query_vector = QueryVector("numbers", (indexed.pk,), vector(3), (0, 1), exact=False)

@@ -1,4 +1,4 @@
-"""The two faces of one search: what each asks for, and what it shows of the passages."""
+"""The two search routes: their parameters and their representations of search results."""
 
 import httpx
 import pytest
@@ -31,7 +31,7 @@ def searched(http, store, **body) -> list[dict]:
     return response.json()["data"]
 
 
-def test_our_own_search_tells_where_a_passage_stands(http, store):
+def test_dataset_search_returns_page_and_heading(http, store):
     response = http.post(f"/datasets/{store.pk}/search", json={"query": "How many days of holiday?"}).json()
     assert (response["object"], response["dataset_id"]) == ("dataset.search_results", store.pk)
     best = response["data"][0]
@@ -44,7 +44,7 @@ def test_our_own_search_tells_where_a_passage_stands(http, store):
     assert all(0 <= found[name] <= 1 for found in response["data"] for name in ("score", "relevance"))
 
 
-def test_a_search_is_narrowed_by_files_attributes_and_number(http, store):
+def test_search_is_limited_by_files_attributes_and_count(http, store):
     (leave,) = store.dataset_files.filter(file__filename="leave.pdf")
     question = {"query": "holiday", "mode": "text"}
     assert {found["filename"] for found in searched(http, store, **question)} == {"leave.pdf", "hours.txt"}
@@ -58,7 +58,7 @@ def test_a_search_is_narrowed_by_files_attributes_and_number(http, store):
     assert searched(http, store, **question, file_ids=["file-none", "a"]) == []
 
 
-def test_openais_search_has_openais_shape(client, store):
+def test_vector_store_search_has_openais_shape(client, store):
     page = client.vector_stores.search(
         store.pk,
         query="How many days of holiday?",
@@ -75,7 +75,7 @@ def test_openais_search_has_openais_shape(client, store):
 
 
 @pytest.mark.parametrize("word", ["Ⱥ" * 682 + "b", "Ⱥ" * 682 + "bc", "Ⱥ" * 683, "x" * 2047], ids=range(4))
-def test_a_word_too_long_to_be_asked_for_is_left_out_of_a_question(http, store, word):
+def test_overlong_word_is_ignored_in_a_query(http, store, word):
     """The first of them takes more bytes in lower case, which is how it is indexed."""
     for question in (f"{word} holidays", f"{word} 休暇 holidays"):
         assert HOLIDAYS in [found["text"] for found in searched(http, store, query=question)]
@@ -83,7 +83,7 @@ def test_a_word_too_long_to_be_asked_for_is_left_out_of_a_question(http, store, 
         assert searched(http, store, query=question) == []
 
 
-def test_several_questions_are_answered_together_each_passage_once(client, store):
+def test_several_queries_return_each_result_once(client, store):
     page = client.vector_stores.search(store.pk, query=["days of holiday", "when does the office open"])
     texts = [found.content[0].text for found in page]
     assert {HOLIDAYS, OFFICE} <= set(texts)
@@ -94,7 +94,7 @@ def test_several_questions_are_answered_together_each_passage_once(client, store
     )
 
 
-def test_what_scores_less_than_the_threshold_is_left_out(client, store):
+def test_results_below_the_threshold_are_omitted(client, store):
     scores = [found.score for found in client.vector_stores.search(store.pk, query="days of holiday")]
     assert len(set(scores)) > 1
     threshold = max(scores)
@@ -104,7 +104,7 @@ def test_what_scores_less_than_the_threshold_is_left_out(client, store):
     assert [found.score for found in kept] == [score for score in scores if score >= threshold]
 
 
-def test_to_search_is_to_read_and_needs_the_grant(gateway, world, store):
+def test_search_requires_read_scope_and_grant(gateway, world, store):
     reader = factories.key(world.tenant, scopes=["datasets:read"])
     uploader = factories.key(world.tenant, scopes=["files:write"])
     for face in ("datasets", "vector_stores"):
@@ -129,5 +129,5 @@ def test_to_search_is_to_read_and_needs_the_grant(gateway, world, store):
         ({"query": "a", "filters": {"type": "eq", "key": "a"}}, "filters.value"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_search_is_named(http, store, body, param):
+def test_invalid_search_names_the_field(http, store, body, param):
     assert envelope(http.post(f"/datasets/{store.pk}/search", json=body), 400)["param"] == param

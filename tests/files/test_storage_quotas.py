@@ -31,14 +31,14 @@ def upload(http, data, name="a.txt", **headers):
     return http.post("/files", data={"purpose": "assistants"}, files={"file": (name, data)}, headers=headers)
 
 
-def test_a_file_may_be_as_large_as_the_tenant_says(http, limit):
+def test_tenant_limits_the_file_size(http, limit):
     limit(max_file_bytes=1000)
     assert upload(http, b"x" * 1000).status_code == 200
     error = envelope(upload(http, b"x" * 1001), 413, "request_too_large")
     assert "1,000 bytes" in error["message"]
 
 
-def test_the_installations_limit_holds_where_the_tenant_has_none(start_gateway, world):
+def test_installation_limit_is_the_default(start_gateway, world):
     gateway = start_gateway(FILES_MAX_BYTES="2000", FILES_MAX_COUNT="2", FILES_MAX_STORED_BYTES="3000")
     with httpx.Client(base_url=gateway.base_url, headers=world.authorization, verify=False) as http:
         error = envelope(upload(http, b"x" * 2001), 413, "request_too_large")
@@ -51,7 +51,7 @@ def test_the_installations_limit_holds_where_the_tenant_has_none(start_gateway, 
         assert "2" in error["message"]
 
 
-def test_room_is_there_again_when_a_file_is_deleted(http, limit):
+def test_deleting_a_file_frees_quota(http, limit):
     limit(max_files=1)
     made = upload(http, b"one").json()
     envelope(upload(http, b"two"), 403, "file_limit_reached")
@@ -59,7 +59,7 @@ def test_room_is_there_again_when_a_file_is_deleted(http, limit):
     assert upload(http, b"two").status_code == 200
 
 
-def test_what_is_there_already_needs_no_room(http, limit, world):
+def test_duplicate_content_uses_no_quota(http, limit, world):
     dataset = factories.dataset(world.tenant, keys=[world.key.row])
     limit(max_files=1)
     first = http.post(f"/datasets/{dataset.pk}/files", files={"file": ("a.txt", b"one")})
@@ -68,7 +68,7 @@ def test_what_is_there_already_needs_no_room(http, limit, world):
 
 
 @pytest.mark.parametrize("limits", [{"max_files": 3}, {"max_stored_bytes": 3 * 1000}], ids=["count", "bytes"])
-def test_the_limits_hold_for_uploads_that_come_at_once(http, limit, limits, world):
+def test_quotas_hold_for_concurrent_uploads(http, limit, limits, world):
     limit(**limits)
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda n: upload(http, bytes([n]) * 1000), range(8)))
@@ -76,7 +76,7 @@ def test_the_limits_hold_for_uploads_that_come_at_once(http, limit, limits, worl
     assert File.objects.filter(tenant=world.tenant).count() == 3
 
 
-def test_a_refused_upload_leaves_no_bytes(http, limit):
+def test_refused_upload_leaves_no_bytes(http, limit):
     def stored():
         return {path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()}
 
@@ -86,7 +86,7 @@ def test_a_refused_upload_leaves_no_bytes(http, limit):
     assert stored() == before
 
 
-def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(gateway, world, limit):
+def test_oversized_content_length_is_refused_before_the_body(gateway, world, limit):
     limit(max_file_bytes=1000)
     client = RawClient(gateway.port, world.authorization["authorization"])
     head = client.head(100 * MEGABYTE, "/api/tenant/files", "multipart/form-data; boundary=x")
@@ -95,7 +95,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(gateway, wo
     client.leave()
 
 
-def test_a_body_of_unknown_length_is_refused_when_it_is_too_large(gateway, world, limit):
+def test_oversized_chunked_body_is_refused(gateway, world, limit):
     limit(max_file_bytes=1000)
     client = RawClient(gateway.port, world.authorization["authorization"])
     head = client.head(0, "/api/tenant/files", "multipart/form-data; boundary=x")
@@ -109,14 +109,14 @@ def test_a_body_of_unknown_length_is_refused_when_it_is_too_large(gateway, world
     client.leave()
 
 
-def test_an_sdk_gets_the_answer_while_it_still_sends(client, limit):
+def test_sdk_gets_the_response_while_it_is_still_sending(client, limit):
     limit(max_file_bytes=MEGABYTE)
     with pytest.raises(openai.APIStatusError) as caught:
         client.files.create(file=("big.bin", bytes(50 * MEGABYTE)), purpose="assistants")
     assert (caught.value.status_code, caught.value.code) == (413, "request_too_large")
 
 
-def test_fields_are_no_way_around_the_limit(http, limit):
+def test_form_fields_count_towards_the_limit(http, limit):
     limit(max_file_bytes=1000)
     data = {"purpose": "assistants", "more": "x" * (2 * MEGABYTE)}
     answer = http.post("/files", data=data, files={"file": ("a.txt", b"A")})

@@ -17,7 +17,7 @@ CHAT = "gemma-3-270m"
 #: Left alone, this goes on for half a minute: the prompt has nothing that would end it.
 ENDLESS = {"model": CHAT, "prompt": "A A A A A A A A", "max_tokens": 3000, "temperature": 0}
 HELLO = {"model": CHAT, "prompt": "Hello", "max_tokens": 1}
-#: Seconds; a place that is not freed costs far more.
+#: Seconds; a slot that is not freed costs far more.
 SOON = 20.0
 
 

@@ -1,4 +1,4 @@
-"""A new column of the usage table takes one place: a field of `UsageEvent`."""
+"""A new column of the usage table takes one change: a field of `UsageEvent`."""
 
 import re
 import shutil
