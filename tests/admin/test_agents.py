@@ -37,8 +37,8 @@ class TestForm:
         data = {**fields(operator.get(address)), "name": "helper", "catalog": world.fast.pk}
         data |= {"instructions": "Help.", "parameters": '{"temperature": 0.2}', "forced": ""}
         response = operator.post(address, data, follow=True)
-        made = Agent.objects.get(tenant=world.tenant, name="helper")
-        assert (made.parameters, made.forced, made.live) == ({"temperature": 0.2}, {}, None)
+        agent = Agent.objects.get(tenant=world.tenant, name="helper")
+        assert (agent.parameters, agent.forced, agent.live) == ({"temperature": 0.2}, {}, None)
         assert any("clients cannot reach it yet" in message for message in said(response))
 
     def test_it_can_be_saved_and_published_at_once(self, operator, world):
@@ -46,9 +46,9 @@ class TestForm:
         address = url("inference_agent_add", tenant=world.tenant.pk)
         data = {**fields(operator.get(address)), "name": "helper", "catalog": world.fast.pk, "_publish": "1"}
         operator.post(address, {**data, "datasets": [dataset.pk]})
-        made = Agent.objects.get(tenant=world.tenant, name="helper")
-        assert live(made) == 1
-        assert made.live.dataset_ids == [dataset.pk]
+        agent = Agent.objects.get(tenant=world.tenant, name="helper")
+        assert live(agent) == 1
+        assert agent.live.dataset_ids == [dataset.pk]
 
     @pytest.mark.parametrize(
         ("field", "value", "problem"),

@@ -14,8 +14,8 @@ class TestCatalogEntry:
         data = {**fields(operator.get(address)), "name": "voice", "provider": world.provider.pk}
         data |= {"model": "raw-voice", "capabilities": ["speech", "transcribe"]}
         assert operator.post(address, data).status_code == 302
-        made = CatalogEntry.objects.get(tenant=world.tenant, name="voice")
-        assert (made.model, set(made.capabilities), made.published) == (
+        row = CatalogEntry.objects.get(tenant=world.tenant, name="voice")
+        assert (row.model, set(row.capabilities), row.published) == (
             "raw-voice",
             {"transcribe", "speech"},
             True,
@@ -135,9 +135,9 @@ class TestDataset:
             "", "embedder",
         ]  # fmt: skip
         operator.post(address, {"name": "handbook", "embedding": "embedder", "keys": [world.key.row.pk]})
-        made = Dataset.objects.get(tenant=world.tenant)
-        assert (made.name, made.embedding) == ("handbook", "embedder")
-        assert list(made.grants.values_list("key_id", flat=True)) == [world.key.row.pk]
+        row = Dataset.objects.get(tenant=world.tenant)
+        assert (row.name, row.embedding) == ("handbook", "embedder")
+        assert list(row.grants.values_list("key_id", flat=True)) == [world.key.row.pk]
 
     def test_model_that_cannot_embed_is_refused(self, operator, world):
         address = url("files_dataset_add", tenant=world.tenant.pk)
@@ -152,19 +152,19 @@ class TestDataset:
         assert "keys" in response.context["adminform"].form.errors
 
     def test_grants_of_revoked_keys_stay(self, operator, world):
-        made = Dataset.objects.create(tenant=world.tenant, name="handbook")
-        made.grants.create(key=world.key.row)
+        row = Dataset.objects.create(tenant=world.tenant, name="handbook")
+        row.grants.create(key=world.key.row)
         world.key.row.revoke()
-        address = url("files_dataset_change", made.pk)
+        address = url("files_dataset_change", row.pk)
         operator.post(address, fields(operator.get(address)))
-        assert made.grants.count() == 1
+        assert row.grants.count() == 1
 
     def test_grant_can_be_removed(self, operator, world):
-        made = Dataset.objects.create(tenant=world.tenant, name="handbook")
-        made.grants.create(key=world.key.row)
-        address = url("files_dataset_change", made.pk)
+        row = Dataset.objects.create(tenant=world.tenant, name="handbook")
+        row.grants.create(key=world.key.row)
+        address = url("files_dataset_change", row.pk)
         operator.post(address, {**fields(operator.get(address)), "keys": []})
-        assert made.grants.count() == 0
+        assert row.grants.count() == 0
 
     def test_query_count_is_independent_of_rows(self, operator, world):
         address = url("files_dataset_changelist", tenant__id__exact=world.tenant.pk)
@@ -173,8 +173,8 @@ class TestDataset:
         with queries() as one:
             operator.get(address)
         for number in range(19):
-            made = Dataset.objects.create(tenant=world.tenant, name=f"dataset-{number}")
-            made.grants.create(key=world.key.row)
+            row = Dataset.objects.create(tenant=world.tenant, name=f"dataset-{number}")
+            row.grants.create(key=world.key.row)
         with queries() as twenty:
             response = operator.get(address)
         assert len(response.context["cl"].result_list) == 20

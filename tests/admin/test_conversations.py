@@ -64,9 +64,9 @@ class TestList:
     def test_list_shows_turn_count_and_last_turn(self, operator, world, thread):
         factories.turn(thread, QUESTION, ANSWER)
         factories.turn(thread, QUESTION, state="failed")
-        found = text(operator.get(url("inference_conversation_changelist"), {"q": thread.pk}))
+        page_text = text(operator.get(url("inference_conversation_changelist"), {"q": thread.pk}))
         for words in ("user mia", world.key.row.name, "2 1 without an answer", "just now"):
-            assert words in found
+            assert words in page_text
 
     @pytest.mark.parametrize(
         ("message", "words"),
@@ -97,22 +97,22 @@ class TestList:
         factories.turn(thread, {"role": "user", "content": "The second question"}, ANSWER)
         factories.turn(thread, {"role": "user", "content": "The third question"}, ANSWER)
         page = operator.get(url("inference_conversation_changelist"), {"q": thread.pk})
-        found = text(page)
-        assert words in found
-        assert "The third question" not in found
+        page_text = text(page)
+        assert words in page_text
+        assert "The third question" not in page_text
         assert "<b>" not in page.content.decode()
 
     def test_list_looks_for_text_at_the_beginning_only(self, operator, thread):
         for _ in range(5):
             factories.turn(thread, {"role": "user", "content": PICTURE}, ANSWER)
         factories.turn(thread, QUESTION, ANSWER)
-        found = text(operator.get(url("inference_conversation_changelist"), {"q": thread.pk}))
-        assert "No text at its beginning" in found
+        page_text = text(operator.get(url("inference_conversation_changelist"), {"q": thread.pk}))
+        assert "No text at its beginning" in page_text
 
     def test_it_says_where_nothing_was_asked(self, operator, thread):
-        found = text(operator.get(url("inference_conversation_changelist"), {"q": thread.pk}))
-        assert "Nothing was asked yet" in found
-        assert "without a key" not in found
+        page_text = text(operator.get(url("inference_conversation_changelist"), {"q": thread.pk}))
+        assert "Nothing was asked yet" in page_text
+        assert "without a key" not in page_text
 
     def test_list_has_no_count_query_and_constant_cost(self, operator, world, thread):
         address = url("inference_conversation_changelist", tenant=world.tenant.pk)
@@ -132,10 +132,10 @@ class TestPage:
         thread.metadata = {"ticket": "4711"}
         thread.save()
         factories.turn(thread, QUESTION, ANSWER, model="support")
-        found = text(page(operator, thread))
+        page_text = text(page(operator, thread))
         order = ["Be brief.", "Turn 1", "asked support", QUESTION["content"], "At nine."]
-        assert [words for words in sorted(order, key=found.index) if words in found] == order
-        assert "ticket: 4711" in found
+        assert [words for words in sorted(order, key=page_text.index) if words in page_text] == order
+        assert "ticket: 4711" in page_text
 
     def test_turns_without_a_response_are_shown_separately(self, operator, world, thread):
         failed = factories.turn(thread, QUESTION, state="failed")
@@ -144,14 +144,14 @@ class TestPage:
         record(world, request_id=failed.request_id, status=502, error_code="upstream_error")
         response = page(operator, thread)
         assert [one.aside for one in response.context["exchanges"]] == [True, True, False]
-        found = text(response)
+        page_text = text(response)
         for words in (
             "It got no answer.",
             "upstream_error",
             "The client left before the end.",
             "being answered",
         ):
-            assert words in found
+            assert words in page_text
 
     def test_superseded_turns_are_marked(self, operator, thread):
         factories.turn(thread, QUESTION, {**ANSWER, "content": "At eight."}, superseded=[1])
@@ -162,18 +162,18 @@ class TestPage:
     def test_it_says_which_turns_lost_messages_to_others(self, operator, thread):
         factories.turn(thread, state="failed", shortened=True)
         factories.turn(thread, QUESTION, ANSWER)
-        found = text(page(operator, thread))
-        assert found.count("that counted no more were deleted: the thread was full") == 1
-        assert found.index("the thread was full") < found.index("Turn 2")
+        page_text = text(page(operator, thread))
+        assert page_text.count("that counted no more were deleted: the thread was full") == 1
+        assert page_text.index("the thread was full") < page_text.index("Turn 2")
 
     def test_page_shows_where_a_prompt_was_truncated(self, operator, thread):
         for number in range(3):
             factories.turn(thread, {**QUESTION, "content": f"Question {number}"}, ANSWER)
         factories.turn(thread, {**QUESTION, "content": "The last one"}, ANSWER, left_out=2)
-        found = text(page(operator, thread))
-        assert "The 2 oldest messages of the thread did not fit" in found
-        marker = found.index("The prompt of turn 4 began here")
-        assert found.index("Question 0") < marker < found.index("Question 1")
+        page_text = text(page(operator, thread))
+        assert "The 2 oldest messages of the thread did not fit" in page_text
+        marker = page_text.index("The prompt of turn 4 began here")
+        assert page_text.index("Question 0") < marker < page_text.index("Question 1")
 
     def test_tools_pictures_recordings_and_files_can_be_read(self, operator, thread):
         parts = [
@@ -190,13 +190,13 @@ class TestPage:
         factories.turn(thread, {"role": "user", "content": parts}, CALL)
         factories.turn(thread, RESULT, ANSWER)
         response = page(operator, thread)
-        found = text(response)
+        page_text = text(response)
         for words in (
             "Image image/png, 3.0 kB", "https://pictures.example/cat.png", "Recording wav, 3.0 kB",
             "plan.pdf, application/pdf", "something_new", "Calls weather", '"city": "Rome"',
             "Result of weather", '"sky": "rain"',
         ):  # fmt: skip
-            assert words in found, words
+            assert words in page_text, words
         html = response.content.decode()
         assert "<img" not in html.partition("What was said")[2]
         assert 'href="https://pictures.example' not in html
@@ -205,10 +205,10 @@ class TestPage:
     def test_citations_stand_with_their_answer(self, operator, thread):
         cited = {"file_id": "file-1", "filename": "handbook.pdf", "page": 4, "quote": "It opens at nine."}
         factories.turn(thread, QUESTION, {**ANSWER, "citations": [cited]})
-        found = text(page(operator, thread))
-        assert "1 citation" in found
-        assert "handbook.pdf , page 4" in found or "handbook.pdf, page 4" in found
-        assert "It opens at nine." in found
+        page_text = text(page(operator, thread))
+        assert "1 citation" in page_text
+        assert "handbook.pdf , page 4" in page_text or "handbook.pdf, page 4" in page_text
+        assert "It opens at nine." in page_text
 
     @pytest.mark.parametrize(
         "evil",
@@ -260,33 +260,33 @@ class TestPage:
     def test_long_conversation_opens_at_its_end(self, operator, thread):
         for number in range(60):
             factories.turn(thread, {**QUESTION, "content": f"Question {number}."}, ANSWER)
-        found = text(page(operator, thread))
-        assert "Turns 51 to 60 of 60." in found
-        assert "Question 59." in found
-        assert "Question 49." not in found
+        page_text = text(page(operator, thread))
+        assert "Turns 51 to 60 of 60." in page_text
+        assert "Question 59." in page_text
+        assert "Question 49." not in page_text
         assert "Question 0." in text(page(operator, thread, turns=1))
         assert page(operator, thread, turns="x").status_code == 200
 
     def test_more_turns_cost_no_more_queries(self, operator, world, thread):
-        made = factories.turn(thread, QUESTION, ANSWER)
-        record(world, request_id=made.request_id)
+        turn = factories.turn(thread, QUESTION, ANSWER)
+        record(world, request_id=turn.request_id)
         page(operator, thread)
         with queries() as few:
             page(operator, thread)
         for _ in range(20):
-            made = factories.turn(thread, QUESTION, CALL)
-            record(world, request_id=made.request_id)
+            turn = factories.turn(thread, QUESTION, CALL)
+            record(world, request_id=turn.request_id)
             factories.turn(thread, RESULT, ANSWER)
         with queries() as many:
             page(operator, thread)
         assert len(many) == len(few)
 
     def test_each_turn_leads_to_its_record_and_to_why(self, operator, world, thread):
-        made = factories.turn(thread, QUESTION, ANSWER)
-        usage = record(world, request_id=made.request_id)
+        turn = factories.turn(thread, QUESTION, ANSWER)
+        usage = record(world, request_id=turn.request_id)
         html = page(operator, thread).content.decode()
         assert url("tenants_usagerecord_change", usage.pk) in html
-        assert url("inference_explanation_why", made.request_id).replace("_5F", "_") in html
+        assert url("inference_explanation_why", turn.request_id).replace("_5F", "_") in html
 
     def test_its_files_are_listed(self, operator, world, thread):
         thread.dataset = factories.dataset(world.tenant, hidden=True)
@@ -294,9 +294,9 @@ class TestPage:
         factories.dataset_file(
             thread.dataset, filename="notes.md", state="processing", stage="chunking", progress=40
         )
-        found = text(page(operator, thread))
-        assert "Its files" in found
-        assert "Chunking · 40 %" in found
+        page_text = text(page(operator, thread))
+        assert "Its files" in page_text
+        assert "Chunking · 40 %" in page_text
 
 
 class TestWhoMay:
@@ -310,8 +310,8 @@ class TestWhoMay:
         thread.dataset = factories.dataset(world.tenant, hidden=True)
         thread.save()
         factories.dataset_file(thread.dataset, filename="secret-plan.pdf")
-        made = factories.turn(thread, QUESTION, ANSWER)
-        usage = record(world, request_id=made.request_id)
+        turn = factories.turn(thread, QUESTION, ANSWER)
+        usage = record(world, request_id=turn.request_id)
         address = url("inference_conversation_change", thread.pk)
         assert staff("files.view_datasetfile").get(address).status_code == 403
         html = staff("inference.view_conversation").get(address).content.decode()
@@ -342,8 +342,8 @@ class TestWhoMay:
 
 def test_tenant_deletion_shows_counts_of_large_tables(operator, world, thread):
     factories.dataset_file(factories.dataset(world.tenant, "handbook"), filename="one-of-many.pdf")
-    asked = text(operator.get(url("tenants_tenant_delete", world.tenant.pk)))
-    assert thread.pk not in asked
-    assert "one-of-many.pdf" not in asked
-    assert "handbook" in asked
-    assert "Conversations: 1" in asked
+    confirmation = text(operator.get(url("tenants_tenant_delete", world.tenant.pk)))
+    assert thread.pk not in confirmation
+    assert "one-of-many.pdf" not in confirmation
+    assert "handbook" in confirmation
+    assert "Conversations: 1" in confirmation

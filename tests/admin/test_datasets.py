@@ -50,14 +50,14 @@ def notes(content: bytes = b"The office opens at nine.", name: str = "notes.txt"
 class TestList:
     def test_list_shows_the_contents_of_each_dataset(self, operator, world, dataset):
         other = factories.dataset(world.tenant, "recordings", embedding="gone")
-        held = factories.file(world.tenant, bytes=1_400_000)
-        factories.dataset_file(dataset, file=held, chunk_count=3)
+        file = factories.file(world.tenant, bytes=1_400_000)
+        factories.dataset_file(dataset, file=file, chunk_count=3)
         factories.dataset_file(dataset, state=State.FAILED)
         factories.dataset_file(dataset, state=State.PROCESSING)
         factories.dataset_file(dataset, state=State.UPLOADED)
-        found = text(operator.get(url("files_dataset_changelist", tenant__id__exact=world.tenant.pk)))
+        page_text = text(operator.get(url("files_dataset_changelist", tenant__id__exact=world.tenant.pk)))
         for words in ("1 ready", "2 processing", "1 failed", "1.4 MB", "full-text search only"):
-            assert words in found
+            assert words in page_text
         Dataset.objects.filter(pk=other.pk).update(embedding="new")
         assert "re-indexing" in text(operator.get(url("files_dataset_changelist"), {"q": other.pk}))
         Dataset.objects.filter(pk=other.pk).update(index_error="main: no such model")
@@ -96,9 +96,9 @@ class TestPage:
         factories.dataset_file(
             dataset, filename="now.pdf", state=State.PROCESSING, stage="embedding", progress=80
         )
-        found = text(page(operator, dataset))
+        page_text = text(page(operator, dataset))
         for words in ("done.pdf", "broken.pdf", "The file is encrypted.", "now.pdf", "Embedding · 80 %"):
-            assert words in found
+            assert words in page_text
 
     def test_page_shows_what_a_started_file_waits_for(self, operator, dataset):
         waits = {"state": State.PROCESSING, "progress": 5, "needs_ocr": True}
@@ -154,12 +154,12 @@ class TestPage:
             for chunk in dataset_file.chunks.all()[:2]
         )
         assert "Re-indexing with new. 2 of 3 chunks." in text(page(operator, dataset))
-        told = operator.get(url("files_dataset_progress", dataset.pk)).json()
-        assert told["working"] == 1
-        assert "2 of 3 chunks" in told["parts"]["dataset-index"]
+        progress = operator.get(url("files_dataset_progress", dataset.pk)).json()
+        assert progress["working"] == 1
+        assert "2 of 3 chunks" in progress["parts"]["dataset-index"]
         Dataset.objects.filter(pk=dataset.pk).update(indexed_embedding="new", next_embedding="", generation=2)
-        told = operator.get(url("files_dataset_progress", dataset.pk)).json()
-        assert (told["working"], told["parts"]["dataset-index"].strip()) == (0, "")
+        progress = operator.get(url("files_dataset_progress", dataset.pk)).json()
+        assert (progress["working"], progress["parts"]["dataset-index"].strip()) == (0, "")
 
     def test_query_count_is_independent_of_files(self, operator, dataset):
         def more(count: int) -> None:
@@ -217,9 +217,9 @@ class TestPage:
         def listed() -> str:
             return text(operator.get(url("files_dataset_changelist"), {"tenant__id__exact": world.tenant.pk}))
 
-        found = listed()
-        assert "3 days ago expires in 3 days, unless used" in found
-        assert "unknown" in found
+        page_text = listed()
+        assert "3 days ago expires in 3 days, unless used" in page_text
+        assert "unknown" in page_text
         Dataset.objects.filter(pk=theirs.pk).update(last_active_at=now - timedelta(days=9))
         assert "expired 2 days ago" in listed()
         assert "Expires 2 days ago" in text(page(operator, theirs))
@@ -234,16 +234,16 @@ class TestPage:
 
     def test_progress_includes_rows_of_new_files(self, operator, dataset):
         dataset_file = factories.dataset_file(dataset, state=State.PROCESSING, stage="chunking", progress=40)
-        told = operator.get(url("files_dataset_progress", dataset.pk)).json()
-        assert told["working"] == 1
-        (row,) = told["dataset_files"]
+        progress = operator.get(url("files_dataset_progress", dataset.pk)).json()
+        assert progress["working"] == 1
+        (row,) = progress["dataset_files"]
         assert (row["id"], row["progress"], row["note"]) == (
             dataset_file.pk,
             40,
             "Chunking · 40 %",
         )
         assert "notes.txt" in row["row"]
-        assert "Processing" in told["parts"]["dataset-figures"]
+        assert "Processing" in progress["parts"]["dataset-figures"]
         DatasetFile.objects.filter(pk=dataset_file.pk).update(state=State.READY, chunk_count=2)
         later = operator.get(url("files_dataset_progress", dataset.pk)).json()
         assert later["working"] == 0
@@ -348,8 +348,8 @@ class TestWhoMay:
         factories.dataset_file(dataset, filename="secret-plan.pdf")
         client = staff("files.view_dataset")
         assert "secret-plan.pdf" not in text(page(client, dataset))
-        told = client.get(url("files_dataset_progress", dataset.pk))
-        assert "secret-plan.pdf" not in told.content.decode()
+        progress = client.get(url("files_dataset_progress", dataset.pk))
+        assert "secret-plan.pdf" not in progress.content.decode()
         assert client.get(url("files_dataset_search_page", dataset.pk)).status_code == 403
         assert (
             staff("files.view_datasetfile").get(url("files_dataset_progress", dataset.pk)).status_code == 403
@@ -364,8 +364,8 @@ class TestAgain:
             requested_by=factories.key(dataset.tenant).row,
         )  # fmt: skip
         ready = factories.dataset_file(dataset)
-        asked = operator.get(url("files_dataset_again_page", dataset.pk))
-        assert "Process 1 failed file again" in text(asked)
+        confirmation = operator.get(url("files_dataset_again_page", dataset.pk))
+        assert "Process 1 failed file again" in text(confirmation)
         done = operator.post(url("files_dataset_again_page", dataset.pk), {"confirm": "yes"}, follow=True)
         assert said(done) == ["1 file to be processed again."]
         failed.refresh_from_db()
@@ -386,8 +386,8 @@ class TestDelete:
         path = dataset.dataset_files.get().file.path
         kept = factories.file(world.tenant, origin=File.Origin.FILES)
         factories.dataset_file(dataset, file=kept)
-        asked = text(operator.get(url("files_dataset_delete", dataset.pk)))
-        assert "notes.txt" not in asked
+        confirmation = text(operator.get(url("files_dataset_delete", dataset.pk)))
+        assert "notes.txt" not in confirmation
         operator.post(url("files_dataset_delete", dataset.pk), {"post": "yes"})
         assert not Dataset.objects.filter(pk=dataset.pk).exists()
         assert not default_storage.exists(path)
@@ -448,8 +448,8 @@ class TestSearch:
         assert first.link.partition("#")[2] in page.content.decode()
 
     def test_full_text_search_calls_no_model(self, operator, animals):
-        found = ask(operator, animals, "ship", mode="text").context["trial"].results
-        assert [one.result.text for one in found] == ["A ship sails on the river."]
+        page_text = ask(operator, animals, "ship", mode="text").context["trial"].results
+        assert [one.result.text for one in page_text] == ["A ship sails on the river."]
         assert fake_embedder.CALLS == []
 
     def test_failing_embedding_model_is_reported(self, operator, world):
@@ -500,13 +500,13 @@ def test_search_in_a_running_gateway_calls_the_provider(gateway, upstream):
         log_in = {"username": name, "password": "a password", "next": "/admin/"}
         browser.post("/admin/login/", data={**log_in, "csrfmiddlewaretoken": browser.cookies["csrftoken"]})
         for _ in range(3):
-            found = browser.post(
+            page_text = browser.post(
                 f"/admin/files/dataset/{made.pk}/search/",
                 data={
                     "query": "where is it", "mode": "vector", "limit": "5",
                     "csrfmiddlewaretoken": browser.cookies["csrftoken"],
                 },
             )  # fmt: skip
-            assert found.status_code == 200
-            assert "lighthouse.txt" in found.text
-            assert "similarity <b>1.00</b>" in found.text
+            assert page_text.status_code == 200
+            assert "lighthouse.txt" in page_text.text
+            assert "similarity <b>1.00</b>" in page_text.text

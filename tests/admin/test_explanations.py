@@ -22,7 +22,7 @@ def why(client, request_id: str):
 
 def test_page_shows_question_context_chunks_and_prompt_size(operator, world):
     dataset_file = factories.dataset_file(factories.dataset(world.tenant), filename="handbook.pdf")
-    made = factories.explanation(
+    explanation = factories.explanation(
         world.tenant,
         key_id=world.key.row.pk,
         agent_version=3,
@@ -34,19 +34,19 @@ def test_page_shows_question_context_chunks_and_prompt_size(operator, world):
         passage_tokens=410,
         prompt_tokens=1780,
     )
-    made.texts.create(
+    explanation.texts.create(
         dataset_file=dataset_file, position=0, heading="Holidays", text="Unused days expire in <b>March</b>."
     )
-    usage = record(world, request_id=made.request_id)
-    response = why(operator, made.request_id)
-    found = text(response)
+    usage = record(world, request_id=explanation.request_id)
+    response = why(operator, explanation.request_id)
+    page_text = text(response)
     for words in (
         "How many days can I carry over?", "support version 3", world.tenant.name, world.key.row.name,
         "1,780 tokens", "410 tokens 23 % of the prompt", "1 of 2 found went into the prompt", "not given",
         "page 4", "Holidays", "relevance 0.83", "similarity 0.81", "score 0.97", "expire in <b>March</b>.",
         "Deleted with its file",
     ):  # fmt: skip
-        assert words in found, words
+        assert words in page_text, words
     html = response.content.decode()
     assert "<b>March" not in html
     assert url("files_datasetfile_change", dataset_file.pk) in html
@@ -54,22 +54,25 @@ def test_page_shows_question_context_chunks_and_prompt_size(operator, world):
 
 
 def test_response_without_context_chunks_is_explained(operator, world):
-    made = factories.explanation(world.tenant, prompt_tokens=20)
-    assert "The search found nothing" in text(why(operator, made.request_id))
+    explanation = factories.explanation(world.tenant, prompt_tokens=20)
+    assert "The search found nothing" in text(why(operator, explanation.request_id))
 
 
 @pytest.mark.parametrize("passages", [None, 3, "x", [None, 1, {}, {"relevance": "x", "text": None}]])
 def test_malformed_record_is_displayed(operator, world, passages):
-    made = factories.explanation(world.tenant, passages=passages if passages is not None else {})
-    assert why(operator, made.request_id).status_code == 200
-    assert operator.get(url("inference_explanation_changelist"), {"q": made.request_id}).status_code == 200
+    explanation = factories.explanation(world.tenant, passages=passages if passages is not None else {})
+    assert why(operator, explanation.request_id).status_code == 200
+    assert (
+        operator.get(url("inference_explanation_changelist"), {"q": explanation.request_id}).status_code
+        == 200
+    )
 
 
 def test_where_nothing_is_recorded_it_says_how_to_turn_that_on(operator, staff, world):
     usage = record(world)
-    found = why(operator, usage.request_id)
-    assert f"{world.tenant.name} does not record explanations." in text(found)
-    assert url("tenants_tenant_change", world.tenant.pk) in found.content.decode()
+    page_text = why(operator, usage.request_id)
+    assert f"{world.tenant.name} does not record explanations." in text(page_text)
+    assert url("tenants_tenant_change", world.tenant.pk) in page_text.content.decode()
     looking = why(staff("inference.view_explanation"), usage.request_id)
     assert f"Open {world.tenant.name}" not in text(looking)
     world.tenant.record_answers = True
@@ -85,18 +88,18 @@ def test_unknown_request_is_explained(operator, request_id):
 
 
 def test_usage_record_links_to_its_explanation(operator, world):
-    asked = record(world, request_id="req_4711")
+    confirmation = record(world, request_id="req_4711")
     embedded = record(world, route="/embeddings")
     address = "/admin/inference/explanation/why/req_4711/"
-    assert address in operator.get(url("tenants_usagerecord_change", asked.pk)).content.decode()
+    assert address in operator.get(url("tenants_usagerecord_change", confirmation.pk)).content.decode()
     html = operator.get(url("tenants_usagerecord_change", embedded.pk)).content.decode()
     assert "/explanation/why/" not in html
 
 
 def test_page_requires_the_permission(staff, world):
-    made = factories.explanation(world.tenant)
-    assert why(staff("tenants.view_usagerecord"), made.request_id).status_code == 403
-    assert why(staff("inference.view_explanation"), made.request_id).status_code == 200
+    explanation = factories.explanation(world.tenant)
+    assert why(staff("tenants.view_usagerecord"), explanation.request_id).status_code == 403
+    assert why(staff("inference.view_explanation"), explanation.request_id).status_code == 200
 
 
 def test_list_has_no_count_query_and_constant_cost(operator, world):

@@ -59,8 +59,8 @@ class TestList:
         thread = factories.conversation(world.key)
         for number in range(10):
             into = factories.dataset(world.tenant, hidden=number % 2 == 0)
-            held = factories.file(world.tenant, key=world.key.row if number % 3 else None)
-            factories.dataset_file(into, file=held, state=State.FAILED if number % 2 else State.PROCESSING)
+            file = factories.file(world.tenant, key=world.key.row if number % 3 else None)
+            factories.dataset_file(into, file=file, state=State.FAILED if number % 2 else State.PROCESSING)
         thread.dataset = into
         with queries() as many:
             assert len(operator.get(address).context["cl"].result_list) == 11
@@ -70,7 +70,7 @@ class TestList:
 @pytest.mark.django_db
 class TestPage:
     def test_it_says_all_that_is_known(self, operator, world, dataset):
-        held = factories.file(
+        file = factories.file(
             world.tenant,
             key=world.key.row,
             filename="handbook.pdf",
@@ -78,16 +78,16 @@ class TestPage:
             bytes=1_840_000,
         )
         dataset_file = factories.dataset_file(
-            dataset, file=held, state=State.FAILED, stage="extracting", attempts=2, worker_deaths=1,
+            dataset, file=file, state=State.FAILED, stage="extracting", attempts=2, worker_deaths=1,
             error_code="encrypted_file", error_message="The file is encrypted.", attributes={"year": 2026},
         )  # fmt: skip
-        found = text(page(operator, dataset_file))
+        page_text = text(page(operator, dataset_file))
         for words in (
             "handbook.pdf", "1.8 MB", "application/pdf", world.key.row.name, "handbook", world.tenant.name,
-            held.pk, held.sha256[:16], "The file is encrypted.", "encrypted_file", "2 of 3", "1 of 10",
+            file.pk, file.sha256[:16], "The file is encrypted.", "encrypted_file", "2 of 3", "1 of 10",
             "year: 2026", "/datasets/{id}/files", "There is none: the file failed",
         ):  # fmt: skip
-            assert words in found, words
+            assert words in page_text, words
 
     def test_page_shows_what_could_not_be_read(self, operator, dataset):
         assert "gt-notice-warning" not in page(operator, factories.dataset_file(dataset)).content.decode()
@@ -111,9 +111,9 @@ class TestPage:
         assert (steps[-1].mark == "done") == (fields["state"] == State.READY)
 
     def test_recording_is_shown_as_transcribed(self, operator, world, dataset):
-        held = factories.file(world.tenant, content_type="audio/mpeg", filename="talk.mp3")
+        file = factories.file(world.tenant, content_type="audio/mpeg", filename="talk.mp3")
         dataset_file = factories.dataset_file(
-            dataset, file=held, state=State.PROCESSING, stage="transcribing"
+            dataset, file=file, state=State.PROCESSING, stage="transcribing"
         )
         assert "Transcribing" in [step.title for step in page(operator, dataset_file).context["steps"]]
 
@@ -159,16 +159,16 @@ class TestProgress:
     def test_progress_covers_the_requested_files(self, operator, dataset):
         one = factories.dataset_file(dataset, state=State.PROCESSING, stage="embedding", progress=70)
         factories.dataset_file(dataset, state=State.PROCESSING)
-        told = operator.get(url("files_datasetfile_progress"), {"ids": f"{one.pk},x,'"}).json()
-        assert told["working"] == 1
-        assert [(row["id"], row["progress"], row["note"]) for row in told["dataset_files"]] == [
+        progress = operator.get(url("files_datasetfile_progress"), {"ids": f"{one.pk},x,'"}).json()
+        assert progress["working"] == 1
+        assert [(row["id"], row["progress"], row["note"]) for row in progress["dataset_files"]] == [
             (one.pk, 70, "Embedding · 70 %")
         ]
 
     @pytest.mark.parametrize("ids", ["", "x", "9" * 40, "\0", ","])
     def test_ids_that_make_no_sense_find_nothing(self, operator, ids):
-        told = operator.get(url("files_datasetfile_progress"), {"ids": ids})
-        assert told.json() == {"working": 0, "dataset_files": []}
+        progress = operator.get(url("files_datasetfile_progress"), {"ids": ids})
+        assert progress.json() == {"working": 0, "dataset_files": []}
 
     def test_view_permission_is_required(self, staff, dataset):
         dataset_file = factories.dataset_file(dataset)
@@ -264,8 +264,8 @@ class TestAgain:
             "action": "process_selected",
             "_selected_action": [dataset_file.pk for dataset_file in dataset_files],
         }
-        asked = operator.post(url("files_datasetfile_changelist"), data)
-        assert "Process 3 files again" in text(asked)
+        confirmation = operator.post(url("files_datasetfile_changelist"), data)
+        assert "Process 3 files again" in text(confirmation)
         done = operator.post(url("files_datasetfile_changelist"), {**data, "confirm": "yes"}, follow=True)
         assert said(done) == ["3 files to be processed again. 1 was already waiting or processing."]
         states = [DatasetFile.objects.get(pk=dataset_file.pk).state for dataset_file in dataset_files]
@@ -310,10 +310,12 @@ class TestDelete:
 
 def test_global_search_finds_files_and_datasets(operator, dataset):
     dataset_file = factories.dataset_file(dataset, filename=factories.unique("quarterly"))
-    found = operator.get(url("search"), {"s": dataset_file.file.filename, "extended": "1"}).content.decode()
-    assert url("files_datasetfile_change", dataset_file.pk) in found
-    found = operator.get(url("search"), {"s": dataset.pk, "extended": "1"}).content.decode()
-    (link,) = set(re.findall(r"/admin/files/dataset/[^/]+/change/", found))
+    page_text = operator.get(
+        url("search"), {"s": dataset_file.file.filename, "extended": "1"}
+    ).content.decode()
+    assert url("files_datasetfile_change", dataset_file.pk) in page_text
+    page_text = operator.get(url("search"), {"s": dataset.pk, "extended": "1"}).content.decode()
+    (link,) = set(re.findall(r"/admin/files/dataset/[^/]+/change/", page_text))
     assert operator.get(link).status_code == 200
 
 

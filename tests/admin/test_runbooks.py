@@ -31,14 +31,14 @@ def test_tenant_page_links_to_the_runbook(operator, tenant):
 
 def test_runbook_contains_the_tenants_values(operator, tenant):
     shown = operator.get(page(tenant.tenant))
-    said = text(shown)
+    page_text = text(shown)
     assert shown.status_code == 200
-    assert "http://ai.acme.example/api/tenant" in said
-    assert '"model": "support"' in said
-    assert "OpenAI-compatible chat client" in said
-    assert "not available yet" not in said
-    assert f"--tenant {tenant.tenant.slug} --check" in said
-    assert tenant.raw not in said
+    assert "http://ai.acme.example/api/tenant" in page_text
+    assert '"model": "support"' in page_text
+    assert "OpenAI-compatible chat client" in page_text
+    assert "not available yet" not in page_text
+    assert f"--tenant {tenant.tenant.slug} --check" in page_text
+    assert tenant.raw not in page_text
     assert shown.content.decode().count("data-copy") >= 6
 
 
@@ -58,19 +58,19 @@ def test_it_can_be_taken_away_as_markdown(operator, tenant):
 
 def test_tenant_without_published_names_has_a_runbook(operator):
     bare = factories.tenant()
-    said = text(operator.get(page(bare)))
-    assert "has no published model with the chat capability" in said
-    assert ANY_MODEL in said
+    page_text = text(operator.get(page(bare)))
+    assert "has no published model with the chat capability" in page_text
+    assert ANY_MODEL in page_text
 
 
 @pytest.mark.parametrize("slug", runbooks())
 def test_every_runbook_page_has_only_its_parts(operator, tenant, slug):
-    said = text(operator.get(page(tenant.tenant, slug)))
-    assert runbooks()[slug].title in said
-    assert "{{" not in said
-    assert "**" not in said
-    assert ("Snippets" in said) == bool(runbooks()[slug].snippets)
-    assert ("Caveats" in said) == bool(runbooks()[slug].caveats)
+    page_text = text(operator.get(page(tenant.tenant, slug)))
+    assert runbooks()[slug].title in page_text
+    assert "{{" not in page_text
+    assert "**" not in page_text
+    assert ("Snippets" in page_text) == bool(runbooks()[slug].snippets)
+    assert ("Caveats" in page_text) == bool(runbooks()[slug].caveats)
 
 
 def test_runbook_requires_login_and_permission(tenant, staff):

@@ -19,11 +19,11 @@ def listed(client, world, **query) -> list[str]:
 
 @pytest.mark.django_db
 def test_filter_finds_unused_files(operator, world, dataset):
-    held = factories.dataset_file(dataset).file
+    file = factories.dataset_file(dataset).file
     loose = factories.file(world.tenant, origin=File.Origin.FILES, filename="loose.pdf")
-    assert listed(operator, world) == [loose.pk, held.pk]
+    assert listed(operator, world) == [loose.pk, file.pk]
     assert listed(operator, world, use="unused") == [loose.pk]
-    assert listed(operator, world, use="used") == [held.pk]
+    assert listed(operator, world, use="used") == [file.pk]
     assert listed(operator, world, origin__exact="files") == [loose.pk]
     assert listed(operator, world, q=loose.sha256) == [loose.pk]
 
@@ -36,8 +36,8 @@ def test_list_costs_the_same_queries_for_any_number_of_rows(operator, world, dat
     with queries() as few:
         operator.get(address)
     for number in range(10):
-        held = factories.file(world.tenant, key=world.key.row if number % 2 else None)
-        factories.dataset_file(dataset, file=held)
+        file = factories.file(world.tenant, key=world.key.row if number % 2 else None)
+        factories.dataset_file(dataset, file=file)
     with queries() as many:
         assert len(operator.get(address).context["cl"].result_list) == 11
     assert len(many) == len(few)
@@ -46,12 +46,12 @@ def test_list_costs_the_same_queries_for_any_number_of_rows(operator, world, dat
 @pytest.mark.django_db
 def test_detail_page_lists_the_datasets_of_the_file(operator, world, dataset):
     evil = "<script>alert(1)</script>.pdf"
-    held = factories.file(world.tenant, key=world.key.row, filename=evil, bytes=1_400_000)
-    dataset_file = factories.dataset_file(dataset, file=held)
-    response = operator.get(url("files_file_change", held.pk))
-    found = text(response)
-    for words in ("1.4 MB", world.key.row.name, held.sha256, "handbook", "ready"):
-        assert words in found
+    file = factories.file(world.tenant, key=world.key.row, filename=evil, bytes=1_400_000)
+    dataset_file = factories.dataset_file(dataset, file=file)
+    response = operator.get(url("files_file_change", file.pk))
+    page_text = text(response)
+    for words in ("1.4 MB", world.key.row.name, file.sha256, "handbook", "ready"):
+        assert words in page_text
     html = response.content.decode()
     assert "<script>alert" not in html
     assert url("files_datasetfile_change", dataset_file.pk) in html
@@ -95,10 +95,10 @@ def test_content_is_an_attachment_and_requires_the_permission(staff, dataset):
 
 @pytest.mark.django_db
 def test_file_is_read_only_and_each_page_requires_its_permission(operator, staff, dataset):
-    held = factories.dataset_file(dataset).file
-    assert operator.post(url("files_file_change", held.pk), {"filename": "x"}).status_code == 403
+    file = factories.dataset_file(dataset).file
+    assert operator.post(url("files_file_change", file.pk), {"filename": "x"}).status_code == 403
     assert operator.get(url("files_file_add")).status_code == 403
-    assert staff("files.view_datasetfile").get(url("files_file_change", held.pk)).status_code == 403
+    assert staff("files.view_datasetfile").get(url("files_file_change", file.pk)).status_code == 403
     looking = staff("files.view_file")
-    assert "handbook" not in text(looking.get(url("files_file_change", held.pk)))
-    assert looking.post(url("files_file_delete", held.pk), {"post": "yes"}).status_code == 403
+    assert "handbook" not in text(looking.get(url("files_file_change", file.pk)))
+    assert looking.post(url("files_file_delete", file.pk), {"post": "yes"}).status_code == 403

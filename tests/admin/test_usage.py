@@ -21,7 +21,7 @@ def record(world, *, age: float = 0, **values) -> UsageRecord:
     """A stored record that is `age` seconds old and newer than earlier ones of that age."""
     moment = time.time() - age + next(ticks) * 0.002
     identity = uuid.UUID(int=uuid7_floor(moment).int | uuid7().int & ((1 << 80) - 1))
-    made = UsageRecord(
+    usage = UsageRecord(
         id=identity,
         created_at=datetime.fromtimestamp(moment, UTC),
         tenant_id=world.tenant.pk,
@@ -30,8 +30,8 @@ def record(world, *, age: float = 0, **values) -> UsageRecord:
             **values,
         },
     )  # fmt: skip
-    UsageRecord.objects.bulk_create([made])
-    return made
+    UsageRecord.objects.bulk_create([usage])
+    return usage
 
 
 def listed(client, world, **query) -> list:
@@ -77,10 +77,10 @@ def test_request_id_is_found_at_any_age(operator, world):
 
 
 def test_search_for_a_key_finds_its_usage(operator, world):
-    mine = record(world)
+    own_usage = record(world)
     record(world, key_id=factories.key(world.tenant).row.pk)
     response = operator.get(url("tenants_usagerecord_changelist"), {"q": world.key.plain})
-    assert [row.pk for row in response.context["cl"].result_list] == [mine.pk]
+    assert [row.pk for row in response.context["cl"].result_list] == [own_usage.pk]
 
 
 def test_detail_page_shows_every_fact(operator, world):
@@ -107,13 +107,13 @@ def test_detail_page_shows_every_fact(operator, world):
 
 
 def test_record_outlives_its_key_and_tenant(operator, world):
-    made = record(world)
+    usage = record(world)
     tenant, key = world.tenant.pk, world.key.row.pk
     world.tenant.delete()
-    page = text(operator.get(url("tenants_usagerecord_change", made.pk)))
+    page = text(operator.get(url("tenants_usagerecord_change", usage.pk)))
     assert f"{tenant} (deleted)" in page
     assert f"{key} (deleted)" in page
-    response = operator.get(url("tenants_usagerecord_changelist"), {"q": made.request_id})
+    response = operator.get(url("tenants_usagerecord_changelist"), {"q": usage.request_id})
     assert f"tenant {tenant}" in text(response)
 
 
@@ -164,19 +164,19 @@ def test_usage_of_indexing_links_to_the_files_of_the_dataset(operator, world, hi
     ],
 )
 def test_detail_page_says_who_counted_the_tokens(operator, world, values, counted_by):
-    made = record(world, **values)
-    assert counted_by in text(operator.get(url("tenants_usagerecord_change", made.pk)))
+    usage = record(world, **values)
+    assert counted_by in text(operator.get(url("tenants_usagerecord_change", usage.pk)))
 
 
 def test_records_cannot_be_added_changed_or_deleted(operator, world):
-    made = record(world)
+    usage = record(world)
     assert operator.get(url("tenants_usagerecord_add")).status_code == 403
     assert operator.post(url("tenants_usagerecord_add"), {"route": "x"}).status_code == 403
-    assert operator.post(url("tenants_usagerecord_change", made.pk), {"route": "x"}).status_code == 403
-    assert operator.post(url("tenants_usagerecord_delete", made.pk), {"post": "yes"}).status_code == 403
-    data = {"action": "delete_selected", "_selected_action": [str(made.pk)], "post": "yes"}
+    assert operator.post(url("tenants_usagerecord_change", usage.pk), {"route": "x"}).status_code == 403
+    assert operator.post(url("tenants_usagerecord_delete", usage.pk), {"post": "yes"}).status_code == 403
+    data = {"action": "delete_selected", "_selected_action": [str(usage.pk)], "post": "yes"}
     operator.post(url("tenants_usagerecord_changelist"), data)
-    assert UsageRecord.objects.get(pk=made.pk).route == "/chat/completions"
+    assert UsageRecord.objects.get(pk=usage.pk).route == "/chat/completions"
 
 
 def test_list_counts_nothing_and_costs_the_same_for_any_number_of_rows(operator, world):

@@ -64,42 +64,42 @@ def test_upload_aborted_before_its_bytes_is_removed(tenant, incoming):
 
 
 def test_stored_file_leaves_no_orphans_and_stays(tenant, incoming):
-    kept = store_upload(FileUpload(tenant.pk, None, File.Origin.FILES, incoming))
-    assert not OrphanedBlob.objects.filter(path=kept.file.path).exists()
-    OrphanedBlob.objects.create(path=kept.file.path, created_at=timezone.now() - LONG_AGO)
+    stored_file = store_upload(FileUpload(tenant.pk, None, File.Origin.FILES, incoming))
+    assert not OrphanedBlob.objects.filter(path=stored_file.file.path).exists()
+    OrphanedBlob.objects.create(path=stored_file.file.path, created_at=timezone.now() - LONG_AGO)
     cleanup.clean_up()
-    assert default_storage.exists(kept.file.path)
+    assert default_storage.exists(stored_file.file.path)
 
 
 @pytest.mark.parametrize("how", ["tenant", "rows", "sql"])
 def test_bytes_of_deleted_files_are_removed(tenant, incoming, how):
-    kept = store_upload(FileUpload(tenant.pk, None, File.Origin.FILES, incoming))
+    stored_file = store_upload(FileUpload(tenant.pk, None, File.Origin.FILES, incoming))
     if how == "tenant":
         tenant.delete()
     elif how == "rows":
-        File.objects.filter(pk=kept.file.pk).delete()
+        File.objects.filter(pk=stored_file.file.pk).delete()
     else:
         with connection.cursor() as cursor:
-            cursor.execute("DELETE FROM files_file WHERE id = %s", [kept.file.pk])
-    assert default_storage.exists(kept.file.path)
-    aged(OrphanedBlob.objects.filter(path=kept.file.path))
+            cursor.execute("DELETE FROM files_file WHERE id = %s", [stored_file.file.pk])
+    assert default_storage.exists(stored_file.file.path)
+    aged(OrphanedBlob.objects.filter(path=stored_file.file.path))
     cleanup.clean_up()
-    assert not default_storage.exists(kept.file.path)
+    assert not default_storage.exists(stored_file.file.path)
 
 
 def test_failed_removal_of_bytes_is_retried(tenant, incoming):
-    kept = store_upload(FileUpload(tenant.pk, None, File.Origin.FILES, incoming))
-    path = Path(default_storage.path(kept.file.path))
+    stored_file = store_upload(FileUpload(tenant.pk, None, File.Origin.FILES, incoming))
+    path = Path(default_storage.path(stored_file.file.path))
     path.unlink()
     path.mkdir()
     (path / "in the way").touch()
-    deletion.delete_file(kept.file)
-    assert OrphanedBlob.objects.filter(path=kept.file.path).exists()
+    deletion.delete_file(stored_file.file)
+    assert OrphanedBlob.objects.filter(path=stored_file.file.path).exists()
     (path / "in the way").unlink()
-    aged(OrphanedBlob.objects.filter(path=kept.file.path))
+    aged(OrphanedBlob.objects.filter(path=stored_file.file.path))
     cleanup.clean_up()
     assert not path.exists()
-    assert not OrphanedBlob.objects.filter(path=kept.file.path).exists()
+    assert not OrphanedBlob.objects.filter(path=stored_file.file.path).exists()
 
 
 def test_blobs_unknown_to_the_database_are_not_touched():
@@ -117,20 +117,22 @@ def test_conversation_files_are_deleted_with_their_key(tenant, incoming):
     key = factories.key(tenant).row
     dataset = factories.dataset(tenant, hidden=True)
     Conversation.objects.create(tenant=tenant, key=key, dataset=dataset)
-    kept = store_upload(FileUpload(tenant.pk, key.pk, File.Origin.CONVERSATION, incoming, dataset=dataset))
+    stored_file = store_upload(
+        FileUpload(tenant.pk, key.pk, File.Origin.CONVERSATION, incoming, dataset=dataset)
+    )
     aged(Dataset.objects.filter(pk=dataset.pk))
     cleanup.clean_up()
     assert Dataset.objects.filter(pk=dataset.pk).exists()
     key.delete()
     cleanup.clean_up()
     assert not Dataset.objects.filter(pk=dataset.pk).exists()
-    assert not File.objects.filter(pk=kept.file.pk).exists()
-    assert not default_storage.exists(kept.file.path)
+    assert not File.objects.filter(pk=stored_file.file.pk).exists()
+    assert not default_storage.exists(stored_file.file.path)
 
 
 def test_files_whose_dataset_was_deleted_without_them_are_removed(tenant, incoming):
     dataset = factories.dataset(tenant)
-    kept = store_upload(FileUpload(tenant.pk, None, File.Origin.DATASET, incoming, dataset=dataset))
+    stored_file = store_upload(FileUpload(tenant.pk, None, File.Origin.DATASET, incoming, dataset=dataset))
     alone = factories.file(tenant, origin=File.Origin.FILES)
     aged(File.objects.filter(tenant=tenant))
     cleanup.clean_up()
@@ -138,7 +140,7 @@ def test_files_whose_dataset_was_deleted_without_them_are_removed(tenant, incomi
     dataset.delete()
     cleanup.clean_up()
     assert list(File.objects.filter(tenant=tenant)) == [alone]
-    assert not default_storage.exists(kept.file.path)
+    assert not default_storage.exists(stored_file.file.path)
 
 
 def test_idempotency_keys_of_uploads_expire_after_a_day(tenant):

@@ -92,7 +92,7 @@ def test_conversation_of_another_key_is_404(http, thread, world, gateway, upstre
     strangers = (factories.key(world.tenant), factories.world(upstream.base_url).key)
     for stranger in strangers:
         headers = {"authorization": f"Bearer {stranger.plain}"}
-        told = [
+        messages = [
             envelope(
                 PLAIN.post(
                     f"{gateway.base_url}/conversations/files",
@@ -104,7 +104,7 @@ def test_conversation_of_another_key_is_404(http, thread, world, gateway, upstre
             )["message"].replace(name, "X")
             for name in (thread, "conv_none")
         ]
-        assert told[0] == told[1]
+        assert messages[0] == messages[1]
         for method, path in (("GET", ""), ("GET", "/content"), ("DELETE", "")):
             answer = PLAIN.request(method, f"{gateway.base_url}/files/{made['id']}{path}", headers=headers)
             envelope(answer, 404, "file_not_found")

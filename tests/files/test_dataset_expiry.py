@@ -63,11 +63,11 @@ def upload(sdk: openai.OpenAI, store: str) -> None:
 
 def test_vector_store_returns_its_expiry(client):
     for days in (1, 365):
-        made = client.vector_stores.create(expires_after={"anchor": "last_active_at", "days": days})
-        assert made.expires_after.to_dict() == {"anchor": "last_active_at", "days": days}
-        assert made.expires_at == made.last_active_at + days * 86_400
-        assert made.last_active_at >= made.created_at
-        assert client.vector_stores.retrieve(made.id) == made
+        store = client.vector_stores.create(expires_after={"anchor": "last_active_at", "days": days})
+        assert store.expires_after.to_dict() == {"anchor": "last_active_at", "days": days}
+        assert store.expires_at == store.last_active_at + days * 86_400
+        assert store.last_active_at >= store.created_at
+        assert client.vector_stores.retrieve(store.id) == store
     lasting = client.vector_stores.create()
     assert (lasting.expires_after, lasting.expires_at) == (None, None)
 
@@ -109,12 +109,12 @@ def test_dataset_expiry_is_set_changed_retained_and_removed(http):
 
 
 def test_expiry_is_set_changed_retained_and_removed(client):
-    made = client.vector_stores.create()
-    set_ = client.vector_stores.update(made.id, expires_after=WEEK)
+    store = client.vector_stores.create()
+    set_ = client.vector_stores.update(store.id, expires_after=WEEK)
     assert set_.expires_at == set_.last_active_at + 7 * 86_400
-    assert client.vector_stores.update(made.id, name="Notes").expires_after.days == 7
-    assert client.vector_stores.update(made.id, expires_after={**WEEK, "days": 30}).expires_after.days == 30
-    gone = client.vector_stores.update(made.id, expires_after=None)
+    assert client.vector_stores.update(store.id, name="Notes").expires_after.days == 7
+    assert client.vector_stores.update(store.id, expires_after={**WEEK, "days": 30}).expires_after.days == 30
+    gone = client.vector_stores.update(store.id, expires_after=None)
     assert (gone.expires_after, gone.expires_at) == (None, None)
 
 

@@ -50,7 +50,7 @@ def test_an_upload_becomes_ready(http, upload, dataset, ingest):
         assert time.monotonic() < deadline, seen[-1]
         seen.append(http.get(f"/files/{made['id']}").json())
     assert seen[-1] == {**made, "status": "ready", "progress": 100, "stage": None}
-    progress = [told["progress"] for told in seen]
+    progress = [messages["progress"] for messages in seen]
     assert progress == sorted(progress)
     assert http.get(f"/datasets/{dataset.pk}/files").json()["data"] == [{**seen[-1], "status": "processed"}]
     assert http.get(f"/datasets/{dataset.pk}/files/{made['id']}").json() == seen[-1]
@@ -100,13 +100,13 @@ def test_openai_file_reports_its_status_in_a_dataset(client, http, world, datase
 
 
 def test_same_content_returns_the_existing_file(upload, dataset):
-    made = upload().json()
-    found(made["id"], state="ready", progress=100, stage="")
+    file = upload().json()
+    found(file["id"], state="ready", progress=100, stage="")
     again = upload(name="other-name.txt")
     assert again.status_code == 200
-    assert again.json() == {**made, "status": "ready", "progress": 100, "stage": None}
+    assert again.json() == {**file, "status": "ready", "progress": 100, "stage": None}
     assert dataset.dataset_files.count() == 1
-    assert upload(TEXT + b" Always.").json()["id"] != made["id"]
+    assert upload(TEXT + b" Always.").json()["id"] != file["id"]
 
 
 def test_content_of_an_attached_file_returns_the_existing_file(client, http, upload, dataset):
@@ -150,11 +150,11 @@ def test_same_content_in_another_dataset_is_a_new_file(upload, world):
 
 
 def test_same_content_is_reprocessed_after_a_failure(upload):
-    made = upload().json()
-    found(made["id"], state="failed", error_code="worker_lost", progress=30)
+    file = upload().json()
+    found(file["id"], state="failed", error_code="worker_lost", progress=30)
     again = upload().json()
     assert (again["id"], again["status"], again["error"], again["progress"]) == (
-        made["id"], "uploaded", None, 0,
+        file["id"], "uploaded", None, 0,
     )  # fmt: skip
 
 
@@ -187,7 +187,7 @@ def test_ungranted_dataset_is_404(http, world, upstream, dataset):
     others = factories.dataset(world.tenant)
     hidden = factories.dataset(world.tenant, keys=[world.key.row], hidden=True)
     placed = {row.pk: factories.dataset_file(row).file_id for row in (theirs, others, hidden)}
-    told = set()
+    messages = set()
     for dataset_id, file_id in [*placed.items(), ("ds_none", "file-none"), ("a%00b", "file-none")]:
         for method, path in (
             ("POST", ""), ("GET", ""), ("GET", f"/{file_id}"), ("DELETE", f"/{file_id}"),
@@ -195,8 +195,8 @@ def test_ungranted_dataset_is_404(http, world, upstream, dataset):
             more = {"files": {"file": ("a.txt", TEXT)}} if method == "POST" else {}
             answer = http.request(method, f"/datasets/{dataset_id}/files{path}", **more)
             message = envelope(answer, 404, "dataset_not_found")["message"]
-            told.add(message.replace(dataset_id.replace("%00", "\0"), "X"))
-    assert len(told) == 1
+            messages.add(message.replace(dataset_id.replace("%00", "\0"), "X"))
+    assert len(messages) == 1
     for file_id in placed.values():
         envelope(http.get(f"/files/{file_id}"), 404, "file_not_found")
 
@@ -263,19 +263,19 @@ def test_key_with_all_datasets_of_a_file_deletes_it(http, upload, world, gateway
 
 def test_deleted_dataset_deletes_its_files(http, upload, dataset, client):
     made = upload().json()
-    kept = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
-    factories.dataset_file(dataset, file=File.objects.get(pk=kept.id))
+    stored_file = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
+    factories.dataset_file(dataset, file=File.objects.get(pk=stored_file.id))
     assert http.delete(f"/datasets/{dataset.pk}").status_code == 200
     envelope(http.get(f"/files/{made['id']}"), 404, "file_not_found")
-    assert client.files.retrieve(kept.id).status == "processed"
+    assert client.files.retrieve(stored_file.id).status == "processed"
 
 
 def test_list_is_paginated(http, upload, dataset):
-    made = [upload(TEXT + bytes([n])).json()["id"] for n in range(3)]
+    stored_file = [upload(TEXT + bytes([n])).json()["id"] for n in range(3)]
     page = http.get(f"/datasets/{dataset.pk}/files", params={"limit": 2}).json()
-    assert ([file["id"] for file in page["data"]], page["has_more"]) == (made[:0:-1], True)
+    assert ([file["id"] for file in page["data"]], page["has_more"]) == (stored_file[:0:-1], True)
     rest = http.get(f"/datasets/{dataset.pk}/files", params={"after": page["last_id"]}).json()
-    assert ([file["id"] for file in rest["data"]], rest["has_more"]) == (made[:1], False)
+    assert ([file["id"] for file in rest["data"]], rest["has_more"]) == (stored_file[:1], False)
 
 
 def test_upload_accepts_attributes_and_chunking(http, dataset):

@@ -77,15 +77,15 @@ def test_file_being_removed_is_not_reused_for_the_same_content(http, world, data
 def test_file_being_detached_is_not_in_the_dataset(http, world, dataset):
     """Attached there, it is not deleted by that."""
     form = {"files": {"file": ("a.txt", b"one")}}
-    made = http.post("/files", data={"purpose": "assistants"}, **form).json()
-    dataset_file = factories.dataset_file(dataset, file=File.objects.get(pk=made["id"]))
+    file = http.post("/files", data={"purpose": "assistants"}, **form).json()
+    dataset_file = factories.dataset_file(dataset, file=File.objects.get(pk=file["id"]))
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             deletion.detach(dataset_file)
             again = pool.submit(http.post, f"/datasets/{dataset.pk}/files", **form)
             eventually(somebody_waits)
         answer = again.result(SOON).json()
-    assert answer["id"] != made["id"]
+    assert answer["id"] != file["id"]
     assert dataset.dataset_files.get().file_id == answer["id"]
 
 

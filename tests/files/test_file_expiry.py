@@ -47,11 +47,11 @@ def test_file_returns_its_expiry(client, seconds):
 
 
 def test_expired_file_is_404(client, http, world):
-    made, kept = upload(client, expires_after=HOUR), upload(client)
+    made, other_file = upload(client, expires_after=HOUR), upload(client)
     File.objects.filter(pk=made.id).update(expires_at=timezone.now() + timedelta(minutes=1))
     assert client.files.content(made.id).read() == TEXT
     expire(made.id)
-    assert [file.id for file in client.files.list()] == [kept.id]
+    assert [file.id for file in client.files.list()] == [other_file.id]
     for method, path in (
         ("get", f"/files/{made.id}"), ("get", f"/files/{made.id}/content"), ("delete", f"/files/{made.id}"),
     ):  # fmt: skip
@@ -60,17 +60,17 @@ def test_expired_file_is_404(client, http, world):
 
 
 def test_expired_file_is_hidden_from_its_datasets(client, http, store):
-    made, kept = upload(client, expires_after=HOUR), upload(client)
-    batch = client.vector_stores.file_batches.create(store.pk, file_ids=[made.id, kept.id])
+    made, other_file = upload(client, expires_after=HOUR), upload(client)
+    batch = client.vector_stores.file_batches.create(store.pk, file_ids=[made.id, other_file.id])
     expire(made.id)
     files = client.vector_stores.files
-    assert [file.id for file in files.list(store.pk)] == [kept.id]
+    assert [file.id for file in files.list(store.pk)] == [other_file.id]
     assert client.vector_stores.retrieve(store.pk).file_counts.total == 1
     batches = client.vector_stores.file_batches
     assert batches.retrieve(batch.id, vector_store_id=store.pk).file_counts.total == 1
     listed = batches.list_files(batch.id, vector_store_id=store.pk)
-    assert [file.id for file in listed] == [kept.id]
-    assert [file["id"] for file in http.get(f"/datasets/{store.pk}/files").json()["data"]] == [kept.id]
+    assert [file.id for file in listed] == [other_file.id]
+    assert [file["id"] for file in http.get(f"/datasets/{store.pk}/files").json()["data"]] == [other_file.id]
     for at in (f"/vector_stores/{store.pk}/files/{made.id}", f"/datasets/{store.pk}/files/{made.id}"):
         envelope(http.get(at), 404, "file_not_found")
         envelope(http.delete(at), 404, "file_not_found")
@@ -82,13 +82,13 @@ def test_expired_file_is_hidden_from_its_datasets(client, http, store):
 
 
 def test_expired_file_is_not_searched(client, store):
-    made, kept = upload(client, expires_after=HOUR), upload(client)
-    for file in (made, kept):
+    made, other_file = upload(client, expires_after=HOUR), upload(client)
+    for file in (made, other_file):
         put(store, file.id)
     search = client.vector_stores.search
-    assert {found.file_id for found in search(store.pk, query="office")} == {made.id, kept.id}
+    assert {found.file_id for found in search(store.pk, query="office")} == {made.id, other_file.id}
     expire(made.id)
-    assert [found.file_id for found in search(store.pk, query="office")] == [kept.id]
+    assert [found.file_id for found in search(store.pk, query="office")] == [other_file.id]
 
 
 def test_expired_file_of_another_key_is_hidden_from_a_granted_dataset(client, http, store, world):
@@ -104,40 +104,40 @@ def test_expired_file_of_another_key_is_hidden_from_a_granted_dataset(client, ht
 
 
 def test_upload_does_not_reuse_an_expiring_file(client, http, store):
-    made = upload(client, expires_after=HOUR)
-    put(store, made.id)
+    file = upload(client, expires_after=HOUR)
+    put(store, file.id)
     again = lambda: http.post(f"/datasets/{store.pk}/files", files={"file": ("notes.txt", TEXT)}).json()  # noqa: E731
-    kept = again()
-    assert (kept["id"] != made.id, kept["expires_at"]) == (True, None)
-    expire(made.id)
+    other_file = again()
+    assert (other_file["id"] != file.id, other_file["expires_at"]) == (True, None)
+    expire(file.id)
     cleanup.delete_expired_files()
-    assert again()["id"] == kept["id"]
-    assert [dataset_file.file_id for dataset_file in store.dataset_files.all()] == [kept["id"]]
+    assert again()["id"] == other_file["id"]
+    assert [dataset_file.file_id for dataset_file in store.dataset_files.all()] == [other_file["id"]]
 
 
 def test_idempotency_key_covers_the_expiry_and_is_free_after_it(client):
     headers = {"Idempotency-Key": "k1"}
-    made = upload(client, expires_after=HOUR, extra_headers=headers)
-    assert upload(client, expires_after=HOUR, extra_headers=headers).id == made.id
+    file = upload(client, expires_after=HOUR, extra_headers=headers)
+    assert upload(client, expires_after=HOUR, extra_headers=headers).id == file.id
     for other in ({}, {"expires_after": {**HOUR, "seconds": 7200}}):
         with pytest.raises(openai.ConflictError):
             upload(client, extra_headers=headers, **other)
-    expire(made.id)
+    expire(file.id)
     anew = upload(client, expires_after=HOUR, extra_headers=headers)
-    assert anew.id != made.id
+    assert anew.id != file.id
     assert upload(client, expires_after=HOUR, extra_headers=headers).id == anew.id
 
 
 def test_sweep_deletes_only_expired_files(client, store, monkeypatch):
     monkeypatch.setattr(cleanup, "BATCH", 2)
     expired = [upload(client, expires_after=HOUR).id for _ in range(3)]
-    kept = [upload(client, expires_after=HOUR).id, upload(client).id]
-    for file_id in (expired[0], *kept):
+    other_file = [upload(client, expires_after=HOUR).id, upload(client).id]
+    for file_id in (expired[0], *other_file):
         put(store, file_id)
-    paths = dict(File.objects.filter(pk__in=[*expired, *kept]).values_list("pk", "path"))
+    paths = dict(File.objects.filter(pk__in=[*expired, *other_file]).values_list("pk", "path"))
     expire(*expired)
     cleanup.clean_up()
-    assert set(File.objects.filter(pk__in=paths).values_list("pk", flat=True)) == set(kept)
-    assert {file_id for file_id, path in paths.items() if default_storage.exists(path)} == set(kept)
-    assert set(store.dataset_files.values_list("file", flat=True)) == set(kept)
+    assert set(File.objects.filter(pk__in=paths).values_list("pk", flat=True)) == set(other_file)
+    assert {file_id for file_id, path in paths.items() if default_storage.exists(path)} == set(other_file)
+    assert set(store.dataset_files.values_list("file", flat=True)) == set(other_file)
     assert Chunk.objects.filter(tenant=store.tenant, dataset=store).count() == 2

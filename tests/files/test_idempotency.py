@@ -72,13 +72,13 @@ def test_concurrent_uploads_of_the_same_content_create_one_file(http, world, dat
 
 def test_idempotency_key_of_duplicate_content_is_used(http, dataset):
     path = f"/datasets/{dataset.pk}/files"
-    made = http.post(path, files={"file": ("a.txt", b"one")}).json()
-    assert upload(http, "k1", path=path).json()["id"] == made["id"]
+    file = http.post(path, files={"file": ("a.txt", b"one")}).json()
+    assert upload(http, "k1", path=path).json()["id"] == file["id"]
     envelope(upload(http, "k1", b"two", path=path), 409, "idempotency_conflict")
 
 
 def test_idempotency_key_is_scoped_to_the_inference_key(http, world, gateway):
-    made = upload(http, "k1").json()
+    file = upload(http, "k1").json()
     other = factories.key(world.tenant)
     answer = PLAIN.post(
         f"{gateway.base_url}/files",
@@ -87,7 +87,7 @@ def test_idempotency_key_is_scoped_to_the_inference_key(http, world, gateway):
         headers={"authorization": f"Bearer {other.plain}", "idempotency-key": "k1"},
     )
     assert answer.status_code == 200
-    assert answer.json()["id"] != made["id"]
+    assert answer.json()["id"] != file["id"]
 
 
 def test_idempotency_key_is_free_after_a_day(http, world):

@@ -36,22 +36,22 @@ def find(query, *datasets, tenant=None, **more):
 
 
 def texts(passages):
-    return [passage.text for passage in passages]
+    return [result.text for result in passages]
 
 
 def test_best_chunk_comes_first(dataset, shelf):
     dataset_file = shelf(
         dataset, "A cat sleeps.", "The ship sails at noon.", "Bread is baked here.", filename="a.txt"
     )
-    found = find("When does the ship sail?", dataset)
-    first = found[0]
+    results = find("When does the ship sail?", dataset)
+    first = results[0]
     assert first.text == "The ship sails at noon."
     assert (first.dataset_id, first.file_id, first.filename) == (dataset.pk, dataset_file.file_id, "a.txt")
     assert (first.position, first.page, first.heading, first.attributes) == (1, None, "", {})
     assert first.score == pytest.approx(1.0)
     assert first.similarity == pytest.approx(1.0)
-    assert found == sorted(found, key=lambda passage: -passage.score)
-    assert all(0 <= passage.relevance <= 1 for passage in found)
+    assert results == sorted(results, key=lambda passage: -passage.score)
+    assert all(0 <= passage.relevance <= 1 for passage in results)
 
 
 def test_natural_question_finds_by_words_alone(words, shelf):
@@ -118,11 +118,11 @@ def test_datasets_of_several_embeddings_are_searched_together(tenant, dataset, w
     shelf(dataset, "A cat on a mat.", "A dog.")
     shelf(wide, "The cat of the house.", "A river.")
     shelf(words, "Cats are cats.", "No animal.")
-    found = find("cat", dataset, wide, words)
-    assert set(texts(found)[:3]) == {"A cat on a mat.", "The cat of the house.", "Cats are cats."}
+    results = find("cat", dataset, wide, words)
+    assert set(texts(results)[:3]) == {"A cat on a mat.", "The cat of the house.", "Cats are cats."}
     assert {name for name, _, _ in own_embedder.CALLS} == {"embedder", "wide"}
-    assert {p.text: p.similarity for p in found}["Cats are cats."] is None
-    assert {p.text: p.similarity for p in found}["The cat of the house."] == pytest.approx(1)
+    assert {p.text: p.similarity for p in results}["Cats are cats."] is None
+    assert {p.text: p.similarity for p in results}["The cat of the house."] == pytest.approx(1)
 
 
 # Relevance
@@ -130,17 +130,17 @@ def test_datasets_of_several_embeddings_are_searched_together(tenant, dataset, w
 
 def test_relevance_scales_similarity_between_the_bounds_of_the_entry(dataset, shelf):
     shelf(dataset, "A cat and a dog.", "A cat, the moon, bread and a stone.", "A ship.")
-    found = {p.text: p.relevance for p in find("cat", dataset)}
+    results = {p.text: p.relevance for p in find("cat", dataset)}
     # The entry says that 0.5 is nothing and 1 is all.
-    assert found["A cat and a dog."] == pytest.approx((0.5**0.5 - 0.5) * 2, abs=0.01)
-    assert found["A cat, the moon, bread and a stone."] == pytest.approx(0, abs=0.01)
-    assert found["A ship."] == 0
+    assert results["A cat and a dog."] == pytest.approx((0.5**0.5 - 0.5) * 2, abs=0.01)
+    assert results["A cat, the moon, bread and a stone."] == pytest.approx(0, abs=0.01)
+    assert results["A ship."] == 0
 
 
 def test_relevance_without_vectors_is_the_matched_share_of_the_question(words, shelf):
     shelf(words, "The cat saw the moon rise.", "A cat.", "A dog.", "A dog.", "A dog.")
-    found = {p.text: p.relevance for p in find("Did the cat see the moon rise over rivers?", words)}
-    assert found["The cat saw the moon rise."] > 2 * found["A cat."] > 0
+    results = {p.text: p.relevance for p in find("Did the cat see the moon rise over rivers?", words)}
+    assert results["The cat saw the moon rise."] > 2 * results["A cat."] > 0
     assert find("cat", words)[0].relevance == 1
 
 
@@ -161,8 +161,8 @@ def test_other_tenant_finds_nothing(tenant, dataset, words, shelf):
     own = factories.dataset(intruder, embedding="embedder")
     shelf(own, "A stone.")
     for mode in ("hybrid", "vector", "text"):
-        found = find("canary", own, dataset, words, tenant=intruder, mode=mode)
-        assert "canary" not in str(found)
+        results = find("canary", own, dataset, words, tenant=intruder, mode=mode)
+        assert "canary" not in str(results)
 
 
 def test_only_files_that_are_ready_are_searched(dataset, shelf):
@@ -218,8 +218,8 @@ def test_vectors_are_not_compared_with_those_of_another_entry(dataset, shelf, se
     next_generation(dataset, "cat")
     settings.FILES_EMBEDDER = "tests.files.test_search.embed_and_swap"
     swaps.append(dataset.pk)
-    found = find("cat", dataset, mode="vector")
-    assert [p.similarity for p in found] == [pytest.approx(1), pytest.approx(1)]
+    results = find("cat", dataset, mode="vector")
+    assert [p.similarity for p in results] == [pytest.approx(1), pytest.approx(1)]
 
 
 swaps: list[str] = []

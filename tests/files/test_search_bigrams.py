@@ -60,8 +60,8 @@ def dataset():
 
 def find(query, *datasets, tenant=None, **more):
     caller = Caller((tenant or datasets[0].tenant).pk, 0, "req_test")
-    found = asyncio.run(search(caller, [dataset.pk for dataset in datasets], query, **more))
-    return [passage.text for passage in found]
+    results = asyncio.run(search(caller, [dataset.pk for dataset in datasets], query, **more))
+    return [result.text for result in results]
 
 
 @pytest.mark.parametrize(
@@ -144,10 +144,10 @@ def test_line_break_does_not_split_words(dataset, shelf):
 def test_relevance_is_the_matched_share_of_the_question(dataset, shelf):
     shelf(dataset, *JAPANESE)
     caller = Caller(dataset.tenant_id, 0, "")
-    found = asyncio.run(search(caller, [dataset.pk], "有給休暇"))
-    assert (found[0].text, found[0].relevance) == (JAPANESE[0], 1)
-    found = asyncio.run(search(caller, [dataset.pk], "社長の有給休暇の日程"))
-    assert 0 < found[0].relevance < 1
+    results = asyncio.run(search(caller, [dataset.pk], "有給休暇"))
+    assert (results[0].text, results[0].relevance) == (JAPANESE[0], 1)
+    results = asyncio.run(search(caller, [dataset.pk], "社長の有給休暇の日程"))
+    assert 0 < results[0].relevance < 1
 
 
 def test_long_question_is_searched_by_its_indexed_terms(dataset, shelf):
@@ -186,10 +186,10 @@ def test_any_text_is_stored_and_any_question_is_answered(dataset, shelf, text):
 def test_question_and_text_have_the_same_bigrams(dataset, shelf):
     """Each pair of characters, and each character that stands alone."""
     shelf(dataset, "東京。猫")
-    asked = query_terms.parse_query("東京。猫", SQL("SELECT ''::tsvector AS words"))
-    assert {str(word.term) for word in asked.terms} == {"'東京'", "'東':*", "'京':*", "'猫':*"}
-    held = Chunk.objects.get(dataset=dataset).bigrams
-    assert held == "'京':2 '東京':1 '猫':3"
+    parsed_query = query_terms.parse_query("東京。猫", SQL("SELECT ''::tsvector AS words"))
+    assert {str(word.term) for word in parsed_query.terms} == {"'東京'", "'東':*", "'京':*", "'猫':*"}
+    bigrams = Chunk.objects.get(dataset=dataset).bigrams
+    assert bigrams == "'京':2 '東京':1 '猫':3"
 
 
 # What costs others nothing
@@ -197,8 +197,8 @@ def test_question_and_text_have_the_same_bigrams(dataset, shelf):
 
 def test_texts_in_scripts_with_spaces_have_no_bigrams(dataset, shelf):
     shelf(dataset, "The office “opens” at eight.", "Кошка спит.", "한국어는 띄어 씁니다.", "Ω ½ ﬁ", "猫")
-    held = Chunk.objects.filter(dataset=dataset).order_by("id").values_list("bigrams", flat=True)
-    assert list(held) == [None, None, None, None, "'猫':1"]
+    bigrams = Chunk.objects.filter(dataset=dataset).order_by("id").values_list("bigrams", flat=True)
+    assert list(bigrams) == [None, None, None, None, "'猫':1"]
     assert find("한국어는", dataset) == ["한국어는 띄어 씁니다."]
 
 
@@ -206,14 +206,14 @@ def test_texts_in_scripts_with_spaces_have_no_bigrams(dataset, shelf):
 def test_search_uses_the_index_of_each_column(dataset, shelf, question):
     shelf(dataset, *JAPANESE)
     scope = SearchScope(dataset.tenant_id, (dataset.pk,), SQL("TRUE"))
-    asked = query_terms.parse_query(question, scope.sample(len(JAPANESE)))
+    parsed_query = query_terms.parse_query(question, scope.sample(len(JAPANESE)))
     explained = sql(
-        "EXPLAIN SELECT c.id FROM files_chunk c WHERE {}", statements.matching(asked, len(JAPANESE))
+        "EXPLAIN SELECT c.id FROM files_chunk c WHERE {}", statements.matching(parsed_query, len(JAPANESE))
     )
     with transaction.atomic(), connection.cursor() as cursor:
         # So few rows are read sooner than looked up.
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(explained.text, explained.values)
-        said = str(cursor.fetchall())
-    assert "files_chunk_words" in said
-    assert "files_chunk_bigrams" in said
+        query_plan = str(cursor.fetchall())
+    assert "files_chunk_words" in query_plan
+    assert "files_chunk_bigrams" in query_plan

@@ -158,14 +158,14 @@ def test_search_of_many_chunks_uses_the_index(indexed):
     with connection.cursor() as cursor:
         # So few rows are sorted sooner than looked up; the benchmark has enough of them.
         cursor.execute("SET enable_sort = off")
-        for asked, uses in (
+        for parsed_query, uses in (
             (query_vector, True),
             (QueryVector("numbers", (indexed.pk,), vector(7), (0, 1), exact=True), False),
         ):
-            explained = sql("EXPLAIN {}", statements.nearest(scope, asked))
+            explained = sql("EXPLAIN {}", statements.nearest(scope, parsed_query))
             cursor.execute(explained.text, explained.values)
-            said = str(cursor.fetchall())
-            assert (indexes.name_of(DIMENSIONS) in said) is uses
+            query_plan = str(cursor.fetchall())
+            assert (indexes.name_of(DIMENSIONS) in query_plan) is uses
         cursor.execute("RESET enable_sort")
 
 
@@ -183,8 +183,8 @@ async def test_filter_does_not_starve_a_search(indexed, monkeypatch, tuples):
     """Even where the index gives up before it comes to a chunk that passes."""
     monkeypatch.setitem(hybrid.SCAN, "hnsw.max_scan_tuples", tuples)
     rare = {"type": "eq", "key": "kind", "value": "rare"}
-    found = await find(indexed, 0, filters=rare)
-    assert [p.text for p in found] == [f"number {number}" for number in range(CHUNKS - 5, CHUNKS)]
+    results = await find(indexed, 0, filters=rare)
+    assert [p.text for p in results] == [f"number {number}" for number in range(CHUNKS - 5, CHUNKS)]
 
 
 def test_index_settings_apply_to_one_search_only(indexed):

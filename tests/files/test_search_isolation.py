@@ -29,17 +29,17 @@ def test_canaries_never_leak_to_another_tenant(searches, shelf):
     asking = Caller(tenants["canary-of-b"].pk, 0, "")
 
     async def seen() -> str:
-        found = []
+        results = []
         for number in range(searches):
             query = f"canary-of-a {WORDS[number % len(WORDS)]}"
             mode = ("hybrid", "vector", "text")[number % 3]
             more = {"file_ids": files} if number % 2 else {}
-            found += await search(asking, ids, query, mode=mode, limit=50, **more)
-        return " ".join(p.text for p in found)
+            results += await search(asking, ids, query, mode=mode, limit=50, **more)
+        return " ".join(p.text for p in results)
 
-    said = asyncio.run(seen())
-    assert said.count("canary-of-b") >= searches
-    assert "canary-of-a" not in said
+    query_plan = asyncio.run(seen())
+    assert query_plan.count("canary-of-b") >= searches
+    assert "canary-of-a" not in query_plan
 
 
 def test_search_never_mixes_two_generations(shelf):
@@ -66,10 +66,10 @@ def test_search_never_mixes_two_generations(shelf):
         # As often as it takes to have met both, or it would not be known that they were swapped meanwhile.
         while (searches < 60 or len(seen) < 2) and time.monotonic() < deadline:
             searches += 1
-            found = await search(
+            results = await search(
                 Caller(dataset.tenant_id, 0, ""), [dataset.pk], "moon", limit=20, mode="vector"
             )
-            seen.add((len(found), *sorted({round(p.similarity or 0, 3) for p in found})))
+            seen.add((len(results), *sorted({round(p.similarity or 0, 3) for p in results})))
         return seen
 
     swapping = threading.Thread(target=swap)

@@ -19,58 +19,58 @@ def upload(client, name="notes.txt", data=TEXT, purpose="assistants"):
 
 
 def test_sdk_uploads_and_retrieves_a_file(client, world):
-    made = upload(client)
-    assert (made.filename, made.bytes, made.purpose) == ("notes.txt", 25, "assistants")
-    assert client.files.retrieve(made.id) == made
-    row = File.objects.get(pk=made.id)
+    file = upload(client)
+    assert (file.filename, file.bytes, file.purpose) == ("notes.txt", 25, "assistants")
+    assert client.files.retrieve(file.id) == file
+    row = File.objects.get(pk=file.id)
     assert (row.tenant_id, row.key_id, row.origin) == (world.tenant.pk, world.key.row.pk, "files")
     assert row.sha256 == hashlib.sha256(TEXT).hexdigest()
-    assert client.files.wait_for_processing(made.id).status == "processed"
+    assert client.files.wait_for_processing(file.id).status == "processed"
 
 
 def test_downloaded_file_equals_the_upload(client):
     data = bytes(range(256)) * 4096
-    made = upload(client, "photo.png", data)
-    assert client.files.content(made.id).read() == data
+    file = upload(client, "photo.png", data)
+    assert client.files.content(file.id).read() == data
 
 
 @pytest.mark.parametrize("purpose", ["assistants", "batch", "fine-tune", "vision", "user_data"])
 def test_each_purpose_is_stored(http, purpose):
-    made = http.post("/files", data={"purpose": purpose}, files={"file": ("a.jsonl", TEXT)}).json()
-    assert made["purpose"] == purpose
-    assert http.get("/files", params={"purpose": purpose}).json()["data"] == [made]
+    file = http.post("/files", data={"purpose": purpose}, files={"file": ("a.jsonl", TEXT)}).json()
+    assert file["purpose"] == purpose
+    assert http.get("/files", params={"purpose": purpose}).json()["data"] == [file]
     assert http.get("/files", params={"purpose": "assistants_output"}).json()["data"] == []
 
 
 def test_sdk_paginates_a_list(client):
-    made = [upload(client, f"{n}.txt", TEXT + bytes([n])).id for n in range(5)]
-    assert [file.id for file in client.files.list()] == made[::-1]
-    assert [file.id for file in client.files.list(limit=2)] == made[::-1]
-    assert [file.id for file in client.files.list(limit=2, order="asc")] == made
+    stored_file = [upload(client, f"{n}.txt", TEXT + bytes([n])).id for n in range(5)]
+    assert [file.id for file in client.files.list()] == stored_file[::-1]
+    assert [file.id for file in client.files.list(limit=2)] == stored_file[::-1]
+    assert [file.id for file in client.files.list(limit=2, order="asc")] == stored_file
     page = client.files.list(limit=2)
     assert page.has_more
-    assert [file.id for file in page.data] == made[:2:-1]
+    assert [file.id for file in page.data] == stored_file[:2:-1]
 
 
 def test_deleting_a_file_deletes_its_bytes(client):
-    made = upload(client)
-    path = File.objects.get(pk=made.id).path
+    file = upload(client)
+    path = File.objects.get(pk=file.id).path
     assert default_storage.exists(path)
-    deleted = client.files.delete(made.id)
-    assert (deleted.id, deleted.deleted, deleted.object) == (made.id, True, "file")
+    deleted = client.files.delete(file.id)
+    assert (deleted.id, deleted.deleted, deleted.object) == (file.id, True, "file")
     assert not default_storage.exists(path)
     for call in (client.files.retrieve, client.files.delete, client.files.content):
         with pytest.raises(openai.NotFoundError) as caught:
-            call(made.id)
+            call(file.id)
         assert caught.value.code == "file_not_found"
 
 
 def test_client_filename_is_not_part_of_any_path(client):
-    made = upload(client, "../../etc/passwd")
-    assert made.filename == "passwd"
-    path = File.objects.get(pk=made.id).path
+    file = upload(client, "../../etc/passwd")
+    assert file.filename == "passwd"
+    path = File.objects.get(pk=file.id).path
     assert "passwd" not in path
-    assert made.id not in path
+    assert file.id not in path
 
 
 NAMES = [
@@ -112,7 +112,7 @@ def test_filename_is_sanitized_from_every_source(name, shown):
 
 def test_file_is_served_as_an_attachment(http):
     evil = b"<script>alert(1)</script>"
-    for name, kind, told in (
+    for name, kind, messages in (
         ("page.html", "text/html", "application/octet-stream"),
         ("drawing.svg", "image/svg+xml", "application/octet-stream"),
         ("feed.xml", "application/xml", "application/octet-stream"),
@@ -125,7 +125,7 @@ def test_file_is_served_as_an_attachment(http):
         made = http.post("/files", data={"purpose": "assistants"}, files={"file": file}).json()
         content = http.get(f"/files/{made['id']}/content")
         assert content.content == evil
-        assert content.headers["content-type"] == told
+        assert content.headers["content-type"] == messages
         assert content.headers["content-length"] == str(len(evil))
         assert content.headers["content-disposition"].startswith("attachment; filename")
         assert content.headers["x-content-type-options"] == "nosniff"
@@ -145,25 +145,25 @@ def test_file_with_missing_bytes_is_404(http):
 
 
 def test_files_belong_to_their_key_alone(client, world, gateway, upstream):
-    made = upload(client)
+    file = upload(client)
     strangers = (factories.key(world.tenant), factories.world(upstream.base_url).key)
     for stranger in strangers:
         headers = {"authorization": f"Bearer {stranger.plain}"}
         for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/content")):
-            told = [
+            messages = [
                 envelope(
                     PLAIN.request(method, f"{gateway.base_url}/files/{file_id}{path}", headers=headers),
                     404,
                     "file_not_found",
                 )["message"].replace(file_id, "X")
-                for file_id in (made.id, "file-none")
+                for file_id in (file.id, "file-none")
             ]
-            assert told[0] == told[1]
+            assert messages[0] == messages[1]
         assert PLAIN.get(f"{gateway.base_url}/files", headers=headers).json()["data"] == []
-    assert client.files.retrieve(made.id) == made
+    assert client.files.retrieve(file.id) == file
 
 
 def test_a_rotated_key_keeps_its_files(client, world):
-    made = upload(client)
+    file = upload(client)
     again = client.with_options(api_key=world.key.row.rotate())
-    assert again.files.retrieve(made.id) == made
+    assert again.files.retrieve(file.id) == file

@@ -37,37 +37,41 @@ def ended(dataset_file_id: str, **fields) -> None:
 
 
 def test_vector_store_is_created_listed_changed_and_deleted(client, world):
-    made = client.vector_stores.create(name="What we know", metadata={"team": "people"})
-    assert made.id.startswith("ds_")
-    assert (made.name, made.status, made.usage_bytes) == ("What we know", "completed", 0)
-    assert made.file_counts.to_dict() == {
+    vector_store = client.vector_stores.create(name="What we know", metadata={"team": "people"})
+    assert vector_store.id.startswith("ds_")
+    assert (vector_store.name, vector_store.status, vector_store.usage_bytes) == (
+        "What we know",
+        "completed",
+        0,
+    )
+    assert vector_store.file_counts.to_dict() == {
         "in_progress": 0, "completed": 0, "failed": 0, "cancelled": 0, "total": 0,
     }  # fmt: skip
-    row = Dataset.objects.get(pk=made.id)
+    row = Dataset.objects.get(pk=vector_store.id)
     assert (row.name, row.title, row.metadata) == ("what-we-know", "What we know", {"team": "people"})
-    assert client.vector_stores.retrieve(made.id) == made
-    changed = client.vector_stores.update(made.id, name="Handbook", metadata=None)
+    assert client.vector_stores.retrieve(vector_store.id) == vector_store
+    changed = client.vector_stores.update(vector_store.id, name="Handbook", metadata=None)
     assert (changed.name, changed.metadata) == ("Handbook", {})
     row.refresh_from_db()
     assert (row.name, row.title) == ("what-we-know", "Handbook")
     more = [client.vector_stores.create().id for _ in range(4)]
-    assert [store.id for store in client.vector_stores.list(limit=2, order="asc")] == [made.id, *more]
-    gone = client.vector_stores.delete(made.id)
-    assert (gone.id, gone.deleted) == (made.id, True)
+    assert [store.id for store in client.vector_stores.list(limit=2, order="asc")] == [vector_store.id, *more]
+    gone = client.vector_stores.delete(vector_store.id)
+    assert (gone.id, gone.deleted) == (vector_store.id, True)
     with pytest.raises(openai.NotFoundError):
-        client.vector_stores.retrieve(made.id)
+        client.vector_stores.retrieve(vector_store.id)
 
 
 def test_vector_store_is_in_progress_until_its_files_are_done(client, uploaded):
     ids = [uploaded(text) for text in ("One.", "Two.", "Three.")]
-    made = client.vector_stores.create(name="Three", file_ids=[*ids, ids[0]])
-    assert (made.status, made.file_counts.in_progress, made.file_counts.total) == ("in_progress", 3, 3)
-    assert made.usage_bytes == len("One.Two.Three.")
+    store = client.vector_stores.create(name="Three", file_ids=[*ids, ids[0]])
+    assert (store.status, store.file_counts.in_progress, store.file_counts.total) == ("in_progress", 3, 3)
+    assert store.usage_bytes == len("One.Two.Three.")
     ended(ids[0])
     ended(ids[1], state=State.FAILED)
-    assert client.vector_stores.retrieve(made.id).status == "in_progress"
+    assert client.vector_stores.retrieve(store.id).status == "in_progress"
     ended(ids[2], state=State.CANCELLED)
-    done = client.vector_stores.retrieve(made.id)
+    done = client.vector_stores.retrieve(store.id)
     assert done.status == "completed"
     assert done.file_counts.to_dict() == {
         "in_progress": 0, "completed": 1, "failed": 1, "cancelled": 1, "total": 3,
@@ -265,8 +269,8 @@ def test_concurrent_batches_of_the_same_files_are_all_created(http, world, store
         )
 
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(create, range(8)))
-    assert [response.status_code for response in made] == [200] * 8
+        vector_store = list(pool.map(create, range(8)))
+    assert [response.status_code for response in vector_store] == [200] * 8
     assert store.dataset_files.count() == len(ids)
 
 

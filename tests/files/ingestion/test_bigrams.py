@@ -30,9 +30,9 @@ def test_documents_without_spaces_are_found_by_words(ingest, gateway, upstream, 
     eventually(lambda: {http.get(f"/files/{id_}").json()["status"] for id_ in files} == {"ready"})
 
     def names(query: str) -> list[str]:
-        found = http.post(f"/datasets/{dataset.pk}/search", json={"query": query})
-        assert found.status_code == 200, found.text
-        return [passage["filename"] for passage in found.json()["data"]]
+        response = http.post(f"/datasets/{dataset.pk}/search", json={"query": query})
+        assert response.status_code == 200, response.text
+        return [result["filename"] for result in response.json()["data"]]
 
     for query, name in (
         ("休暇は何日ありますか", "ja.txt"),
