@@ -41,7 +41,7 @@ class TestForm:
         assert (agent.parameters, agent.forced, agent.live) == ({"temperature": 0.2}, {}, None)
         assert any("clients cannot reach it yet" in message for message in said(response))
 
-    def test_it_can_be_saved_and_published_at_once(self, operator, world):
+    def test_agent_can_be_saved_and_published_in_one_step(self, operator, world):
         dataset = Dataset.objects.create(tenant=world.tenant, name="handbook")
         address = url("inference_agent_add", tenant=world.tenant.pk)
         data = {**fields(operator.get(address)), "name": "helper", "catalog": world.fast.pk, "_publish": "1"}
@@ -258,7 +258,7 @@ class TestVersions:
 
 
 class TestList:
-    def test_it_tells_drafts_from_live_ones(self, operator, world, versions):
+    def test_list_distinguishes_drafts_from_live_agents(self, operator, world, versions):
         factories.agent(world.fast, "draft", published=False)
         response = operator.get(url("inference_agent_changelist", tenant__id__exact=world.tenant.pk))
         page = text(response)

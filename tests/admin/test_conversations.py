@@ -53,7 +53,7 @@ def listed(client: Client, **query) -> list[str]:
 
 
 class TestList:
-    def test_it_can_be_narrowed_and_searched(self, operator, world, thread):
+    def test_list_can_be_filtered_and_searched(self, operator, world, thread):
         other = factories.conversation(factories.key(world.tenant), user="bob")
         assert listed(operator, tenant=world.tenant.pk) == [other.pk, thread.pk]
         assert listed(operator, key=world.key.row.pk) == [thread.pk]
@@ -91,7 +91,7 @@ class TestList:
             ({"role": "user", "content": [*FEW_WORDS, *PICTURE]}, "The second question"),
         ],
     )
-    def test_it_says_how_each_began(self, operator, thread, message, words):
+    def test_list_shows_how_each_conversation_began(self, operator, thread, message, words):
         factories.turn(thread, {"role": "assistant", "content": "Hello!"})
         factories.turn(thread, message, ANSWER)
         factories.turn(thread, {"role": "user", "content": "The second question"}, ANSWER)
@@ -109,7 +109,7 @@ class TestList:
         page_text = text(operator.get(url("inference_conversation_changelist"), {"q": thread.pk}))
         assert "No text at its beginning" in page_text
 
-    def test_it_says_where_nothing_was_asked(self, operator, thread):
+    def test_list_shows_where_nothing_was_asked(self, operator, thread):
         page_text = text(operator.get(url("inference_conversation_changelist"), {"q": thread.pk}))
         assert "Nothing was asked yet" in page_text
         assert "without a key" not in page_text
@@ -127,7 +127,7 @@ class TestList:
 
 
 class TestPage:
-    def test_it_reads_as_it_was_held(self, operator, thread):
+    def test_page_shows_the_turns_in_order(self, operator, thread):
         thread.system = [{"role": "system", "content": "Be brief."}]
         thread.metadata = {"ticket": "4711"}
         thread.save()
@@ -159,7 +159,7 @@ class TestPage:
         assert html.count("gt-superseded") == 1
         assert "superseded: the client edited the thread or asked again" in text(page(operator, thread))
 
-    def test_it_says_which_turns_lost_messages_to_others(self, operator, thread):
+    def test_page_marks_turns_that_lost_messages(self, operator, thread):
         factories.turn(thread, state="failed", shortened=True)
         factories.turn(thread, QUESTION, ANSWER)
         page_text = text(page(operator, thread))

@@ -76,7 +76,7 @@ class TestAttention:
         assert alerts(operator, world) == set()
         assert "Nothing does" in text(dashboard(operator, world))
 
-    def test_a_tenant_without_a_provider(self, operator):
+    def test_tenant_without_a_provider(self, operator):
         empty = factories.World(factories.tenant(), None, None, None, None)
         assert alerts(operator, empty) == {f"{empty.tenant.name} has no provider"}
 
@@ -92,7 +92,7 @@ class TestAttention:
         InferenceKey.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=30))
         assert alerts(operator, world) == {"1 key about to expire", "1 key never used"}
 
-    def test_a_provider_with_faults(self, operator, world):
+    def test_provider_with_faults(self, operator, world):
         record(world, status=502, provider="main")
         record(world, status=504, provider="main")
         record(world, status=502, provider="main", age=3 * DAY)

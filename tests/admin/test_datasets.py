@@ -88,7 +88,7 @@ class TestList:
 
 @pytest.mark.django_db
 class TestPage:
-    def test_it_shows_files_with_their_states(self, operator, dataset):
+    def test_page_shows_files_with_their_states(self, operator, dataset):
         factories.dataset_file(dataset, filename="done.pdf")
         factories.dataset_file(
             dataset, filename="broken.pdf", state=State.FAILED, error_message="The file is encrypted."
@@ -183,7 +183,7 @@ class TestPage:
         assert len(many) == len(few)
         assert "The newest 25 of 1,000." in text(response)
 
-    def test_it_can_be_saved_as_it_is(self, operator, world, dataset):
+    def test_unchanged_form_can_be_saved(self, operator, world, dataset):
         factories.dataset_file(dataset)
         address = url("files_dataset_change", dataset.pk)
         response = operator.post(address, {**fields(operator.get(address)), "keys": [world.key.row.pk]})
@@ -203,7 +203,7 @@ class TestPage:
         assert theirs.grants.get().key_id == world.key.row.pk
         assert "by_client" not in fields(operator.get(address))
 
-    def test_it_says_when_it_was_used_and_expires_until_it_is_taken_over(self, operator, world, dataset):
+    def test_page_shows_last_use_and_expiry_until_takeover(self, operator, world, dataset):
         Dataset.objects.filter(pk=dataset.pk).update(last_active_at=None)
         now = timezone.now()
         theirs = factories.dataset(
@@ -381,7 +381,7 @@ class TestAgain:
 
 
 class TestDelete:
-    def test_it_takes_its_files_along(self, operator, world, dataset):
+    def test_deletion_includes_the_files_of_the_dataset(self, operator, world, dataset):
         send(operator, dataset, notes())
         path = dataset.dataset_files.get().file.path
         kept = factories.file(world.tenant, origin=File.Origin.FILES)
@@ -423,7 +423,7 @@ class TestSearch:
             )
         return made
 
-    def test_it_shows_results_with_scores_and_highlighted_terms(self, operator, animals):
+    def test_search_shows_results_with_scores_and_highlighted_terms(self, operator, animals):
         response = ask(operator, animals, "a sleeping cat")
         page, html = text(response), response.content.decode()
         assert "1 result " in page or "2 results" in page
@@ -471,7 +471,7 @@ class TestSearch:
         assert response.status_code == 200
         assert response.context["trial"] is None
 
-    def test_it_finds_nothing_of_another_dataset(self, operator, world, animals):
+    def test_search_finds_nothing_of_another_dataset(self, operator, world, animals):
         factories.chunk(
             factories.dataset_file(factories.dataset(world.tenant), chunk_count=1), "A secret ship."
         )

@@ -34,7 +34,7 @@ def page(client: Client, dataset_file: DatasetFile, **query):
 
 @pytest.mark.django_db
 class TestList:
-    def test_it_can_be_narrowed(self, operator, world, dataset):
+    def test_list_can_be_filtered(self, operator, world, dataset):
         other = factories.dataset(world.tenant, "other")
         ready = factories.dataset_file(dataset)
         failed = factories.dataset_file(dataset, state=State.FAILED)
@@ -69,7 +69,7 @@ class TestList:
 
 @pytest.mark.django_db
 class TestPage:
-    def test_it_says_all_that_is_known(self, operator, world, dataset):
+    def test_page_shows_all_properties_of_a_file(self, operator, world, dataset):
         file = factories.file(
             world.tenant,
             key=world.key.row,

@@ -54,7 +54,7 @@ class TestNewKey:
         assert "no-store" in response["Cache-Control"]
         assert shown(response) not in response.request["PATH_INFO"]
 
-    def test_it_is_nowhere_afterwards(self, operator, world, form):
+    def test_plain_key_is_not_shown_again(self, operator, world, form):
         plain = shown(add(operator, world, form))
         secret = plain.rpartition("_")[2]
         key = made(world, form)
@@ -218,7 +218,7 @@ class TestChange:
 
 
 class TestRevocation:
-    def test_it_is_confirmed_and_final(self, operator, world):
+    def test_revocation_is_confirmed_and_final(self, operator, world):
         address = url("tenants_inferencekey_revoke_page", world.key.row.pk)
         assert "This cannot be undone" in text(operator.get(address))
         response = operator.post(address, {"confirm": "yes"}, follow=True)

@@ -49,7 +49,7 @@ def test_only_names_of_the_tenant_can_be_chosen(operator, tenant):
     assert "<script>&" not in forged.content.decode()
 
 
-def test_it_can_be_taken_away_as_markdown(operator, tenant):
+def test_runbook_can_be_downloaded_as_markdown(operator, tenant):
     response = operator.get(page(tenant.tenant, query="?format=markdown&model=fast"))
     assert response["content-type"].startswith("text/markdown")
     assert f"{tenant.tenant.slug}-openai-sdk-curl.md" in response["content-disposition"]

@@ -34,14 +34,19 @@ def test_upload_belongs_to_its_conversation(http, thread, world):
     answer = upload(http, thread)
     assert answer.status_code == 200
     assert answer.headers[HEADER] == thread
-    made = answer.json()
-    assert (made["status"], made["dataset_id"]) == ("uploaded", None)
+    stored_file = answer.json()
+    assert (stored_file["status"], stored_file["dataset_id"]) == ("uploaded", None)
     dataset = Conversation.objects.get(pk=thread).dataset
     assert (dataset.hidden, dataset.name, dataset.embedding) == (True, thread, "fast")
-    assert [dataset_file.file_id for dataset_file in dataset.dataset_files.all()] == [made["id"]]
-    assert http.get(f"/files/{made['id']}").json()["status"] in ("uploaded", "processing", "failed", "ready")
-    assert http.get(f"/files/{made['id']}/content").content == TEXT
-    assert [file["id"] for file in http.get("/files").json()["data"]] == [made["id"]]
+    assert [dataset_file.file_id for dataset_file in dataset.dataset_files.all()] == [stored_file["id"]]
+    assert http.get(f"/files/{stored_file['id']}").json()["status"] in (
+        "uploaded",
+        "processing",
+        "failed",
+        "ready",
+    )
+    assert http.get(f"/files/{stored_file['id']}/content").content == TEXT
+    assert [file["id"] for file in http.get("/files").json()["data"]] == [stored_file["id"]]
 
 
 def test_conversation_uses_the_embedding_changed_during_its_upload(http, thread, world):
@@ -88,7 +93,7 @@ def test_conversation_header_is_required(http):
 
 
 def test_conversation_of_another_key_is_404(http, thread, world, gateway, upstream):
-    made = upload(http, thread).json()
+    file = upload(http, thread).json()
     strangers = (factories.key(world.tenant), factories.world(upstream.base_url).key)
     for stranger in strangers:
         headers = {"authorization": f"Bearer {stranger.plain}"}
@@ -106,7 +111,7 @@ def test_conversation_of_another_key_is_404(http, thread, world, gateway, upstre
         ]
         assert messages[0] == messages[1]
         for method, path in (("GET", ""), ("GET", "/content"), ("DELETE", "")):
-            answer = PLAIN.request(method, f"{gateway.base_url}/files/{made['id']}{path}", headers=headers)
+            answer = PLAIN.request(method, f"{gateway.base_url}/files/{file['id']}{path}", headers=headers)
             envelope(answer, 404, "file_not_found")
     assert Conversation.objects.get(pk=thread).dataset.dataset_files.count() == 1
 
@@ -125,9 +130,9 @@ def test_files_of_an_end_user_are_visible_only_to_that_user(http):
     thread = http.post("/conversations", json={"user": "ada"}).json()["id"]
     for more in ({}, {"data": {"user": "eve"}}, {"params": {"user": "eve"}}):
         envelope(upload(http, thread, **more), 404, "conversation_not_found")
-    made = upload(http, thread, params={"user": "ada"}).json()
+    stored_file = upload(http, thread, params={"user": "ada"}).json()
     named = upload(http, thread, b"Two.", data={"user": "ada"}).json()
-    for file in (made, named):
+    for file in (stored_file, named):
         for user, status in (("ada", 200), ("eve", 404), ("", 404), ("a\0", 404)):
             query = {"user": user} if user else {}
             assert http.get(f"/files/{file['id']}", params=query).status_code == status
@@ -135,15 +140,15 @@ def test_files_of_an_end_user_are_visible_only_to_that_user(http):
         envelope(http.delete(f"/files/{file['id']}"), 404, "file_not_found")
     assert http.get("/files").json()["data"] == []
     assert len(http.get("/files", params={"user": "ada"}).json()["data"]) == 2
-    assert http.delete(f"/files/{made['id']}", params={"user": "ada"}).json()["deleted"]
+    assert http.delete(f"/files/{stored_file['id']}", params={"user": "ada"}).json()["deleted"]
 
 
 def test_files_are_deleted_with_their_conversation(http, thread):
-    made = upload(http, thread).json()
-    path = File.objects.get(pk=made["id"]).path
+    file = upload(http, thread).json()
+    path = File.objects.get(pk=file["id"]).path
     assert default_storage.exists(path)
     assert http.delete(f"/conversations/{thread}").status_code == 200
-    envelope(http.get(f"/files/{made['id']}"), 404, "file_not_found")
+    envelope(http.get(f"/files/{file['id']}"), 404, "file_not_found")
     assert not Dataset.objects.filter(name=thread).exists()
     assert not default_storage.exists(path)
 

@@ -74,12 +74,12 @@ def test_vector_store_returns_its_expiry(client):
 
 @either_name
 def test_expiry_is_set_and_returned_on_both_routes(http, face):
-    made = http.post(face, json={"name": "Notes", "expires_after": WEEK}).json()
-    life = {name: made[name] for name in LIFE}
+    store = http.post(face, json={"name": "Notes", "expires_after": WEEK}).json()
+    life = {name: store[name] for name in LIFE}
     assert (life["status"], life["expires_after"]) == ("completed", WEEK)
     assert life["expires_at"] == life["last_active_at"] + 7 * 86_400
     for other in ("/vector_stores", "/datasets"):
-        shown = http.get(f"{other}/{made['id']}").json()
+        shown = http.get(f"{other}/{store['id']}").json()
         assert {name: shown[name] for name in LIFE} == life
         assert http.get(other).json()["data"] == [shown]
 
@@ -347,9 +347,9 @@ def test_key_without_delete_permission_cannot_set_expiry(http, gateway, world, f
     def send(path: str, body: dict) -> dict:
         return sdk.post(path, cast_to=object, body={"name": "Notes", **body})
 
-    made = Dataset.objects.get(pk=send(face, {"expires_after": None})["id"])
-    made.grants.create(key=world.key.row)
-    at = f"{face}/{made.pk}"
+    store = Dataset.objects.get(pk=send(face, {"expires_after": None})["id"])
+    store.grants.create(key=world.key.row)
+    at = f"{face}/{store.pk}"
     for path in (face, at):
         with pytest.raises(openai.PermissionDeniedError) as refused:
             send(path, {"expires_after": WEEK})

@@ -40,20 +40,20 @@ def upload(http, dataset):
     return send
 
 
-def test_an_upload_becomes_ready(http, upload, dataset, ingest):
-    made = upload().json()
-    assert made["status"] in ("uploaded", "processing", "ready")
-    assert made["dataset_id"] == dataset.pk
+def test_upload_becomes_ready(http, upload, dataset, ingest):
+    file = upload().json()
+    assert file["status"] in ("uploaded", "processing", "ready")
+    assert file["dataset_id"] == dataset.pk
     deadline = time.monotonic() + SOON
-    seen = [made]
+    seen = [file]
     while seen[-1]["status"] not in ("ready", "failed"):
         assert time.monotonic() < deadline, seen[-1]
-        seen.append(http.get(f"/files/{made['id']}").json())
-    assert seen[-1] == {**made, "status": "ready", "progress": 100, "stage": None}
+        seen.append(http.get(f"/files/{file['id']}").json())
+    assert seen[-1] == {**file, "status": "ready", "progress": 100, "stage": None}
     progress = [messages["progress"] for messages in seen]
     assert progress == sorted(progress)
     assert http.get(f"/datasets/{dataset.pk}/files").json()["data"] == [{**seen[-1], "status": "processed"}]
-    assert http.get(f"/datasets/{dataset.pk}/files/{made['id']}").json() == seen[-1]
+    assert http.get(f"/datasets/{dataset.pk}/files/{file['id']}").json() == seen[-1]
 
 
 @pytest.mark.parametrize(
@@ -87,16 +87,16 @@ def test_each_state_is_reported_on_both_routes(http, world, dataset, fields, own
 
 
 def test_openai_file_reports_its_status_in_a_dataset(client, http, world, dataset):
-    made = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
-    factories.dataset_file(dataset, file=File.objects.get(pk=made.id))
-    found(made.id, state="processing", progress=10)
-    assert client.files.retrieve(made.id).status == "uploaded"
-    assert http.get(f"/datasets/{dataset.pk}/files/{made.id}").json()["status"] == "processing"
-    found(made.id, state="failed", error_code="x", error_message="No.")
-    failed = client.files.retrieve(made.id)
+    file = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
+    factories.dataset_file(dataset, file=File.objects.get(pk=file.id))
+    found(file.id, state="processing", progress=10)
+    assert client.files.retrieve(file.id).status == "uploaded"
+    assert http.get(f"/datasets/{dataset.pk}/files/{file.id}").json()["status"] == "processing"
+    found(file.id, state="failed", error_code="x", error_message="No.")
+    failed = client.files.retrieve(file.id)
     assert (failed.status, failed.status_details) == ("error", "No.")
-    found(made.id, state="ready")
-    assert client.files.wait_for_processing(made.id).status == "processed"
+    found(file.id, state="ready")
+    assert client.files.wait_for_processing(file.id).status == "processed"
 
 
 def test_same_content_returns_the_existing_file(upload, dataset):
@@ -129,13 +129,13 @@ def test_upload_does_not_reuse_a_file_that_another_key_may_delete(upload, http, 
             world.tenant, origin=File.Origin.FILES, key=key, sha256=sha256(TEXT).hexdigest()
         )
         factories.dataset_file(dataset, file=file)
-    kept = upload().json()["id"]
+    stored_file = upload().json()["id"]
     assert dataset.dataset_files.count() == 3
     headers = {"authorization": f"Bearer {others.plain}"}
-    for dataset_file in dataset.dataset_files.exclude(file=kept).exclude(file__key=None):
+    for dataset_file in dataset.dataset_files.exclude(file=stored_file).exclude(file__key=None):
         PLAIN.delete(f"{gateway.base_url}/files/{dataset_file.file_id}", headers=headers).raise_for_status()
-    assert upload().json()["id"] == kept
-    assert http.get(f"/files/{kept}/content").content == TEXT
+    assert upload().json()["id"] == stored_file
+    assert http.get(f"/files/{stored_file}/content").content == TEXT
 
 
 def test_upload_does_not_reuse_an_attached_file_that_is_not_ready(client, upload, dataset):
@@ -170,16 +170,16 @@ def test_duplicate_upload_leaves_no_bytes(upload, world):
 
 
 def test_every_key_with_a_grant_sees_a_datasets_files(upload, dataset, world, gateway):
-    made = upload().json()
+    file = upload().json()
     granted, other = factories.key(world.tenant), factories.key(world.tenant)
     dataset.grants.create(key=granted.row)
     for key, status in ((granted, 200), (other, 404)):
         headers = {"authorization": f"Bearer {key.plain}"}
-        for path in (f"/files/{made['id']}", f"/files/{made['id']}/content", f"/datasets/{dataset.pk}/files"):
+        for path in (f"/files/{file['id']}", f"/files/{file['id']}/content", f"/datasets/{dataset.pk}/files"):
             assert PLAIN.get(gateway.base_url + path, headers=headers).status_code == status
     dataset.grants.all().delete()
     headers = world.authorization
-    envelope(PLAIN.get(f"{gateway.base_url}/files/{made['id']}", headers=headers), 404, "file_not_found")
+    envelope(PLAIN.get(f"{gateway.base_url}/files/{file['id']}", headers=headers), 404, "file_not_found")
 
 
 def test_ungranted_dataset_is_404(http, world, upstream, dataset):
@@ -211,40 +211,40 @@ def test_file_of_another_dataset_is_404(http, world, dataset):
 
 
 def test_file_uploaded_into_a_dataset_is_deleted_on_detach(http, upload, dataset):
-    made = upload().json()
-    deleted = http.delete(f"/datasets/{dataset.pk}/files/{made['id']}")
-    assert deleted.json() == {"id": made["id"], "object": "file", "deleted": True}
-    envelope(http.get(f"/files/{made['id']}"), 404, "file_not_found")
-    assert not File.objects.filter(pk=made["id"]).exists()
+    file = upload().json()
+    deleted = http.delete(f"/datasets/{dataset.pk}/files/{file['id']}")
+    assert deleted.json() == {"id": file["id"], "object": "file", "deleted": True}
+    envelope(http.get(f"/files/{file['id']}"), 404, "file_not_found")
+    assert not File.objects.filter(pk=file["id"]).exists()
 
 
 def test_attached_file_stays_after_detach(client, http, dataset):
-    made = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
-    factories.dataset_file(dataset, file=File.objects.get(pk=made.id))
-    http.delete(f"/datasets/{dataset.pk}/files/{made.id}")
-    assert client.files.retrieve(made.id).id == made.id
+    file = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
+    factories.dataset_file(dataset, file=File.objects.get(pk=file.id))
+    http.delete(f"/datasets/{dataset.pk}/files/{file.id}")
+    assert client.files.retrieve(file.id).id == file.id
     assert dataset.dataset_files.count() == 0
 
 
 def test_only_its_key_deletes_an_attached_file(client, world, gateway, dataset):
-    made = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
-    factories.dataset_file(dataset, file=File.objects.get(pk=made.id))
+    file = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
+    factories.dataset_file(dataset, file=File.objects.get(pk=file.id))
     granted = factories.key(world.tenant)
     dataset.grants.create(key=granted.row)
-    address, headers = f"{gateway.base_url}/files/{made.id}", {"authorization": f"Bearer {granted.plain}"}
+    address, headers = f"{gateway.base_url}/files/{file.id}", {"authorization": f"Bearer {granted.plain}"}
     assert PLAIN.get(address, headers=headers).status_code == 200
     envelope(PLAIN.delete(address, headers=headers), 403, "file_of_another_key")
-    client.files.delete(made.id)
+    client.files.delete(file.id)
     assert dataset.dataset_files.count() == 0
 
 
 def test_datasets_of_other_keys_are_not_disclosed(client, http, world, dataset):
-    made = client.files.create(file=("notes.txt", TEXT), purpose="assistants").id
-    file = File.objects.get(pk=made)
+    stored_file = client.files.create(file=("notes.txt", TEXT), purpose="assistants").id
+    file = File.objects.get(pk=stored_file)
     factories.dataset_file(
         factories.dataset(world.tenant), file=file, state="failed", error_message="A secret."
     )
-    shown = lambda: [http.get(f"/files/{made}").json(), *http.get("/files").json()["data"]]  # noqa: E731
+    shown = lambda: [http.get(f"/files/{stored_file}").json(), *http.get("/files").json()["data"]]  # noqa: E731
     assert [(one["dataset_id"], one["status"], one["error"]) for one in shown()] == [
         (None, "processed", None)
     ] * 2
@@ -253,20 +253,20 @@ def test_datasets_of_other_keys_are_not_disclosed(client, http, world, dataset):
 
 
 def test_key_with_all_datasets_of_a_file_deletes_it(http, upload, world, gateway, dataset):
-    made = upload().json()
+    file = upload().json()
     other = factories.dataset(world.tenant)
-    dataset_file = factories.dataset_file(other, file=File.objects.get(pk=made["id"]))
-    envelope(http.delete(f"/files/{made['id']}"), 403, "file_of_another_key")
+    dataset_file = factories.dataset_file(other, file=File.objects.get(pk=file["id"]))
+    envelope(http.delete(f"/files/{file['id']}"), 403, "file_of_another_key")
     dataset_file.delete()
-    assert http.delete(f"/files/{made['id']}").json()["deleted"]
+    assert http.delete(f"/files/{file['id']}").json()["deleted"]
 
 
 def test_deleted_dataset_deletes_its_files(http, upload, dataset, client):
-    made = upload().json()
+    file = upload().json()
     stored_file = client.files.create(file=("notes.txt", TEXT), purpose="assistants")
     factories.dataset_file(dataset, file=File.objects.get(pk=stored_file.id))
     assert http.delete(f"/datasets/{dataset.pk}").status_code == 200
-    envelope(http.get(f"/files/{made['id']}"), 404, "file_not_found")
+    envelope(http.get(f"/files/{file['id']}"), 404, "file_not_found")
     assert client.files.retrieve(stored_file.id).status == "processed"
 
 
@@ -284,10 +284,10 @@ def test_upload_accepts_attributes_and_chunking(http, dataset):
         "attributes": json.dumps({"language": "en", "year": 2026}),
         "chunking_strategy": json.dumps(static),
     }
-    made = http.post(f"/datasets/{dataset.pk}/files", data=data, files={"file": ("a.txt", TEXT)}).json()
-    dataset_file = dataset.dataset_files.get(file=made["id"])
+    file = http.post(f"/datasets/{dataset.pk}/files", data=data, files={"file": ("a.txt", TEXT)}).json()
+    dataset_file = dataset.dataset_files.get(file=file["id"])
     assert (dataset_file.attributes, dataset_file.chunking) == ({"language": "en", "year": 2026}, static)
-    stored = http.get(f"/vector_stores/{dataset.pk}/files/{made['id']}").json()
+    stored = http.get(f"/vector_stores/{dataset.pk}/files/{file['id']}").json()
     assert stored["attributes"] == {"language": "en", "year": 2026}
 
 

@@ -81,7 +81,7 @@ def test_concurrent_datasets_of_one_name_are_all_created(http):
     assert "handbook" in {dataset["name"] for dataset in found}
 
 
-def test_a_dataset_is_found_by_its_name(http):
+def test_dataset_is_found_by_its_name(http):
     dataset = made(http, name="handbook")
     made(http, name="other")
     assert http.get("/datasets?name=handbook").json()["data"] == [dataset]
@@ -126,7 +126,7 @@ def test_files_are_counted_by_state(http, world):
     assert http.get("/datasets").json()["data"] == [shown]
 
 
-def test_the_embedding_is_the_tenants_or_one_that_the_key_may_call(http, world):
+def test_embedding_is_the_tenants_default_or_one_the_key_may_call(http, world):
     mine = factories.catalog(world.provider, "mine", capabilities=["embed"])
     factories.catalog(world.provider, "default", capabilities=["embed"])
     factories.catalog(world.provider, "not-mine", capabilities=["embed"])

@@ -24,13 +24,13 @@ def test_repeated_upload_attaches_a_detached_file_again(http, world):
         headers = {"idempotency-key": "k1"}
         return http.post(f"/datasets/{first.pk}/files", files={"file": (name, b"Nine.")}, headers=headers)
 
-    made = upload().json()
-    factories.dataset_file(second, file=File.objects.get(pk=made["id"]))
-    assert http.delete(f"/datasets/{first.pk}/files/{made['id']}").status_code == 200
+    file = upload().json()
+    factories.dataset_file(second, file=File.objects.get(pk=file["id"]))
+    assert http.delete(f"/datasets/{first.pk}/files/{file['id']}").status_code == 200
     envelope(upload("other.txt"), 409, "idempotency_conflict")
     again = upload().json()
-    assert (again["id"] != made["id"], again["dataset_id"]) == (True, first.pk)
+    assert (again["id"] != file["id"], again["dataset_id"]) == (True, first.pk)
     assert again["status"] == "uploaded"
     assert upload().json()["id"] == again["id"]
     assert [dataset_file.file_id for dataset_file in first.dataset_files.all()] == [again["id"]]
-    assert [dataset_file.file_id for dataset_file in second.dataset_files.all()] == [made["id"]]
+    assert [dataset_file.file_id for dataset_file in second.dataset_files.all()] == [file["id"]]

@@ -39,30 +39,30 @@ def put(store, file_id: str) -> DatasetFile:
 
 @pytest.mark.parametrize("seconds", [3600, 2_592_000])
 def test_file_returns_its_expiry(client, seconds):
-    made = upload(client, expires_after={"anchor": "created_at", "seconds": seconds})
-    assert made.expires_at == made.created_at + seconds
-    assert client.files.retrieve(made.id) == made
-    assert [file.expires_at for file in client.files.list()] == [made.expires_at]
+    stored_file = upload(client, expires_after={"anchor": "created_at", "seconds": seconds})
+    assert stored_file.expires_at == stored_file.created_at + seconds
+    assert client.files.retrieve(stored_file.id) == stored_file
+    assert [file.expires_at for file in client.files.list()] == [stored_file.expires_at]
     assert upload(client).expires_at is None
 
 
 def test_expired_file_is_404(client, http, world):
-    made, other_file = upload(client, expires_after=HOUR), upload(client)
-    File.objects.filter(pk=made.id).update(expires_at=timezone.now() + timedelta(minutes=1))
-    assert client.files.content(made.id).read() == TEXT
-    expire(made.id)
+    stored_file, other_file = upload(client, expires_after=HOUR), upload(client)
+    File.objects.filter(pk=stored_file.id).update(expires_at=timezone.now() + timedelta(minutes=1))
+    assert client.files.content(stored_file.id).read() == TEXT
+    expire(stored_file.id)
     assert [file.id for file in client.files.list()] == [other_file.id]
     for method, path in (
-        ("get", f"/files/{made.id}"), ("get", f"/files/{made.id}/content"), ("delete", f"/files/{made.id}"),
+        ("get", f"/files/{stored_file.id}"), ("get", f"/files/{stored_file.id}/content"), ("delete", f"/files/{stored_file.id}"),
     ):  # fmt: skip
         envelope(http.request(method, path), 404, "file_not_found")
-    assert File.objects.filter(pk=made.id).exists()
+    assert File.objects.filter(pk=stored_file.id).exists()
 
 
 def test_expired_file_is_hidden_from_its_datasets(client, http, store):
-    made, other_file = upload(client, expires_after=HOUR), upload(client)
-    batch = client.vector_stores.file_batches.create(store.pk, file_ids=[made.id, other_file.id])
-    expire(made.id)
+    stored_file, other_file = upload(client, expires_after=HOUR), upload(client)
+    batch = client.vector_stores.file_batches.create(store.pk, file_ids=[stored_file.id, other_file.id])
+    expire(stored_file.id)
     files = client.vector_stores.files
     assert [file.id for file in files.list(store.pk)] == [other_file.id]
     assert client.vector_stores.retrieve(store.pk).file_counts.total == 1
@@ -71,34 +71,37 @@ def test_expired_file_is_hidden_from_its_datasets(client, http, store):
     listed = batches.list_files(batch.id, vector_store_id=store.pk)
     assert [file.id for file in listed] == [other_file.id]
     assert [file["id"] for file in http.get(f"/datasets/{store.pk}/files").json()["data"]] == [other_file.id]
-    for at in (f"/vector_stores/{store.pk}/files/{made.id}", f"/datasets/{store.pk}/files/{made.id}"):
+    for at in (
+        f"/vector_stores/{store.pk}/files/{stored_file.id}",
+        f"/datasets/{store.pk}/files/{stored_file.id}",
+    ):
         envelope(http.get(at), 404, "file_not_found")
         envelope(http.delete(at), 404, "file_not_found")
-    envelope(http.get(f"/vector_stores/{store.pk}/files/{made.id}/content"), 404, "file_not_found")
+    envelope(http.get(f"/vector_stores/{store.pk}/files/{stored_file.id}/content"), 404, "file_not_found")
     with pytest.raises(openai.NotFoundError):
-        files.create(store.pk, file_id=made.id)
+        files.create(store.pk, file_id=stored_file.id)
     with pytest.raises(openai.NotFoundError):
-        client.vector_stores.create(file_ids=[made.id])
+        client.vector_stores.create(file_ids=[stored_file.id])
 
 
 def test_expired_file_is_not_searched(client, store):
-    made, other_file = upload(client, expires_after=HOUR), upload(client)
-    for file in (made, other_file):
+    stored_file, other_file = upload(client, expires_after=HOUR), upload(client)
+    for file in (stored_file, other_file):
         put(store, file.id)
     search = client.vector_stores.search
-    assert {found.file_id for found in search(store.pk, query="office")} == {made.id, other_file.id}
-    expire(made.id)
+    assert {found.file_id for found in search(store.pk, query="office")} == {stored_file.id, other_file.id}
+    expire(stored_file.id)
     assert [found.file_id for found in search(store.pk, query="office")] == [other_file.id]
 
 
 def test_expired_file_of_another_key_is_hidden_from_a_granted_dataset(client, http, store, world):
     others = factories.key(world.tenant).row
     later = timezone.now() + timedelta(hours=1)
-    made = factories.file(world.tenant, origin=File.Origin.FILES, key=others, expires_at=later)
-    put(store, made.pk)
-    assert client.files.retrieve(made.pk).expires_at == int(later.timestamp())
-    expire(made.pk)
-    envelope(http.get(f"/files/{made.pk}"), 404, "file_not_found")
+    file = factories.file(world.tenant, origin=File.Origin.FILES, key=others, expires_at=later)
+    put(store, file.pk)
+    assert client.files.retrieve(file.pk).expires_at == int(later.timestamp())
+    expire(file.pk)
+    envelope(http.get(f"/files/{file.pk}"), 404, "file_not_found")
     assert client.files.list().data == []
     assert client.vector_stores.search(store.pk, query="office").data == []
 

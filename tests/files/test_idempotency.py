@@ -100,9 +100,9 @@ def test_idempotency_key_is_free_after_a_day(http, world):
 
 
 def test_idempotency_key_is_free_after_its_file_is_deleted(http):
-    made = upload(http, "k1").json()
-    http.delete(f"/files/{made['id']}")
-    assert upload(http, "k1").json()["id"] != made["id"]
+    file = upload(http, "k1").json()
+    http.delete(f"/files/{file['id']}")
+    assert upload(http, "k1").json()["id"] != file["id"]
 
 
 def test_idempotency_key_that_is_too_long_is_refused(http):

@@ -59,35 +59,35 @@ def upload(http, data):
 
 def test_files_are_stored_in_and_read_from_the_bucket(http, store, world):
     for data in (TEXT, bytes(range(256)) * (20 * 4096)):
-        made = upload(http, data).json()
-        path = f"gateway/{File.objects.get(pk=made['id']).path}"
+        file = upload(http, data).json()
+        path = f"gateway/{File.objects.get(pk=file['id']).path}"
         assert store.objects[path] == data
-        content = http.get(f"/files/{made['id']}/content")
+        content = http.get(f"/files/{file['id']}/content")
         assert content.content == data
         assert content.headers["content-length"] == str(len(data))
-        assert http.delete(f"/files/{made['id']}").json()["deleted"]
+        assert http.delete(f"/files/{file['id']}").json()["deleted"]
         assert path not in store.objects
-        envelope(http.get(f"/files/{made['id']}/content"), 404, "file_not_found")
+        envelope(http.get(f"/files/{file['id']}/content"), 404, "file_not_found")
     assert not OrphanedBlob.objects.filter(path__in=[path.removeprefix("gateway/")]).exists()
     assert all(said.startswith("AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/") for said in store.authorizations)
 
     dataset = factories.dataset(world.tenant, keys=[world.key.row])
-    made = http.post(f"/datasets/{dataset.pk}/files", files={"file": ("a.txt", TEXT)}).json()
-    lost = f"gateway/{File.objects.get(pk=made['id']).path}"
+    file = http.post(f"/datasets/{dataset.pk}/files", files={"file": ("a.txt", TEXT)}).json()
+    lost = f"gateway/{File.objects.get(pk=file['id']).path}"
     del store.objects[lost]
-    envelope(http.get(f"/files/{made['id']}/content"), 404, "file_not_found")
+    envelope(http.get(f"/files/{file['id']}/content"), 404, "file_not_found")
 
-    kept = upload(http, TEXT).json()
+    stored_file = upload(http, TEXT).json()
     store.failing = True
     try:
         before = File.objects.filter(tenant=world.tenant).count()
-        for answer in (upload(http, b"Something else."), http.get(f"/files/{kept['id']}/content")):
+        for answer in (upload(http, b"Something else."), http.get(f"/files/{stored_file['id']}/content")):
             envelope(answer, 503, "service_unavailable")
             assert answer.headers["retry-after"] == "5"
         assert File.objects.filter(tenant=world.tenant).count() == before
     finally:
         store.failing = False
-    assert http.get(f"/files/{kept['id']}/content").content == TEXT
+    assert http.get(f"/files/{stored_file['id']}/content").content == TEXT
 
 
 def test_generated_image_is_served_from_the_bucket(http, store, world, upstream):
@@ -111,11 +111,11 @@ def test_generated_image_is_served_from_the_bucket(http, store, world, upstream)
 
 def test_slow_client_throttles_reads_from_the_bucket(http, store):
     data = bytes(range(256)) * (24 * 4096)
-    made = upload(http, data).json()
-    path = f"gateway/{File.objects.get(pk=made['id']).path}"
+    file = upload(http, data).json()
+    path = f"gateway/{File.objects.get(pk=file['id']).path}"
     # More than there are threads that move bytes: none of them waits for a client.
     with ExitStack() as slow:
-        content = f"/files/{made['id']}/content"
+        content = f"/files/{file['id']}/content"
         downloads = [slow.enter_context(http.stream("GET", content)).iter_raw(1024) for _ in range(10)]
         for parts in downloads:
             assert next(parts) == data[:1024]
@@ -126,11 +126,11 @@ def test_slow_client_throttles_reads_from_the_bucket(http, store):
 
 def test_download_is_aborted_where_the_bucket_fails(http, store):
     data = bytes(24 * MEGABYTE)
-    made = upload(http, data).json()
-    with http.stream("GET", f"/files/{made['id']}/content") as answer:
+    file = upload(http, data).json()
+    with http.stream("GET", f"/files/{file['id']}/content") as answer:
         parts = answer.iter_raw(1024)
         next(parts)
-        del store.objects[f"gateway/{File.objects.get(pk=made['id']).path}"]
+        del store.objects[f"gateway/{File.objects.get(pk=file['id']).path}"]
         with pytest.raises(httpx.RemoteProtocolError):
             list(parts)
 
@@ -139,8 +139,8 @@ def test_download_is_aborted_where_the_bucket_fails(http, store):
 def stored(http, store):
     """A file that no buffer holds: its address, its name in the bucket and its bytes."""
     data = random.Random(1).randbytes(24 * MEGABYTE)
-    made = upload(http, data).json()
-    yield f"/files/{made['id']}/content", f"gateway/{File.objects.get(pk=made['id']).path}", data
+    file = upload(http, data).json()
+    yield f"/files/{file['id']}/content", f"gateway/{File.objects.get(pk=file['id']).path}", data
     store.breaking = 0
 
 

@@ -53,9 +53,9 @@ def test_installation_limit_is_the_default(start_gateway, world):
 
 def test_deleting_a_file_frees_quota(http, limit):
     limit(max_files=1)
-    made = upload(http, b"one").json()
+    file = upload(http, b"one").json()
     envelope(upload(http, b"two"), 403, "file_limit_reached")
-    http.delete(f"/files/{made['id']}")
+    http.delete(f"/files/{file['id']}")
     assert upload(http, b"two").status_code == 200
 
 

@@ -30,14 +30,14 @@ def theirs():
     return factories.tenant()
 
 
-def test_a_file_cannot_be_put_into_another_tenants_dataset(ours, theirs):
+def test_file_cannot_be_attached_to_another_tenants_dataset(ours, theirs):
     file, dataset = factories.file(ours), factories.dataset(theirs)
     refused(lambda: DatasetFile.objects.create(tenant=ours, dataset=dataset, file=file))
     refused(lambda: DatasetFile.objects.create(tenant=theirs, dataset=dataset, file=file))
     refused(lambda: FileBatch.objects.create(tenant=ours, dataset=dataset))
 
 
-def test_a_file_cannot_belong_to_another_tenants_key(ours, theirs):
+def test_file_cannot_belong_to_another_tenants_key(ours, theirs):
     refused(lambda: factories.file(ours, key=factories.key(theirs).row))
 
 
@@ -65,7 +65,7 @@ def test_chunk_has_the_tenant_and_dataset_of_its_file(ours, theirs):
     refused(lambda: ChunkVector.objects.filter(chunk=chunk).update(tenant=theirs))
 
 
-def test_a_conversation_cannot_have_another_tenants_files(ours, theirs):
+def test_conversation_cannot_have_another_tenants_files(ours, theirs):
     key = factories.key(ours).row
     refused(lambda: Conversation.objects.create(tenant=ours, key=key, dataset=factories.dataset(theirs)))
 

@@ -122,8 +122,8 @@ def test_file_is_served_as_an_attachment(http):
         ("x.bin", "a/b c", "application/octet-stream"),
     ):
         file = (name, evil, kind) if kind else (name, evil)
-        made = http.post("/files", data={"purpose": "assistants"}, files={"file": file}).json()
-        content = http.get(f"/files/{made['id']}/content")
+        stored_file = http.post("/files", data={"purpose": "assistants"}, files={"file": file}).json()
+        content = http.get(f"/files/{stored_file['id']}/content")
         assert content.content == evil
         assert content.headers["content-type"] == messages
         assert content.headers["content-length"] == str(len(evil))
@@ -133,15 +133,15 @@ def test_file_is_served_as_an_attachment(http):
 
 
 def test_content_supports_head_requests(http):
-    made = http.post("/files", data={"purpose": "assistants"}, files={"file": ("a.txt", TEXT)}).json()
-    head = http.head(f"/files/{made['id']}/content")
+    file = http.post("/files", data={"purpose": "assistants"}, files={"file": ("a.txt", TEXT)}).json()
+    head = http.head(f"/files/{file['id']}/content")
     assert (head.status_code, head.headers["content-length"], head.content) == (200, str(len(TEXT)), b"")
 
 
 def test_file_with_missing_bytes_is_404(http):
-    made = http.post("/files", data={"purpose": "assistants"}, files={"file": ("a.txt", TEXT)}).json()
-    default_storage.delete(File.objects.get(pk=made["id"]).path)
-    envelope(http.get(f"/files/{made['id']}/content"), 404, "file_not_found")
+    file = http.post("/files", data={"purpose": "assistants"}, files={"file": ("a.txt", TEXT)}).json()
+    default_storage.delete(File.objects.get(pk=file["id"]).path)
+    envelope(http.get(f"/files/{file['id']}/content"), 404, "file_not_found")
 
 
 def test_files_belong_to_their_key_alone(client, world, gateway, upstream):
@@ -163,7 +163,7 @@ def test_files_belong_to_their_key_alone(client, world, gateway, upstream):
     assert client.files.retrieve(file.id) == file
 
 
-def test_a_rotated_key_keeps_its_files(client, world):
+def test_rotated_key_keeps_its_files(client, world):
     file = upload(client)
     again = client.with_options(api_key=world.key.row.rotate())
     assert again.files.retrieve(file.id) == file
