@@ -4,25 +4,25 @@ from django.db.migrations.operations.special import RunSQL
 
 from tenants.triggers import require_one_tenant
 
-#: The bytes of deleted files are remembered until they are deleted from storage, too.
-LEAVE_BYTES = RunSQL(
+#: Record the storage path of each deleted file as an ``OrphanedBlob``, for the cleanup to delete its bytes.
+RECORD_ORPHANED_BLOB = RunSQL(
     """
-    CREATE FUNCTION files_leave_bytes() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE FUNCTION files_record_orphaned_blob() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        INSERT INTO files_orphanedblob (path) SELECT path FROM gone ON CONFLICT DO NOTHING;
+        INSERT INTO files_orphanedblob (path) SELECT path FROM deleted ON CONFLICT DO NOTHING;
         RETURN NULL;
     END $$;
 
-    CREATE TRIGGER files_file_leave_bytes AFTER DELETE ON files_file
-        REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION files_leave_bytes();
+    CREATE TRIGGER files_record_orphaned_blob AFTER DELETE ON files_file
+        REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION files_record_orphaned_blob();
     """,
     """
-    DROP TRIGGER files_file_leave_bytes ON files_file;
-    DROP FUNCTION files_leave_bytes();
+    DROP TRIGGER files_record_orphaned_blob ON files_file;
+    DROP FUNCTION files_record_orphaned_blob();
     """,
 )
 
-#: The hidden datasets of conversations take over a change of their tenant's embedding, on no key's account.
+#: Apply a change of a tenant's embedding to the hidden datasets of its conversations, charged to no key.
 FOLLOW_EMBEDDING = RunSQL(
     """
     CREATE FUNCTION files_follow_embedding() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -15,7 +15,7 @@ from django.db import migrations, models
 from files.search.bigrams import BIGRAMS
 from files.triggers import (
     FOLLOW_EMBEDDING,
-    LEAVE_BYTES,
+    RECORD_ORPHANED_BLOB,
     refer_within_tenant,
     require_key_of_tenant,
 )
@@ -359,7 +359,7 @@ class Migration(migrations.Migration):
             "id, tenant_id, dataset_id",
             "ON DELETE CASCADE",
         ),
-        LEAVE_BYTES,
+        RECORD_ORPHANED_BLOB,
         FOLLOW_EMBEDDING,
         BIGRAMS,
     ]
