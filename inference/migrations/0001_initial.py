@@ -10,7 +10,7 @@ import inference.models.providers
 from django.db import migrations, models
 
 from files.triggers import refer_within_tenant
-from inference.triggers import WITHOUT_TEXTS, delete_text_with
+from inference.triggers import delete_text_with
 from tenants.triggers import keep_tenant, log_changes, refuse_update, require_one_tenant
 
 
@@ -308,5 +308,4 @@ class Migration(migrations.Migration):
         refer_within_tenant("inference_conversation", "dataset_id, tenant_id", "files_dataset", "id, tenant_id"),
         delete_text_with("explanation_id", "inference_explanation"),
         delete_text_with("dataset_file_id", "files_datasetfile"),
-        WITHOUT_TEXTS,
     ]

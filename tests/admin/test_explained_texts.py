@@ -174,10 +174,3 @@ def test_chunk_of_another_tenants_dataset_file_is_not_stored(world, shelf, upstr
     assert row.texts.count() == 1
     mine = factories.dataset_file(shelf)
     assert not explained(mine, file_id=stranger.file_id, dataset_id=stranger.dataset_id).texts.exists()
-
-
-def test_process_of_an_older_version_records_no_text(world):
-    said = {"file_id": "file_1", "heading": HEADING, "text": SECRET, "score": 0.5}
-    row = factories.explanation(world.tenant, passages=[said, None, {"text": None}, 3])
-    row.refresh_from_db()
-    assert row.passages == [{"file_id": "file_1", "score": 0.5}, None, {}, 3]
