@@ -38,7 +38,7 @@ CHECKED = (
     "pyproject.toml",
     "templates",
     "tenants",
-    *(f"tests/{name}" for name in ("e2e", "inference", "openapi")),
+    *(f"tests/{name}" for name in ("admin", "e2e", "files", "inference", "openapi")),
     "tests/prose.py",
 )
 #: Regular expression and suggestion, by the name of a pattern.

@@ -1,4 +1,4 @@
-"""Waiting for what other processes do."""
+"""Helpers that wait for other threads and processes."""
 
 import time
 from collections.abc import Callable
@@ -6,16 +6,16 @@ from collections.abc import Callable
 from django.db import connection, connections
 
 
-def eventually(true: Callable[[], object], seconds: float = 40) -> None:
-    """Return once it is true; a test fails in which it does not become so in time."""
+def eventually(condition: Callable[[], object], seconds: float = 40) -> None:
+    """Wait until the condition is true; fail the test if that takes too long."""
     deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen in time"
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.02)
 
 
-def somebody_waits() -> bool:
-    """Whether another connection waits for a lock that this one's transaction has."""
+def another_connection_waits() -> bool:
+    """Whether another connection waits for a lock that this connection's transaction holds."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
@@ -24,7 +24,7 @@ def somebody_waits() -> bool:
 
 
 def with_own_connection(function: Callable[[], object]) -> None:
-    """Call a function in a thread that is the test's own, and close the connections that it opened there."""
+    """Call a function in a thread, and close the database connections that it opened there."""
     try:
         function()
     finally:

@@ -17,7 +17,7 @@ from files.uploads import deletion
 from inference.models import CatalogEntry
 from tests import factories
 from tests.admin.conftest import fields, said, url
-from tests.waiting import eventually, somebody_waits
+from tests.waiting import another_connection_waits, eventually
 
 
 def save(client: Client, address: str, data: dict[str, Any]) -> HttpResponse:
@@ -34,7 +34,7 @@ def save_while(client: Client, address: str, change: Callable[[], object], **typ
         with transaction.atomic():
             change()
             saving = pool.submit(save, client, address, data)
-            eventually(somebody_waits)
+            eventually(another_connection_waits)
         return saving.result(20)
 
 

@@ -10,7 +10,7 @@ from files.models import Dataset, File
 from inference.chat import conversations
 from inference.models import Conversation
 from tests import factories
-from tests.waiting import eventually, somebody_waits
+from tests.waiting import another_connection_waits, eventually
 from tests.wire import PLAIN, envelope
 
 TEXT = b"The office opens at nine."
@@ -69,7 +69,7 @@ def test_upload_into_a_deleted_conversation_names_the_conversation(http, thread)
             Dataset.objects.select_for_update().get(pk=conversation.dataset_id)
             sent = beside.submit(upload, http, thread, b"Another one.")
             # It has found its thread, and is about to put the file into it.
-            eventually(somebody_waits)
+            eventually(another_connection_waits)
             conversations.remove(conversation)
         error = envelope(sent.result(timeout=20), 404, "conversation_not_found")
     assert thread in error["message"]

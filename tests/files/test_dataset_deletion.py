@@ -10,7 +10,7 @@ from files.models import Dataset, DatasetFile, File, FileBatch
 from files.uploads import access, attach, deletion
 from files.uploads.attach import Attachment
 from tests import factories
-from tests.waiting import eventually, somebody_waits, with_own_connection
+from tests.waiting import another_connection_waits, eventually, with_own_connection
 
 SOON = 20
 
@@ -30,7 +30,7 @@ def test_files_can_be_attached_while_their_dataset_is_deleted(tenant):
             # What attaching does first; the removal comes in between.
             File.objects.select_for_update(no_key=True).get(pk=there.pk)
             removal = pool.submit(with_own_connection, lambda: deletion.delete_dataset(dataset))
-            eventually(somebody_waits)
+            eventually(another_connection_waits)
             batch = FileBatch(tenant=tenant, dataset=dataset)
             attach.attach_files(dataset, key.pk, [Attachment(there.pk), Attachment(new.pk)], batch)
         removal.result(SOON)
@@ -48,7 +48,7 @@ def test_upload_during_dataset_deletion_uses_the_same_lock_order(tenant):
             access.lock_for_adding(dataset)
             factories.dataset_file(dataset, file=file)
             held.set()
-            eventually(somebody_waits)
+            eventually(another_connection_waits)
 
     with ThreadPoolExecutor(2) as pool:
         with transaction.atomic():
@@ -58,7 +58,7 @@ def test_upload_during_dataset_deletion_uses_the_same_lock_order(tenant):
             removal = pool.submit(with_own_connection, lambda: deletion.delete_dataset(dataset))
             coming.result(SOON)
             # It finds the file only now, which is put into another dataset at this moment.
-            eventually(somebody_waits)
+            eventually(another_connection_waits)
             factories.dataset_file(other, file=file)
         removal.result(SOON)
     assert not Dataset.objects.filter(pk=dataset.pk).exists()
@@ -73,7 +73,7 @@ def test_file_is_deleted_with_the_last_of_concurrently_deleted_datasets(tenant):
         with transaction.atomic():
             deletion.delete_dataset(first)
             removal = pool.submit(with_own_connection, lambda: deletion.delete_dataset(second))
-            eventually(somebody_waits)
+            eventually(another_connection_waits)
         removal.result(SOON)
     assert not DatasetFile.objects.filter(tenant=tenant).exists()
     assert not File.objects.filter(pk=file.pk).exists()

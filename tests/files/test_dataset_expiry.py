@@ -17,7 +17,7 @@ from files.uploads import cleanup, deletion
 from files.uploads.store import FileUpload, IncomingFile, store_upload
 from gtapi.errors import BadRequest
 from tests import factories
-from tests.waiting import eventually, somebody_waits
+from tests.waiting import another_connection_waits, eventually
 from tests.wire import envelope
 
 WEEK = {"anchor": "last_active_at", "days": 7}
@@ -293,7 +293,7 @@ def test_reactivated_dataset_is_emptied_in_the_common_lock_order(http, store):
             # As attaching the file to a dataset does.
             File.objects.select_for_update(no_key=True).get(pk=dataset_file.file_id)
             change = pool.submit(http.post, f"/datasets/{store.pk}", json={"expires_after": None})
-            eventually(somebody_waits)
+            eventually(another_connection_waits)
             Dataset.objects.select_for_update(no_key=True).get(pk=store.pk)
         assert change.result(20).json()["status"] == "completed"
     assert not store.dataset_files.exists()

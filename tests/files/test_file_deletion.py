@@ -11,7 +11,7 @@ from files.models import Dataset, DatasetFile, File
 from files.uploads import attach, cleanup, deletion
 from files.uploads.attach import Attachment
 from tests import factories
-from tests.waiting import eventually, somebody_waits, with_own_connection
+from tests.waiting import another_connection_waits, eventually, with_own_connection
 
 SOON = 20
 
@@ -32,7 +32,7 @@ def test_file_can_be_deleted_while_it_is_being_attached(http, world, dataset):
         with transaction.atomic():
             attach.attach_files(dataset, world.key.row.pk, [Attachment(file.pk)])
             request = pool.submit(http.delete, f"/files/{file.pk}")
-            eventually(somebody_waits)
+            eventually(another_connection_waits)
         assert request.result(SOON).status_code == 200
     assert left(world) == (0, 0)
 
@@ -44,7 +44,7 @@ def test_file_can_be_deleted_while_its_dataset_is_being_deleted(http, world, dat
             # What the deletion of a dataset does first.
             File.objects.select_for_update().get(pk=file.pk)
             request = pool.submit(http.delete, f"/files/{file.pk}")
-            eventually(somebody_waits)
+            eventually(another_connection_waits)
             deletion.delete_dataset(dataset)
         assert request.result(SOON).status_code == 200
     assert left(world) == (0, 0)
@@ -67,7 +67,7 @@ def test_file_being_removed_is_not_reused_for_the_same_content(http, world, data
         with transaction.atomic():
             removal(dataset_file)
             again = pool.submit(upload, **headers)
-            eventually(somebody_waits)
+            eventually(another_connection_waits)
         answer = again.result(SOON)
     assert answer.status_code == 200, answer.text
     assert answer.json()["id"] != dataset_file.file_id
@@ -83,7 +83,7 @@ def test_file_being_detached_is_not_in_the_dataset(http, world, dataset):
         with transaction.atomic():
             deletion.detach(dataset_file)
             again = pool.submit(http.post, f"/datasets/{dataset.pk}/files", **form)
-            eventually(somebody_waits)
+            eventually(another_connection_waits)
         answer = again.result(SOON).json()
     assert answer["id"] != file["id"]
     assert dataset.dataset_files.get().file_id == answer["id"]
@@ -98,6 +98,6 @@ def test_sweep_continues_after_an_expired_file_is_being_attached(world, dataset)
             File.objects.select_for_update(no_key=True).get(pk=files[0].pk)
             factories.dataset_file(dataset, file=files[0])
             sweep = pool.submit(with_own_connection, cleanup.delete_expired_files)
-            eventually(somebody_waits)
+            eventually(another_connection_waits)
         sweep.result(SOON)
     assert left(world) == (0, 0)

@@ -16,7 +16,7 @@ from tenants.models import InferenceKey, Tenant
 from tests import answers, factories
 from tests.environment import CHECKOUT
 from tests.inference.commands import manage, run
-from tests.waiting import eventually, somebody_waits
+from tests.waiting import another_connection_waits, eventually
 
 WHOLE = """\
     tenants:
@@ -431,7 +431,7 @@ def apply_while(configuration, text: str, change: Callable[[], object]) -> str:
         with transaction.atomic():
             change()
             applying = pool.submit(applied)
-            eventually(somebody_waits)
+            eventually(another_connection_waits)
         return applying.result(20)
 
 
