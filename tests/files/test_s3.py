@@ -212,7 +212,7 @@ def test_settings_name_the_bucket(variables):
     )
     url = variables["FILES_S3_ENDPOINT_URL"]
     assert done.stdout.split() == [
-        "Bucket",
+        "S3FileStorage",
         "gateway-files",
         url,
         "eu-central-1",
