@@ -48,18 +48,19 @@ class AgentContent(models.Model):
         "forced parameters", default=dict, blank=True, help_text="Values that clients cannot change."
     )
     passages = models.PositiveSmallIntegerField(
+        "maximum chunks",
         default=PASSAGES,
         validators=[MinValueValidator(1), MaxValueValidator(50)],
         help_text="The maximum number of chunks of its datasets in a prompt.",
     )
     passage_tokens = models.PositiveIntegerField(
-        "tokens of passages",
+        "maximum chunk tokens",
         default=PASSAGE_TOKENS,
         validators=[MinValueValidator(50), MaxValueValidator(1_000_000)],
         help_text="The maximum number of tokens of all these chunks together.",
     )
     relevance = models.FloatField(
-        "least relevance",
+        "minimum relevance",
         default=0.0,
         validators=[MinValueValidator(0), MaxValueValidator(1)],
         help_text='0 to 1. Chunks below it are left out. "Try a search" on a dataset shows the values.',

@@ -83,7 +83,7 @@ class TestForm:
         )
         operator.post(change(world.support), data)
         shown = text(operator.get(url("inference_agent_publish_page", world.support.pk)))
-        for changed in ("handbook", "Least relevance", "0.5", "Answer when nothing is found", "Ask HR."):
+        for changed in ("handbook", "Minimum relevance", "0.5", "Answer when nothing is found", "Ask HR."):
             assert changed in shown
         world.support.refresh_from_db()
         version = world.support.publish()

@@ -77,7 +77,7 @@ def test_where_nothing_is_recorded_it_says_how_to_turn_that_on(operator, staff, 
     assert f"Open {world.tenant.name}" not in text(looking)
     world.tenant.record_answers = True
     world.tenant.save()
-    assert "before that was turned on, or it asked no data" in text(why(operator, usage.request_id))
+    assert "before that was turned on, or it did not search" in text(why(operator, usage.request_id))
 
 
 @pytest.mark.parametrize("request_id", ["req_none", "%00", "<script>", "'"])
