@@ -105,7 +105,7 @@ class TestForm:
         assert world.support.live.instructions == "Answer briefly."
         assert "unpublished changes" in text(operator.get(change(world.support)))
 
-    def test_saving_it_unchanged_changes_nothing(self, operator, world):
+    def test_saving_an_unchanged_form_changes_nothing(self, operator, world):
         operator.post(change(world.support), fields(operator.get(change(world.support))))
         world.support.refresh_from_db()
         assert not world.support.has_unpublished_changes()
@@ -135,7 +135,7 @@ class TestPublishing:
         assert live(versions) == 3
         assert versions.live.published_by == response.context["user"].username
 
-    def test_unpublishing_takes_it_away(self, operator, versions):
+    def test_unpublished_agent_is_not_available_to_clients(self, operator, versions):
         response = operator.post(url("inference_agent_unpublish_page", versions.pk), follow=True)
         assert said(response) == ["support is unpublished."]
         assert live(versions) is None

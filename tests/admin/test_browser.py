@@ -78,7 +78,7 @@ def provider_url(upstream) -> str:
     return f"http://127.0.0.1:{upstream.port}/{prefix}/v1"
 
 
-def test_from_log_in_to_a_revoked_key(page, gateway, operator, tenant, provider_url):
+def test_operator_sets_up_a_tenant_and_revokes_a_key(page, gateway, operator, tenant, provider_url):
     log_in(page, operator)
     add_provider(page, tenant, provider_url)
     add_catalog_entry(page)
@@ -103,7 +103,7 @@ def dataset(tenant):
     return factories.dataset(tenant, "handbook")
 
 
-def test_dropped_files_become_ready_before_ones_eyes(ingest, dataset, page, operator):
+def test_dropped_files_show_progress_until_ready(ingest, dataset, page, operator):
     log_in(page, operator)
     page.goto(f"/admin/files/dataset/{dataset.pk}/change/")
     expect(page.get_by_text("No files yet.")).to_be_visible()
@@ -195,7 +195,7 @@ def test_upload_with_an_expired_session_is_reported(dataset, page, operator):
     expect(page.get_by_text("Your session has ended. Reload the page.")).to_be_visible()
 
 
-def test_chosen_files_are_sent_as_dropped_ones_are(dataset, page, operator):
+def test_selected_files_are_uploaded_like_dropped_ones(dataset, page, operator):
     log_in(page, operator)
     page.goto(f"/admin/files/dataset/{dataset.pk}/change/")
     chosen = [

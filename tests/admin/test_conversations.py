@@ -109,7 +109,7 @@ class TestList:
         page_text = text(operator.get(url("inference_conversation_changelist"), {"q": thread.pk}))
         assert "No text at its beginning" in page_text
 
-    def test_list_shows_where_nothing_was_asked(self, operator, thread):
+    def test_list_marks_conversations_without_a_question(self, operator, thread):
         page_text = text(operator.get(url("inference_conversation_changelist"), {"q": thread.pk}))
         assert "Nothing was asked yet" in page_text
         assert "without a key" not in page_text
@@ -175,7 +175,7 @@ class TestPage:
         marker = page_text.index("The prompt of turn 4 began here")
         assert page_text.index("Question 0") < marker < page_text.index("Question 1")
 
-    def test_tools_pictures_recordings_and_files_can_be_read(self, operator, thread):
+    def test_tool_calls_images_audio_and_files_are_displayed(self, operator, thread):
         parts = [
             {"type": "text", "text": "What is this?"},
             {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 4000}},
@@ -202,7 +202,7 @@ class TestPage:
         assert 'href="https://pictures.example' not in html
         assert "AAAAAAAA" not in html
 
-    def test_citations_stand_with_their_answer(self, operator, thread):
+    def test_citations_are_shown_with_their_response(self, operator, thread):
         cited = {"file_id": "file-1", "filename": "handbook.pdf", "page": 4, "quote": "It opens at nine."}
         factories.turn(thread, QUESTION, {**ANSWER, "citations": [cited]})
         page_text = text(page(operator, thread))
@@ -214,7 +214,7 @@ class TestPage:
         "evil",
         ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "{{ 7 }}"],
     )
-    def test_nothing_that_strangers_wrote_is_markup(self, operator, world, evil):
+    def test_text_of_clients_is_escaped(self, operator, world, evil):
         thread = factories.conversation(
             world.key, user=evil, metadata={evil: evil}, system=[{"role": "system", "content": evil}]
         )
@@ -281,14 +281,14 @@ class TestPage:
             page(operator, thread)
         assert len(many) == len(few)
 
-    def test_each_turn_leads_to_its_record_and_to_why(self, operator, world, thread):
+    def test_each_turn_links_to_its_usage_record_and_explanation(self, operator, world, thread):
         turn = factories.turn(thread, QUESTION, ANSWER)
         usage = record(world, request_id=turn.request_id)
         html = page(operator, thread).content.decode()
         assert url("tenants_usagerecord_change", usage.pk) in html
         assert url("inference_explanation_why", turn.request_id).replace("_5F", "_") in html
 
-    def test_its_files_are_listed(self, operator, world, thread):
+    def test_page_lists_the_files_of_the_conversation(self, operator, world, thread):
         thread.dataset = factories.dataset(world.tenant, hidden=True)
         thread.save()
         factories.dataset_file(
@@ -300,7 +300,7 @@ class TestPage:
 
 
 class TestWhoMay:
-    def test_nothing_is_changed_or_added(self, operator, thread):
+    def test_conversations_cannot_be_added_or_changed(self, operator, thread):
         assert (
             operator.post(url("inference_conversation_change", thread.pk), {"user": "x"}).status_code == 403
         )
@@ -333,7 +333,7 @@ class TestWhoMay:
         assert not Turn.objects.filter(conversation=thread.pk).exists()
         assert not Dataset.objects.filter(pk=dataset_file.dataset_id).exists()
 
-    def test_many_are_deleted_at_once(self, operator, world, thread):
+    def test_bulk_deletion_deletes_conversations(self, operator, world, thread):
         other = factories.conversation(world.key)
         data = {"action": "delete_selected", "_selected_action": [thread.pk, other.pk], "post": "yes"}
         operator.post(url("inference_conversation_changelist", tenant=world.tenant.pk), data)

@@ -76,29 +76,29 @@ class TestAttention:
         assert alerts(operator, world) == set()
         assert "Nothing does" in text(dashboard(operator, world))
 
-    def test_tenant_without_a_provider(self, operator):
+    def test_tenant_without_a_provider_needs_attention(self, operator):
         empty = factories.World(factories.tenant(), None, None, None, None)
         assert alerts(operator, empty) == {f"{empty.tenant.name} has no provider"}
 
-    def test_agents_that_clients_do_not_get_as_they_are(self, operator, world):
+    def test_unpublished_agents_and_changes_need_attention(self, operator, world):
         world.support.instructions = "Other."
         world.support.save()
         factories.agent(world.fast, "draft", published=False)
         assert alerts(operator, world) == {"1 agent with unpublished changes", "1 agent not published"}
 
-    def test_keys_about_to_expire_and_keys_never_used(self, operator, world):
+    def test_expiring_and_unused_keys_need_attention(self, operator, world):
         factories.key(world.tenant, expires_at=timezone.now() + timedelta(days=3))
         old = factories.key(world.tenant).row
         InferenceKey.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=30))
         assert alerts(operator, world) == {"1 key about to expire", "1 key never used"}
 
-    def test_provider_with_faults(self, operator, world):
+    def test_failing_provider_needs_attention(self, operator, world):
         record(world, status=502, provider="main")
         record(world, status=504, provider="main")
         record(world, status=502, provider="main", age=3 * DAY)
         assert alerts(operator, world) == {"main: 2 faults"}
 
-    def test_inactive_tenant(self, operator, world):
+    def test_inactive_tenant_needs_attention(self, operator, world):
         world.tenant.active = False
         world.tenant.save()
         assert alerts(operator, world) == {f"{world.tenant.name} is off"}

@@ -113,7 +113,7 @@ class TestPage:
         DatasetFile.objects.filter(pk=scan.pk).update(lease=uuid4())
         assert "among scans" not in text(page(operator, dataset))
 
-    def test_its_title_is_shown_and_changed(self, operator, dataset):
+    def test_title_is_shown_and_can_be_changed(self, operator, dataset):
         address = url("files_dataset_change", dataset.pk)
         sent = fields(operator.get(address))
         saved = operator.post(address, {**sent, "title": "What all should know", "keys": []})
@@ -277,7 +277,7 @@ class TestUpload:
         factories.dataset_file(dataset, file=file)
         assert send(operator, dataset, notes()).json()["files"][0]["said"] == "added"
 
-    def test_several_at_once_each_have_their_own_outcome(self, operator, world, dataset):
+    def test_upload_of_several_files_reports_each_outcome(self, operator, world, dataset):
         world.tenant.max_file_bytes = 30
         world.tenant.save()
         answer = send(operator, dataset, notes(), notes(b"x" * 31, "large.txt"))
@@ -393,7 +393,7 @@ class TestDelete:
         assert not default_storage.exists(path)
         assert File.objects.filter(pk=kept.pk).exists()
 
-    def test_many_at_once_do_so_too(self, operator, dataset):
+    def test_bulk_deletion_includes_the_files_of_the_datasets(self, operator, dataset):
         send(operator, dataset, notes())
         path = dataset.dataset_files.get().file.path
         data = {"action": "delete_selected", "_selected_action": [dataset.pk], "post": "yes"}

@@ -88,7 +88,7 @@ def by_raw_sql(http, shelf, dataset_file):
     ],
     ids=["file", "dataset_file", "store-file", "dataset", "store", "sql"],
 )
-def test_texts_go_with_their_file(http, world, operator, recorded, shelf, delete):
+def test_texts_are_deleted_with_their_file(http, world, operator, recorded, shelf, delete):
     other = factories.dataset(world.tenant)
     kept = fill(other, "Holidays of the other handbook.", "other.md")
     gone = fill(shelf, SECRET)
@@ -106,7 +106,7 @@ def test_texts_go_with_their_file(http, world, operator, recorded, shelf, delete
 
 
 @pytest.mark.parametrize("how", ["api", "key", "admin"])
-def test_texts_go_with_their_conversation(http, world, operator, recorded, how):
+def test_texts_are_deleted_with_their_conversation(http, world, operator, recorded, how):
     thread = factories.conversation(world.key)
     thread.dataset = factories.dataset(world.tenant, hidden=True)
     thread.save()
@@ -123,14 +123,14 @@ def test_texts_go_with_their_conversation(http, world, operator, recorded, how):
     check_gone(operator, request_id, gone)
 
 
-def test_texts_go_with_their_explanation(shelf):
+def test_texts_are_deleted_with_their_explanation(shelf):
     row = explained(factories.dataset_file(shelf))
     (said,) = row.texts.all()
     row.delete()
     assert not ExplainedText.objects.filter(pk=said.pk).exists()
 
 
-def test_texts_and_explanations_go_with_their_tenant(upstream):
+def test_texts_and_explanations_are_deleted_with_their_tenant(upstream):
     stranger = factories.world(upstream.base_url)
     row = explained(factories.dataset_file(factories.dataset(stranger.tenant)))
     (said,) = row.texts.all()

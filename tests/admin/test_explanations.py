@@ -68,7 +68,7 @@ def test_malformed_record_is_displayed(operator, world, passages):
     )
 
 
-def test_where_nothing_is_recorded_it_says_how_to_turn_that_on(operator, staff, world):
+def test_page_says_how_to_enable_explanations(operator, staff, world):
     usage = record(world)
     page_text = why(operator, usage.request_id)
     assert f"{world.tenant.name} does not record explanations." in text(page_text)

@@ -117,7 +117,7 @@ class TestPage:
         )
         assert "Transcribing" in [step.title for step in page(operator, dataset_file).context["steps"]]
 
-    def test_its_chunks_come_in_pages(self, operator, dataset):
+    def test_chunks_are_paginated(self, operator, dataset):
         dataset_file = factories.dataset_file(dataset, chunk_count=45)
         for number in range(45):
             factories.chunk(dataset_file, f"Passage <i>{number}</i>.", page=number, heading=f"Part {number}")
@@ -145,7 +145,7 @@ class TestPage:
         assert url("inference_conversation_change", thread.pk) in response.content.decode()
         assert operator.get(url("inference_conversation_change", thread.pk)).status_code == 200
 
-    def test_nothing_of_it_can_be_typed(self, operator, dataset):
+    def test_file_is_read_only(self, operator, dataset):
         dataset_file = factories.dataset_file(dataset)
         assert (
             operator.post(url("files_datasetfile_change", dataset_file.pk), {"state": "failed"}).status_code
@@ -166,7 +166,7 @@ class TestProgress:
         ]
 
     @pytest.mark.parametrize("ids", ["", "x", "9" * 40, "\0", ","])
-    def test_ids_that_make_no_sense_find_nothing(self, operator, ids):
+    def test_invalid_ids_match_nothing(self, operator, ids):
         progress = operator.get(url("files_datasetfile_progress"), {"ids": ids})
         assert progress.json() == {"working": 0, "dataset_files": []}
 
@@ -255,7 +255,7 @@ class TestAgain:
         dataset_file.refresh_from_db()
         assert (dataset_file.state, dataset_file.progress) == (State.PROCESSING, 40)
 
-    def test_many_at_once_are_counted(self, operator, dataset):
+    def test_bulk_reprocessing_shows_a_count(self, operator, dataset):
         dataset_files = [
             factories.dataset_file(dataset, state=state)
             for state in (State.FAILED, State.READY, State.CANCELLED, State.PROCESSING)

@@ -82,11 +82,11 @@ class TestNewKey:
         add(operator, world, {**form, "scopes": ["files:read", "inference:chat"]})
         assert made(world, form).scopes == ["models:read", "inference:chat", "files:read"]
 
-    def test_its_own_choice_of_scopes_is_that_and_no_more(self, operator, world, form):
+    def test_selected_scopes_are_stored_exactly(self, operator, world, form):
         add(operator, world, {**form, "preset": "custom", "scopes": ["inference:embed"]})
         assert made(world, form).scopes == ["inference:embed"]
 
-    def test_no_scope_at_all_is_refused(self, operator, world, form):
+    def test_key_without_scopes_is_refused(self, operator, world, form):
         response = add(operator, world, {**form, "preset": "custom"})
         assert "Choose a kind of client, or at least one scope." in text(response)
 
@@ -117,7 +117,7 @@ class TestNewKey:
         response = add(operator, world, {**form, "expires_at_0": "2020-01-01", "expires_at_1": "00:00"})
         assert "To end a key now, revoke it" in text(response)
 
-    def test_its_end_is_stored(self, operator, world, form):
+    def test_expiry_is_stored(self, operator, world, form):
         add(operator, world, {**form, "expires_at_0": "2099-01-01", "expires_at_1": "12:00:00"})
         assert f"{made(world, form).expires_at:%Y-%m-%d %H:%M}" == "2099-01-01 12:00"
 
@@ -188,7 +188,7 @@ class TestSnippets:
 
 
 class TestChange:
-    def test_saving_it_unchanged_changes_nothing(self, operator, world):
+    def test_saving_an_unchanged_form_changes_nothing(self, operator, world):
         page = operator.get(url("tenants_inferencekey_change", world.key.row.pk))
         response = operator.post(url("tenants_inferencekey_change", world.key.row.pk), fields(page))
         assert response.status_code == 302
@@ -197,13 +197,13 @@ class TestChange:
         assert bytes(after.digest) == bytes(world.key.row.digest)
         assert after.grants.count() == 2
 
-    def test_its_allowlist_can_shrink(self, operator, world):
+    def test_grant_can_be_removed_from_a_key(self, operator, world):
         address = url("tenants_inferencekey_change", world.key.row.pk)
         data = {**fields(operator.get(address)), "allow": [str(world.fast.pk)]}
         operator.post(address, data)
         assert list(world.key.row.grants.values_list("target_id", flat=True)) == [world.fast.pk]
 
-    def test_its_tenant_stays(self, operator, world):
+    def test_tenant_of_a_key_cannot_change(self, operator, world):
         other = factories.tenant()
         address = url("tenants_inferencekey_change", world.key.row.pk)
         operator.post(address, {**fields(operator.get(address)), "tenant": other.pk})

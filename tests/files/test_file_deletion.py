@@ -75,7 +75,7 @@ def test_file_being_removed_is_not_reused_for_the_same_content(http, world, data
 
 
 def test_file_being_detached_is_not_in_the_dataset(http, world, dataset):
-    """Attached there, it is not deleted by that."""
+    """A file that was attached is not deleted by detaching it."""
     form = {"files": {"file": ("a.txt", b"one")}}
     file = http.post("/files", data={"purpose": "assistants"}, **form).json()
     dataset_file = factories.dataset_file(dataset, file=File.objects.get(pk=file["id"]))

@@ -20,7 +20,7 @@ def outcome(path, name):
     return hostile_files.TEXT, "\n".join(section.text for section in extracted.sections)
 
 
-def test_there_are_forty_two_hostile_files():
+def test_list_of_hostile_files_is_complete():
     assert len(hostile_files.FILES) == 42
 
 

@@ -213,7 +213,7 @@ def test_unpublished_generation_is_not_searched(dataset, shelf):
 
 
 def test_vectors_are_not_compared_with_those_of_another_entry(dataset, shelf, settings):
-    """The dataset goes over to a new entry while the question is embedded by the old one."""
+    """The dataset switches to another catalog entry while the old one embeds the question."""
     shelf(dataset, "cat", "dog")
     next_generation(dataset, "cat")
     settings.FILES_EMBEDDER = "tests.files.test_search.embed_and_swap"

@@ -151,7 +151,7 @@ def test_relevance_is_the_matched_share_of_the_question(dataset, shelf):
 
 
 def test_long_question_is_searched_by_its_indexed_terms(dataset, shelf):
-    """However rare all else in it is."""
+    """Even if its other terms are rarer than the indexed ones."""
     kettle = "Kettles stand in the kitchen."
     shelf(dataset, *JAPANESE, kettle)
     beyond = "".join(map(chr, range(0x5000, 0x5000 + 30)))
@@ -184,7 +184,7 @@ def test_any_text_is_stored_and_any_question_is_answered(dataset, shelf, text):
 
 
 def test_question_and_text_have_the_same_bigrams(dataset, shelf):
-    """Each pair of characters, and each character that stands alone."""
+    """Each pair of neighbouring characters, and each single character."""
     shelf(dataset, "東京。猫")
     parsed_query = query_terms.parse_query("東京。猫", SQL("SELECT ''::tsvector AS words"))
     assert {str(word.term) for word in parsed_query.terms} == {"'東京'", "'東':*", "'京':*", "'猫':*"}

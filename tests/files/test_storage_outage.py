@@ -1,4 +1,4 @@
-"""A storage that keeps nothing: a full disk, a bucket out of reach."""
+"""Uploads while storage fails: a full disk, or an unreachable bucket."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How much a tenant may keep, and that it holds whatever comes at once."""
+"""Storage quotas and file size limits of tenants, also for concurrent uploads."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

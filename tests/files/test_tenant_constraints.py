@@ -1,4 +1,4 @@
-"""No row of the files' tables joins two tenants: PostgreSQL itself refuses it."""
+"""Database constraints refuse rows of the files tables that refer to another tenant."""
 
 import pytest
 from django.db import IntegrityError, connection, transaction

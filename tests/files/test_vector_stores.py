@@ -1,4 +1,4 @@
-"""Vector stores by the official SDK, unchanged and strict, without a worker: what is written and what is said."""
+"""Vector stores by the official SDK, unchanged and strict, without a worker."""
 
 from concurrent.futures import ThreadPoolExecutor
 

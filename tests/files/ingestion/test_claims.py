@@ -269,7 +269,7 @@ def test_characters_that_cannot_be_stored_are_replaced(tenant, dataset_file):
 
 
 def test_claim_uses_the_index_of_unfinished_files(tenant):
-    """Neither what is done nor the order takes a look at more than the first row of each tenant."""
+    """A claim reads only the first waiting row of each tenant, however many files are finished."""
     dataset = factories.dataset(tenant)
     waiting(dataset, 3)
     files = [
