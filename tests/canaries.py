@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.answers import Headers, encode, event
 
-#: How every canary starts: unlike anything that the gateway could make by itself.
+#: The prefix of every canary, which the gateway cannot produce otherwise.
 MARK = "kanari" + secrets.token_hex(3)
 RAW_MODEL = f"{MARK}-vendor/{MARK}-raw-model"
 API_KEY = f"sk-{MARK}-credential"

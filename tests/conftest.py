@@ -1,6 +1,6 @@
 """Fixtures of the whole suite: real PostgreSQL, Redis and gateway processes, and a scripted provider.
 
-Tests share one database and never empty it. Each makes a tenant of its own and commits, so that the gateway's
+Tests share one database and never empty it. Each creates its own tenant and commits, so that the gateway's
 processes see what it does; a test that wants its rows rolled back marks itself with `django_db`.
 """
 
@@ -27,13 +27,13 @@ from tests import answers, factories  # noqa: E402
 from tests.gateway import GatewayProcess, IngestProcess, OCRProcess, WorkerProcess  # noqa: E402
 from tests.upstream import Upstream  # noqa: E402
 
-#: Passwords of tests need no protection: half a second each. Whoever checks one goes by the number that is in its hash.
+#: Cheap password hashes: real ones take half a second each. The number of iterations is stored in a hash.
 PBKDF2PasswordHasher.iterations = 1
 
 
 def pytest_configure(config) -> None:
     if config.getoption("numprocesses", None):
-        # The processes that share the suite make environments of their own. Out of this one, the first plugin of
+        # The processes that share the suite create their own environments. With this one, the first plugin of
         # each would read the settings, with the servers of this process, which starts none.
         environment.leave()
 

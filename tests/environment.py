@@ -1,4 +1,4 @@
-"""The environment of a test run: servers and secrets of its own, known before Django reads its settings.
+"""The environment of a test run: its servers and secrets, defined before Django reads its settings.
 
 It is imported once, first of all, by `tests/conftest.py`. The folder is short, since sockets live in it.
 """
@@ -37,7 +37,7 @@ LOGS = ROOT / "logs"
 LOGS.mkdir(mode=0o700)
 
 #: Whom the run trusts over TLS: one authority instead of all, which every new client and process would read for
-#: tens of milliseconds. What is tested speaks without TLS, or has a certificate of its own.
+#: tens of milliseconds. What is tested speaks without TLS, or has a test certificate.
 AUTHORITIES = ROOT / "authorities.pem"
 AUTHORITIES.write_text("".join(Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----")[:2]))
 
@@ -66,7 +66,7 @@ FOREIGN = (
     "DEMO_PROVIDER_API_KEY",
     "PORT",
     "DEBUG",
-    # Else each process of the hundreds that are started would compile the whole project anew.
+    # Otherwise each of the hundreds of processes that are started would compile the whole project again.
     "PYTHONDONTWRITEBYTECODE",
 )
 

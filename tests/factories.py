@@ -30,7 +30,7 @@ from tenants import keys as tenant_keys
 from tenants.models import InferenceKey, Tenant
 from tenants.scopes import SCOPES, expand
 
-#: Unlike anything that a gateway could write by itself, so that a leak is found.
+#: A text that the gateway cannot produce otherwise, so that a leak is found.
 CREDENTIAL = "sk-credential-of-the-provider"
 _run = secrets.token_hex(3)
 _numbers = itertools.count(1)
@@ -41,7 +41,7 @@ def unique(prefix: str) -> str:
 
 
 def _save(row: Model) -> None:
-    """Save a row that its model finds valid. Whether it fits the other rows, the database says by itself."""
+    """Save a row that its model finds valid. Constraints between rows are checked by the database."""
     relations = {field.name for field in row._meta.fields if field.is_relation}
     row.full_clean(exclude=relations, validate_unique=False, validate_constraints=False)
     row.save()

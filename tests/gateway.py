@@ -56,7 +56,7 @@ class GatewayProcess(ManagedProcess):
             return False
 
     def exit_reason(self) -> str:
-        # The log's folder is gone when somebody could read it.
+        # The log's folder is deleted at the end, so the message includes the log.
         return f"{super().exit_reason()}\n{self.log_tail()}"
 
     def said(self) -> str:

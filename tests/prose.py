@@ -26,8 +26,7 @@ CHECKED = (
     ".env.example",
     "Makefile",
     "Procfile",
-    "benchmarks/*.md",
-    "benchmarks/*.py",
+    "benchmarks",
     "clients",
     "docs",
     "files",
@@ -38,8 +37,7 @@ CHECKED = (
     "pyproject.toml",
     "templates",
     "tenants",
-    *(f"tests/{name}" for name in ("admin", "e2e", "files", "inference", "openapi")),
-    "tests/prose.py",
+    "tests",
 )
 #: Regular expression and suggestion, by the name of a pattern.
 PATTERNS = {

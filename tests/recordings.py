@@ -25,7 +25,7 @@ def encoded(container: str, codec: str, seconds: float) -> bytes:
 
 
 def film(container: str) -> bytes:
-    """Grey pictures, with silence beside them."""
+    """Return a video of grey images with a silent audio track."""
     held = io.BytesIO()
     with av.open(held, "w", format=container) as file:
         seen = file.add_stream("mpeg4", rate=10, width=32, height=32, pix_fmt="yuv420p")

@@ -1,4 +1,4 @@
-"""Whole experiments, with a command of their own: `make reliability`. What they measured is printed at the end."""
+"""Fixtures of the reliability experiments, which `make reliability` runs. Their measurements are printed at the end."""
 
 import random
 import threading

@@ -30,7 +30,7 @@ ALIVE = timedelta(seconds=2)
 
 def up(worker: IngestProcess) -> bool:
     """Whether a worker is up; one that has ended is started again."""
-    # It ends by itself where one of its processes is killed before it is ready: its supervisor's business.
+    # The supervisor stops it if one of its processes is killed before it is ready.
     if not worker.is_running():
         worker.start()
     return worker.is_ready()

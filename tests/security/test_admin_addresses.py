@@ -1,4 +1,4 @@
-"""What somebody may write into an address of the admin."""
+"""Invalid values in URLs of the admin."""
 
 import pytest
 from django.contrib.auth.models import User

@@ -1,4 +1,4 @@
-"""How much somebody who has not logged in can make the admin write to the disk."""
+"""Limits on request bodies of the admin before login."""
 
 import httpx
 import pytest
@@ -30,7 +30,7 @@ def cookies(database, django_db_blocker):
 
 
 def pieces(size: int):
-    """A body whose size nobody declares."""
+    """A body without a declared size."""
     for _ in range(size // 10_000):
         yield b"x" * 10_000
 

@@ -1,4 +1,4 @@
-"""A Host header that names nobody's host."""
+"""A Host header with an unknown host."""
 
 import httpx
 import pytest

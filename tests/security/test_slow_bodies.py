@@ -44,7 +44,7 @@ def answer(client):
 
 
 def trickle(client):
-    """Sends a byte now and then for as long as somebody takes it."""
+    """Sends a byte now and then for as long as the server accepts it."""
 
     def send():
         try:

@@ -1,4 +1,4 @@
-"""A gateway under the launcher, in a home of its own, and a look at what it leaves behind."""
+"""Helpers that run a gateway under the launcher in its own data folder, and look at what it leaves behind."""
 
 import os
 import queue
@@ -14,12 +14,12 @@ from tests.environment import CHECKOUT
 
 #: Seconds in which a whole gateway is up, on a machine that is busy with other things, too.
 STARTED = 240
-#: The launcher makes everything else by itself.
+#: The launcher sets everything else.
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
 
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
-    """The environment of somebody who has set nothing but `variables`, with the data in `home`."""
+    """The environment of a user who has set nothing but `variables`, with the data in `home`."""
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     return {**inherited, "GTAPI_HOME": str(home), "LOCAL_MODELS": "0", **variables}
 

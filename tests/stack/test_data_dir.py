@@ -1,4 +1,4 @@
-"""The folder that everything is kept in: private, made once, and nobody else's."""
+"""The data folder: private, created once, and never another user's."""
 
 import hashlib
 import os
@@ -34,7 +34,7 @@ def test_homes_have_runtime_folders_of_their_own(tmp_path):
 
 
 def test_runtime_folder_that_somebody_planted_is_refused(tmp_path):
-    # A link of that name, to a folder that somebody else can look into.
+    # A link of that name to a folder that another user can read.
     digest = hashlib.sha256(os.fsencode(tmp_path)).hexdigest()[:12]
     planted = Path(f"/tmp/gtapi-{os.geteuid()}-{digest}")
     planted.symlink_to(tmp_path)

@@ -184,7 +184,7 @@ def test_home_that_is_removed_stops_all_parts_with_one_sentence(stopped, home):
 
 @pytest.fixture
 def named_servers() -> Iterator[dict[str, str]]:
-    """An empty database and an empty Redis of the test run, as somebody would name servers of their own."""
+    """An empty database and an empty Redis of the test run, as external servers."""
     name = unique("launcher").replace("-", "_")
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE {name}")
