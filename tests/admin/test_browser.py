@@ -127,11 +127,11 @@ def test_dropped_files_show_progress_until_ready(ingest, dataset, page, operator
     drop(page, {"again.txt": "The office opens at nine, and closes at five."})
     expect(page.get_by_text("already exists: ready")).to_be_visible()
     page.get_by_role("link", name="Try a search").click()
-    page.get_by_label("Question").fill("opens")
+    page.get_by_label("Query").fill("opens")
     page.get_by_role("button", name="Search", exact=True).click()
     expect(page.locator("article mark")).to_have_text("opens")
     page.locator("article").get_by_role("link", name="opening hours.txt").click()
-    expect(page.get_by_text("What a search finds, in the order of the file")).to_be_visible()
+    expect(page.get_by_text("In the order of the file")).to_be_visible()
 
 
 def test_refused_file_shows_the_reason(tenant, dataset, page, operator):

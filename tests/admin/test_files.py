@@ -85,7 +85,7 @@ class TestPage:
         for words in (
             "handbook.pdf", "1.8 MB", "application/pdf", world.key.row.name, "handbook", world.tenant.name,
             file.pk, file.sha256[:16], "The file is encrypted.", "encrypted_file", "2 of 3", "1 of 10",
-            "year: 2026", "/datasets/{id}/files", "There is none: the file failed",
+            "year: 2026", "/datasets/{id}/files", "No chunks: the file failed",
         ):  # fmt: skip
             assert words in page_text, words
 
