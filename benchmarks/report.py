@@ -9,7 +9,7 @@ from statistics import median
 
 from benchmarks.contestants import Contestant
 from benchmarks.measure import Outcome
-from benchmarks.routes import KINDS, ROUTES, chat_beside
+from benchmarks.routes import KINDS, ROUTES, preceding_chat
 
 #: Target: the gateway's CPU per response, as a share of the naive gateway's.
 MOST_OF_NAIVE = 0.12
@@ -148,7 +148,7 @@ def _lines(results: Results, kind: str) -> list[tuple[float, float]]:
 
 
 def _of_chat(results: Results, kind: str, values: Sequence[float]) -> list[float]:
-    chats = results.values(GATEWAY, chat_beside(kind), _ms)
+    chats = results.values(GATEWAY, preceding_chat(kind), _ms)
     return [value / chat for value, chat in zip(values, chats, strict=True)]
 
 

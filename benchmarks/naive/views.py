@@ -89,11 +89,11 @@ class ChatCompletions(APIView):
         return Response(built)
 
     def outgoing(self, target: Target, sent: dict[str, Any]) -> dict[str, Any]:
-        assert target.upstream is not None
+        assert target.connection is not None
         return {
-            "url": f"{target.upstream.base_url}/chat/completions",
+            "url": f"{target.connection.base_url}/chat/completions",
             "json": sent,
-            "headers": {"authorization": f"Bearer {target.upstream.api_key}"},
+            "headers": {"authorization": f"Bearer {target.connection.api_key}"},
         }
 
     async def events(
