@@ -1,13 +1,9 @@
 """The recipe "Add an extractor" of CONTRIBUTING.md, performed on a copy of the code."""
 
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.recipes.checkout import add_after, copy_code, run
+
 EXTRACTOR = '''"""INI extractor: a section a section."""
 
 from collections.abc import Iterator
@@ -44,18 +40,10 @@ def database() -> None:
 
 
 def test_new_extractor_is_one_file_and_one_row(tmp_path):
-    for name in ("gtapi", "files"):
-        shutil.copytree(CHECKOUT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_code(tmp_path)
     (tmp_path / "files/extraction/formats/ini.py").write_text(EXTRACTOR)
-    detection = tmp_path / "files/extraction/detection.py"
-    code = detection.read_text()
-    assert code.count(ROW_BEFORE) == 1
-    detection.write_text(code.replace(ROW_BEFORE, ROW_BEFORE + ROW))
+    add_after(tmp_path / "files/extraction/detection.py", ROW_BEFORE, ROW)
     document = tmp_path / "upload"
     document.write_text("[hours]\nopen = nine\nclose = five\n[address]\nstreet = Harbour Lane\n")
-    done = subprocess.run(
-        [sys.executable, "-c", EXTRACT, str(document)],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "hours|open: nine\nclose: five\naddress|street: Harbour Lane\n"
+    printed = run(tmp_path, "-c", EXTRACT, str(document))
+    assert printed == "hours|open: nine\nclose: five\naddress|street: Harbour Lane\n"

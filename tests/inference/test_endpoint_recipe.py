@@ -1,14 +1,10 @@
 """The recipe "Add an endpoint" of CONTRIBUTING.md, performed on a copy of the code."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 
 import pytest
 
-from tests.environment import CHECKOUT
+from tests.recipes.checkout import add_after, copy_code, error_of, run
 
 VIEW = '''"""``POST /shouts``: a text in capitals, from a model that embeds."""
 
@@ -74,37 +70,18 @@ print(json.dumps({
 @pytest.fixture
 def copy(tmp_path):
     """A copy of the code with the new endpoint's folder and row."""
-    for name in ("gtapi", "tenants", "files", "inference", "templates"):
-        shutil.copytree(CHECKOUT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_code(tmp_path)
     folder = tmp_path / "inference/endpoints/shouts"
     folder.mkdir()
     (folder / "__init__.py").touch()
     (folder / "view.py").write_text(VIEW)
     (folder / "shouts.yaml").write_text(DESCRIPTION)
-    registry = tmp_path / "inference/endpoints/__init__.py"
-    code = registry.read_text()
-    assert code.count(ROW_BEFORE) == 1
-    registry.write_text(code.replace(ROW_BEFORE, ROW_BEFORE + ROW))
+    add_after(tmp_path / "inference/endpoints/__init__.py", ROW_BEFORE, ROW)
     return tmp_path
 
 
-def run(folder, code: str) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "PYTHONPATH": str(folder), "DJANGO_SETTINGS_MODULE": "gtapi.settings"}
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def test_new_endpoint_is_one_folder_and_one_row(copy):
-    done = run(copy, LOOK)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {
+    assert json.loads(run(copy, "-c", LOOK)) == {
         "views": ["ShoutsView", "ShoutsView"],
         "operation": "createShout",
         "page": True,
@@ -117,6 +94,5 @@ def test_misspelt_scope_fails_at_import(copy):
     registry.write_text(
         registry.read_text().replace('"/shouts", "inference:embed"', '"/shouts", "inference:embde"')
     )
-    done = run(copy, "import django; django.setup(); import inference.api_urls")
-    assert done.returncode != 0
-    assert "ShoutsView names unknown scopes: inference:embde" in done.stderr
+    error = error_of(copy, "-c", "import django; django.setup(); import inference.api_urls")
+    assert "ShoutsView names unknown scopes: inference:embde" in error

@@ -1,16 +1,13 @@
 """The recipe "Add a provider" of CONTRIBUTING.md, performed on a copy of the code."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.recipes.checkout import add_after, copy_code, run
+
 SAMPLE = Path(__file__).parent / "sample"
-COPIED = ("gtapi", "tenants", "files", "inference", "templates", "tests", "manage.py", "pyproject.toml")
 #: By file: the line before a new row, and the row.
 ROWS = {
     "inference/providers/__init__.py": ('    "fake": Fake(),\n', '    "tiny": Tiny(),\n'),
@@ -39,33 +36,16 @@ def database() -> None:
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory) -> Path:
     """A copy of the code with the sample adapter: one new file and one row, and the same for the suite."""
-    root = tmp_path_factory.mktemp("checkout")
-    for name in COPIED:
-        source = CHECKOUT / name
-        if source.is_dir():
-            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, root / name)
+    root = copy_code(tmp_path_factory.mktemp("checkout"))
     shutil.copy(SAMPLE / "tiny.py", root / "inference/providers/tiny.py")
     shutil.copy(SAMPLE / "tiny_script.py", root / "tests/providers/tiny_script.py")
     for name, (before, row) in ROWS.items():
         path = root / name
+        add_after(path, before, row)
         text = path.read_text()
-        assert text.count(before) == 1, name
         docstring_end = text.index('"""\n', 3) + 4
-        text = text[:docstring_end] + IMPORTS[name] + text[docstring_end:]
-        path.write_text(text.replace(before, before + row))
+        path.write_text(text[:docstring_end] + IMPORTS[name] + text[docstring_end:])
     return root
-
-
-def run(copy: Path, *arguments: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(copy), "DJANGO_SETTINGS_MODULE": "gtapi.settings"}
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=copy, env=environment, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 def test_new_adapter_passes_the_conformance_suite(copy):

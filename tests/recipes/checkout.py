@@ -31,10 +31,21 @@ def add_after(path: Path, before: str, row: str) -> None:
 
 def run(root: Path, *arguments: str) -> str:
     """Run Python in a copy and return what it printed."""
+    done = _python(root, arguments)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def error_of(root: Path, *arguments: str) -> str:
+    """Run Python in a copy, where it has to fail, and return its standard error."""
+    done = _python(root, arguments)
+    assert done.returncode != 0, done.stdout
+    return done.stderr
+
+
+def _python(root: Path, arguments: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(root), "DJANGO_SETTINGS_MODULE": "gtapi.settings"}
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, *arguments],
         cwd=root, env=environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout

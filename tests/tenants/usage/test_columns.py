@@ -1,17 +1,13 @@
 """A new column of the usage table takes one change: a field of `UsageEvent`."""
 
 import re
-import shutil
-import subprocess
-import sys
 from dataclasses import fields
 from pathlib import Path
 
 from tenants.models import UsageRecord
 from tenants.usage.record import COLUMNS, UsageEvent
-from tests import environment
+from tests.recipes.checkout import copy_code, run
 
-APPS = ("gtapi", "tenants", "files", "inference")
 FIELD = '    cost: Annotated[str, models.CharField(max_length=5, db_default="")] = "-"\n'
 USE = """
 import os, sys, time, uuid
@@ -36,20 +32,11 @@ def test_model_event_and_statements_have_the_same_columns():
 
 
 def test_new_column_takes_one_field(tmp_path: Path):
-    for app in APPS:
-        shutil.copytree(environment.CHECKOUT / app, tmp_path / app)
+    copy_code(tmp_path)
     record = tmp_path / "tenants" / "usage" / "record.py"
     text, changed = re.subn(r"(?m)^    first_token_ms: .*\n", rf"\g<0>{FIELD}", record.read_text())
     assert changed == 1
     record.write_text(text)
-    done = subprocess.run(
-        [sys.executable, "-c", USE],
-        cwd=tmp_path,
-        env=environment.VARIABLES,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Add field cost to usagerecord" in done.stdout
-    assert done.stdout.count("field") == 1
+    printed = run(tmp_path, "-c", USE)
+    assert "Add field cost to usagerecord" in printed
+    assert printed.count("field") == 1
