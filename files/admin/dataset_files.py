@@ -9,8 +9,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
-from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.urls import URLPattern, path
 from django.utils.timesince import timesince
 from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 
@@ -280,9 +279,3 @@ def _chunks(dataset_file: DatasetFile, number: str) -> Page[Chunk]:
     return Paginator(found.only("position", "text", "tokens", "page", "heading"), CHUNKS_PER_PAGE).get_page(
         number
     )
-
-
-def file_link(dataset_file: DatasetFile) -> str:
-    """Return a link to a file's page as HTML."""
-    address = reverse("admin:files_datasetfile_change", args=[dataset_file.pk])
-    return format_html('<a class="text-link" href="{}">{}</a>', address, dataset_file.file.filename)
