@@ -1,6 +1,7 @@
 """The launcher (`manage.py run`): runs embedded servers, local models, Celery and the web server on one machine."""
 
 import errno
+import importlib
 import os
 import shutil
 import signal
@@ -89,6 +90,8 @@ class Launcher:
             provider = self._start_models()
             servers = self._start_servers()
             startup.load_django()
+            # Celery replaces its module while it is imported, so two threads must not be the first to do it.
+            importlib.import_module("celery")
             for server in servers:
                 self._await(server)
             self.embedded.write_note("launcher", "ready")
